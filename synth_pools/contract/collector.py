@@ -121,7 +121,7 @@ class ResultCollector:
             if operation is not None and exchange.status is not None:
                 self._reached[operation.id, exchange.status] += 1
         name = operation.id if operation else exchange.operation or ""
-        # The sender judges the time; a late answer is cut off.
+        # The sender judges a late answer; its body may be incomplete.
         cut_off = exchange.late and not (operation is not None and operation.streams)
         if cut_off or not judged or self._is_accepted_wrongly(operation, exchange):
             return
@@ -138,8 +138,8 @@ class ResultCollector:
         """
         if operation is None or exchange.status is None or exchange.status >= 300:
             return False
-        sent = request_json(exchange)
-        return sent is not None and not self._document.allows(operation, sent)
+        body = request_json(exchange)
+        return body is not None and not self._document.allows(operation, body)
 
     def add_results(
         self,
@@ -197,7 +197,7 @@ class ResultCollector:
 
 
 def shortened(exchange: Exchange) -> Exchange:
-    """Return the exchange with a short request body, and 8 KiB of the response's at most."""
+    """Return the exchange with a short request body and up to 8 KiB of the response body."""
     return replace(
         exchange,
         response_body=exchange.response_body[:_LONGEST_BODY],

@@ -20,9 +20,9 @@ from synth_pools.spec import read_spec, spec_path
 
 METHODS = ("get", "put", "post", "delete", "patch")
 EVENT_STREAM = "text/event-stream"
-# States in which a rollout has ended; `TERMINAL` has the types of their events.
+# States of a rollout that has ended; `TERMINAL` lists the types of the events of these states.
 FINAL = ("completed", "failed", "cancelled")
-# The table of error codes, and in its rows the code, the status and the retryability.
+# Head of the table of error codes; each row has the code, the status and the retryability.
 _CODES_HEAD = "| code | status | retryable |"
 _CODE = re.compile(r"^\|\s*`(\w+)`\s*\|\s*(\d{3})\s*\|\s*([^|]*?)\s*\|", re.MULTILINE)
 TERMINAL = tuple(f"rollout.{state}" for state in FINAL)
@@ -51,20 +51,20 @@ class Operation:
 
     Attributes:
         id: Its operationId.
-        method: Its method, in capital letters.
+        method: Its HTTP method, in upper case.
         path: Its path, with the names of ids in braces.
         tag: Its first tag.
         responses: The documented responses by status.
-        pattern: The paths that it answers.
-        request: The schema of its JSON body; None where it takes none.
+        pattern: The pattern of its paths.
+        request: The schema of its JSON body; None if it has no body.
         body_required: False if it may be called without a body.
         body_fields: The fields that the document names in the body.
-        headers: The request headers that the document names, in small letters.
-        feature: The feature of the server without which it may be missing; "" where it never is.
-        result: The name of the schema of its JSON result; "" where it has none.
-        item: The name of the schema of the items of that result; "" where it is no list.
+        headers: The request headers that the document names, in lower case.
+        feature: The feature of the servers that offer it; "" if every server does.
+        result: The name of the schema of its JSON result; "" if it has none.
+        item: The name of the schema of the items of that result; "" if that is no list.
         lists: The fields of that result that hold lists of items.
-        is_paged: True if that result is a page, with a cursor of the next.
+        is_paged: True if that result is a page, with a cursor for the next one.
     """
 
     id: str
@@ -89,7 +89,7 @@ class Operation:
         return tuple(self.pattern.groupindex)
 
     def own_ids(self, ids: Mapping[str, str]) -> dict[str, str]:
-        """Return the ids that the path names, out of more."""
+        """Return the given ids that the path names."""
         return {name: ids[name] for name in self.id_names if name in ids}
 
     @property
@@ -102,7 +102,7 @@ class Operation:
         return any(EVENT_STREAM in response.content for response in self.responses.values())
 
     def response(self, status: int) -> DocumentedResponse | None:
-        """Return the documented response with a status; an exact status goes before a range."""
+        """Return the documented response for a status; an exact status precedes a range."""
         exact = self.responses.get(str(status))
         if exact is not None:
             return exact
@@ -112,7 +112,7 @@ class Operation:
         return None
 
     def ids(self, path: str) -> dict[str, str] | None:
-        """Return the ids in a path as it was sent; None if the path is not this operation's."""
+        """Return the ids in an encoded path; None if the path is not this operation's."""
         match = self.pattern.fullmatch(path)
         if match is None:
             return None
@@ -131,7 +131,7 @@ class Document:
 
     Attributes:
         every: All operations of the document.
-        operations: The operations that the backend has to have.
+        operations: The operations that the backend must have.
     """
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
@@ -141,12 +141,12 @@ class Document:
         self.operations = self.every
 
     def narrow(self, names: Collection[str]) -> None:
-        """Expect these operations alone of the backend."""
+        """Expect the backend to have only these operations."""
         expected = ((name, op) for name, op in self.operations.items() if name in names)
         self.operations = Operations(expected)
 
     def operation_of(self, method: str, url: str) -> Operation | None:
-        """Return the operation that a request addresses, by its path as it was sent."""
+        """Return the operation that a request addresses; None if there is none."""
         return self._addressed(self.operations, method, url)
 
     def is_described(self, url: str) -> bool:
@@ -180,12 +180,12 @@ class Document:
             value: The JSON value.
 
         Returns:
-            At most three complaints; none where it is valid.
+            Up to three complaints; none if it is valid.
         """
         return self.errors_by({"$ref": f"#/components/schemas/{schema}"}, value)
 
     def errors_by(self, schema: Mapping[str, Any], value: Any) -> list[str]:
-        """Validate a value against a schema in place; see `errors`."""
+        """Validate a value against an inline schema; see `errors`."""
         key = json.dumps(schema, sort_keys=True)
         return _complaints(self._validator(key, schema, self._open_schemas), value)
 
@@ -203,7 +203,7 @@ class Document:
 
     @cached_property
     def optional(self) -> dict[str, tuple[str, ...]]:
-        """The operations that a server may lack, by the feature that says whether it has them."""
+        """The operations that a server may lack, by the feature that announces them."""
         by_feature: dict[str, tuple[str, ...]] = {}
         for name, operation in self.every.items():
             if feature := operation.feature:
@@ -252,7 +252,7 @@ class Document:
 
     def _read(self) -> Iterator[Operation]:
         for path, item in self._spec.get("paths", {}).items():
-            # An id goes on to the next slash; an encoded slash is part of it.
+            # An id ends at the next slash; an encoded slash is part of it.
             pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]*)", re.escape(path)))
             for method in METHODS:
                 raw = item.get(method)
@@ -302,7 +302,7 @@ class Document:
         return DocumentedResponse(status, content, schemas, required)
 
     def resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a node of the document behind its references."""
+        """Return the node of the document to which the references of a node lead."""
         reference = node.get("$ref")
         if not isinstance(reference, str):
             return node
@@ -313,7 +313,7 @@ class Document:
 
 
 def schema_name(schema: Mapping[str, Any]) -> str:
-    """Return the name that a schema refers to; "" for a schema in place."""
+    """Return the name that a schema refers to; "" for an inline schema."""
     return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
@@ -344,12 +344,12 @@ def _complaints(validator: jsonschema_rs.Draft202012Validator, value: Any) -> li
     complaints: list[str] = []
     try:
         for error in validator.iter_errors(value):
-            where = "/".join(str(step) for step in error.instance_path) or "the whole"
-            complaints.append(f"{where}: {shorten(error.message, 200)}")
+            path = "/".join(str(step) for step in error.instance_path) or "the whole"
+            complaints.append(f"{path}: {shorten(error.message, 200)}")
             if len(complaints) == 3:
                 break
     except (ValueError, RecursionError):
-        # Nested more deeply than the validator goes: it cannot be judged.
+        # Nested too deeply for the validator: it cannot be judged.
         return []
     return complaints
 
@@ -358,7 +358,7 @@ def read_specification(path: Path | None) -> dict[str, Any]:
     """Read the document that a run judges by.
 
     Args:
-        path: The file; the document of this package where None.
+        path: The file; the document of this package if None.
 
     Returns:
         The document as JSON.
@@ -389,15 +389,15 @@ def _drop_dangling_links(paths: Mapping[str, Any]) -> None:
         for operation in (item.values() if isinstance(item, dict) else ())
         if isinstance(operation, dict)
     ]
-    there = {operation.get("operationId") for operation in operations}
+    ids = {operation.get("operationId") for operation in operations}
     for operation in operations:
         for response in operation.get("responses", {}).values():
             links = response.get("links")
             for name, link in list(links.items()) if isinstance(links, dict) else ():
-                if "operationId" in link and link["operationId"] not in there:
+                if "operationId" in link and link["operationId"] not in ids:
                     del links[name]
 
 
 def specification_text(path: Path | None) -> str:
-    """Return the text of the document, with its lines; see `read_specification`."""
+    """Return the text of the document; see `read_specification`."""
     return (spec_path() if path is None else path).read_text(encoding="utf-8")

@@ -81,7 +81,7 @@ class Options:
         seed: The seed of all random values.
         profile: The amount of checks.
         deadline: The end of the run, on time.monotonic()'s clock.
-        only: The checks to run, by the beginnings of their dotted ids; all where empty.
+        only: The checks to run, by the beginnings of their dotted ids; all if empty.
         skip: The checks to leave out.
         read_only: Whether only GET is sent.
         pool_request: Fields of every pool definition.
@@ -92,7 +92,7 @@ class Options:
         other_key: The key of another organisation.
         restart: A command that restarts the backend.
         image: The `config.image` of a container that serves rollouts.
-        offered: Whether the run finds out which operations are there, and leaves out the others.
+        offered: Whether the run finds out which operations exist, and leaves out the others.
     """
 
     url: str

@@ -33,7 +33,7 @@ _MARKS = {"get_capabilities": "features", "list_pools": "items", "get_queue_stat
 _FIRST_OPERATIONS = tuple(_MARKS)
 _ACCESS_CHECK = "auth.refused"
 ACCESS = Clause("Authentication", "a missing or wrong key is 401, on every operation")
-# Deletions come last, since a backend that does not check keys obeys.
+# Deletions come last, since a backend that does not check keys executes them.
 _LAST = ("delete_task", "delete_pool")
 
 
@@ -127,9 +127,9 @@ def first_contact(session: Session) -> None:
 
 def _first_operations(session: Session) -> tuple[str, ...]:
     """Return operations without parameters; a backend may lack the usual ones."""
-    there = session.document.operations
-    usual = tuple(name for name in _FIRST_OPERATIONS if name in there)
-    simple = (op.id for op in there.values() if op.method == "GET" and "{" not in op.path)
+    existing = session.document.operations
+    usual = tuple(name for name in _FIRST_OPERATIONS if name in existing)
+    simple = (op.id for op in existing.values() if op.method == "GET" and "{" not in op.path)
     return usual or tuple(simple)[:3]
 
 
@@ -165,7 +165,7 @@ def prove(session: Session) -> Rollout | None:
     """Create a pool, a task and a rollout, and wait for the rollout's end.
 
     Returns:
-        The rollout; None if a departure was in the way.
+        The rollout; None if a departure or a missing operation prevented it.
 
     Raises:
         UnjudgeableError: The rollout did not end, and nothing departs.
@@ -253,7 +253,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
             continue
         for defect, (headers, query) in _defects(operation, number, ways):
             if session.http.is_right(headers.get("authorization", "")):
-                # A key without small letters is the same in capital ones.
+                # A key without lower-case letters equals its upper-case form.
                 continue
             try:
                 response = _ask(ctx, operation, ids, headers, query)
@@ -293,7 +293,7 @@ _NEARLY: dict[str, tuple[dict[str, str], str]] = {
     "the key is in a cookie": ({"cookie": f"api_key={KEY}; authorization={KEY}"}, ""),
     "the key is in the query": ({}, f"api_key={KEY}&access_token={KEY}&key={KEY}&token={KEY}"),
 }
-# Operations that are tried in every way; each of the others in some ways.
+# Operations that are tried with every defect, and the number of defects for each other one.
 _IN_EVERY_WAY = ("list_pools", "create_rollout", "get_rollout")
 _WAYS = 3
 
@@ -326,15 +326,15 @@ def _ask(
 ) -> Response:
     body: bytes | None = None
     if operation.method in ("POST", "PUT", "PATCH"):
-        sent: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         if operation.id in ("create_pool", "replace_pool"):
-            sent = {"name": ctx.resources.name("auth")}
+            fields = {"name": ctx.resources.name("auth")}
         if operation.id == "create_pool":
-            sent["pool_id"] = sent["name"]
-            ctx.session.register_pool(sent["name"])
+            fields["pool_id"] = fields["name"]
+            ctx.session.register_pool(fields["name"])
         if operation.id == "create_global_rollout":
-            sent["pool_id"] = ids["pool_id"]
-        body = json.dumps(sent).encode()
+            fields["pool_id"] = ids["pool_id"]
+        body = json.dumps(fields).encode()
         headers = {"content-type": "application/json", **headers}
     url = ctx.session.http.url(operation.path, ids) + (f"?{query}" if query else "")
     return ctx.raw(operation.method, url, headers, body, operation.id)

@@ -39,9 +39,9 @@ class _Judging:
     _report: Report | None = None
     _is_reported: bool = False
 
-    def report(self, where: Callable[[], Any]) -> Report:
+    def report(self, locate: Callable[[], Any]) -> Report:
         if self._report is None:
-            backend = where()
+            backend = locate()
             url, key = backend if isinstance(backend, tuple) else (backend, None)
             skip = (*self.options.get("skip", ()), *self.left_out)
             options = {"api_key": key, **self.options, "skip": skip}
@@ -53,7 +53,7 @@ class _Judging:
         if departures:
             pytest.fail("\n\n".join(map(_in_words, departures[:5])), pytrace=False)
         if report.obstacles:
-            # An obstacle to all tests is one failure.
+            # An obstacle fails the first test; the others are skipped.
             is_reported, self._is_reported = self._is_reported, True
             if not is_reported:
                 pytest.fail(f"could not be judged: {report.obstacles[0]}", pytrace=False)
@@ -76,7 +76,7 @@ def contract_tests(
 
     Args:
         url: The base URL, or a function that returns it, for a backend that has to be started.
-        api_key: The key, or a function that returns it; the variable SYNTH_API_KEY where None.
+        api_key: The key, or a function that returns it; the variable SYNTH_API_KEY if None.
         **options: Further arguments of `run_contract`.
 
     Returns:
@@ -86,34 +86,34 @@ def contract_tests(
         UnjudgeableError: The file that `spec` names cannot be read.
     """
 
-    def where() -> tuple[Any, Any]:
+    def locate() -> tuple[Any, Any]:
         return _value(url), _value(api_key)
 
-    return tests(**options)(where)
+    return tests(**options)(locate)
 
 
 def tests(**options: Any) -> Callable[[Callable[..., Any]], Test]:
-    """Return a decorator that makes a test function of one that returns the backend's address.
+    """Return a decorator that turns a function returning the backend's address into a test.
 
     The function is called once. Its parameters are fixtures of the suite, of module or session
-    scope, which may start and stop the backend. It returns the base URL, or that and the key.
+    scope, which may start and stop the backend. It returns the base URL, or a pair of URL and key.
 
     Args:
         **options: Further arguments of `run_contract`, such as `restart`.
     """
     operations = tuple(Document(read_specification(options.get("spec"))).operations)
 
-    def decorate(where: Callable[..., Any]) -> Test:
+    def decorate(locate: Callable[..., Any]) -> Test:
         judging = _Judging(options)
-        names = tuple(inspect.signature(where).parameters)
+        names = tuple(inspect.signature(locate).parameters)
 
         @_without_time_limit
         @pytest.mark.parametrize("operation", operations)
         def test(operation: str, request: pytest.FixtureRequest) -> None:
-            report = judging.report(lambda: where(*map(request.getfixturevalue, names)))
+            report = judging.report(lambda: locate(*map(request.getfixturevalue, names)))
             judging.judge(report, operation)
 
-        test.__doc__ = where.__doc__
+        test.__doc__ = locate.__doc__
         test.contract_judging = judging  # type: ignore[attr-defined]
         return test
 
@@ -121,7 +121,7 @@ def tests(**options: Any) -> Callable[[Callable[..., Any]], Test]:
 
 
 def skip(*checks: str, reason: str) -> Callable[[Test], Test]:
-    """Return a decorator of a test of the contract that leaves checks out.
+    """Return a decorator that leaves checks out of a test of the contract.
 
     Args:
         *checks: The checks, by their ids or their beginnings.
@@ -147,7 +147,7 @@ def _without_time_limit(test: Test) -> Test:
             # Without that plugin the mark is unknown, and not needed.
             warnings.simplefilter("ignore", pytest.PytestUnknownMarkWarning)
             return pytest.mark.timeout(0)(test)
-    except pytest.fail.Exception:  # the same with `--strict-markers`
+    except pytest.fail.Exception:  # also unknown, with `--strict-markers`
         return test
 
 

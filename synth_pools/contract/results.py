@@ -69,7 +69,7 @@ class Clause:
     Attributes:
         section: The section, operation or schema.
         demand: The demand.
-        ids: The ids of the sentences instead of both, as in "Pages#94c3#c09d, PoolList.items#c4e8".
+        ids: The ids of sentences instead of these, as in "Pages#94c3#c09d, PoolList.items#c4e8".
     """
 
     section: str = ""
@@ -91,12 +91,12 @@ class ClauseLine:
 
 @dataclass(frozen=True, slots=True)
 class LongBody:
-    """Long body in short.
+    """Long body, as its repeated parts.
 
     Attributes:
         parts: Its parts in order, each with the number of its repetitions in a row.
         size: Its size in bytes.
-        left_out: The bytes at its end that no part has.
+        left_out: The number of bytes at its end that no part covers.
     """
 
     parts: tuple[tuple[bytes, int], ...]
@@ -156,7 +156,7 @@ class Departure:
         before: The requests that lead up to it.
         cause: The key of the defect; departures with one cause are one entry of the report.
         about: The error code, status or field that it is about.
-        over: The key by which departures of several operations become one entry, too.
+        over: The key by which departures of several operations also become one entry.
         times: The number of times that it was observed.
     """
 
@@ -211,7 +211,7 @@ class CheckOutcome:
 
     @property
     def proves(self) -> bool:
-        """True if the check held; the first contact proves nothing yet."""
+        """True if the check held; of the first contact only checks of keys count."""
         contact = self.layer is Layer.PREFLIGHT and self.column is not Column.AUTH
         return self.outcome in (Outcome.HELD, Outcome.KNOWN) and not contact
 
@@ -313,7 +313,7 @@ class Report:
         by_cause: dict[str, list[Departure]] = {}
         for departure in self.departures:
             by_cause.setdefault(departure.group, []).append(departure)
-        # A defect that several operations share, such as an unknown id that is not a 404.
+        # Several operations may share a defect, such as a wrong status for an unknown id.
         entries: dict[str, list[Departure]] = {}
         for key, same in by_cause.items():
             entries.setdefault(f"over|{same[0].over}" if same[0].over else key, []).extend(same)
@@ -326,7 +326,7 @@ class Report:
         return tuple(sorted(groups, key=lambda group: group.first.harm))
 
     def cell(self, operation: str, column: Column) -> Outcome | None:
-        """Return the outcome of one cell of the table; None where no check judges it."""
+        """Return the outcome of one cell of the table; None if no check judges it."""
         return heaviest(
             o.outcome for o in self.outcomes if o.operation == operation and o.column is column
         )
@@ -373,12 +373,12 @@ class Report:
     def summary(self) -> str:
         """The last line of the verdict."""
         checks = sum(1 for o in self.outcomes if o.outcome in _CHECKED)
-        of = f"{self.conforming_operations} of {len(self.operations)} operations"
+        conforming = f"{self.conforming_operations} of {len(self.operations)} operations"
         tail = f"{checks} checks, {len(self.groups)} departures"
         if self.exit_code == 0:
-            return f"conforms: {of}, {tail}"
+            return f"conforms: {conforming}, {tail}"
         if self.exit_code == 1:
-            return f"departs: {of} conform, {tail}"
+            return f"departs: {conforming} conform, {tail}"
         why = self.obstacles[0] if self.obstacles else "nothing could be checked"
         return f"could not be judged: {why}"
 
@@ -389,7 +389,7 @@ def heaviest(outcomes: Iterable[Outcome]) -> Outcome | None:
 
 
 def shorten(text: str, limit: int) -> str:
-    """Cut a text to a number of characters, with an ellipsis as the last of them."""
+    """Cut a text to a number of characters, the last of which is an ellipsis."""
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -44,7 +44,7 @@ from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.scenarios import all_scenarios, load_scenarios, smoke_scenarios
 from synth_pools.contract.session import Session, remove_created, remove_leftovers
 
-# Checks that are no scenarios, by the first part of their ids.
+# Checks that are not scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")
 # Seconds that running checks may take after the deadline of the run.
 _LAST_SECONDS = 10.0
@@ -86,17 +86,17 @@ def run_contract(
 
     Args:
         url: The base URL of the backend, with or without `/v1`.
-        api_key: The key; the variable SYNTH_API_KEY where None.
-        seed: The seed, which repeats a run; where None, a new one, which the report shows.
+        api_key: The key; the variable SYNTH_API_KEY if None.
+        seed: The seed, which repeats a run; if None, a new one, which the report shows.
         profile: "quick" or "full", which differ in the number of generated requests, or "smoke":
             quick scenarios alone.
-        only: The checks to run, by the beginnings of their dotted ids; all where empty.
+        only: The checks to run, by the beginnings of their dotted ids; all if empty.
         skip: The checks to leave out, likewise.
-        operations: The operations that the backend has so far, by id, tag or path; all where empty.
+        operations: The operations that the backend has so far, by id, tag or path; all if empty.
         without_operations: The operations that it lacks, likewise.
         offered: Whether to find out which operations it has.
         read_only: Whether to send only GET, for a backend in production.
-        max_time: Seconds after which no further check begins; unlimited where None.
+        max_time: Seconds after which no further check begins; unlimited if None.
         pool_request: Fields of every pool definition.
         rollout_request: Fields of every rollout request.
         container_url: The container of every pool.
@@ -106,9 +106,9 @@ def run_contract(
         image: A `config.image` whose containers serve rollouts, for a backend that starts images.
         scenarios: Python files with further scenarios.
         patience: Seconds to wait for an expected change.
-        spec: The file to judge by; the openapi.yaml of this package where None.
-        progress: A callback for the phase, the number of checks that are done, and of all.
-        on_report: A callback for the report, in any case and before the clean-up.
+        spec: The file to judge by; the openapi.yaml of this package if None.
+        progress: A callback for the phase, and the numbers of finished and of all checks.
+        on_report: A callback for the report, called in any case before the clean-up.
         on_exchange: A callback for every request with its response, in any thread.
 
     Returns:
@@ -117,7 +117,7 @@ def run_contract(
 
     Raises:
         ValueError: There is no such profile.
-        InterruptedRunError: It was interrupted by SIGINT; the error has the report until then.
+        InterruptedRunError: It was interrupted by SIGINT; the error has the report so far.
     """
     run = _Run(seed=secrets.randbelow(2**32) if seed is None else seed, profile=Profile(profile))
     session: Session | None = None
@@ -175,7 +175,7 @@ def run_contract(
         run.obstacles.append("it was interrupted")
     finally:
         if session is not None:
-            # Scenarios that hang in a wait must not create anything meanwhile.
+            # Scenarios that hang in a wait must not create anything during the clean-up.
             session.http.stop.set()
         try:
             on_report(run.report(session))
@@ -195,11 +195,11 @@ def clean_leftovers(
 
     Args:
         url: The base URL of the backend.
-        api_key: The key; the variable SYNTH_API_KEY where None.
-        spec: The document; the openapi.yaml of this package where None.
+        api_key: The key; the variable SYNTH_API_KEY if None.
+        spec: The document; the openapi.yaml of this package if None.
 
     Returns:
-        The numbers of pools that were archived, and that were not.
+        The numbers of archived pools and of pools that could not be archived.
 
     Raises:
         UnjudgeableError: No backend of this kind answers, or it is too busy.
@@ -311,7 +311,7 @@ def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
 
 
 def _check_names(names: Sequence[str]) -> None:
-    """Refuse unknown names of checks, which would quietly check nothing, or everything."""
+    """Refuse unknown names of checks, which would silently select nothing or skip nothing."""
     ids = [scenario.id for scenario in all_scenarios()]
     for name in names:
         family = name.split(".")[0]
@@ -341,13 +341,13 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
         check_access(session, rollout)
     progress("first contact", 1, 1)
 
-    there = session.document.operations
+    existing = session.document.operations
     smoke = options.profile is Profile.SMOKE
     scenarios = [
         scenario
         for scenario in (smoke_scenarios() if smoke else all_scenarios())
         if options.wants(scenario.id)
-        and any(name in there for name in scenario.operations(session.document))
+        and any(name in existing for name in scenario.operations(session.document))
         and not ("other_key" in scenario.needs and options.other_key is None)
         and not ("restart" in scenario.needs and options.restart is None)
     ]
@@ -382,7 +382,7 @@ def _late(run: _Run, session: Session) -> bool:
 
 @contextlib.contextmanager
 def _deadline(session: Session) -> Iterator[None]:
-    """End all requests some time after the deadline, for checks that began before it."""
+    """End all requests some seconds after the deadline; checks may end before that."""
     remaining = session.options.deadline - time.monotonic() + _LAST_SECONDS
     if remaining == float("inf"):
         yield

@@ -29,8 +29,8 @@ def select_operations(
         if isinstance(subject, str):
             chosen[subject] = None
         else:
-            there = operations.values()
-            chosen.update((operation.id, None) for operation in there if subject(operation))
+            existing = operations.values()
+            chosen.update((operation.id, None) for operation in existing if subject(operation))
     return tuple(chosen)
 
 
@@ -60,12 +60,12 @@ def reads(operation: Operation) -> bool:
 
 
 def lists(operation: Operation) -> bool:
-    """Select operations that answer a page of a list."""
+    """Select operations that answer with a page of a list."""
     return reads(operation) and operation.is_paged
 
 
 def returns(*schemas: str) -> Selection:
-    """Return the selection of operations that answer one of these, or a list of them."""
+    """Return the selection of operations that answer with one of these, or a list of them."""
     return lambda operation: operation.result in schemas or operation.item in schemas
 
 
@@ -91,7 +91,7 @@ def streams_rollout(operation: Operation) -> bool:
 
 
 def creates_rollout(operation: Operation) -> bool:
-    """Select operations that create rollouts: to repeat them takes a key."""
+    """Select operations that create rollouts: only these take an idempotency key."""
     return "idempotency-key" in operation.headers
 
 

@@ -22,12 +22,12 @@ from synth_pools.spec import load_spec
 PREFIX = "contract-kit-"
 # Beginning of every name and id of the kit, by which leftovers are recognised.
 OURS = re.compile(rf"^{PREFIX}[0-9a-f]{{8}}(-|$)")
-# Cheap operations, which no state forbids.
+# Cheap operations, which work in every state.
 _SIMPLE = ("get_capabilities", "get_queue_status", "list_pools")
 _CLEANUP_SECONDS = 20.0
 _MOST_PAGES = 1_000
 _MOST_SWEEPERS = 8
-# Times that a wait has to last as long as an answer, to prove something.
+# A wait proves something if it lasts at least this many times as long as an answer.
 _PROOF = 10
 
 
@@ -66,8 +66,8 @@ class Session:
         http: The client that sends the requests.
         collector: The collector of verdicts.
         created: The pools that the clean-up has to archive.
-        features: The server's `features`, of its capabilities.
-        containers: The addresses of the kit's stub containers by behaviour; empty where the
+        features: The `features` of the server's capabilities.
+        containers: The addresses of the kit's stub containers by behaviour; empty if the
             backend cannot use them.
         received: The requests that those containers received.
         patience: Seconds that an expected change may take.
@@ -88,7 +88,7 @@ class Session:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def allowance(self, seconds: float) -> float:
-        """Lengthen a limit where requests take long: on a slow line or a busy machine."""
+        """Lengthen a limit if requests take long: on a slow connection or a busy machine."""
         return self.http.allowance(seconds)
 
     def is_proof(self, waited: float) -> bool:
@@ -124,8 +124,8 @@ class Session:
     def offers(self, feature: str) -> bool:
         """Return True if the server says that it has a feature, and has its operations."""
         needed = self._optional().get(feature, {})
-        there = all(name in self.document.operations for name in needed)
-        return there and self.features.get(feature) is True
+        has_all = all(name in self.document.operations for name in needed)
+        return has_all and self.features.get(feature) is True
 
     def not_offered(self) -> dict[str, str]:
         """Return the operations that the server says it lacks, each with the reason."""
@@ -169,10 +169,10 @@ class Session:
         return {**body, "pool_id": self.pool_id(subject), "name": self.pool_id(subject), **more}
 
     def live_pool_body(self, subject: str, **more: Any) -> dict[str, Any] | None:
-        """Build the definition of a pool whose rollouts obey `env.delay` and the like.
+        """Build the definition of a pool whose rollouts obey their `env`, as in `env.delay`.
 
         Returns:
-            The definition; None if there can be no such pool.
+            The definition; None if this server cannot have such a pool.
         """
         if self.echo:
             return {**self.pool_body(subject), "container_url": None, **more}
@@ -191,7 +191,7 @@ class Session:
         """Pace a waiting loop, with short pauses at first.
 
         Args:
-            limit: Seconds until the last turn; the session's patience where None.
+            limit: Seconds until the last turn; the session's patience if None.
 
         Yields:
             Once for each turn.
@@ -224,10 +224,10 @@ def remove_created(
     Returns:
         The number of pools that remain.
     """
-    there = http.document.operations
-    if "delete_pool" not in there:
+    operations = http.document.operations
+    if "delete_pool" not in operations:
         # Pools are registered before they are created.
-        return len(created.remaining()) if "create_pool" in there else 0
+        return len(created.remaining()) if "create_pool" in operations else 0
     deadline = time.monotonic() + limit
     given_up = threading.Event()
 
@@ -239,7 +239,7 @@ def remove_created(
         except (BusyError, StoppedError, UnreachableError):
             given_up.set()
             return
-        # 404: it was registered, and then was not created.
+        # 404: it was registered, but never created.
         if response.status in (200, 404):
             created.discard(pool_id)
 
@@ -252,7 +252,7 @@ def remove_leftovers(http: HttpClient) -> tuple[int, int]:
     """Archive the pools of earlier runs, which are recognised by their names.
 
     Returns:
-        The numbers of pools that were archived, and that were not.
+        The numbers of archived pools and of pools that could not be archived.
     """
     leftovers: dict[str, None] = {}
     cursor: str | None = None
@@ -265,10 +265,10 @@ def remove_leftovers(http: HttpClient) -> tuple[int, int]:
             ours = any(isinstance(text, str) and OURS.match(text) for text in (name, pool_id))
             if isinstance(pool_id, str) and ours and at(pool, "status") != "archived":
                 leftovers[pool_id] = None
-        following = response.at("next_cursor")
-        if not isinstance(following, str) or following == cursor:
+        next_cursor = response.at("next_cursor")
+        if not isinstance(next_cursor, str) or next_cursor == cursor:
             break
-        cursor = following
+        cursor = next_cursor
     statuses = [http.call("delete_pool", {"pool_id": pool_id}).status for pool_id in leftovers]
     archived = statuses.count(200)
     return archived, len(leftovers) - archived

@@ -49,7 +49,7 @@ class ClauseFinder:
         return {section: line for section, line in lines.items() if line is not None}
 
     def find(self, departures: Iterable[Departure]) -> dict[str, tuple[ClauseLine, ...]]:
-        """Return the sentences that departures break, by the groups of these."""
+        """Return the sentences that departures break, by the groups of the departures."""
         lines_by_group: dict[str, tuple[ClauseLine, ...]] = {}
         for departure in departures:
             if departure.group not in lines_by_group:
@@ -60,7 +60,7 @@ class ClauseFinder:
         return lines_by_group
 
     def named(self, outcome: CheckOutcome) -> CheckOutcome:
-        """Return an outcome whose departures name section and demand of the sentence they break."""
+        """Return an outcome whose departures have the section and text of the broken sentence."""
         return replace(outcome, departures=tuple(map(self._named, outcome.departures)))
 
     def clause(self, clause: Clause) -> Clause:
@@ -69,7 +69,7 @@ class ClauseFinder:
         return _clause_of(clause, sentences[0], "") if sentences else clause
 
     def broken(self, departure: Departure) -> list[Sentence]:
-        """Return the sentences that a departure breaks; none where the document has none."""
+        """Return the sentences that a departure breaks; none if the document has none."""
         if sentences := self._at_its_place(departure):
             return sentences
         operation = departure.operation
@@ -98,13 +98,13 @@ class ClauseFinder:
                 for sentence in self.index.fields(about)
                 if self.is_near(sentence, operation)
             ],
-            # A sentence about another field says nothing of this one.
+            # A sentence about another field says nothing about this one.
             [
                 sentence
                 for sentence in near_sentences
                 if not all("." in place.name for place in sentence.places)
             ],
-            # Each operation says first what it does.
+            # The first sentence of an operation says what it does.
             [
                 sentence
                 for name in self._names(operation)
@@ -135,7 +135,7 @@ class ClauseFinder:
         return self._rules[max(names, key=len)] if names else ""
 
     def _code_in(self, demand: str) -> str:
-        """Return the error code that a demand names, "" where it names none."""
+        """Return the error code that a demand names, "" if it names none."""
         return next((word for word in _WORD.findall(demand) if word in self._codes), "")
 
     def _at_its_place(self, departure: Departure) -> list[Sentence]:
@@ -189,7 +189,7 @@ class ClauseFinder:
         return node
 
     def is_near(self, sentence: Sentence, operation: str) -> bool:
-        """Return True for a sentence about an operation, what it refers to, or all operations."""
+        """Return True if a sentence is about an operation, its references or all operations."""
         reached = self._reached.get(operation)
         if reached is None or self._is_own(sentence, operation):
             return True
@@ -204,7 +204,7 @@ class ClauseFinder:
         return any(_first(place) in self._names(operation) for place in sentence.places)
 
     def _names(self, operation: str) -> list[str]:
-        """Return an operation, after the one that its description names: "As `get_rollout`."."""
+        """Return an operation, preceded by the one that its text refers to: "As `get_rollout`."."""
         for sentence in self.index.at.get(operation, []):
             if (reference := _TAKEN_OVER.match(sentence.text)) and reference[1] in self._reached:
                 return [reference[1], operation]
@@ -225,7 +225,7 @@ class ClauseFinder:
 
     @cached_property
     def _headings(self) -> frozenset[str]:
-        """The places that are of no operation, schema or other component."""
+        """The places outside operations, schemas and other components."""
         components = {
             name if group == "schemas" else f"{group} {name}"
             for group, members in self._spec.get("components", {}).items()

@@ -29,7 +29,7 @@ class Places:
                 several of them with commas in between, the most exact one last.
 
         Returns:
-            The number of the line, from 1; None where the document has no such place.
+            The number of the line, from 1; None if the document has no such place.
         """
         for part in reversed(section.split(", ")):
             for name in (part, part.partition(".")[0], part.partition(": ")[0]):

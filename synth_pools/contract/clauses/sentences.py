@@ -16,7 +16,7 @@ _TEXTS = ("description", "summary")
 _WITHOUT_MEANING = frozenset({"properties", "schema", "content"})
 _BULLET = re.compile(r"[-*] +")
 _RULE = re.compile(r"\|[\s:|-]+\|")
-# A full stop ends a sentence where what follows begins one.
+# A full stop ends a sentence if the next text begins one.
 _NEXT = re.compile(r"(?<=[.!?])\s+(?=[\"'(*`]{0,3}[A-Z0-9`])")
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -34,8 +34,8 @@ class Sentence:
     """Sentence of the document, or row of one of its tables.
 
     Attributes:
-        text: Its words with single spaces; the cells of a row with bars in between.
-        places: Where it stands, in the order of the document.
+        text: Its words with single spaces; bars separate the cells of a row.
+        places: Its places, in the order of the document.
     """
 
     text: str
@@ -57,7 +57,7 @@ class Index:
 
     Attributes:
         sentences: All of them, in the order of the document.
-        by_id: The sentences by the place and the digest of their ids; one that stands at several
+        by_id: The sentences by the place and the digest of their ids; a sentence at several
             places has an id for each.
         at: The sentences of each place.
     """
@@ -71,8 +71,8 @@ class Index:
             for name in dict.fromkeys(place.name for place in sentence.places):
                 self.by_id[name, sentence.digest] = sentence
                 self.at.setdefault(name, []).append(sentence)
-        for name, there in self.at.items():
-            there.sort(
+        for name, sentences in self.at.items():
+            sentences.sort(
                 key=lambda sentence: next(at.line for at in sentence.places if at.name == name)
             )
 
@@ -80,9 +80,9 @@ class Index:
         """Return the sentences of all fields of one name."""
         return [
             sentence
-            for place, there in self.at.items()
+            for place, sentences in self.at.items()
             if place.endswith(f".{name}")
-            for sentence in there
+            for sentence in sentences
         ]
 
     def resolve(self, ids: str) -> list[Sentence]:
@@ -125,7 +125,7 @@ def read_sentences(text: str) -> dict[str, Sentence]:
         for heading, sentence in split_text(node.value):
             line = node.start_mark.line + 1 + _offset(raw, sentence)
             places.setdefault(sentence, []).append(SentencePlace(heading or name, line))
-    return {words: Sentence(words, tuple(there)) for words, there in places.items()}
+    return {words: Sentence(words, tuple(occurrences)) for words, occurrences in places.items()}
 
 
 def split_text(text: str) -> Iterator[tuple[str, str]]:

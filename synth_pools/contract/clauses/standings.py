@@ -2,7 +2,7 @@
 
 Scenarios and rules name the sentences that they judge by their ids. Some standings follow from the
 kind of a sentence: a title promises nothing, and the rules read the table of error codes from the
-document. `unjudged.txt` has all others, in lines of ids below the reason.
+document. `unjudged.txt` lists all others, in lines of ids below the reason.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def unjudged() -> dict[str, Standing]:
     """Read the list of sentences that no check judges: standings by the ids below their reason.
 
     Raises:
-        ValueError: Ids stand below no reason.
+        ValueError: Some ids have no reason above them.
     """
     text = files("synth_pools.contract.clauses").joinpath("unjudged.txt").read_text("utf-8")
     listed_standings: dict[str, Standing] = {}
@@ -68,7 +68,7 @@ def standings(
     Args:
         index: The sentences of the document.
         judging: The ids of the sentences that each check judges.
-        listed: The sentences that none judges, as of `unjudged`.
+        listed: The sentences that no check judges, from `unjudged`.
     """
     standing_of: dict[Sentence, Standing] = {}
     for sentence in index.sentences:
@@ -87,15 +87,15 @@ def standings(
 def check_ids(
     index: Index, judging: Mapping[str, str], listed: Mapping[str, Standing]
 ) -> Iterator[str]:
-    """Compare the ids that are written down with the document.
+    """Compare the ids of the checks and of `unjudged.txt` with the document.
 
     Args:
         index: The sentences of the document.
         judging: The ids of the sentences that each check judges.
-        listed: The sentences that none judges, as of `unjudged`.
+        listed: The sentences that no check judges, from `unjudged`.
 
     Yields:
-        A line for each thing that is wrong, which says what to do.
+        A line for each mistake, with the remedy.
     """
     standing_of = standings(index, judging, listed)
     new = [sentence for sentence in index.sentences if sentence not in standing_of]

@@ -88,9 +88,9 @@ def call_method(
         elif isinstance(error, call.slow) and not ctx.session.is_proof(LIMIT):
             ctx.expect.inconclusive(operation, f"{got}, and requests take long here")
         else:
-            sent = request_of(ctx, operation, arguments, got)
+            request = request_of(ctx, operation, arguments, got)
             demand = f"{name} of the client answers"
-            ctx.expect.that(Expectation(operation, demand, sent), False, got)
+            ctx.expect.that(Expectation(operation, demand, request), False, got)
         return ABSENT
 
 

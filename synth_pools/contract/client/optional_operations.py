@@ -86,13 +86,13 @@ def _replay(ctx: Context, call: Any, rollout: Rollout) -> None:
 
 def _downloads(ctx: Context, call: Any, rollout: Rollout) -> None:
     operation = "get_global_rollout_artifact"
-    listed = ctx.require(200, "get_global_rollout_artifacts", rollout.global_ids)
-    items = listed.at("items")
+    page = ctx.require(200, "get_global_rollout_artifacts", rollout.global_ids)
+    items = page.at("items")
     for item in items[:1] if isinstance(items, list) else ():
         path, expected = str(at(item, "path")), at(item, "sha256")
         for name in (operation, "agent_rollouts.artifact"):
             actual = call_method(ctx, call, operation, name, rollout.id, path)
-            expect_alike(ctx, operation, name, listed, expected, _digest(actual))
+            expect_alike(ctx, operation, name, page, expected, _digest(actual))
     operation = "get_global_rollout_artifacts_zip"
     for name in (operation, "agent_rollouts.artifacts_zip"):
         _archive(ctx, call, operation, name, rollout)

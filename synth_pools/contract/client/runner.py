@@ -1,6 +1,6 @@
 """Comparison of our client, sync and async, with raw HTTP.
 
-This is the only module of the kit that knows the client; it imports it when it runs.
+Only this module of the kit imports the client, and only when the checks run.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def run_client_checks(session: Session) -> LayerResult:
     lost = synth_pools.APIConnectionError
     slow = (synth_pools.APITimeoutError, TimeoutError)
     key, base_url, access = session.options.api_key, session.base_url, session.options.access
-    # Otherwise the client makes its own connections, which are judged, too.
+    # The default client makes its own connections, and the checks judge them, too.
     is_default = access == Access()
     if session.options.wants("client.sync"):
         with synth_pools.ContainerPoolsClient(
@@ -241,7 +241,7 @@ def _pages(
 
 def _refusal(ctx: Context, call: Any) -> None:
     """Expect the client's own exception for an error of the backend."""
-    # Imported here, as above.
+    # Imported here: a backend can be judged without the client.
     from synth_pools import NotFoundError
 
     nobody = ctx.session.pool_id("nobody")
@@ -257,8 +257,8 @@ def _refusal(ctx: Context, call: Any) -> None:
             got = f"{type(error).__name__}: {error}"[:200]
         else:
             got = str(actual)[:200]
-        sent = request_of(ctx, operation, arguments, got)
-        ctx.expect.that(Expectation(operation, f"{name} raises NotFoundError", sent), not got, got)
+        raw = request_of(ctx, operation, arguments, got)
+        ctx.expect.that(Expectation(operation, f"{name} raises NotFoundError", raw), not got, got)
 
 
 def _writes(ctx: Context, call: Any) -> None:
@@ -280,8 +280,8 @@ def _writes(ctx: Context, call: Any) -> None:
             ctx.resources.wait_until_active(name)
         _task_writes(ctx, call, name, method_of)
         for operation in ("execute_pool_container_rollout", "execute_task_container_rollout"):
-            there = [name] if "_pool_" in operation else [name, "t"]
-            actual = call_method(ctx, call, operation, operation, *there, {"seed": 1})
+            path_ids = [name] if "_pool_" in operation else [name, "t"]
+            actual = call_method(ctx, call, operation, operation, *path_ids, {"seed": 1})
             if actual is not ABSENT:
                 expectation = Expectation(operation, "a JSON object", None)
                 ctx.expect.that(expectation, isinstance(actual, dict), repr(actual)[:80])
@@ -351,7 +351,7 @@ def _rollouts(ctx: Context, call: Any) -> None:
             202, "create_rollout", {"pool_id": name}, json={"env": {"delay": 600}}
         )
         rollout = Rollout(name, rollout_id(created))
-        there = [rollout.id] if operation == "cancel_global_rollout" else [name, rollout.id]
-        actual = call_method(ctx, call, operation, method, *there)
+        path_ids = [rollout.id] if operation == "cancel_global_rollout" else [name, rollout.id]
+        actual = call_method(ctx, call, operation, method, *path_ids)
         read = ctx.require(200, "get_rollout", rollout.ids)
         expect_alike(ctx, operation, method, read, read.json, actual)

@@ -1,4 +1,4 @@
-"""Translation of the engine's checks, and the failures that this document excuses."""
+"""Translation of the engine's checks, and the failures that the document excuses."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ CHECKS: dict[str, EngineCheck] = {
 # Checks whose failures have separate causes in different operations.
 _EACH = ("schema.valid_accepted", "schema.invalid_refused", "schema.gone", "schema.there")
 
-# Documented errors of a container, which are no failure of the server.
+# Documented errors of a container, which are not failures of the server.
 _CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
 
 
@@ -106,7 +106,7 @@ def is_excused(document: Document, checked: CheckedExchange, failed: FailedCheck
         deleted = [step for step in failed.related if step.method == "DELETE"]
         return not any("/tasks/" in step.url for step in deleted)
     if failed.check == "ensure_resource_availability":
-        # Replacing a pool may remove a task, and 404 may come from a container or from another id
+        # Replacing a pool may remove a task, and a 404 may come from a container or from another id
         # in the body of a write.
         return (
             exchange.method != "GET" or "/tasks/" in exchange.url or "/container/" in exchange.url
@@ -120,14 +120,14 @@ def departure_of(document: Document, checked: CheckedExchange, failed: FailedChe
     exchange = _shown(checked, failed)
     before = tuple(step for step in failed.related if step is not exchange)
     operation = document.operations.get(checked.operation)
-    where = f"{check.clause.section}, {operation.route}" if operation else check.clause.section
+    section = f"{check.clause.section}, {operation.route}" if operation else check.clause.section
     gist = re.sub(r"[0-9]+", "*", failed.title)
     reason = shorten(" ".join(failed.message.split()), 300)
     cause = f"{check.id}|{checked.operation if check.id in _EACH else exchange.status}|{gist}"
     return Departure(
         check.id,
         checked.operation,
-        Clause(where, check.clause.demand),
+        Clause(section, check.clause.demand),
         check.expected,
         f"{excerpt(exchange)} ({failed.title}{f': {reason}' if reason else ''})",
         exchange,

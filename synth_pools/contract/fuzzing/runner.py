@@ -30,7 +30,7 @@ _PHASES = {
     Profile.QUICK: ("examples", "coverage", "fuzzing"),
     Profile.FULL: ("examples", "coverage", "fuzzing", "stateful"),
 }
-# Operations with the body of a creation; scenarios try its fields with them, too.
+# Operations that take the body of a creation; scenarios try its fields with them, too.
 _TWINS = frozenset(
     ("replace_pool", "update_pool", "create_global_rollout", "update_task", "patch_task")
 )
@@ -68,7 +68,7 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
         url=options.url,
         api_key=options.api_key,
         seed=options.seed,
-        # As patient as other waits, since a busy machine does not answer at once.
+        # The same limit as for other waits, since a busy machine answers slowly.
         request_timeout=session.patience,
         examples=_EXAMPLES[options.profile],
         phases=_PHASES[options.profile],

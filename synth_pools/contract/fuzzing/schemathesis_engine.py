@@ -34,7 +34,7 @@ from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
 
 TIME_IS_UP = "time was up before all of them were sent"
-# Recorded bodies are judged, so they must be whole.
+# Recorded bodies are judged, so they must be complete.
 _WHOLE = {"enabled": False, "max-recorded-payload-size": 0}
 _HIDDEN_HEADERS = {"x-schemathesis-testcaseid"}
 
@@ -72,10 +72,10 @@ class EngineSettings:
         phases: The engine's phases.
         steps: Consecutive requests in the stateful phase.
         request_timeout: Seconds that a request may take.
-        stream_events: Events after which a stream is left.
+        stream_events: Events after which a stream is closed.
         read_only: Send only GET.
         without: The operations that are not called.
-        uncovered: The operations that the phase of coverage leaves out.
+        uncovered: The operations that the coverage phase leaves out.
         checks: The engine's checks.
         retarget: A hook that may change a generated request before it is sent.
         observe: A hook for each response: its operation, status and body.
@@ -176,15 +176,15 @@ def _run(
     }
     _register_hooks(schema, settings, names)
     stream = schemathesis_engine.from_schema(schema).execute()
-    sent = 0
+    request_count = 0
     try:
         for event in events_in_time(stream, settings.deadline):
             if isinstance(event, events.ScenarioFinished):
-                sent += len(event.recorder.interactions)
-                tick(str(event.phase.value), sent)
+                request_count += len(event.recorder.interactions)
+                tick(str(event.phase.value), request_count)
             yield from _found(event, settings, names)
     finally:
-        # Even if the run is interrupted no worker may go on sending.
+        # No worker may go on sending, even if the run is interrupted.
         stream.stop()
     if time.monotonic() > settings.deadline:
         yield EngineProblem(None, TIME_IS_UP, False)
@@ -210,8 +210,8 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
         name: {"enabled": name in settings.phases}
         for name in ("examples", "coverage", "fuzzing", "stateful")
     }
-    # Not the methods that proxies and routers answer themselves, and no writing method in a
-    # read-only run.
+    # Without the methods that proxies and routers answer themselves; a read-only run tries
+    # none.
     phases["coverage"]["unexpected-methods"] = (
         [] if settings.read_only else ["GET", "PUT", "POST", "DELETE", "PATCH"]
     )
@@ -222,7 +222,7 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
     accepted = ["2xx", "304", "401", "403", "404", "409", "416", "429", "431", "5xx"]
     refused = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "431", "5xx"]
     access = settings.access
-    way: dict[str, Any] = {
+    connection: dict[str, Any] = {
         "headers": dict(access.headers),
         "tls-verify": str(access.ca) if access.ca else True,
         "request-cert": str(access.client_cert) if access.client_cert else None,
@@ -230,7 +230,7 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
         "proxy": access.proxy,
     }
     return {
-        **{name: value for name, value in way.items() if value},
+        **{name: value for name, value in connection.items() if value},
         "base-url": settings.url,
         "seed": settings.seed,
         "cache": {"enabled": False},
@@ -342,7 +342,7 @@ def _failed(
     check: str,
     failure: Failure,
 ) -> FailedCheck:
-    """Gather a failure with the requests before it; the check's extra one is the last."""
+    """Return a failure with the requests before it; the check's extra request is last."""
     cases = recorder.iter_chain_cases(
         case_id=failure.case_id or case_id, related_case_ids=failure.related_case_ids()
     )
@@ -358,12 +358,12 @@ def _exchange(interaction: Interaction, operation: str, settings: EngineSettings
         for value in map(str, values)
         if name.lower() not in _HIDDEN_HEADERS
     )
-    sent = Exchange(request.method, request.uri, headers, request.body, operation=operation)
+    call = Exchange(request.method, request.uri, headers, request.body, operation=operation)
     if response is None:
-        return replace(sent, trouble="no answer within the time limit, or the connection broke")
+        return replace(call, trouble="no answer within the time limit, or the connection broke")
     received = ((name, value) for name, values in response.headers.items() for value in values)
     return replace(
-        sent,
+        call,
         status=response.status_code,
         response_headers=tuple(received),
         response_body=response.content or b"",

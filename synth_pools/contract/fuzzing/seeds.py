@@ -30,17 +30,17 @@ def make_targeting(session: Session) -> RequestTargeting:
     """
     foreign = _ids(session.http, "list_pools") | _ids(session.http, "list_pools", state="archived")
     mark = session.pool_id("g")
-    there = session.document.operations
-    if session.options.read_only or "create_pool" not in there:
+    operations = session.document.operations
+    if session.options.read_only or "create_pool" not in operations:
         targets = _existing(session.http, foreign if session.options.read_only else set())
         return RequestTargeting(mark, targets, session.register_pool, foreign)
     read, pool_writes, task_writes = (
         _pool(session, subject) for subject in ("g-read", "g-pool-writes", "g-task-writes")
     )
-    task = _TASK if "create_task" in there else None
+    task = _TASK if "create_task" in operations else None
     for pool in (task_writes, read) if task else ():
         _need(session.http, "create_task", {"pool_id": pool}, "task_id", {"task_id": _TASK})
-    rollout = _rollout(session, read) if "create_rollout" in there else None
+    rollout = _rollout(session, read) if "create_rollout" in operations else None
     artifact = None if rollout is None else _artifact(session.http, rollout)
     targets = RequestTargets(
         RequestTarget(read, task, rollout, artifact),
@@ -58,9 +58,9 @@ def _pool(session: Session, subject: str) -> str:
 
 
 def _archived(session: Session) -> str | None:
-    """Create a pool whose events have an end."""
-    there = session.document.operations
-    if not session.offers("pool_events") or not {"create_rollout", "delete_pool"} <= there.keys():
+    """Create an archived pool, whose event stream ends."""
+    names = session.document.operations.keys()
+    if not session.offers("pool_events") or not {"create_rollout", "delete_pool"} <= names:
         return None
     pool = _pool(session, "g-archived")
     _rollout(session, pool)
@@ -69,7 +69,7 @@ def _archived(session: Session) -> str | None:
 
 
 def _rollout(session: Session, pool: str) -> str:
-    """Create a rollout and wait a while for its end, which is optional."""
+    """Create a rollout and give it some seconds to end."""
     body = {k: v for k, v in session.rollout_body().items() if k not in ("pool_id", "task_id")}
     ids = {"pool_id": pool}
     rollout = _need(session.http, "create_rollout", ids, "rollout_id", {**body, "mode": "async"})
@@ -120,10 +120,10 @@ def _ids(
             identifier = item.get("id") if isinstance(item, dict) else None
             if isinstance(identifier, str):
                 identifiers.add(identifier)
-        following = response.at("next_cursor")
-        if not isinstance(following, str) or following == cursor:
+        next_cursor = response.at("next_cursor")
+        if not isinstance(next_cursor, str) or next_cursor == cursor:
             break
-        cursor = following
+        cursor = next_cursor
     return identifiers
 
 

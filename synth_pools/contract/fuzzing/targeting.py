@@ -1,7 +1,7 @@
 """Targeting of generated requests at existing resources of the run only.
 
-By itself a fuzzer names unknown pools and repeats one id, and nearly all its answers are 404 and
-409. So most valid ids are replaced by ids of the run's pools, alike for the same seed.
+Without it a fuzzer names unknown pools and repeats one id, and nearly all answers are 404 or 409.
+Most valid ids are replaced by ids of the run's pools; the same seed replaces the same ids.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _ROLLOUT_BODIES = frozenset({"create_rollout", "create_global_rollout"})
 # Operations for which the server chooses the pool if the body names none.
 _PLACED = frozenset({"create_global_rollout", "create_rollout_batch"})
 _ID = re.compile("[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
-# Streams that end only with their pool; others would be read until time is up.
+# Streams that end only with their pool; on a live pool they use up the time limit.
 _ENDLESS = frozenset({"stream_pool_events"})
-# Longest id that was not generated for the sake of its length.
+# Length of the longest id that does not test the length of ids.
 _SHORT_ID = 20
 
 
 @dataclass(frozen=True, slots=True)
 class RequestTarget:
-    """A pool with its task, rollout and artifact; None where it has none."""
+    """A pool with its task, rollout and artifact; None if it has none."""
 
     pool: str
     task: str | None = None
@@ -65,7 +65,7 @@ class RequestTargeting:
         mark: The prefix of every new id and name.
         targets: The targets.
         register: A callback for the id of each created pool.
-        foreign: The pools from before the run.
+        foreign: The pools that existed before the run.
     """
 
     mark: str
@@ -81,7 +81,7 @@ class RequestTargeting:
         if isinstance(request.body, dict):
             self._body(request, request.body)
         if "Idempotency-Key" in request.headers and "header" not in request.negative:
-            # A repeated key would be a conflict, which has its own scenarios.
+            # A repeated key would cause a conflict, which has its own scenarios.
             request.headers["Idempotency-Key"] = self._new()
 
     def observe(self, operation: str, status: int, body: bytes) -> None:
@@ -103,7 +103,7 @@ class RequestTargeting:
             return
         if path.get("pool_id") in self._created and request.operation not in _ENDLESS:
             return
-        # Every fourth request keeps its ids, since unknown ids have their own clause.
+        # One request in four keeps its ids, since unknown ids have their own clause.
         if _choice([path, request.body]) % 4 == 0:
             self._replace_foreign(request)
             return
@@ -122,7 +122,7 @@ class RequestTargeting:
                 path[name] = value
 
     def _replace_foreign(self, request: GeneratedRequest) -> None:
-        """Replace ids of a writing request that may name a foreign resource."""
+        """Replace ids that may name a foreign resource, if the request writes."""
         if request.method == "GET":
             return
         for name, value in request.path_parameters.items():
@@ -170,13 +170,13 @@ class RequestTargeting:
         """Mark a pool, so that a later run finds it if this one does not clean up."""
         name = body["name"]
         if len(name) >= len(self.mark):
-            # Keep the length, which the request may test.
+            # The request may test the length, so it stays.
             body["name"] = self.mark + name[len(self.mark) :]
         elif name:
             body["name"] = self.mark + name
 
     def _agree(self, body: dict[str, Any], name: str, in_path: Any) -> None:
-        """Make most ids of a body agree: different or existing ids are 409."""
+        """Make most ids of a body agree: different or existing ids get a 409."""
         keys = [key for key in ("id", name) if isinstance(body.get(key), str)]
         if not keys or _choice(body) % 8 == 0:
             return
@@ -196,7 +196,7 @@ class RequestTargeting:
 
 
 def _without_addresses(body: dict[str, Any]) -> None:
-    """Remove most invented addresses, which are 403 by policy or belong to others."""
+    """Remove most invented addresses, which get a 403 by policy or belong to others."""
     if _choice(body) % 8 == 0:
         return
     body.pop("container_url", None)
@@ -207,5 +207,5 @@ def _without_addresses(body: dict[str, Any]) -> None:
 
 
 def _choice(value: Any) -> int:
-    """Hash a JSON value, alike in every process."""
+    """Hash a JSON value, with the same result in every process."""
     return crc32(json.dumps(value, sort_keys=True, default=str).encode())

@@ -1,4 +1,4 @@
-"""Time limit of an engine that checks no clock between two of its events."""
+"""Time limit for an engine that does not check the clock between two events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-# Seconds between looks at the clock, and seconds that an engine has to end by itself.
+# Seconds between two looks at the clock, and seconds for an engine to end by itself.
 _TURN_SECONDS = 0.5
 _LAST_SECONDS = 10.0
 
@@ -32,16 +32,16 @@ def events_in_time(
         Exception: The engine raised it.
     """
     channel: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    over = object()
+    end_mark = object()
 
     def pump() -> None:
         try:
             for event in stream:
                 channel.put((event, None))
         except BaseException as error:  # noqa: BLE001 - handed to the waiting thread
-            channel.put((over, error))
+            channel.put((end_mark, error))
         else:
-            channel.put((over, None))
+            channel.put((end_mark, None))
 
     threading.Thread(target=pump, name="contract-engine", daemon=True).start()
     while True:
@@ -56,6 +56,6 @@ def events_in_time(
             continue
         if error is not None:
             raise error
-        if event is over:
+        if event is end_mark:
             return
         yield event

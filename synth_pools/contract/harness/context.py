@@ -27,7 +27,7 @@ _LATE = "the stream did not come to its end in time, and requests take long here
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judge of one response, for the operation that departs if it is not as expected.
+    """Judge of one response; its operation departs if the response is not as expected.
 
     Attributes:
         expect: The expectations of the scenario.
@@ -46,7 +46,7 @@ class Judge:
     about: str = ""
 
     def that(self, demand: str, met: bool, observed: str = "it is not so") -> bool:
-        """Record whether a demand is met; the report shows the observation where it is not."""
+        """Record whether a demand is met; if not, the report shows the observation."""
         expectation = Expectation(
             self.operation, demand, self.response, self.column, self.clause, about=self.about
         )
@@ -62,7 +62,7 @@ class Judge:
         Args:
             path: The place of the value, as in "items.0.id".
             expected: The expected value.
-            label: The name of the value, for the report; the path where empty.
+            label: The name of the value, for the report; the path if empty.
             optional: Whether the body may lack it.
 
         Returns:
@@ -92,7 +92,7 @@ class Judge:
     def shown_field(
         self, views: Sequence[tuple[str, Any, Response]], field: str, expected: Any, demand: str
     ) -> bool:
-        """Expect all views to have a field; the report shows that of the first reading one."""
+        """Expect a field to have this value in all views; the report shows the first reader's."""
         reading = [value for reader, value, _ in views if reader != self.operation]
         observed = f"{field} is {at(reading[0], field)!r}"
         return self.shown(
@@ -136,7 +136,7 @@ class Context:
         """Send a request and accept any status; see `HttpClient.call`.
 
         Raises:
-            InconclusiveError: Its answer is late where everything is; not if `limit` is given.
+            InconclusiveError: The answer is late, and all requests take long; not with a `limit`.
         """
         response = self.session.http.call(operation, ids, **request)
         self.expect.record(response.exchange)
@@ -152,7 +152,7 @@ class Context:
         body: bytes | None,
         operation: str | None,
     ) -> Response:
-        """Send a request of no operation, or not in the form of its operation; see `call`."""
+        """Send a request of no operation, or an ill-formed one; see `call`."""
         http = self.session.http
         exchange = http.retry_while_busy(
             lambda: http.send(method, url, headers, body, operation, http.call_seconds)
@@ -194,7 +194,7 @@ class Context:
         ids: Mapping[str, str] | None = None,
         **request: Any,
     ) -> Response:
-        """Send a request like `require`, where the scenario can go on with any response."""
+        """Send a request like `require`; the scenario goes on with any response."""
         response = self._ask(status, operation, ids, request)
         self.expect.status(response, status, operation)
         return response
@@ -206,7 +206,7 @@ class Context:
         ids: Mapping[str, str] | None,
         request: Mapping[str, Any],
     ) -> Response:
-        """Send a request; do not judge the body if it is accepted though it has to be refused."""
+        """Send a request; the body of a response that wrongly accepts it is not judged."""
         response = self.session.http.call(operation, ids, **request)
         refused = min(Status.of(expected).statuses) >= 400
         accepted = response.status is not None and response.status < 300

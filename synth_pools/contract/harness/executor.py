@@ -22,19 +22,19 @@ from synth_pools.contract.results import Outcome
 from synth_pools.contract.session import Session
 
 _LEAST_THREADS = 4
-# On a slow line threads wait most of the time, so that more of them cost nothing.
+# On a slow connection threads mostly wait, so more of them cost nothing.
 _MOST_THREADS = 24
 _THREADS_A_SECOND = 40
 _LATE = "the time ran out"
 _PROBE = FOR_CONTAINERS[-1]
-# Seconds after the run was stopped in which a request of a scenario has to come to its end.
+# Seconds that the requests of scenarios may take to end after the run was stopped.
 _LAST_SECONDS = 60.0
 
 
 class ScenarioExecutor:
     """Runs scenarios in parallel threads.
 
-    Slow scenarios, which wait for a clock, run alongside the layers that follow.
+    Slow scenarios, which wait for time to pass, run alongside the later layers.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class ScenarioExecutor:
         Args:
             session: The run.
             scenarios: The scenarios, in their order.
-            progress: A callback for the number of scenarios that are done, and of all.
+            progress: A callback for the numbers of finished and of all scenarios.
         """
         self._session = session
         self._progress = progress
@@ -82,7 +82,7 @@ class ScenarioExecutor:
         self._wait(self._quick)
 
     def wait_for_all(self) -> None:
-        """Wait for all scenarios; run here the ones that must run alone."""
+        """Wait for the parallel scenarios, then run the ones that must run alone."""
         self._wait((*self._quick, *self._slow))
         for job in self._alone:
             self._run(job)
@@ -125,7 +125,7 @@ class ScenarioExecutor:
 
 
 def execute(session: Session, scenario: Scenario) -> str | None:
-    """Run one scenario, and give each of its operations an outcome in any case.
+    """Run one scenario; each of its operations gets an outcome in any case.
 
     Args:
         session: The run.
@@ -135,44 +135,44 @@ def execute(session: Session, scenario: Scenario) -> str | None:
         The obstacle, other than a departure, that kept it from judging; None otherwise.
     """
     ctx = Context(session, scenario)
-    rest = "what comes before it departed"
+    note = "what comes before it departed"
     outcome = Outcome.NOT_REACHED
     obstacle: str | None = None
     try:
         unmet = _unmet_need(session, scenario)
         if unmet is not None:
-            outcome, rest = unmet
-            if rest == _LATE:
+            outcome, note = unmet
+            if note == _LATE:
                 obstacle = f"{_LATE} before every scenario was played: give it more"
         else:
             scenario.play(ctx)
-            rest = "the scenario did not come to it"
+            note = "the scenario did not come to it"
     except StopScenarioError:
         pass
     except InconclusiveError as error:
         ctx.expect.inconclusive(error.operation, error.note, error.outcome)
-        outcome, rest = error.outcome, error.note
+        outcome, note = error.outcome, error.note
     except MissingOperationError as error:
-        rest = str(error)
+        note = str(error)
     except BusyError as error:
-        rest = str(error)
+        note = str(error)
         obstacle = f"the server is too busy to be judged: {error}"
     except UnreachableError as error:
-        rest = "the connection was lost"
+        note = "the connection was lost"
         obstacle = f"the connection was lost ({error})"
         session.http.stop.set()
     except StoppedError:
-        rest = "the run was stopped"
+        note = "the run was stopped"
         if time.monotonic() > session.options.deadline:
-            rest = _LATE
+            note = _LATE
             obstacle = f"{_LATE} before every scenario was played: give it more"
     except Exception as error:  # noqa: BLE001 - a defect of the kit must not look like a verdict
-        rest = f"the kit stumbled: {type(error).__name__}: {error}"
+        note = f"the kit stumbled: {type(error).__name__}: {error}"
         if not ctx.expect.departures:
             obstacle = f"the kit stumbled in {scenario.id}: {type(error).__name__}: {error}"
     for operation in ctx.operations:
         if operation in session.document.operations and operation not in ctx.expect.judged:
-            ctx.expect.inconclusive(operation, rest, outcome)
+            ctx.expect.inconclusive(operation, note, outcome)
     return obstacle
 
 

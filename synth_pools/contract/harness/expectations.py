@@ -53,10 +53,10 @@ class Expectation:
         expected: The demand in words, for the report.
         response: The response, or stream, that shows whether it is met.
         column: The column of the report's table.
-        clause: The clause that it rests on; the scenario's where None.
-        cause: The key of the defect; departures with one cause are one entry of the report. Where
-            it is empty, equal demands on one operation share a cause.
-        about: The error code or field that it is about, by which its sentence is chosen.
+        clause: The clause that it rests on; the scenario's if None.
+        cause: The key of the defect; departures with one cause are one entry of the report. If it
+            is empty, equal demands on one operation share a cause.
+        about: The error code or field that it is about; the report chooses the sentence by it.
     """
 
     operation: str
@@ -73,10 +73,10 @@ class Status:
     """Expectation of a response's status.
 
     Attributes:
-        allowed: The status, or all that are allowed.
+        allowed: The allowed status, or several.
         because: The reason, for the report.
         code: The `error.code` that the body must have if it has one.
-        clause: The clause that it rests on; the scenario's where None.
+        clause: The clause that it rests on; the scenario's if None.
     """
 
     allowed: int | tuple[int, ...]
@@ -86,7 +86,7 @@ class Status:
 
     @classmethod
     def of(cls, expected: StatusLike) -> Status:
-        """Return the expectation for a bare status, or the expectation itself."""
+        """Return an expectation as it is, or the expectation of a bare status."""
         return expected if isinstance(expected, Status) else cls(expected)
 
     @property
@@ -98,8 +98,8 @@ class Status:
         return Column.ERRORS if min(self.statuses) >= 400 else Column.STATUS
 
     def __str__(self) -> str:
-        listed = " or ".join(map(str, self.statuses))
-        return f"{listed}: {self.because}" if self.because else listed
+        text = " or ".join(map(str, self.statuses))
+        return f"{text}: {self.because}" if self.because else text
 
 
 StatusLike = int | tuple[int, ...] | Status
@@ -145,7 +145,7 @@ class Expectations:
         if met:
             self._held(expectation.operation, expectation.column)
         elif not any(exchange is refused for refused in self._refused):
-            # Further departures of a response follow from its wrong status.
+            # After a wrong status, further departures of the response follow from it.
             self.departures += 1
             self._session.collector.departed(self.departure(expectation, got))
         return met
@@ -169,7 +169,7 @@ class Expectations:
         )
 
     def status(self, response: Response, expected: StatusLike, operation: str) -> bool:
-        """Expect a status, and the `error.code` where the body has one.
+        """Expect a status, and the `error.code` if the body has one.
 
         Args:
             response: The response.
@@ -180,8 +180,8 @@ class Expectations:
             Whether the response is as expected.
 
         Raises:
-            InconclusiveError: The server answers 501, so it does not offer the operation, or the
-                answer is late, as all answers are.
+            InconclusiveError: The server answers 501, so it does not offer the operation; or the
+                answer is late, and all requests take long.
         """
         self.in_time(response.exchange)
         status = Status.of(expected)
@@ -200,10 +200,10 @@ class Expectations:
         return self.that(demand, code == status.code, show(code))
 
     def in_time(self, exchange: Exchange) -> None:
-        """Judge nothing by a late answer where everything takes long.
+        """Raise if an answer is late because all requests take long.
 
         Raises:
-            InconclusiveError: The answer is late, and everything takes long.
+            InconclusiveError: The answer is late, and all requests take long.
         """
         if exchange.late and not self._session.is_proof(exchange.elapsed):
             note = f"{exchange.trouble}, and requests take long here"
@@ -319,7 +319,7 @@ class Expectations:
         self._session.collector.held(self._scenario.id, operation, column, self._layer)
 
     def _before(self, exchange: Exchange | None) -> tuple[Exchange, ...]:
-        """Return the last requests before an exchange that changed its resources."""
+        """Return the last requests that changed the resources of an exchange before it."""
         earlier = itertools.takewhile(lambda step: step is not exchange, self.trail)
         steps = [step for step in earlier if step.method != "GET"]
         ids = _ids(exchange) if exchange else frozenset()
@@ -327,7 +327,7 @@ class Expectations:
         return tuple((related or steps)[-_TRAIL:])
 
     def _status_cause(self, operation: str, expected: Status, status: int | None) -> str:
-        """Return one cause for equal demands; an undocumented status shares the schema's."""
+        """Return one cause for equal demands; an undocumented status has that of the schema."""
         described = self._session.document.operations[operation]
         if status is not None and described.response(status) is None:
             return f"schema.status|{status}"
@@ -338,9 +338,9 @@ class Expectations:
 
 def _ids(exchange: Exchange) -> frozenset[bytes]:
     """Return the ids that a request names, and the ids that it created."""
-    sent = exchange.request_body if isinstance(exchange.request_body, bytes) else b""
+    request_body = exchange.request_body if isinstance(exchange.request_body, bytes) else b""
     created = exchange.response_body if exchange.method == "POST" else b""
-    parts = (exchange.url.encode(), sent[:_READ], created[:_READ])
+    parts = (exchange.url.encode(), request_body[:_READ], created[:_READ])
     return frozenset(id_ for part in parts for id_ in _ID.findall(part))
 
 

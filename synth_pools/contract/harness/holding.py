@@ -1,8 +1,8 @@
-"""Rollouts that run until the kit releases them, so that no verdict races a clock.
+"""Rollouts that run until the kit releases them, so that no verdict depends on timing.
 
-A stub container of the kit answers when it is released. On an echo target a rollout lasts much
-longer than the requests that the scenario sends meanwhile; the scenario makes sure that it still
-runs, and tries again with a longer rollout if it does not.
+A stub container of the kit answers when the rollout is released. On an echo target a rollout lasts
+much longer than the requests that the scenario sends meanwhile; the scenario makes sure that the
+rollout still runs, and tries again with a longer one if it does not.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from synth_pools.contract.results import Outcome
 
 _ATTEMPTS = 3
 _LONGER = 4.0
-# Seconds and requests that a held rollout lasts on an echo target in the first attempt.
+# A held rollout first lasts these seconds and this many requests on an echo target.
 _SECONDS = 1.0
 _REQUESTS = 8
 # Seconds that a container of the kit may take to answer; a backend waits longer.
@@ -51,7 +51,7 @@ class Held:
         return rollout
 
     def lasted(self, rollout: Rollout) -> bool:
-        """Return True unless a rollout has completed by itself; another end is to be judged."""
+        """Return True unless a rollout has completed by itself; scenarios judge other ends."""
         response = self._ctx.require(200, "get_rollout", rollout.ids)
         return bool(response.at("status") != "completed")
 

@@ -40,7 +40,7 @@ class KitProcess:
 
 
 class KitProcesses:
-    """Processes of one scenario, which get their orders from here.
+    """Processes of one scenario, and the sender of their orders.
 
     Attributes:
         order: The order for a process that starts: "wait", "listen" or "exit".
@@ -179,7 +179,7 @@ def process_pool(
 
 
 def active_process_pool(ctx: Context, process: Any, **more: Any) -> dict[str, str]:
-    """Create a pool that starts this process; return its id, in a path, once it is active."""
+    """Create a pool that starts this process; return its path parameter once it is active."""
     pool_id = str(process_pool(ctx, process, **more).at("id"))
     ctx.resources.wait_until_active(pool_id)
     return {"pool_id": pool_id}

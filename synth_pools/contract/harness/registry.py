@@ -24,11 +24,11 @@ class Scenario(Check):
 
     Attributes:
         play: The function that judges the operations.
-        needs: The preconditions, of which the first unmet one is reported: "live" (rollouts of a
-            chosen duration), "containers" (stub containers of the kit), "other_key" or "restart"
-            (the options), or a feature of the server.
+        needs: The preconditions: "live" (rollouts of a chosen duration), "containers" (stub
+            containers of the kit), "other_key" or "restart" (the options), or a feature of the
+            server. The first unmet one is reported.
         reads_only: Whether it changes nothing, so that a read-only run can include it.
-        slow: Whether it waits for a clock, so that it runs alongside the layers that follow.
+        slow: Whether it waits for time to pass, so that it runs alongside the later layers.
         alone: Whether no other scenario may run meanwhile.
         smoke: Whether it belongs to the profile "smoke".
     """

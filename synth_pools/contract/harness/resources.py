@@ -17,8 +17,8 @@ class Resources:
     Args:
         session: The run.
         check: The id of the check.
-        require: The sender of requests that must succeed; see `Context.require`.
-        first_number: The number after which the names are counted.
+        require: Sends a request that must succeed; see `Context.require`.
+        first_number: The number after which those of the names begin.
     """
 
     def __init__(
@@ -26,7 +26,7 @@ class Resources:
     ) -> None:
         self._session = session
         self._require = require
-        # Plain ids: other characters in ids have a scenario.
+        # Plain ids: a scenario tests other characters.
         self._slug = check.replace("_", "-").replace(".", "-")
         self._number = first_number
 
@@ -49,16 +49,16 @@ class Resources:
         return str(self.create_pool(self.body(subject, **more)).at("id"))
 
     def body(self, subject: str = "", **more: Any) -> dict[str, Any]:
-        """Return the body that creates a pool, under an id that the run archives at its end."""
+        """Return the body that creates a pool; the run archives that pool at its end."""
         identity = self._named(subject)
         self._session.register_pool(identity["pool_id"])
         return self._session.pool_body("x", **{**identity, **more})
 
     def live_pool(self, subject: str = "", **more: Any) -> str:
-        """Create a pool whose rollouts obey `env.delay` and the like; see `pool`.
+        """Create a pool whose rollouts obey their `env`, as in `env.delay`; see `pool`.
 
         Raises:
-            InconclusiveError: There can be no such pool on this server.
+            InconclusiveError: This server cannot have such a pool.
         """
         body = self._session.live_pool_body("x", **self._named(subject), **more)
         if body is None:

@@ -21,7 +21,7 @@ ACCOUNTS: tuple[str | Selection, ...] = (
     "get_pool_metrics",
     "get_queue_status",
 )
-# Time stamps may be of whole seconds; where requests take long two clocks are read a while apart.
+# Time stamps may be whole seconds, and two clocks are not read at the same moment.
 ROUNDING = 1.5
 _COUNTS = ("active", "queued", "completed", "failed", "cancelled")
 
@@ -202,8 +202,8 @@ def judge_usage(ctx: Context, operation: str, response: Response, whole_rollout:
 def _page(judge: Judge, response: Response, state: ExpectedState) -> None:
     judge.field("status", state.status, "status of the page")
     judge.field("has_more", False, "has_more of the page")
-    listed = response.at("events")
-    events = [at(event, "event") for event in listed] if isinstance(listed, list) else []
+    page_events = response.at("events")
+    events = [at(event, "event") for event in page_events] if isinstance(page_events, list) else []
     rollout_events = [str(event) for event in events if str(event).startswith("rollout.")]
     expected = ["rollout.queued"]
     expected += ["rollout.started"] * state.started

@@ -12,7 +12,7 @@ from synth_pools.contract.http.client import ABSENT
 
 Path = tuple[str, ...]
 
-# A value of each JSON type, and texts that resemble ids and addresses.
+# Values of each JSON type, texts that resemble ids and addresses, and numbers out of bounds.
 _CANDIDATES: tuple[Any, ...] = (
     "text", 5, 1.5, True, [], {}, [5], {"x": 1}, "", " ", "-x", "a/b", "ü", "5",
     "no url", "ftp://x", "http://", "/x", "x" * 129, "x" * 256, "x" * 2_049,
@@ -35,32 +35,32 @@ class RequestFields:
 
     @property
     def required(self) -> tuple[str, ...]:
-        """The fields that every body has."""
+        """The fields that every body must have."""
         return tuple(self._root.get("required", ()))
 
     def paths(self) -> Iterator[Path]:
-        """Yield the path of each field, and of each field inside of it."""
+        """Yield the path of each field, and of each field inside it."""
         for name, schema in self._root.get("properties", {}).items():
             yield (name,)
             for inner in self.resolved(schema).get("properties", {}):
                 yield name, inner
 
     def wrong(self, path: Path, base: Mapping[str, Any], most: int = 2) -> list[Any]:
-        """Return values that the document refuses, at most `most` of each JSON type."""
+        """Return values that the document refuses, up to `most` of each JSON type."""
         refused = (value for value in self._values(path) if not self.allows(path, value, base))
         return _some_of_each(refused, most)
 
     def right(self, path: Path, base: Mapping[str, Any], most: int = 2) -> list[Any]:
-        """Return values that the document allows, at most `most` of each JSON type."""
+        """Return values that the document allows, up to `most` of each JSON type."""
         allowed = (value for value in self._values(path) if self.allows(path, value, base))
         return _some_of_each(allowed, most)
 
     def allows(self, path: Path, value: Any, base: Mapping[str, Any]) -> bool:
-        """Return True if the document allows a value of a field in a valid body."""
+        """Return True if the document allows a valid body with this value in this field."""
         return self._document.allows(self._operation, put_at(base, path, value))
 
     def resolved(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Return a schema behind its references, without the null that it may allow."""
+        """Return the schema to which references lead, without the null that it may allow."""
         schema = self._document.resolve(schema)
         branches = [branch for branch in schema.get("anyOf", ()) if branch.get("type") != "null"]
         return self.resolved(branches[0]) if len(branches) == 1 else schema
@@ -83,7 +83,7 @@ class RequestFields:
 
 
 def smallest_body(document: Document, operation: Operation) -> Any:
-    """Return the smallest body that the document allows; ABSENT where the operation takes none."""
+    """Return the smallest body that the document allows; ABSENT if there is no body."""
     if operation.request is None:
         return ABSENT
     fields = RequestFields(document, operation)

@@ -12,7 +12,7 @@ from synth_pools.contract.exceptions import MissingOperationError, UnjudgeableEr
 from synth_pools.contract.http.client import ABSENT, HttpClient, Response
 from synth_pools.contract.session import Session
 
-# Probed last, since they remove resources of the other probes.
+# Probed last, since they remove resources that the other probes need.
 _LAST = ("delete_task", "delete_pool")
 _SECONDS = 10.0
 # Operations that show whether a backend reaches the kit's own containers.
@@ -26,7 +26,7 @@ def chosen_operations(
 
     Args:
         document: The document.
-        included: The choice; all operations where empty.
+        included: The chosen operations; all operations if empty.
         excluded: The operations to leave out.
 
     Raises:
@@ -57,15 +57,15 @@ def _named(document: Document, names: Iterable[str]) -> frozenset[str]:
 def offered_operations(session: Session) -> frozenset[str]:
     """Send a request to every operation, and return the ids of the operations that exist.
 
-    An operation does not exist if the answer is 501 or 405, or the 404 of an unknown path. Where an
-    unknown id gets the same 404, the resources that were created first make the difference. A
-    read-only run probes GET alone: if any of these operations exists, the others count as existing.
+    An operation does not exist if the answer is 501 or 405, or the 404 of an unknown path. Unknown
+    ids may get the same 404, so the run first creates resources. A read-only run only probes GET:
+    if any of these operations exists, all other operations count as existing.
     """
     http, operations = session.http, session.document.operations
     url = http.url("/v1/no-such-path-of-the-contract-kit", {})
     unknown = _form(Response(http.send("GET", url, http.authorized(), None, None, _SECONDS)))
     ids = _resources(session)
-    there: set[str] = set()
+    existing: set[str] = set()
     for operation in sorted(operations.values(), key=lambda op: op.id in _LAST):
         if session.options.read_only and operation.method != "GET":
             continue
@@ -73,10 +73,10 @@ def offered_operations(session: Session) -> frozenset[str]:
         if response.status in (None, 405, 501):
             continue
         if response.status != 404 or _form(response) != unknown:
-            there.add(operation.id)
-    if session.options.read_only and there:
-        there |= {operation.id for operation in operations.values() if operation.method != "GET"}
-    return frozenset(there)
+            existing.add(operation.id)
+    if session.options.read_only and existing:
+        existing |= {operation.id for operation in operations.values() if operation.method != "GET"}
+    return frozenset(existing)
 
 
 def _resources(session: Session) -> Mapping[str, str]:
@@ -108,7 +108,7 @@ def _ask(http: HttpClient, operation: Operation, ids: Mapping[str, str]) -> Resp
 
 
 def _form(response: Response) -> Any:
-    """Return what distinguishes 404s: the error code, or the form of the body."""
+    """Return what tells 404s apart: the error code, or the form of the body."""
     code = response.at("error", "code")
     if isinstance(code, str):
         return response.status, code
@@ -122,6 +122,6 @@ def _form(response: Response) -> Any:
 
 
 def lacking(document: Document, operations: Collection[str]) -> str:
-    """Return the need that the backend does not meet, in words; "" if it has all operations."""
+    """Return a note on the first missing operation; "" if the backend has all of them."""
     missing = (name for name in operations if name not in document.operations)
     return next((str(MissingOperationError(name)) for name in missing), "")

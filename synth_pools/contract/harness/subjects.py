@@ -30,12 +30,12 @@ def offered(ctx: Context, *subjects: str | Selection) -> Iterator[Operation]:
         *subjects: Some of the scenario's subjects; all of them by default.
 
     Yields:
-        Each operation; where the server says that it lacks one, the report gets the reason.
+        Each operation; for one that the server says it lacks, the report gets the reason.
     """
     document, missing = ctx.session.document, ctx.session.not_offered()
     names = select_operations(document.operations, *subjects) if subjects else ctx.operations
-    there = [document.operations[name] for name in names if name in document.operations]
-    for operation in ordered(there):
+    existing = [document.operations[name] for name in names if name in document.operations]
+    for operation in ordered(existing):
         if operation.id in missing:
             ctx.expect.inconclusive(operation.id, missing[operation.id], Outcome.NOT_OFFERED)
         else:
@@ -43,7 +43,7 @@ def offered(ctx: Context, *subjects: str | Selection) -> Iterator[Operation]:
 
 
 def small_body(ctx: Context, operation: Operation, **fields: Any) -> Any:
-    """Return a small valid body of an operation, with the values of some fields.
+    """Return a small valid body of an operation, with given values of some fields.
 
     Args:
         ctx: The context.
@@ -51,7 +51,7 @@ def small_body(ctx: Context, operation: Operation, **fields: Any) -> Any:
         **fields: Values of fields; a field that the body does not have is left out.
 
     Returns:
-        The body; ABSENT where the operation takes none.
+        The body; ABSENT if the operation has no body.
     """
     body = smallest_body(ctx.session.document, operation)
     if body is ABSENT:
@@ -69,7 +69,7 @@ def check_refused(
     expected: Status,
     **request: Any,
 ) -> None:
-    """Expect a request that would run something to be refused, in the form of each operation.
+    """Expect an operation to refuse the request of a rollout, in its own form of a refusal.
 
     Args:
         ctx: The context.
@@ -98,5 +98,5 @@ def check_refused(
             show(item, 200) if item is not ABSENT else "no item",
         )
     else:
-        sent = ABSENT if operation.request is None else body
-        ctx.check(expected, name, ids, json=sent, **request)
+        request_body = ABSENT if operation.request is None else body
+        ctx.check(expected, name, ids, json=request_body, **request)

@@ -47,10 +47,10 @@ def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[View]:
 def of_task(ctx: Context, pool_id: str, task_id: str) -> list[View]:
     """Read a task in list_tasks and in its pool."""
     ids = {"pool_id": pool_id}
-    listed = ctx.require(200, "list_tasks", ids)
+    task_list = ctx.require(200, "list_tasks", ids)
     pool = ctx.require(200, "get_pool", ids)
     return [
-        ("list_tasks", _find(listed.at("items"), task_id), listed),
+        ("list_tasks", _find(task_list.at("items"), task_id), task_list),
         ("get_pool", _find(pool.at("tasks"), task_id), pool),
     ]
 
@@ -58,7 +58,7 @@ def of_task(ctx: Context, pool_id: str, task_id: str) -> list[View]:
 def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:
     """Read a rollout by every operation that shows it completely."""
     showing = list(filter(shows("Rollout"), ctx.session.document.operations.values()))
-    # First the operations on the rollout, then the lists; in both the one of its pool comes first.
+    # First the operations on the rollout, then the lists; in both the pool's one is first.
     showing.sort(
         key=lambda operation: (
             "rollout_id" not in operation.id_names,
@@ -92,9 +92,9 @@ def judge_rollout_count(
     ctx: Context, pool_id: str, expected: int, operation: str = "create_rollout"
 ) -> None:
     """Expect a pool to hold a number of rollouts that fits on one page."""
-    listed = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
-    count = len(listed.list_at("items"))
-    ctx.judge(operation, listed).equal("the number of rollouts", expected, count)
+    page = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+    count = len(page.list_at("items"))
+    ctx.judge(operation, page).equal("the number of rollouts", expected, count)
 
 
 def in_list(
@@ -105,7 +105,7 @@ def in_list(
     item_id: str,
     since: Any = None,
 ) -> View:
-    """Read an item in a list, the newest items first.
+    """Find an item in a list, from the newest item on.
 
     Args:
         ctx: The context.
@@ -113,7 +113,7 @@ def in_list(
         ids: Its path parameters.
         query: Its query parameters.
         item_id: The id of the item.
-        since: The time of its creation, which ends the search among older items.
+        since: The time of its creation; the search ends at older items.
 
     Raises:
         InconclusiveError: The list has too many newer items to search it to the end.
@@ -136,5 +136,5 @@ def in_list(
 
 
 def _find(items: Any, item_id: str) -> Any:
-    listed = items if isinstance(items, list) else []
-    return next((item for item in listed if at(item, "id") == item_id), ABSENT)
+    candidates = items if isinstance(items, list) else []
+    return next((item for item in candidates if at(item, "id") == item_id), ABSENT)

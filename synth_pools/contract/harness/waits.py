@@ -21,18 +21,18 @@ _T = TypeVar("_T")
 STARTED = ("running", *FINAL)
 STREAMS = ("stream_rollout_events", "stream_global_rollout_events")
 _ENDS = Clause(ids="Rollouts: states#f1bc")
-# Seconds until another reader is consulted: longer than any reader may lag behind.
+# Seconds until the other family is asked: longer than an answer may lag behind.
 _SECOND_OPINION = 5.0
-# Times that a wait has to last as long as another rollout, to prove something.
+# A wait proves something if it lasts more than this many times as long as another rollout.
 _SOONER = 4
-# Most calls at a time, and the calls at a time per second that a request takes.
+# Most calls at a time, and calls at a time for each second that a request takes.
 _MOST_AT_A_TIME = 16
 _CALLERS_A_SECOND = 20
 
-# An operation of a rollout's pool and the one of all pools, each with its ids.
+# The operation of a rollout's pool and the global one, each with its ids.
 Ways = tuple[tuple[str, dict[str, str]], tuple[str, dict[str, str]]]
 
-# An operation that creates a rollout, its ids, and fields that its body has to have.
+# An operation that creates a rollout, its ids, and fields that its body must have.
 Creation = tuple[str, dict[str, str], dict[str, Any]]
 
 
@@ -53,12 +53,12 @@ class Rollout:
 
     @property
     def streams(self) -> Ways:
-        """The operation of either family that streams its events, with its ids."""
+        """The operations of both families that stream its events, with their ids."""
         return (STREAMS[0], self.ids), (STREAMS[1], self.global_ids)
 
     @property
     def cancels(self) -> Ways:
-        """The operation of either family that cancels it, with its ids."""
+        """The operations of both families that cancel it, with their ids."""
         return ("cancel_rollout", self.ids), ("cancel_global_rollout", self.global_ids)
 
 
@@ -129,11 +129,11 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
         opinion_at = float("inf")
         second = ctx.call("get_global_rollout", rollout.global_ids)
         if second.at("status") in states:
-            again = ctx.require(200, "get_rollout", rollout.ids)
-            if again.at("status") in states:
-                return again
+            current = ctx.require(200, "get_rollout", rollout.ids)
+            if current.at("status") in states:
+                return current
             expected = f"status {second.at('status')}, as get_global_rollout says"
-            ctx.judge("get_rollout", again).that(expected, False, str(again.at("status")))
+            ctx.judge("get_rollout", current).that(expected, False, str(current.at("status")))
             raise StopScenarioError
     observed = response.at("status") if response else "nothing"
     waited = f"{time.monotonic() - began:.0f} s"
@@ -155,9 +155,9 @@ def _a_later_rollout_ends(ctx: Context, rollout: Rollout, waited: float) -> bool
     """Return True if a rollout that starts now, on the same container, ends much sooner."""
     pool = ctx.require(200, "get_pool", {"pool_id": rollout.pool_id})
     url, mine = pool.at("container_url"), ctx.session.containers.values()
-    where = {"container_url": url} if url in mine else {}
+    container = {"container_url": url} if url in mine else {}
     began = time.monotonic()
-    witness = start_rollout(ctx, ctx.resources.pool("witness", **where))
+    witness = start_rollout(ctx, ctx.resources.pool("witness", **container))
 
     def ended() -> bool:
         return ctx.require(200, "get_rollout", witness.ids).at("status") in FINAL
@@ -192,10 +192,10 @@ def becomes_true(
         ctx: The context.
         operation: The operation.
         look: Returns whether the effect is visible.
-        limit: Seconds to wait; the session's patience where None.
+        limit: Seconds to wait; the session's patience if None.
 
     Raises:
-        InconclusiveError: It was not visible in time, and everything takes long here.
+        InconclusiveError: It was not visible in time, and all requests take long here.
     """
     began = time.monotonic()
     if eventually(ctx, look, limit):
@@ -219,20 +219,20 @@ def read_until(
     *,
     brings: str | None = None,
 ) -> tuple[Response, bool]:
-    """Read until an answer shows an effect, at least once.
+    """Read at least once, until an answer shows an effect.
 
     Args:
         ctx: The context.
         operation: The reading operation.
         ids: Its path parameters.
         is_there: Returns whether an answer shows the effect.
-        brings: The operation that has the effect; the reading one where None.
+        brings: The operation that has the effect; the reading operation if None.
 
     Returns:
         The last answer, and whether it shows the effect; False proves that it does not come.
 
     Raises:
-        InconclusiveError: It was not visible in time, and everything takes long here.
+        InconclusiveError: It was not visible in time, and all requests take long here.
     """
     last: list[Response] = []
 
@@ -275,19 +275,19 @@ def iterate_pages(
         number += 1
         page = dict(query) if cursor is None else {**query, "cursor": cursor}
         response = ctx.require(200, operation, ids, query=page)
-        listed = response.at("items")
-        items += listed if isinstance(listed, list) else []
-        following = response.at("next_cursor")
-        if not isinstance(following, str):
+        page_items = response.at("items")
+        items += page_items if isinstance(page_items, list) else []
+        next_cursor = response.at("next_cursor")
+        if not isinstance(next_cursor, str):
             return items, response, True
-        if following == cursor:
+        if next_cursor == cursor:
             demand = "a next_cursor that moves on"
             ctx.judge(operation, response).that(demand, False, "the cursor that was sent")
             return items, response, True
         if enough(items) or number >= most:
             return items, response, False
         between(number)
-        cursor = following
+        cursor = next_cursor
 
 
 def ids_of(items: list[Any], name: str = "id") -> list[Any]:
@@ -305,7 +305,7 @@ def moment(value: Any) -> datetime | None:
 
 
 def side_by_side(ctx: Context, calls: Iterable[Callable[[], object]]) -> None:
-    """Make independent calls, several at a time where requests take long.
+    """Make independent calls, several at a time if requests take long.
 
     Raises:
         StoppedError: The run was asked to stop.
@@ -313,7 +313,7 @@ def side_by_side(ctx: Context, calls: Iterable[Callable[[], object]]) -> None:
     """
     count = min(_MOST_AT_A_TIME, 1 + int(ctx.session.http.round_trip * _CALLERS_A_SECOND))
     if count == 1:
-        # On a fast line threads would only take turns.
+        # On a fast connection threads would only take turns.
         for call in calls:
             call()
         return

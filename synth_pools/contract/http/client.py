@@ -28,11 +28,11 @@ ABSENT: Any = type("Absent", (), {"__repr__": lambda _: "nothing", "__bool__": l
 CALL_SECONDS = 30.0
 _LARGEST = 64 * 1024 * 1024
 _BUSY_SECONDS = 20.0
-# Requests by whose duration a limit is lengthened.
+# Number of durations of a request by which a limit is lengthened.
 _ROUND_TRIPS = 20
 # Share of the longest duration that remains after each request.
 _FORGET = 0.98
-# Letters of the shortest secret: a shorter one would occur in other words.
+# Length of the shortest masked secret: shorter ones occur in other words.
 _SHORTEST = 8
 
 
@@ -72,7 +72,7 @@ class EventStream:
         exchange: The request and the received bytes.
         reader: The messages.
         complete: True if the server ended it.
-        late: True if the time was over first.
+        late: True if the time limit came first.
     """
 
     exchange: Exchange
@@ -107,7 +107,7 @@ class HttpClient:
         round_trip: Seconds of the longest recent request.
         access: Headers, certificates and proxy of the backend.
         other_key: The key of another organisation.
-        on_busy: A callback for each answer of a busy server, after which a request is repeated.
+        on_busy: A callback for each answer of a busy server; the request is then repeated.
     """
 
     base_url: str
@@ -121,7 +121,7 @@ class HttpClient:
     _client: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Shorter than any server's, so that no request uses a connection about to close.
+        # The expiry is shorter than any server's, so that no request meets a closing connection.
         self._client = httpx.Client(
             limits=httpx.Limits(max_connections=None, keepalive_expiry=1.0),
             timeout=CALL_SECONDS,
@@ -146,7 +146,7 @@ class HttpClient:
         authorization: str | None = MASKED,
         limit: float | None = None,
     ) -> Response:
-        """Send one request of an operation; wait for a busy server.
+        """Send one request of an operation; repeat it while the server is busy.
 
         Args:
             operation: The id of the operation.
@@ -155,7 +155,7 @@ class HttpClient:
             json: The body as JSON.
             content: The body as bytes, if `json` is absent.
             headers: Further headers.
-            authorization: The header `authorization`, which may have the mask of the key, or None.
+            authorization: The header `authorization`, with a placeholder of the key; None for none.
             limit: Seconds that the response may take; None for `call_seconds`.
 
         Returns:
@@ -168,12 +168,12 @@ class HttpClient:
         """
         described = self.document.operations[operation]
         url = self.url(described.path, ids or {}, query)
-        sent = _headers(json, headers, authorization)
+        all_headers = _headers(json, headers, authorization)
         if json is not ABSENT:
             content = json_module.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
         within = self.call_seconds if limit is None else limit
         exchange = self.retry_while_busy(
-            lambda: self.send(described.method, url, sent, content, operation, within)
+            lambda: self.send(described.method, url, all_headers, content, operation, within)
         )
         return Response(exchange)
 
@@ -183,11 +183,11 @@ class HttpClient:
         return self.allowance(CALL_SECONDS)
 
     def allowance(self, seconds: float) -> float:
-        """Lengthen a limit if requests are slow: on a slow connection or a busy machine."""
+        """Lengthen a limit if requests take long: on a slow connection or a busy machine."""
         return seconds + _ROUND_TRIPS * self.round_trip
 
     def retry_while_busy(self, send: Callable[[], Exchange]) -> Exchange:
-        """Send again while the server answers 429 or 503, for 20 s at most.
+        """Send again while the server answers 429 or 503, for up to 20 s.
 
         Raises:
             BusyError: The server is busy for longer.
@@ -207,7 +207,7 @@ class HttpClient:
                 raise StoppedError
 
     def authorized(self) -> dict[str, str]:
-        """Return the headers of a request outside the operations."""
+        """Return the headers of a request that belongs to no operation."""
         return {"authorization": MASKED}
 
     def url(self, path: str, ids: Mapping[str, str], query: Mapping[str, Any] | None = None) -> str:
@@ -257,7 +257,7 @@ class HttpClient:
     ) -> EventStream:
         """Read an event stream until the server ends it, `until` is true, or time is up."""
         described = self.document.operations[operation]
-        sent = _headers(ABSENT, {"accept": "text/event-stream", **(headers or {})}, MASKED)
+        all_headers = _headers(ABSENT, {"accept": "text/event-stream", **(headers or {})}, MASKED)
         reader, complete, enough = SseReader(), False, False
 
         def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
@@ -278,7 +278,7 @@ class HttpClient:
 
         url = self.url(described.path, ids, query)
         exchange = self.retry_while_busy(
-            lambda: self._exchange(described.method, url, sent, None, operation, limit, take)
+            lambda: self._exchange(described.method, url, all_headers, None, operation, limit, take)
         )
         broken = exchange.trouble is not None and not exchange.late
         return EventStream(exchange, reader, complete, not (complete or enough or broken))
@@ -410,10 +410,10 @@ def is_loopback_url(url: str) -> bool:
 def _headers(
     json: Any, headers: Mapping[str, str] | None, authorization: str | None
 ) -> dict[str, str]:
-    sent = {} if authorization is None else {"authorization": authorization}
+    merged = {} if authorization is None else {"authorization": authorization}
     if json is not ABSENT:
-        sent["content-type"] = "application/json"
-    return {**sent, **(headers or {})}
+        merged["content-type"] = "application/json"
+    return {**merged, **(headers or {})}
 
 
 def _retry_after(exchange: Exchange) -> float:

@@ -1,9 +1,9 @@
-"""Container that a backend starts as a process and that the kit controls by a connection.
+"""Container that a backend starts as a process and that the kit controls over a connection.
 
 A program that needs only the interpreter: `python -I process_container.py --kit PORT --port PORT`.
 It reports its arguments and environment to the kit, and then waits for one word: `listen` makes it
-serve rollouts, `exit` ends it. It also ends with the kit. Its child does nothing, and shows the kit
-by a connection how long it lives.
+serve rollouts, `exit` ends it. It also ends with the kit. Its child only keeps a connection, by
+which the kit sees how long the child lives.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     timeout = _SECONDS
-    over: dict[str, threading.Event] = {}  # noqa: RUF012 - one for all requests
+    finished: dict[str, threading.Event] = {}  # noqa: RUF012 - one for all requests
     lock = threading.Lock()
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
@@ -44,7 +44,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers.get("content-length") or 0)) or b"{}")
         if self.path.endswith("/terminate"):
-            self._over(self.path.split("/")[-2]).set()
+            self._finished(self.path.split("/")[-2]).set()
             self._send(200, {"status": "terminated"})
             return
         env = body.get("env") or {}
@@ -55,7 +55,7 @@ class _Handler(BaseHTTPRequestHandler):
         sys.stdout.flush()
         if env.get("die"):
             os._exit(EXIT_CODE)
-        self._over(str(body.get("rollout_id"))).wait(float(env.get("delay", 0)))
+        self._finished(str(body.get("rollout_id"))).wait(float(env.get("delay", 0)))
         self._send(
             200,
             {
@@ -68,9 +68,9 @@ class _Handler(BaseHTTPRequestHandler):
             },
         )
 
-    def _over(self, rollout_id: str) -> threading.Event:
+    def _finished(self, rollout_id: str) -> threading.Event:
         with self.lock:
-            return self.over.setdefault(rollout_id, threading.Event())
+            return self.finished.setdefault(rollout_id, threading.Event())
 
     def _send(self, status: int, body: Any) -> None:
         content = json.dumps(body).encode()
@@ -95,7 +95,7 @@ def _end_with_the_kit(connection: socket.socket) -> None:
 
 
 def _serve() -> None:
-    """Report this process to the kit, and serve or end as it orders."""
+    """Report this process to the kit, and serve or end as the kit orders."""
     options = dict(zip(sys.argv[1::2], sys.argv[2::2], strict=False))
     kit = int(options["--kit"])
     if "--child-of" in options:

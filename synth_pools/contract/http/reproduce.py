@@ -15,7 +15,7 @@ from synth_pools.contract.results import Exchange, LongBody
 KEY = "${SYNTH_API_KEY}"
 MASKED = f"Bearer {KEY}"
 OTHER_KEY = "${SYNTH_OTHER_API_KEY}"
-# Nearly right keys, as a shell and as Python derive them from the key.
+# Nearly right keys: how a shell and Python derive them from the key.
 NEARLY = {
     "${SYNTH_API_KEY%?}": "[:-1]",
     "${SYNTH_API_KEY#?}": "[1:]",
@@ -26,9 +26,9 @@ _KEYS = re.compile("(" + "|".join(map(re.escape, (KEY, OTHER_KEY, *NEARLY))) + "
 _SECRET = ("authorization", "cookie", "proxy-authorization", "set-cookie")
 _LONG = 2_000
 _RUN = re.compile(rb"(.{1,64}?)\1{31,}", re.DOTALL)
-# Bytes searched for repetitions; later ones are omitted.
+# Bytes that one search for a repetition covers.
 _SEARCHED = 64 * 1024
-# Headers that the sending tool writes anyway.
+# Headers that the sending tool sets by itself.
 _IMPLIED = {"host", "content-length", "accept-encoding", "connection", "user-agent", "accept"}
 
 
@@ -84,7 +84,7 @@ def python_line(exchange: Exchange) -> str:
 
 
 def _python_value(value: str) -> str:
-    """Return a text as an expression that takes the key from the environment."""
+    """Return a Python expression of a text, with keys from the environment."""
     parts = [repr(part) for part in _KEYS.split(value)[::2]]
     for number, key in enumerate(_KEYS.findall(value)):
         name = "SYNTH_OTHER_API_KEY" if key == OTHER_KEY else "SYNTH_API_KEY"
@@ -99,7 +99,7 @@ def bytes_expression(body: bytes | LongBody) -> str:
         return repr(short)
     pieces = [f"{part!r} * {count}" if count > 1 else repr(part) for part, count in short.parts]
     if short.left_out:
-        # Omitted bytes at least have the same size.
+        # As many dots stand for the omitted bytes.
         pieces.append(f"b'.' * {short.left_out}")
     return " + ".join(pieces)
 

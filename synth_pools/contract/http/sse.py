@@ -1,4 +1,4 @@
-"""Parser of server-sent events with all details for judging a stream.
+"""Parser of server-sent events that keeps the details by which a stream is judged.
 
 It follows the WHATWG standard. It also counts comments, stores the written fields of each message,
 and detects a stream that ends in the middle of a message.
@@ -44,11 +44,11 @@ class SseMessage:
 
 @dataclass(slots=True)
 class SseReader:
-    """Incremental parser: `feed` takes chunks, `messages` has the complete messages so far."""
+    """Incremental parser: `feed` takes chunks, `messages` holds the complete messages so far."""
 
     messages: list[SseMessage] = field(default_factory=list)
     comments: int = 0
-    # The id of a block before the first message that has nothing else.
+    # The id of a block that has nothing else, before the first message.
     opening: str | None = None
     _rest: bytes = b""
     _started: bool = False

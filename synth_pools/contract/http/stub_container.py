@@ -1,10 +1,10 @@
 """Stub containers on loopback, which obey the `env` of a rollout.
 
 `delay`, `fail` and `reward` mean the same as for the echo target. `hold` delays a rollout until its
-release. `flaky` is the number of requests answered with 500 first, `forget` the number of accepted
-and forgotten ones. `usage` and `tell` are reported. `answer` requests a wrong or broken response,
-or one to be polled: "later", or "asked" for one that runs until its release. `echo_key` puts the
-key of the container in every possible place. Every request is recorded.
+release. The first `flaky` requests of a rollout get a 500, the first `forget` ones are accepted and
+forgotten. `usage` is reported in the result, `tell` as events. `answer` asks for a wrong or broken
+response or a polled rollout: "later" ends at the second poll, "asked" after its release. `echo_key`
+puts the key of the container in every possible place. Every request is recorded.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
-# Behaviours of the GET endpoints; "first" and "twin" are good ones for one pool each.
+# Behaviours of the GET endpoints; "first" and "twin" act like "good", for one pool each.
 BEHAVIOURS = ("good", "first", "twin", "bare", "broken")
 INFO = {
     "runtime": {"name": "contract kit"},
@@ -39,7 +39,7 @@ _KNOWN = {
     "/program": PROGRAM,
     "/taskset": TASKSET,
 }
-# Longer than any scenario, which releases its rollouts.
+# Longer than any scenario lasts; a scenario releases its rollouts.
 _HELD_SECONDS = 600.0
 # Seconds of a turn of the loops that accept connections, and the share of the longest lateness that
 # remains after each turn.
@@ -67,18 +67,18 @@ class ReceivedRequest:
 
 @dataclass(slots=True)
 class ReceivedRequests:
-    """Requests that stub containers received, and the rollouts that they were to end."""
+    """Requests that stub containers received, and the rollouts that they were asked to end."""
 
     received: list[ReceivedRequest] = field(default_factory=list)
     terminated: set[str] = field(default_factory=set)
     released: set[str] = field(default_factory=set)
     # Requests of polled rollouts, and True after the first poll.
     later: dict[str, tuple[dict[str, Any], bool]] = field(default_factory=dict)
-    # Bytes of submissions, of their answers and of all bodies, by rollout.
+    # Bytes of submissions, of their answers, of all requests and of all answers, by rollout.
     sizes: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
     # Received keys of containers, by rollout; a secret.
     keys: dict[str, str] = field(default_factory=dict, repr=False)
-    # Seconds that connections lately waited for a running container.
+    # Most seconds that a connection recently waited for a running container.
     lateness: float = 0.0
     closing: threading.Event = field(default_factory=threading.Event)
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -125,7 +125,7 @@ class ReceivedRequests:
             self.sizes[rollout_id] = (a, b, c, d)
 
     def bytes_of(self, rollout_id: str) -> tuple[int, int, int, int]:
-        """Return the bytes of a rollout's submissions, of their answers, and of all bodies."""
+        """Return the bytes of a rollout's bodies; see `sizes`."""
         with self.lock:
             return self.sizes.get(rollout_id, (0, 0, 0, 0))
 
@@ -139,7 +139,7 @@ class ReceivedRequests:
             self.released.add(rollout_id)
 
     def is_over(self, rollout_id: str) -> bool:
-        """Return True if a rollout was released or terminated, or its container ends."""
+        """Return True if a rollout was released or terminated, or the containers stop."""
         if self.closing.is_set():
             return True
         with self.lock:
@@ -176,7 +176,7 @@ class StubServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), handler or StubHandler)
 
     def service_actions(self) -> None:
-        """Measure the last turn, which should have waited `TURN_SECONDS` at most."""
+        """Measure how much longer than `TURN_SECONDS` the last turn took."""
         now = time.monotonic()
         if self._turned_at is not None:
             self.turned(max(0.0, now - self._turned_at - TURN_SECONDS))
@@ -193,7 +193,7 @@ class StubServer(ThreadingHTTPServer):
 class StubHandler(BaseHTTPRequestHandler):
     """Handler of the requests of a stub container."""
 
-    # The base class has any server; this handler is created by that one.
+    # The base class declares any server; only a `StubServer` creates this handler.
     server: StubServer  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     timeout = 30
@@ -202,7 +202,7 @@ class StubHandler(BaseHTTPRequestHandler):
     about = ""
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Write nothing: the output is the report's."""
+        """Write nothing: the output belongs to the report."""
 
     def do_GET(self) -> None:
         behaviour = self.server.behaviour
@@ -263,7 +263,7 @@ class StubHandler(BaseHTTPRequestHandler):
         return unquote(parts[2]) if len(parts) > 2 and parts[1] == "rollouts" else ""
 
     def _reported_events(self) -> list[dict[str, Any]] | None:
-        """Return the events to report of the rollout in the path, or None."""
+        """Return the events to report for the rollout in the path, or None."""
         for request in self.server.received.of_rollout(self._rollout_id()):
             tell = (request.body.get("env") or {}).get("tell")
             if isinstance(tell, list):

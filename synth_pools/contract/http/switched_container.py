@@ -27,8 +27,8 @@ class SwitchedContainer:
         url: Its permanent address.
         health: The status and the JSON of its `GET /health`; None for no answer.
         checks: The statuses of its health checks, None for an unanswered one.
-        slowest: The most seconds for which it accepted no connection although it was up, by the
-            fault of this machine.
+        slowest: The most seconds for which a busy machine kept it from accepting connections while
+            it was up.
     """
 
     def __init__(self, received: ReceivedRequests) -> None:
@@ -84,7 +84,7 @@ class SwitchedContainer:
         self._serve()
 
     def sent_for(self, rollout_id: str) -> int:
-        """Return the number of submissions of a rollout to it."""
+        """Return the number of submissions of a rollout to this container."""
         received = self._received.of_rollout(rollout_id)
         mine = [request for request in received if request.behaviour == self.url]
         return sum(request.path in ("/rollouts", "/rollout") for request in mine)
@@ -137,7 +137,7 @@ class _Handler(StubHandler):
         if is_check:
             owner.checks.append(None if health is None else health[0])
         if health is None:
-            # Like a busy container: until the caller gives up.
+            # Like a busy container: keep silent until the caller gives up.
             with contextlib.suppress(OSError):
                 self.rfile.read()
             self.close_connection = True

@@ -67,7 +67,7 @@ def departures_of(report: Report) -> frozenset[KnownDeparture]:
 def stale_departures(
     report: Report, baseline: frozenset[KnownDeparture]
 ) -> frozenset[KnownDeparture]:
-    """Return the known departures whose checks a run made without seeing them."""
+    """Return the known departures that a run checked for and did not see."""
     judged = {
         (outcome.check, outcome.operation)
         for outcome in report.outcomes
@@ -90,7 +90,7 @@ def with_baseline(report: Report, baseline: frozenset[KnownDeparture], name: str
         name: The name of its file.
 
     Returns:
-        The report; a check with known departures only has the outcome `Outcome.KNOWN`.
+        The report; a check with only known departures has the outcome `Outcome.KNOWN`.
     """
     if not baseline:
         return report

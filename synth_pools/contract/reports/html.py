@@ -131,9 +131,9 @@ def _group(number: int, group: DepartureGroup, report: Report) -> Iterator[str]:
     first = group.first
     times = "once" if group.count == 1 else f"{group.count} times"
     searched = " ".join((*group.operations, first.check, str(first.clause), first.got))
-    opened = " open" if number <= 3 else ""
+    open_attribute = " open" if number <= 3 else ""
     title = f"{number}. {named(group.operations)}: {first.title}"
-    yield f'<details{opened} data-state="departed" data-find="{escape(searched)}">'
+    yield f'<details{open_attribute} data-state="departed" data-find="{escape(searched)}">'
     yield f'<summary>{escape(title)}</summary><div class="body"><dl>'
     pairs = (
         ("check", f"{first.check} ({first.layer.value}), seen {times}"),

@@ -113,7 +113,7 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
 
 
 def _text(body: bytes | LongBody | None) -> str | dict[str, Any] | None:
-    """Return a body as text, as an object with base64 where it is not UTF-8, or in short."""
+    """Return a body as text, as base64 if it is not UTF-8, or as its repeated parts."""
     if body is None:
         return None
     if isinstance(body, LongBody):

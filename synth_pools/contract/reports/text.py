@@ -14,7 +14,7 @@ from synth_pools.contract.results import NEEDS, Column, Departure, DepartureGrou
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """Form of an outcome in a table: in Unicode and ASCII, its ANSI colour and its word."""
+    """Form of an outcome in a table: its Unicode and ASCII signs, ANSI colour and word."""
 
     sign: str
     plain: str
@@ -32,7 +32,7 @@ MARKS = {
 }
 _NAMED = 6
 _STEPS = 5
-# Entries and bytes of a line on the terminal; the other reports are complete.
+# Most entries, and most bytes of a line, on the terminal; the other reports are complete.
 _ENTRIES = 20
 _LINE = 2_000
 
@@ -88,7 +88,7 @@ def render_table(
 
 
 def _bounded(line: str) -> str:
-    """Cut a line for a terminal; a line to paste is complete or says that it is not."""
+    """Cut a long line for a terminal; a cut line says so."""
     raw = line.encode("utf-8", "replace")
     if len(raw) <= _LINE:
         return line
@@ -211,9 +211,9 @@ def place(report: Report, departure: Departure) -> str:
     """Return the place of a clause in openapi.yaml, with its demand if that is no sentence."""
     section, demand = departure.clause.section, departure.clause.demand
     line = report.lines.get(section)
-    where = section if line is None else f"{section} (openapi.yaml:{line})"
+    location = section if line is None else f"{section} (openapi.yaml:{line})"
     # The demand of a clause with ids is a sentence, shown below it.
-    return where if departure.clause.ids else f"{where}: {demand}"
+    return location if departure.clause.ids else f"{location}: {demand}"
 
 
 def said(report: Report, departure: Departure) -> list[str]:

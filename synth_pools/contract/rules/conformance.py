@@ -1,6 +1,6 @@
 """Rules for one exchange: documented status, media type, schema and headers.
 
-They judge every exchange that any layer records, whichever layer happened to send it.
+They judge every recorded exchange, whichever layer sent it.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ _ERRORS = Clause(
     "Errors",
     "every answer of 400 or more has a JSON body, an ErrorBody, and the header x-request-id",
 )
-# Answers before the server looks for the operation: another method, or too long a head. The
-# document's table of codes has 431 for all.
+# Answers given before the server looks for the operation: to a wrong method or a long head. The
+# document's table of codes lists 431 for all operations.
 _BEFORE_ROUTING = frozenset({405, 431})
 _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
 _CODES = Clause("Errors", "error.code has the status of its row, and retryable is what it says")
@@ -47,8 +47,8 @@ def check_conformance(
 
     Args:
         document: The document.
-        operation: The operation; None for a request that addresses none, which only the rules for
-            all responses judge.
+        operation: The operation; None if the request addresses none; then only the rules for
+            all responses apply.
         exchange: The exchange.
 
     Yields:
@@ -88,12 +88,12 @@ def check_conformance(
 def _status(
     operation: Operation, exchange: Exchange, status: int, response: DocumentedResponse | None
 ) -> RuleResult:
-    listed = ", ".join(operation.responses)
+    statuses = ", ".join(operation.responses)
     return RuleResult(
         "schema.status",
         Column.STATUS,
         Clause(operation.route, "answers with a status that is listed"),
-        f"one of {listed}",
+        f"one of {statuses}",
         None if response is not None else excerpt(exchange),
         f"schema.status|{status}",
     )
@@ -171,12 +171,12 @@ def _schema(
 
 
 def _gist(complaint: str) -> str:
-    """Shorten a complaint by the values that it quotes, which differ between responses."""
+    """Remove the values that a complaint quotes, which differ between responses."""
     complaint = re.sub(r"\b\d+\b", "*", complaint.split(": {", 1)[0])
-    where, _, message = complaint.partition(": ")
+    place, _, message = complaint.partition(": ")
     if message.endswith("is a required property"):
         return complaint
-    return f"{where} {message[-40:]}"
+    return f"{place} {message[-40:]}"
 
 
 def _error_rules(document: Document, exchange: Exchange, status: int) -> Iterator[RuleResult]:

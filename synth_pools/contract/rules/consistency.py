@@ -1,4 +1,4 @@
-"""Rules for one exchange that no schema can say: a response agrees with itself and its request."""
+"""Rules for one exchange that no schema states: a response agrees with itself and its request."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _ITEMS = {
     "RolloutList": "Rollout",
     "ArtifactList": "Artifact",
 }
-# Fields of a definition that come back as they were sent.
+# Fields of a definition that the response repeats as they were sent.
 ECHOED: dict[str, tuple[str, ...]] = {
     "create_pool": (
         "name",
@@ -89,8 +89,8 @@ def check_consistency(
         return
     schema = schema_name(response.content.get("application/json", {}))
     raw_items = body.get("items")
-    listed = raw_items if schema in _ITEMS and isinstance(raw_items, list) else None
-    resources = [(schema, body)] if listed is None else [(_ITEMS[schema], item) for item in listed]
+    rows = raw_items if schema in _ITEMS and isinstance(raw_items, list) else None
+    resources = [(schema, body)] if rows is None else [(_ITEMS[schema], item) for item in rows]
     if schema == "RolloutBatch" and isinstance(raw_items, list):
         items = [item for item in raw_items if isinstance(item, dict)]
         resources = [("Rollout", item.get("rollout")) for item in items]
@@ -101,15 +101,15 @@ def check_consistency(
         if isinstance(resource, dict):
             yield from _agrees_with_itself(operation, name, resource)
             yield from _is_the_one_asked_for(operation, ids, name, resource)
-    if listed is not None:
-        yield from _page(operation, exchange, [item for item in listed if isinstance(item, dict)])
+    if rows is not None:
+        yield from _page(operation, exchange, [item for item in rows if isinstance(item, dict)])
     else:
         yield from _echo(operation, exchange, body)
 
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """Part of an operation's answers that rules judge; all of it where there is no schema."""
+    """Part of an operation's answers that rules judge; all of them if `schema` is empty."""
 
     operation: Operation
     schema: str = ""
@@ -128,7 +128,7 @@ class _Subject:
         )
 
     def judge_fields(self, check: str, demand: str, expected: Any, actual: Any) -> RuleResult:
-        """Judge what a schema could say if schemas could compare fields."""
+        """Judge a comparison of fields, in the column of schemas."""
         return self.judge(check, demand, expected, actual, Column.SCHEMA)
 
 
@@ -252,24 +252,24 @@ def _comparable(stamps: list[str]) -> bool:
 def _echo(
     operation: Operation, exchange: Exchange, body: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
-    sent = request_json(exchange)
-    if not isinstance(sent, dict):
+    request_body = request_json(exchange)
+    if not isinstance(request_body, dict):
         return
     subject = _Subject(operation)
     for name in ECHOED.get(operation.id, ()):
-        if sent.get(name) is not None:
+        if request_body.get(name) is not None:
             demand = f"{name} comes back as it was sent"
-            yield subject.judge(f"echo.{name}", demand, sent[name], body.get(name))
+            yield subject.judge(f"echo.{name}", demand, request_body[name], body.get(name))
     if operation.id in ("create_rollout", "create_global_rollout"):
         demand = "request comes back as it was sent"
         request = _without_nulls(body.get("request"))
-        yield subject.judge("echo.request", demand, _without_nulls(sent), request)
-        pool_id = sent.get("pool_id")
+        yield subject.judge("echo.request", demand, _without_nulls(request_body), request)
+        pool_id = request_body.get("pool_id")
         if isinstance(pool_id, str):
             demand = "the rollout is in the pool that was named"
             yield subject.judge("echo.pool_id", demand, pool_id, body.get("pool_id"))
     for name in ("pool_id", "task_id"):
-        chosen = sent.get(name, sent.get("id"))
+        chosen = request_body.get(name, request_body.get("id"))
         if operation.id == f"create_{name[:-3]}" and isinstance(chosen, str):
             demand = "a chosen id is the one that is given"
             yield subject.judge(f"echo.{name}", demand, chosen, body.get(name))

@@ -18,7 +18,7 @@ class RuleResult:
         column: The column of the report's table.
         clause: The clause of the document.
         expected: The demand in words.
-        got: The observation in words; None where the demand held.
+        got: The observation in words; None if the demand held.
         cause: The key of the defect; results of one defect share it.
     """
 
@@ -43,7 +43,7 @@ def response_json(exchange: Exchange) -> Any:
     """Parse the response's body; NaN and Infinity are not JSON.
 
     Returns:
-        The value; None where it is nested too deeply to be read, which is no departure.
+        The value; None if it is nested too deeply to be read, which is no departure.
 
     Raises:
         NotJsonError: It is not JSON.

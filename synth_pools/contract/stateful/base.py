@@ -29,7 +29,7 @@ _CLAUSE = Clause("Pools: states", "what several requests leave behind, taken tog
 
 
 def safely(step: Callable[..., None]) -> Callable[..., None]:
-    """Let the end of a step fail the run or abort the search, and skip steps once that is over."""
+    """Let exceptions of a step fail the run or abort the search; skip steps after the search."""
 
     @functools.wraps(step)
     def run(machine: ObservingMachine, *arguments: Any, **options: Any) -> None:
@@ -79,7 +79,7 @@ class ObservingMachine(RuleBasedStateMachine):
 
     @property
     def roomy(self) -> list[PoolModel]:
-        """The pools that may get more rollouts: lasting ones have to run at once."""
+        """The pools with room for more rollouts: lasting ones must run at once."""
         return [pool for pool in self.admitting if len(pool.rollouts) < 4]
 
     def pool(self, pick: int) -> PoolModel:
@@ -114,10 +114,10 @@ class ObservingMachine(RuleBasedStateMachine):
 
     def see_tasks(self, pool: PoolModel, writer: str, answer: Response) -> None:
         ids = {"pool_id": pool.id}
-        listed = self.ctx.require(200, "list_tasks", ids)
+        task_list = self.ctx.require(200, "list_tasks", ids)
         read = self.ctx.require(200, "get_pool", ids)
         views = [
-            ("list_tasks", configs(listed.at("items")), listed),
+            ("list_tasks", configs(task_list.at("items")), task_list),
             ("get_pool", configs(read.at("tasks")), read),
         ]
         self.ctx.expect.observed(
@@ -131,14 +131,14 @@ class ObservingMachine(RuleBasedStateMachine):
     def see_rollout(self, model: RolloutModel, writer: str, answer: Response) -> None:
         views = of_rollout(self.ctx, model.rollout)
         if model.status != "open":
-            _, item, listed = in_list(
+            _, item, page = in_list(
                 self.ctx,
                 "list_rollouts",
                 {"pool_id": model.rollout.pool_id},
                 {"state": model.status, "limit": 10},
                 model.rollout.id,
             )
-            views.append(("list_rollouts", item, listed))
+            views.append(("list_rollouts", item, page))
         self.ctx.expect.observed(
             writer,
             answer,

@@ -39,7 +39,7 @@ class PoolModel:
 
     @property
     def shown_as(self) -> str | None:
-        """The status that it must have; None if any usable one is right."""
+        """The status that it must have; None if any status of a usable pool is right."""
         if self.archived:
             return "archived"
         return "paused" if self.paused else None

@@ -21,7 +21,7 @@ _SHRINK_SECONDS = 8.0
 
 
 class AbortError(BaseException):
-    """Raised to end the run, not as a failure that could be shrunk."""
+    """Raised to end the run without a failure to shrink."""
 
     def __init__(self, reason: Exception) -> None:
         super().__init__(str(reason))
@@ -62,7 +62,7 @@ class Shrinker:
 
 
 class _FailFast(Expectations):
-    """Expectations whose first unmet one ends the run."""
+    """Expectations of a run that ends at the first unmet one."""
 
     def __init__(self, shrinker: Shrinker, scenario: Check) -> None:
         super().__init__(shrinker.session, scenario, Layer.SCENARIO)
@@ -78,7 +78,7 @@ class _FailFast(Expectations):
 
 
 class StatefulRun(Context):
-    """Context of one run; only the shortest failed run has its departure recorded."""
+    """Context of one run; only the shortest failed run records its departure."""
 
     def __init__(self, shrinker: Shrinker, scenario: Check) -> None:
         super().__init__(shrinker.session, scenario)

@@ -233,8 +233,8 @@ class _Machine(ObservingMachine):
         answer = self.ctx.require(200, "delete_task", {"pool_id": pool.id, "task_id": name})
         del pool.tasks[name]
         self.see_tasks(pool, "delete_task", answer)
-        again = {"pool_id": pool.id, "task_id": name}
-        self.ctx.require(Status(404, "the task is gone"), "delete_task", again)
+        ids = {"pool_id": pool.id, "task_id": name}
+        self.ctx.require(Status(404, "the task is gone"), "delete_task", ids)
 
     @precondition(lambda self: len(self.active) < len(self.pools))
     @rule(
@@ -331,11 +331,11 @@ class _Machine(ObservingMachine):
     def _remember(
         self, pool: PoolModel, created: str, request: dict[str, Any], writer: str, answer: Response
     ) -> None:
-        """Remember a rollout once it runs, if it is to last, or ends."""
+        """Remember a rollout: a lasting one once it runs, another once it has ended."""
         rollout = Rollout(pool.id, created)
         status = "open"
         if at(request, "env", "delay") == 600:
-            # A queued rollout would fail with its task.
+            # A queued rollout would fail if its task were deleted.
             wait_for(self.ctx, rollout, STARTED)
         else:
             status = str(wait_for(self.ctx, rollout, FINAL).at("status"))

@@ -123,7 +123,7 @@ def _exchange(entry: Mapping[str, Any]) -> Exchange | None:
 
 def _headers(headers: Any) -> tuple[tuple[str, str], ...]:
     pairs = [(str(header["name"]).lower(), str(header["value"])) for header in headers]
-    # HTTP/2 writes the first line as headers.
+    # In HTTP/2 the first line becomes headers, such as ":path".
     return masked_headers(pair for pair in pairs if not pair[0].startswith(":"))
 
 

@@ -1,4 +1,4 @@
-"""Judge of exchanges between others and a backend."""
+"""Judge of exchanges between other clients and a backend."""
 
 from __future__ import annotations
 

@@ -36,42 +36,42 @@ class _Server(ThreadingHTTPServer):
     ) -> None:
         self.backend = urlsplit(backend)
         self.judge = judge
-        self._passing = 0
+        self._in_progress = 0
         self._changed = threading.Condition()
         super().__init__(address, _Handler)
 
     @contextlib.contextmanager
-    def passing(self) -> Iterator[None]:
-        """Count an exchange until it is judged, which is after its client has the answer."""
+    def in_progress(self) -> Iterator[None]:
+        """Count an exchange until it is judged; its client has the answer before that."""
         with self._changed:
-            self._passing += 1
+            self._in_progress += 1
         try:
             yield
         finally:
             with self._changed:
-                self._passing -= 1
+                self._in_progress -= 1
                 self._changed.notify_all()
 
     def wait_until_judged(self) -> None:
-        """Wait until exchanges are judged, but not for endless streams."""
+        """Wait until exchanges are judged, with a limit because of endless streams."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._passing, _JUDGED_WITHIN)
+            self._changed.wait_for(lambda: not self._in_progress, _JUDGED_WITHIN)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Ignore a client that hangs up."""
 
 
 class _Handler(BaseHTTPRequestHandler):
-    # The base class has any server; this handler is created by that one.
+    # The base class declares any server; only that server creates this handler.
     server: _Server  # pyright: ignore[reportIncompatibleVariableOverride]
     protocol_version = "HTTP/1.1"
     timeout = _SECONDS
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-        """Write nothing: the output is the report's."""
+        """Write nothing: the output belongs to the report."""
 
     def _pass_on(self) -> None:
-        with self.server.passing():
+        with self.server.in_progress():
             self._judge_one()
 
     def _judge_one(self) -> None:
@@ -115,7 +115,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _forward(
         self, headers: Pairs, body: bytes | None
     ) -> tuple[int | None, Pairs, bytes, str | None]:
-        """Forward a request, and return its response as it arrives."""
+        """Forward a request, pass on its response as it arrives, and return it."""
         base = self.server.backend
         kind = http.client.HTTPSConnection if base.scheme == "https" else http.client.HTTPConnection
         connection = kind(base.hostname or "127.0.0.1", base.port, timeout=_SECONDS)
@@ -164,7 +164,7 @@ class _Handler(BaseHTTPRequestHandler):
                 break
             if not piece:
                 if response.length:
-                    # The early end of the body is no exception by itself.
+                    # An early end of the body raises nothing by itself.
                     trouble = f"IncompleteRead: {response.length} more bytes were announced"
                     self.close_connection = True
                 break
