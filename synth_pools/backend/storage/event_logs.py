@@ -122,7 +122,7 @@ class PoolLog:
         return f"{types} with rollouts" if self.with_rollouts else types
 
     def cursor(self, position: int) -> str:
-        """Return the text with which a reader resumes after a position; texts sort as positions."""
+        """Return the text to resume after a position; texts sort like positions."""
         return f"pool_{self.seq}_evt_{position:016d}"
 
     def position(self, db: Snapshot, cursors: Sequence[str | None], start: Start) -> int:

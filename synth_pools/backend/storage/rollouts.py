@@ -157,7 +157,7 @@ def delete_finished(
 ) -> tuple[int, set[str]]:
     """Delete the oldest rollouts that ended before a moment; return their number and contents.
 
-    At most `limit` are deleted; one stays if an Idempotency-Key since `keys_since` leads to it.
+    At most `limit` are deleted; one with an Idempotency-Key since `keys_since` stays.
     """
     rows = tx.execute(
         "SELECT seq FROM rollouts WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM idempotency"

@@ -137,7 +137,7 @@ class ContentStore(abc.ABC):
             yield piece
 
     def take_loose(self) -> set[str]:
-        """Return the names of contents to check now for whether they are used, each once."""
+        """Return, once, the names of contents that may be unused and must be checked now."""
         now = clock.monotonic()
         with self._lock:
             due = {name for name, moment in self._loose.items() if moment <= now}
