@@ -58,7 +58,7 @@ def kit() -> Iterator[_Kit]:
 
 @pytest.fixture
 def container() -> Iterator[str]:
-    process_container._Handler.over.clear()
+    process_container._Handler.finished.clear()
     server = _Server(("127.0.0.1", 0), process_container._Handler)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     yield f"http://127.0.0.1:{server.server_port}"
@@ -133,7 +133,7 @@ def test_a_slow_rollout_ends_when_it_is_terminated(container: str) -> None:
         target=lambda: answers.append(_run(container, rollout_id="slow", env={"delay": 600}))
     )
     slow.start()
-    while "slow" not in process_container._Handler.over:
+    while "slow" not in process_container._Handler.finished:
         slow.join(0.01)
     _HTTP.post(f"{container}/rollouts/other/terminate")
     slow.join(0.1)
