@@ -122,6 +122,8 @@ def test_neither_folder_nor_home_nor_hash_seed_nor_locale_decides_the_bytes(tmp_
     nested = tmp_path / "home/deep/two"
     nested.mkdir(parents=True)
     first_root, second_root = make_root(tmp_path / "one", spec), make_root(nested, spec)
+    for root in (first_root, second_root):
+        shutil.copy(REPO / "api/overlay.yaml", root / "api/overlay.yaml")
 
     first = run_alone(first_root, cwd=first_root, PYTHONHASHSEED="1", LC_ALL="C", PYTHONUTF8="0")
     second = run_alone(

@@ -210,7 +210,7 @@ class _Reader:
                                     try:
                                         value, end = _decode(text)
                                     except ValueError:
-                                        end = -1
+                                        value, end = {}, -1
                                     if end != len(text):
                                         value = json.loads(text)
                                 except (ValueError, RecursionError):
@@ -244,13 +244,13 @@ class _Reader:
                                 break
                         else:
                             event = decoder.end()
-                            value = None if event is None else _whole_object(event.data)
-                            is_cut = event is not None and value is None
-                            if event is not None and value is not None:
+                            rest = None if event is None else _whole_object(event.data)
+                            is_cut = event is not None and rest is None
+                            if event is not None and rest is not None:
                                 new_id = "" if event.id == stream_id else event.id
-                                if position.is_new(value, new_id, event.event):
-                                    last = event_name(value, event.event) in subject.last
-                                    yield value
+                                if position.is_new(rest, new_id, event.event):
+                                    last = event_name(rest, event.event) in subject.last
+                                    yield rest
                                     if last:
                                         return
                 except ExchangeError as error:

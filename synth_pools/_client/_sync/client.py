@@ -252,13 +252,13 @@ class ContainerPoolsClient(
         A namespace with this client itself would form a cycle for the garbage collector.
         """
         twin = copy.copy(self)
-        twin.__dict__ = self.__dict__
+        object.__setattr__(twin, "__dict__", self.__dict__)
         return twin
 
     def __setstate__(self, state: Any) -> None:
         """Take the attributes of the client that this is a copy of, but not its namespaces."""
         attributes, slots = state if isinstance(state, tuple) else (state, {})
-        self.__dict__.update(attributes or {})
+        vars(self).update(attributes or {})
         for name, value in (slots or {}).items():
             setattr(self, name, value)
         self._namespaces = {}

@@ -10,7 +10,7 @@ from starlette.types import Message
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 
-class Connection(Protocol):
+class ClientConnection(Protocol):
     """Connection of a client.
 
     Attributes:
@@ -49,7 +49,7 @@ class Receiving:
 
     __slots__ = ("_connection", "_cycle", "_is_read", "_on_end", "_receive")
 
-    def __init__(self, connection: Connection, cycle: RequestResponseCycle) -> None:
+    def __init__(self, connection: ClientConnection, cycle: RequestResponseCycle) -> None:
         self._connection = connection
         self._cycle = cycle
         self._receive = cycle.receive

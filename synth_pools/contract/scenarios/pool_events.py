@@ -140,6 +140,8 @@ def pool_events_include(ctx: Context) -> None:
     page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
     in_stream = [message.envelope for message in stream.messages]
     in_page = [event for event in page.list_at("events") if isinstance(event, dict)]
+    are_objects = len(in_page) == len(page.list_at("events"))
+    ctx.judge(_STREAM, page).that("each event is an object", are_objects)
     for observed, events in ((stream, in_stream), (page, in_page)):
         judge = ctx.judge(_STREAM, observed)
         bare = [{k: v for k, v in event.items() if k not in _INCLUDING} for event in events]

@@ -25,6 +25,7 @@ def open_files() -> int:
     return len(list(_FILES.iterdir())) if _FILES.exists() else 0
 
 
+@pytest.mark.sockets
 @pytest.mark.timeout(300)
 async def test_expired_deadlines_lose_neither_a_place_nor_a_file(
     server: FaultServer, library: str, monkeypatch: pytest.MonkeyPatch
