@@ -83,21 +83,27 @@ class Target(Protocol):
 
     async def probe(self, probe: Probe) -> Answer:
         """Send a query about the target itself."""
+        ...
 
     async def execute(self, body: bytes, limit_seconds: float) -> Answer:
         """Run a rollout in the target's own format."""
+        ...
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
         """Run a rollout of a pool; raise `TargetError` with `container_timeout` at the limit."""
+        ...
 
     async def look_up(self, rollout_id: str) -> Answer | None:
         """Return the state of a rollout that was sent earlier; None if it keeps no states."""
+        ...
 
     def keeps_events(self) -> bool | None:
         """Return whether it reports events of running rollouts; None if that is unknown."""
+        ...
 
     async def read_events(self, rollout_id: str, after: int, limit: int) -> EventPage | None:
         """Return the events after a position; None if it knows no events of this rollout."""
+        ...
 
     def lacks_events(self) -> None:
         """Note that the target must not be asked for events for a while."""

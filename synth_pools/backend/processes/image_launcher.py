@@ -97,10 +97,12 @@ class EngineRegistry(Protocol):
     @property
     def token(self) -> str:
         """Token that labels the containers."""
+        ...
 
     @property
     def engines(self) -> Collection[str]:
         """The engines that have started a container."""
+        ...
 
     async def add_engine(self, engine: str) -> None:
         """Store the name of an engine before it starts a container."""

@@ -78,6 +78,7 @@ class Started(Protocol):
     @property
     def pid(self) -> int | None:
         """Process id on this machine; None for a container without one."""
+        ...
 
     @property
     def origin(self) -> ContainerOrigin: ...
@@ -87,9 +88,11 @@ class Started(Protocol):
 
     async def exited(self, limit_seconds: float | None = None) -> bool:
         """Wait for its end; True if it has ended within the limit."""
+        ...
 
     async def read_end(self) -> ContainerEnd:
         """Read the last output after its end, and describe the end."""
+        ...
 
 
 class Launcher(Protocol[Spec, Run]):
@@ -117,6 +120,7 @@ class Launcher(Protocol[Spec, Run]):
         Raises:
             LaunchError: No container of the spec can be started.
         """
+        ...
 
     async def remember(self, started: Run) -> None:
         """Store a container, so that the next run of the backend can end it."""

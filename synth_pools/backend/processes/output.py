@@ -183,6 +183,7 @@ class OutputSink(Protocol):
 
     def last_lines(self) -> list[str]:
         """Return its last lines for an error."""
+        ...
 
 
 class ProcessOutput:

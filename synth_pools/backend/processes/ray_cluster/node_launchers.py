@@ -34,6 +34,7 @@ class NodeLauncher(Protocol):
 
     async def start(self, order: StartOrder) -> Started:
         """Start the container, or raise `OSError`, `ValueError` or `LaunchError`."""
+        ...
 
     async def end(self, started: Any, patience_seconds: float) -> None:
         """End the container and its descendants; kill them after a time."""

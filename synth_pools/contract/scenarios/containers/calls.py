@@ -165,15 +165,16 @@ def _direct(
         InconclusiveError: The container may have been too slow each time.
         StopScenarioError: 200 is expected, but not answered; the departure is recorded.
     """
-    for _ in range(_TRIES):
-        response = ctx.call(operation, ids, **request)
+    trials = 0
+    while True:
+        response, trials = ctx.call(operation, ids, **request), trials + 1
         elapsed = response.exchange.elapsed
         has_failed = response.status in (502, 504) and response.status not in expected.statuses
         if not has_failed or elapsed <= _SLOW:
             break
-    else:
-        note = f"the answer is {response.status} after {elapsed:.1f} s"
-        raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
+        if trials == _TRIES:
+            note = f"the answer is {response.status} after {elapsed:.1f} s"
+            raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
     if not ctx.expect.status(response, expected, operation) and expected.allowed == 200:
         raise StopScenarioError
     return response

@@ -191,8 +191,11 @@ def _ordered(data: str) -> str:
 )
 def events_live(ctx: Context) -> None:
     rollout = start_running(ctx, ctx.resources.live_pool())
-    for operation, ids in rollout.streams:
-        stream = ctx.stream(operation, ids, limit=_END_SECONDS, until=_has_started)
+    streams = [
+        (operation, ctx.stream(operation, ids, limit=_END_SECONDS, until=_has_started))
+        for operation, ids in rollout.streams
+    ]
+    for operation, stream in streams:
         judge, actual = ctx.judge(operation, stream), stream.events
         judge.that(
             f"rollout.queued and rollout.started within {_END_SECONDS:.0f} s while it runs",
@@ -201,6 +204,7 @@ def events_live(ctx: Context) -> None:
         )
         judge.that("the stream goes on", not stream.complete, "it was ended")
     operation, ids = rollout.streams[0]
+    stream = streams[-1][1]
     starts = [message.id or "" for message in stream.messages if message.event == "rollout.started"]
     resumed = ctx.session.offers("event_resume") and bool(starts)
     headers = {"last-event-id": starts[0]} if resumed else {}
