@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.backend_server import Server
+from tests.support.backend_server import Server, serve
 
 PATH = "/v1/rollouts:validate"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Start a backend for these tests alone.
+
+    A request without a pool is placed in any active one: in that of another test it may wait
+    for a container.
+    """
+    with serve(tmp_path_factory.mktemp("backend")) as running:
+        yield running
 
 
 def faults(server: Server, request: Any) -> list[tuple[list[Any], str]]:
