@@ -17,6 +17,15 @@ from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from tests.postgres.sessions import Onlooker
 
 GONE = 999
+# Each pool has few rollouts in the queue, as the planner then expects of any other one.
+GROWN = """
+INSERT INTO synth_pools.rollouts
+    (id, pool_id, status, mode, request, created_at, updated_at, finished_at, last_sequence)
+    SELECT 'old_' || number, 'other_' || number,
+        CASE WHEN number <= 20 THEN 'queued' ELSE 'completed' END, 'async', '{}', '', '', '', 0
+    FROM generate_series(1, 5000) AS number;
+ANALYZE
+"""
 ROLLOUT = (
     "INSERT INTO synth_pools.rollouts"
     " (id, pool_id, status, mode, request, created_at, updated_at, last_sequence, owner)"
@@ -27,9 +36,13 @@ NOBODY = "NULL"
 T = TypeVar("T")
 
 
-@pytest.fixture
-async def database(database: PostgresDatabase) -> PostgresDatabase:
-    """A database with two pools."""
+@pytest.fixture(params=["new", "grown"])
+async def database(
+    database: PostgresDatabase, onlooker: Onlooker, request: pytest.FixtureRequest
+) -> PostgresDatabase:
+    """A database with two pools, in which the planner knows of nothing or of much else."""
+    if request.param == "grown":
+        await onlooker.run(GROWN)
     for pool_id, concurrency in (("p", 3), ("q", 1)):
         definition = {"name": pool_id, "concurrency": concurrency}
         await database.write(partial(insert_pool, pool_id=pool_id, definition=definition))
@@ -153,7 +166,10 @@ async def test_what_is_of_nobody_is_taken_over(
 
     await rollouts("q", "queued", "theirs", owner=GONE)
     assert await take_over(database, claims.release_claims) == 1
-    free = "SELECT rollout_id FROM synth_pools.queue WHERE owner IS NULL ORDER BY rollout_id"
+    free = (
+        "SELECT rollout_id FROM synth_pools.queue WHERE owner IS NULL AND pool_id IN ('p', 'q')"
+        " ORDER BY rollout_id"
+    )
     assert await onlooker.rows(free) == [("theirs",), ("waiting",)]
     owner = "SELECT owner FROM synth_pools.rollouts WHERE id = 'theirs'"
     assert await onlooker.rows(owner) == [(None,)]

@@ -26,12 +26,12 @@ _PLACES = (
 )
 # A pool that gets a rollout, with the numbers of its waiting and running rollouts.
 _POOL_WITH_PLACES = f"SELECT pools.*, {_COUNTS} FROM pools WHERE id = ?"  # noqa: S608
-# Rows that another transaction has locked are skipped.
+# Rows that another transaction has locked are skipped. The oldest rows become an array, which is
+# built once: a subquery that is joined may run again for each row, and returns further rows then.
 _CLAIM = (
-    "UPDATE queue SET owner = ? FROM (SELECT rollout_seq FROM queue"
-    " WHERE pool_id = ? AND owner IS NULL ORDER BY rollout_seq LIMIT ? FOR UPDATE SKIP LOCKED)"
-    " AS oldest WHERE queue.pool_id = ? AND queue.rollout_seq = oldest.rollout_seq"
-    " RETURNING queue.rollout_seq, queue.rollout_id"
+    "UPDATE queue SET owner = ? WHERE pool_id = ? AND rollout_seq = ANY (ARRAY("
+    "SELECT rollout_seq FROM queue WHERE pool_id = ? AND owner IS NULL ORDER BY rollout_seq LIMIT ?"
+    " FOR UPDATE SKIP LOCKED)) RETURNING rollout_seq, rollout_id"
 )
 
 
@@ -55,7 +55,7 @@ def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
     number = min(most, waiting, concurrency - pool["running"] - pool["claimed"])
     if number <= 0 or pool["status"] != "active":
         return Claim((), concurrency, has_more=waiting > 0)
-    rows = tx.execute(_CLAIM, (tx.owner, pool_id, number, pool_id)).fetchall()
+    rows = tx.execute(_CLAIM, (tx.owner, pool_id, pool_id, number)).fetchall()
     ids = tuple(str(row["rollout_id"]) for row in sorted(rows, key=lambda row: row["rollout_seq"]))
     return Claim(ids, concurrency, has_more=waiting > len(ids))
 

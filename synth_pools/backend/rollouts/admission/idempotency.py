@@ -159,7 +159,7 @@ async def forget_old_keys(database: Database) -> None:
 def _delete_old(tx: Transaction) -> int:
     return tx.execute(
         "DELETE FROM idempotency WHERE (scope, key) IN"
-        " (SELECT scope, key FROM idempotency WHERE created < ? LIMIT ?)",
+        " (SELECT scope, key FROM idempotency WHERE created < ? ORDER BY created LIMIT ?)",
         (_oldest(), _DELETED_AT_ONCE),
     ).rowcount
 
