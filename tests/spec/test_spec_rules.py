@@ -81,7 +81,10 @@ def check_operation(operation_id: str) -> None:
     assert operation["tags"][0] in NAMESPACES
     responses = operation["responses"]
     assert "default" not in responses, "a default response makes every status a documented one"
-    expected = {"401", "403", "429", "503", "5XX"}
+    expected = {"401", "403", "429", "500", "503"}
+    # A range is no status to programs that generators of types make.
+    assert all(status.isdecimal() for status in responses)
+    assert ("501" in responses) == ("x-feature" in operation)
     if "{" in path:
         expected |= {"404", "422"}
     if "requestBody" in operation:
@@ -103,16 +106,6 @@ def check_operation(operation_id: str) -> None:
     assert set(re.findall(r"{(\w+)}", path)) == {
         name for name, node in parameters_of(operation_id).items() if node["in"] == "path"
     }
-
-
-def test_the_description_names_only_operations_that_exist() -> None:
-    mentioned = set(
-        re.findall(
-            r"`((?:create|get|list|update|patch|replace|delete|cancel|stream|execute|pause|resume|validate)_\w+)`",
-            TEXT,
-        )
-    )
-    assert mentioned <= set(OPERATIONS)
 
 
 def test_every_post_and_patch_says_whether_it_may_be_repeated() -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 
+from synth_pools.spec import load_container_spec
 from synth_pools.spec.changes.source import iter_parts, kind_of
 from tests.support.document import OPERATIONS, SCHEMAS, SPEC
 
@@ -73,6 +75,26 @@ def test_a_name_in_backticks_that_looks_like_one_of_ours_is_one() -> None:
     for where, text in texts():
         for name in re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)+)`", text):
             assert name in names, f"{where}: nothing is called {name}"
+
+
+def test_a_name_that_begins_like_an_operation_is_one() -> None:
+    """The document of containers names operations of both documents."""
+    containers = load_container_spec()
+    container_operations = {
+        node["operationId"]
+        for item in containers["paths"].values()
+        for method, node in item.items()
+        if method != "parameters"
+    }
+    verbs = "|".join({name.partition("_")[0] for name in OPERATIONS} - {"stream"})
+    properties = {name for schema in SCHEMAS.values() for name in schema.get("properties", ())}
+    for document, operations in (
+        (SPEC, {*OPERATIONS, *properties}),
+        (containers, {*OPERATIONS, *container_operations}),
+    ):
+        mentioned = set(re.findall(rf"`((?:{verbs})_\w+)`", json.dumps(document)))
+        assert "execute_task_container_rollout" in mentioned
+        assert mentioned <= operations, mentioned - operations
 
 
 def test_a_text_is_written_once() -> None:

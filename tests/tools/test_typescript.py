@@ -1,4 +1,4 @@
-"""TypeScript clients of three generators, compiled by `tsc --strict` and run."""
+"""TypeScript clients of four generators, compiled by `tsc --strict` and run."""
 
 from __future__ import annotations
 
@@ -125,3 +125,12 @@ def test_orval_compiles(tmp_path: Path) -> None:
     )
     compile_typescript(tmp_path, "pools_api.ts")
     assert "createRollout" in (tmp_path / "out/pools_api.js").read_text()
+
+
+def test_oazapfts_compiles_and_runs(tmp_path: Path, backend: LocalBackend) -> None:
+    """It writes the key of each response as it is in a type: `5XX` would be none."""
+    run([*node_command("oazapfts/dist/cli.js"), str(SPEC), "pools_api.ts"], tmp_path)
+    shutil.copy(PROGRAMS / "oazapfts.ts", tmp_path)
+    compile_typescript(tmp_path, "oazapfts.ts")
+    printed = run_against(backend, [str(python_tool(NODE)), "out/oazapfts.js"], tmp_path)
+    assert printed.splitlines() == ["completed 0.75", "404 pool_not_found"]

@@ -86,7 +86,7 @@ CLAUSES = {
     "schema.request_id": "Errors#d256",
     "schema.retry_after": "Errors#0e7d",
     "schema.retryable": "Errors#f340, ErrorEnvelope.retryable#e70d",
-    "schema.server_error": "responses ServerError#ee0d#395d#bd8b#64b2",
+    "schema.server_error": "responses ServerError#acf2",
     "schema.there": "Rollouts: the two families#1e49",
     "schema.valid_accepted": "Errors#d821#619f, info#bd19, create_pool#62f7",
 }

@@ -31,9 +31,9 @@ _ERRORS = Clause(
     "Errors",
     "every answer of 400 or more has a JSON body, an ErrorBody, and the header x-request-id",
 )
-# Answers given before the server looks for the operation: to a wrong method or a long head. The
-# document's table of codes lists 431 for all operations.
-_BEFORE_ROUTING = frozenset({405, 431})
+# Answers to a wrong method and to a long head, and of a server that lacks the operation. The
+# document's table of codes lists them for all operations.
+_EVERYWHERE = frozenset({405, 431, 501})
 _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
 _CODES = Clause("Errors", "error.code has the status of its row, and retryable is what it says")
 _ORIGINS = Clause("Errors", "no answer allows other origins to read it")
@@ -68,7 +68,7 @@ def check_conformance(
     )
     if status >= 400:
         yield from _error_rules(document, exchange, status)
-    if operation is None or status in _BEFORE_ROUTING:
+    if operation is None or status in _EVERYWHERE:
         return
     response = operation.response(status)
     yield _status(operation, exchange, status, response)

@@ -53,7 +53,7 @@ def _parse_response(
 
         return response_200
 
-    if response.status_code in (401, 403, 422, 429, 503) or 500 <= response.status_code <= 599:
+    if response.status_code in (401, 403, 422, 429, 500, 503):
         response_401 = ErrorBody.from_dict(response.json())
 
         return response_401

@@ -96,7 +96,8 @@ def containers_answer(ctx: Context) -> None:
         get_task_container_task_info#7604, get_task_container_program#30c2,
         get_task_container_taskset#6618, ContainerTaskInfo#410c, ContainerTaskset#dc78,
         ContainerProgram#07b9, ContainerRolloutRequest#932d, ContainerRolloutResult#eefc,
-        responses ServerError#64b2#bd8b#ee0d#395d, Errors#0e4e#a296, Capabilities.features#760f
+        responses BadGateway#81e3, responses GatewayTimeout#b9ab, Errors#0e4e#a296,
+        Capabilities.features#760f
     """,
     needs="containers",
 )
