@@ -42,7 +42,7 @@ TABLE = (
         summary="The operations on single rollouts, and their lists, without naming their pool.",
         module="rollouts",
         rules=(
-            (r"\bpool_id: str,\s*", ""),
+            (r"\bpool_id: Id,\s*", ""),
             (r" +pool_id: Id of the pool\.\n", ""),
             (r' +pool_id = path_segment\(pool_id, "pool_id"\)\n', ""),
             (r"\b(?:pool_id=)?pool_id, ", ""),
@@ -62,7 +62,7 @@ TABLE = (
         rules=(
             (r"_pool_container_", "_task_container_"),
             (r"\bof a pool\b", "of a task"),
-            (r"\bpool_id: str", "pool_id: str, task_id: str"),
+            (r"\bpool_id: Id\b(?! of)", r"\g<0>, task_id: Id"),
             (r"( +)pool_id: Id of the pool\.", r"\g<0>\n\1task_id: Id of the task."),
             (r"\bpool_id=pool_id", "pool_id=pool_id, task_id=task_id"),
         ),

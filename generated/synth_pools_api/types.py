@@ -2,7 +2,12 @@
 
 from collections.abc import Mapping, MutableMapping
 from http import HTTPStatus
-from typing import IO, BinaryIO, Generic, Literal, TypeVar
+from typing import IO, TYPE_CHECKING, BinaryIO, Generic, Literal, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+Id: TypeAlias = "str | UUID"
 
 
 class Unset:
@@ -67,4 +72,4 @@ class Response(Generic[T]):
         return f"Response(status_code={self.status_code!r}, parsed={self.parsed!r})"
 
 
-__all__ = ["UNSET", "File", "FileTypes", "RequestFiles", "Response", "Unset"]
+__all__ = ["UNSET", "File", "FileTypes", "Id", "RequestFiles", "Response", "Unset"]

@@ -11,6 +11,7 @@ from typing import Any
 
 from synth_pools.errors import ConfigurationError, RequestValidationError
 from synth_pools_api.operations import OPERATIONS
+from synth_pools_api.types import Id
 
 # Errors for a refused argument of a call, and for a refused setting of a client.
 Refusal = type[RequestValidationError] | type[ConfigurationError]
@@ -63,7 +64,7 @@ def validate_pool_rollout_request(
         )
 
 
-def path_segment(value: str, name: str) -> str:
+def path_segment(value: Id, name: str) -> str:
     """Check an id that goes into a path, and return it as a plain string.
 
     Raises:

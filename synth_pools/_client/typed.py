@@ -28,7 +28,7 @@ _EXCERPT = 200
 
 
 def check_arguments(
-    path: Mapping[str, str], query: Mapping[str, Argument], headers: Mapping[str, Argument]
+    path: Mapping[str, Any], query: Mapping[str, Argument], headers: Mapping[str, Argument]
 ) -> dict[str, Any]:
     """Check all arguments, and return them by name; None stays None.
 

@@ -13,6 +13,7 @@ from synth_pools._client.http.async_.engine import AsyncCloseable
 from synth_pools._client.secret import Secret
 from synth_pools._client.typed import Argument, check_arguments, check_body, parse
 from synth_pools_api.operations import OperationId
+from synth_pools_api.types import Id
 
 T = TypeVar("T")
 
@@ -32,7 +33,7 @@ class AsyncTypedCalls(AsyncOperations):
         build: _Builder,
         parse_answer: Callable[[Any], T],
         *,
-        path: Mapping[str, str] = _NONE,
+        path: Mapping[str, Id] = _NONE,
         query: Mapping[str, Argument] = _NONE,
         headers: Mapping[str, Argument] = _NONE,
         body: Argument | None = None,
@@ -51,7 +52,7 @@ class AsyncTypedCalls(AsyncOperations):
         operation: OperationId,
         build: _Builder,
         *,
-        path: Mapping[str, str] = _NONE,
+        path: Mapping[str, Id] = _NONE,
         query: Mapping[str, Argument] = _NONE,
         headers: Mapping[str, Argument] = _NONE,
     ) -> bytes:
@@ -64,7 +65,7 @@ class AsyncTypedCalls(AsyncOperations):
         build: _Builder,
         parse_event: Callable[[Any], T],
         *,
-        path: Mapping[str, str] = _NONE,
+        path: Mapping[str, Id] = _NONE,
         query: Mapping[str, Argument] = _NONE,
         headers: Mapping[str, Argument] = _NONE,
     ) -> AsyncModelStream[T]:

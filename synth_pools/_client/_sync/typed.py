@@ -16,6 +16,7 @@ from synth_pools._client.http.sync_.engine import Closeable
 from synth_pools._client.secret import Secret
 from synth_pools._client.typed import Argument, check_arguments, check_body, parse
 from synth_pools_api.operations import OperationId
+from synth_pools_api.types import Id
 
 T = TypeVar("T")
 
@@ -35,7 +36,7 @@ class TypedCalls(Operations):
         build: _Builder,
         parse_answer: Callable[[Any], T],
         *,
-        path: Mapping[str, str] = _NONE,
+        path: Mapping[str, Id] = _NONE,
         query: Mapping[str, Argument] = _NONE,
         headers: Mapping[str, Argument] = _NONE,
         body: Argument | None = None,
@@ -54,7 +55,7 @@ class TypedCalls(Operations):
         operation: OperationId,
         build: _Builder,
         *,
-        path: Mapping[str, str] = _NONE,
+        path: Mapping[str, Id] = _NONE,
         query: Mapping[str, Argument] = _NONE,
         headers: Mapping[str, Argument] = _NONE,
     ) -> bytes:
@@ -67,7 +68,7 @@ class TypedCalls(Operations):
         build: _Builder,
         parse_event: Callable[[Any], T],
         *,
-        path: Mapping[str, str] = _NONE,
+        path: Mapping[str, Id] = _NONE,
         query: Mapping[str, Argument] = _NONE,
         headers: Mapping[str, Argument] = _NONE,
     ) -> ModelStream[T]:

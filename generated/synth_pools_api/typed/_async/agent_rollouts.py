@@ -10,7 +10,6 @@ from ...types import UNSET
 from .calls import AsyncCalls, AsyncStream
 
 if TYPE_CHECKING:
-    pass
     from ...models.artifact_list import ArtifactList
     from ...models.cancel_request import CancelRequest
     from ...models.json_object import JsonObject
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from ...models.rollout_summary import RolloutSummary
     from ...models.rollout_usage import RolloutUsage
     from ...models.rollout_validation import RolloutValidation
+    from ...types import Id
 
 
 class AsyncAgentRolloutsApi:
@@ -35,7 +35,7 @@ class AsyncAgentRolloutsApi:
         self._calls = calls
 
     async def cancel_global_rollout(
-        self, rollout_id: str, *, body: CancelRequest | None = None
+        self, rollout_id: Id, *, body: CancelRequest | None = None
     ) -> Rollout:
         """Cancel a rollout.
 
@@ -121,7 +121,7 @@ class AsyncAgentRolloutsApi:
             body=(RolloutBatchRequest, body),
         )
 
-    async def get_global_rollout(self, rollout_id: str) -> Rollout:
+    async def get_global_rollout(self, rollout_id: Id) -> Rollout:
         """Get a rollout.
 
         As `get_rollout`, in any pool.
@@ -140,7 +140,7 @@ class AsyncAgentRolloutsApi:
 
     async def get_global_rollout_artifact(
         self,
-        rollout_id: str,
+        rollout_id: Id,
         artifact_path: str,
         *,
         range_: str | None = None,
@@ -179,7 +179,7 @@ class AsyncAgentRolloutsApi:
         )
 
     async def get_global_rollout_artifacts(
-        self, rollout_id: str, *, prefer: str | None = None
+        self, rollout_id: Id, *, prefer: str | None = None
     ) -> ArtifactList:
         """List the artifacts of a rollout.
 
@@ -202,7 +202,7 @@ class AsyncAgentRolloutsApi:
             headers={"prefer": (str, prefer)},
         )
 
-    async def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
+    async def get_global_rollout_artifacts_zip(self, rollout_id: Id) -> bytes:
         """Download all artifacts.
 
         Returns a ZIP archive that holds every artifact under its `path`. The archive of a
@@ -218,7 +218,7 @@ class AsyncAgentRolloutsApi:
             path={"rollout_id": rollout_id},
         )
 
-    async def get_global_rollout_summary(self, rollout_id: str) -> RolloutSummary:
+    async def get_global_rollout_summary(self, rollout_id: Id) -> RolloutSummary:
         """Get the summary of a rollout.
 
         As `get_rollout_summary`.
@@ -235,7 +235,7 @@ class AsyncAgentRolloutsApi:
             path={"rollout_id": rollout_id},
         )
 
-    async def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
+    async def get_global_rollout_support_bundle(self, rollout_id: Id) -> bytes:
         """Download what is known of a rollout.
 
         Returns a ZIP archive for whoever looks into what happened. It holds the request, the
@@ -252,7 +252,7 @@ class AsyncAgentRolloutsApi:
             path={"rollout_id": rollout_id},
         )
 
-    async def get_global_rollout_usage(self, rollout_id: str) -> RolloutUsage:
+    async def get_global_rollout_usage(self, rollout_id: Id) -> RolloutUsage:
         """Get the usage of a rollout.
 
         As `get_rollout_usage`.
@@ -303,7 +303,7 @@ class AsyncAgentRolloutsApi:
         )
 
     async def replay_rollout(
-        self, rollout_id: str, *, idempotency_key: str | None = None
+        self, rollout_id: Id, *, idempotency_key: str | None = None
     ) -> Rollout:
         """Run a rollout once more.
 
@@ -333,7 +333,7 @@ class AsyncAgentRolloutsApi:
 
     def stream_global_rollout_events(
         self,
-        rollout_id: str,
+        rollout_id: Id,
         *,
         cursor: str | None = None,
         after_sequence: int | None = None,
@@ -365,7 +365,7 @@ class AsyncAgentRolloutsApi:
         )
 
     async def get_global_rollout_event_page(
-        self, rollout_id: str, *, after_sequence: int | None = None, limit: int | None = 200
+        self, rollout_id: Id, *, after_sequence: int | None = None, limit: int | None = 200
     ) -> RolloutEventPage:
         """Get one page of the events of `stream_global_rollout_events`, whose parameters it has."""
         from ...models.rollout_event_page import RolloutEventPage

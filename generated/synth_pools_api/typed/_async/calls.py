@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 from ...operations import OperationId
+
+if TYPE_CHECKING:
+    from ...types import Id
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -46,7 +49,7 @@ class AsyncCalls(Protocol):
         parse: Callable[[Any], T],
         /,
         *,
-        path: Mapping[str, str] = ...,
+        path: Mapping[str, Id] = ...,
         query: Mapping[str, Argument] = ...,
         headers: Mapping[str, Argument] = ...,
         body: Argument | None = None,
@@ -59,7 +62,7 @@ class AsyncCalls(Protocol):
         parse: Callable[[Any], T],
         /,
         *,
-        path: Mapping[str, str] = ...,
+        path: Mapping[str, Id] = ...,
         query: Mapping[str, Argument] = ...,
         headers: Mapping[str, Argument] = ...,
     ) -> AsyncStream[T]: ...
@@ -69,7 +72,7 @@ class AsyncCalls(Protocol):
         operation: OperationId,
         build: Builder,
         *,
-        path: Mapping[str, str] = ...,
+        path: Mapping[str, Id] = ...,
         query: Mapping[str, Argument] = ...,
         headers: Mapping[str, Argument] = ...,
     ) -> bytes: ...

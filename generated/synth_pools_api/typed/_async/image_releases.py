@@ -8,11 +8,11 @@ from ...api import image_releases as operations
 from .calls import AsyncCalls
 
 if TYPE_CHECKING:
-    pass
     from ...models.image_release import ImageRelease
     from ...models.image_release_binding import ImageReleaseBinding
     from ...models.image_release_definition import ImageReleaseDefinition
     from ...models.image_release_list import ImageReleaseList
+    from ...types import Id
 
 
 class AsyncImageReleasesApi:
@@ -23,7 +23,7 @@ class AsyncImageReleasesApi:
     def __init__(self, calls: AsyncCalls) -> None:
         self._calls = calls
 
-    async def bind_image_release(self, pool_id: str, release_id: str) -> ImageReleaseBinding:
+    async def bind_image_release(self, pool_id: Id, release_id: Id) -> ImageReleaseBinding:
         """Bind an image release to the task of a pool.
 
         Has the rollouts of the pool's only task run on the image. May take as long as building
@@ -43,7 +43,7 @@ class AsyncImageReleasesApi:
         )
 
     async def bind_task_image_release(
-        self, pool_id: str, task_id: str, release_id: str, *, expected_release_id: str | None = None
+        self, pool_id: Id, task_id: Id, release_id: Id, *, expected_release_id: str | None = None
     ) -> ImageReleaseBinding:
         """Bind an image release to a task.
 
@@ -68,7 +68,7 @@ class AsyncImageReleasesApi:
         )
 
     async def create_image_release(
-        self, pool_id: str, *, body: ImageReleaseDefinition
+        self, pool_id: Id, *, body: ImageReleaseDefinition
     ) -> ImageRelease:
         """Create an image release.
 
@@ -90,7 +90,7 @@ class AsyncImageReleasesApi:
             body=(ImageReleaseDefinition, body),
         )
 
-    async def delete_image_release(self, pool_id: str, release_id: str) -> ImageRelease:
+    async def delete_image_release(self, pool_id: Id, release_id: Id) -> ImageRelease:
         """Delete an image release.
 
         Removes the image release. Returns 409 if it is bound to a task.
@@ -108,7 +108,7 @@ class AsyncImageReleasesApi:
             path={"pool_id": pool_id, "release_id": release_id},
         )
 
-    async def get_image_release(self, pool_id: str, release_id: str) -> ImageRelease:
+    async def get_image_release(self, pool_id: Id, release_id: Id) -> ImageRelease:
         """Get an image release.
 
         The image release as it is now.
@@ -127,7 +127,7 @@ class AsyncImageReleasesApi:
         )
 
     async def list_image_releases(
-        self, pool_id: str, *, prefer: str | None = None
+        self, pool_id: Id, *, prefer: str | None = None
     ) -> ImageReleaseList:
         """List the image releases of a pool.
 

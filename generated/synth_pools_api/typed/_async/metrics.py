@@ -8,8 +8,8 @@ from ...api import metrics as operations
 from .calls import AsyncCalls
 
 if TYPE_CHECKING:
-    pass
     from ...models.pool_metrics import PoolMetrics
+    from ...types import Id
 
 
 class AsyncMetricsApi:
@@ -20,7 +20,7 @@ class AsyncMetricsApi:
     def __init__(self, calls: AsyncCalls) -> None:
         self._calls = calls
 
-    async def get_pool_metrics(self, pool_id: str) -> PoolMetrics:
+    async def get_pool_metrics(self, pool_id: Id) -> PoolMetrics:
         """Get the metrics of a pool.
 
         Returns the counts of this pool's rollouts at this moment. `success_rate` is

@@ -8,12 +8,12 @@ from ...api import pools as operations
 from .calls import AsyncCalls
 
 if TYPE_CHECKING:
-    pass
     from ...models.pool import Pool
     from ...models.pool_definition import PoolDefinition
     from ...models.pool_list import PoolList
     from ...models.pool_patch import PoolPatch
     from ...models.pool_urls import PoolUrls
+    from ...types import Id
 
 
 class AsyncPoolsApi:
@@ -48,7 +48,7 @@ class AsyncPoolsApi:
             body=(PoolDefinition, body),
         )
 
-    async def delete_pool(self, pool_id: str) -> Pool:
+    async def delete_pool(self, pool_id: Id) -> Pool:
         """Archive a pool.
 
         Archives the pool, for ever. Cancels its rollouts that have not ended. From then on the
@@ -69,7 +69,7 @@ class AsyncPoolsApi:
             path={"pool_id": pool_id},
         )
 
-    async def get_pool(self, pool_id: str) -> Pool:
+    async def get_pool(self, pool_id: Id) -> Pool:
         """Get a pool.
 
         Returns the pool with its tasks, in any state, `archived` included. Returns 404
@@ -84,7 +84,7 @@ class AsyncPoolsApi:
             "get_pool", operations.get_pool._get_kwargs, Pool.from_dict, path={"pool_id": pool_id}
         )
 
-    async def get_pool_urls(self, pool_id: str) -> PoolUrls:
+    async def get_pool_urls(self, pool_id: Id) -> PoolUrls:
         """Get the URLs of a pool.
 
         Returns the absolute addresses at which rollouts of the pool and of its tasks are made,
@@ -138,7 +138,7 @@ class AsyncPoolsApi:
             headers={"prefer": (str, prefer)},
         )
 
-    async def pause_pool(self, pool_id: str) -> Pool:
+    async def pause_pool(self, pool_id: Id) -> Pool:
         """Pause a pool.
 
         Stops the pool from admitting rollouts until it is resumed. Running rollouts go on.
@@ -158,7 +158,7 @@ class AsyncPoolsApi:
             path={"pool_id": pool_id},
         )
 
-    async def replace_pool(self, pool_id: str, *, body: PoolDefinition) -> Pool:
+    async def replace_pool(self, pool_id: Id, *, body: PoolDefinition) -> Pool:
         """Replace a pool.
 
         Sets the whole definition. What the body does not name goes back to its default, `tasks`
@@ -184,7 +184,7 @@ class AsyncPoolsApi:
             body=(PoolDefinition, body),
         )
 
-    async def resume_pool(self, pool_id: str) -> Pool:
+    async def resume_pool(self, pool_id: Id) -> Pool:
         """Resume a pool.
 
         Has the pool admit and start rollouts again. Where the server starts its containers, the
@@ -203,7 +203,7 @@ class AsyncPoolsApi:
             path={"pool_id": pool_id},
         )
 
-    async def update_pool(self, pool_id: str, *, body: PoolPatch) -> Pool:
+    async def update_pool(self, pool_id: Id, *, body: PoolPatch) -> Pool:
         """Change parts of a pool.
 
         Merges the body into the definition (RFC 7396): objects merge, null removes a field or

@@ -8,7 +8,6 @@ from ...api import service as operations
 from .calls import AsyncCalls
 
 if TYPE_CHECKING:
-    pass
     from ...models.capabilities import Capabilities
     from ...models.queue_status import QueueStatus
 

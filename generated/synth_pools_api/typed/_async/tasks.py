@@ -8,11 +8,11 @@ from ...api import tasks as operations
 from .calls import AsyncCalls
 
 if TYPE_CHECKING:
-    pass
     from ...models.task import Task
     from ...models.task_definition import TaskDefinition
     from ...models.task_list import TaskList
     from ...models.task_patch import TaskPatch
+    from ...types import Id
 
 
 class AsyncTasksApi:
@@ -23,7 +23,7 @@ class AsyncTasksApi:
     def __init__(self, calls: AsyncCalls) -> None:
         self._calls = calls
 
-    async def create_task(self, pool_id: str, *, body: TaskDefinition) -> Task:
+    async def create_task(self, pool_id: Id, *, body: TaskDefinition) -> Task:
         """Create a task.
 
         Adds a task to the pool. Every field is optional. The server assigns an id if the body
@@ -46,7 +46,7 @@ class AsyncTasksApi:
             body=(TaskDefinition, body),
         )
 
-    async def delete_task(self, pool_id: str, task_id: str) -> Task:
+    async def delete_task(self, pool_id: Id, task_id: Id) -> Task:
         """Delete a task.
 
         Removes the task and returns it a last time, see *Tasks: states*. A repetition returns
@@ -65,7 +65,7 @@ class AsyncTasksApi:
             path={"pool_id": pool_id, "task_id": task_id},
         )
 
-    async def list_tasks(self, pool_id: str, *, prefer: str | None = None) -> TaskList:
+    async def list_tasks(self, pool_id: Id, *, prefer: str | None = None) -> TaskList:
         """List the tasks of a pool.
 
         Returns all active tasks of the pool, newest first, in one page.
@@ -87,7 +87,7 @@ class AsyncTasksApi:
             headers={"prefer": (str, prefer)},
         )
 
-    async def patch_task(self, pool_id: str, task_id: str, *, body: TaskPatch) -> Task:
+    async def patch_task(self, pool_id: Id, task_id: Id, *, body: TaskPatch) -> Task:
         """Change parts of a task.
 
         Merges the body into the definition (RFC 7396), as `update_pool` does for a pool. Takes
@@ -109,7 +109,7 @@ class AsyncTasksApi:
             body=(TaskPatch, body),
         )
 
-    async def update_task(self, pool_id: str, task_id: str, *, body: TaskDefinition) -> Task:
+    async def update_task(self, pool_id: Id, task_id: Id, *, body: TaskDefinition) -> Task:
         """Replace a task.
 
         Sets the whole definition of an existing task. What the body does not name goes back to

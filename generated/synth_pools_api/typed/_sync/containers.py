@@ -8,7 +8,6 @@ from ...api import containers as operations
 from .calls import Calls
 
 if TYPE_CHECKING:
-    pass
     from ...models.container_health import ContainerHealth
     from ...models.container_info import ContainerInfo
     from ...models.container_metadata import ContainerMetadata
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from ...models.container_rollout_result import ContainerRolloutResult
     from ...models.container_task_info import ContainerTaskInfo
     from ...models.container_taskset import ContainerTaskset
+    from ...types import Id
 
 
 class ContainersApi:
@@ -28,7 +28,7 @@ class ContainersApi:
         self._calls = calls
 
     def execute_pool_container_rollout(
-        self, pool_id: str, *, body: ContainerRolloutRequest
+        self, pool_id: Id, *, body: ContainerRolloutRequest
     ) -> ContainerRolloutResult:
         """Run a rollout directly on a pool's container.
 
@@ -51,7 +51,7 @@ class ContainersApi:
         )
 
     def execute_task_container_rollout(
-        self, pool_id: str, task_id: str, *, body: ContainerRolloutRequest
+        self, pool_id: Id, task_id: Id, *, body: ContainerRolloutRequest
     ) -> ContainerRolloutResult:
         """Run a rollout directly on a task's container.
 
@@ -74,7 +74,7 @@ class ContainersApi:
             body=(ContainerRolloutRequest, body),
         )
 
-    def get_pool_container_health(self, pool_id: str) -> ContainerHealth:
+    def get_pool_container_health(self, pool_id: Id) -> ContainerHealth:
         """Get the health of a pool's container.
 
         Returns what the pool's container answers to `GET /health`, see *Direct calls*.
@@ -91,7 +91,7 @@ class ContainersApi:
             path={"pool_id": pool_id},
         )
 
-    def get_pool_container_info(self, pool_id: str) -> ContainerInfo:
+    def get_pool_container_info(self, pool_id: Id) -> ContainerInfo:
         """Get the info of a pool's container.
 
         Returns what the pool's container answers to `GET /info`, see *Direct calls*.
@@ -108,7 +108,7 @@ class ContainersApi:
             path={"pool_id": pool_id},
         )
 
-    def get_pool_container_metadata(self, pool_id: str) -> ContainerMetadata:
+    def get_pool_container_metadata(self, pool_id: Id) -> ContainerMetadata:
         """Get the metadata of a pool's container.
 
         Returns what the pool's container answers to `GET /metadata`, see *Direct calls*.
@@ -125,7 +125,7 @@ class ContainersApi:
             path={"pool_id": pool_id},
         )
 
-    def get_pool_container_program(self, pool_id: str) -> ContainerProgram:
+    def get_pool_container_program(self, pool_id: Id) -> ContainerProgram:
         """Get the program of a pool's container.
 
         Returns what the pool's container answers to `GET /program`, see *Direct calls*.
@@ -142,7 +142,7 @@ class ContainersApi:
             path={"pool_id": pool_id},
         )
 
-    def get_pool_container_task_info(self, pool_id: str) -> ContainerTaskInfo:
+    def get_pool_container_task_info(self, pool_id: Id) -> ContainerTaskInfo:
         """Get the task info of a pool's container.
 
         Returns what the pool's container answers to `GET /task_info`, see *Direct calls*.
@@ -159,7 +159,7 @@ class ContainersApi:
             path={"pool_id": pool_id},
         )
 
-    def get_pool_container_taskset(self, pool_id: str) -> ContainerTaskset:
+    def get_pool_container_taskset(self, pool_id: Id) -> ContainerTaskset:
         """Get the taskset of a pool's container.
 
         Returns what the pool's container answers to `GET /taskset`, see *Direct calls*.
@@ -176,7 +176,7 @@ class ContainersApi:
             path={"pool_id": pool_id},
         )
 
-    def get_task_container_health(self, pool_id: str, task_id: str) -> ContainerHealth:
+    def get_task_container_health(self, pool_id: Id, task_id: Id) -> ContainerHealth:
         """Get the health of a task's container.
 
         Returns what the task's container answers to `GET /health`, see *Direct calls*.
@@ -194,7 +194,7 @@ class ContainersApi:
             path={"pool_id": pool_id, "task_id": task_id},
         )
 
-    def get_task_container_info(self, pool_id: str, task_id: str) -> ContainerInfo:
+    def get_task_container_info(self, pool_id: Id, task_id: Id) -> ContainerInfo:
         """Get the info of a task's container.
 
         Returns what the task's container answers to `GET /info`, see *Direct calls*.
@@ -212,7 +212,7 @@ class ContainersApi:
             path={"pool_id": pool_id, "task_id": task_id},
         )
 
-    def get_task_container_metadata(self, pool_id: str, task_id: str) -> ContainerMetadata:
+    def get_task_container_metadata(self, pool_id: Id, task_id: Id) -> ContainerMetadata:
         """Get the metadata of a task's container.
 
         Returns what the task's container answers to `GET /metadata`, see *Direct calls*.
@@ -230,7 +230,7 @@ class ContainersApi:
             path={"pool_id": pool_id, "task_id": task_id},
         )
 
-    def get_task_container_program(self, pool_id: str, task_id: str) -> ContainerProgram:
+    def get_task_container_program(self, pool_id: Id, task_id: Id) -> ContainerProgram:
         """Get the program of a task's container.
 
         Returns what the task's container answers to `GET /program`, see *Direct calls*.
@@ -248,7 +248,7 @@ class ContainersApi:
             path={"pool_id": pool_id, "task_id": task_id},
         )
 
-    def get_task_container_task_info(self, pool_id: str, task_id: str) -> ContainerTaskInfo:
+    def get_task_container_task_info(self, pool_id: Id, task_id: Id) -> ContainerTaskInfo:
         """Get the task info of a task's container.
 
         Returns what the task's container answers to `GET /task_info`, see *Direct calls*.
@@ -266,7 +266,7 @@ class ContainersApi:
             path={"pool_id": pool_id, "task_id": task_id},
         )
 
-    def get_task_container_taskset(self, pool_id: str, task_id: str) -> ContainerTaskset:
+    def get_task_container_taskset(self, pool_id: Id, task_id: Id) -> ContainerTaskset:
         """Get the taskset of a task's container.
 
         Returns what the task's container answers to `GET /taskset`, see *Direct calls*.

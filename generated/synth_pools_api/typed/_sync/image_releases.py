@@ -8,11 +8,11 @@ from ...api import image_releases as operations
 from .calls import Calls
 
 if TYPE_CHECKING:
-    pass
     from ...models.image_release import ImageRelease
     from ...models.image_release_binding import ImageReleaseBinding
     from ...models.image_release_definition import ImageReleaseDefinition
     from ...models.image_release_list import ImageReleaseList
+    from ...types import Id
 
 
 class ImageReleasesApi:
@@ -23,7 +23,7 @@ class ImageReleasesApi:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    def bind_image_release(self, pool_id: str, release_id: str) -> ImageReleaseBinding:
+    def bind_image_release(self, pool_id: Id, release_id: Id) -> ImageReleaseBinding:
         """Bind an image release to the task of a pool.
 
         Has the rollouts of the pool's only task run on the image. May take as long as building
@@ -43,7 +43,7 @@ class ImageReleasesApi:
         )
 
     def bind_task_image_release(
-        self, pool_id: str, task_id: str, release_id: str, *, expected_release_id: str | None = None
+        self, pool_id: Id, task_id: Id, release_id: Id, *, expected_release_id: str | None = None
     ) -> ImageReleaseBinding:
         """Bind an image release to a task.
 
@@ -67,7 +67,7 @@ class ImageReleasesApi:
             query={"expected_release_id": (str, expected_release_id)},
         )
 
-    def create_image_release(self, pool_id: str, *, body: ImageReleaseDefinition) -> ImageRelease:
+    def create_image_release(self, pool_id: Id, *, body: ImageReleaseDefinition) -> ImageRelease:
         """Create an image release.
 
         Publishes an image, or what one is built from. *Image releases* has what a server
@@ -88,7 +88,7 @@ class ImageReleasesApi:
             body=(ImageReleaseDefinition, body),
         )
 
-    def delete_image_release(self, pool_id: str, release_id: str) -> ImageRelease:
+    def delete_image_release(self, pool_id: Id, release_id: Id) -> ImageRelease:
         """Delete an image release.
 
         Removes the image release. Returns 409 if it is bound to a task.
@@ -106,7 +106,7 @@ class ImageReleasesApi:
             path={"pool_id": pool_id, "release_id": release_id},
         )
 
-    def get_image_release(self, pool_id: str, release_id: str) -> ImageRelease:
+    def get_image_release(self, pool_id: Id, release_id: Id) -> ImageRelease:
         """Get an image release.
 
         The image release as it is now.
@@ -124,7 +124,7 @@ class ImageReleasesApi:
             path={"pool_id": pool_id, "release_id": release_id},
         )
 
-    def list_image_releases(self, pool_id: str, *, prefer: str | None = None) -> ImageReleaseList:
+    def list_image_releases(self, pool_id: Id, *, prefer: str | None = None) -> ImageReleaseList:
         """List the image releases of a pool.
 
         Returns all image releases of the pool, newest first. A server without the feature

@@ -8,8 +8,8 @@ from ...api import metrics as operations
 from .calls import Calls
 
 if TYPE_CHECKING:
-    pass
     from ...models.pool_metrics import PoolMetrics
+    from ...types import Id
 
 
 class MetricsApi:
@@ -20,7 +20,7 @@ class MetricsApi:
     def __init__(self, calls: Calls) -> None:
         self._calls = calls
 
-    def get_pool_metrics(self, pool_id: str) -> PoolMetrics:
+    def get_pool_metrics(self, pool_id: Id) -> PoolMetrics:
         """Get the metrics of a pool.
 
         Returns the counts of this pool's rollouts at this moment. `success_rate` is

@@ -10,12 +10,12 @@ from ...types import UNSET
 from .calls import Calls, Stream
 
 if TYPE_CHECKING:
-    pass
     from ...models.pool_event import PoolEvent
     from ...models.pool_event_page import PoolEventPage
     from ...models.pool_log_page import PoolLogPage
     from ...models.stream_pool_events_include import StreamPoolEventsInclude
     from ...models.stream_pool_events_start import StreamPoolEventsStart
+    from ...types import Id
 
 
 class PoolEventsApi:
@@ -28,7 +28,7 @@ class PoolEventsApi:
 
     def get_pool_logs(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         limit: int | None = 1000,
@@ -61,7 +61,7 @@ class PoolEventsApi:
 
     def stream_pool_events(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         start: StreamPoolEventsStart | None = "earliest",
@@ -108,7 +108,7 @@ class PoolEventsApi:
 
     def get_pool_event_page(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         start: StreamPoolEventsStart | None = "earliest",

@@ -10,7 +10,6 @@ from ...types import UNSET
 from .calls import Calls, Stream
 
 if TYPE_CHECKING:
-    pass
     from ...models.artifact_list import ArtifactList
     from ...models.cancel_request import CancelRequest
     from ...models.rollout import Rollout
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from ...models.rollout_request import RolloutRequest
     from ...models.rollout_summary import RolloutSummary
     from ...models.rollout_usage import RolloutUsage
+    from ...types import Id
 
 
 class RolloutsApi:
@@ -31,7 +31,7 @@ class RolloutsApi:
         self._calls = calls
 
     def cancel_rollout(
-        self, pool_id: str, rollout_id: str, *, body: CancelRequest | None = None
+        self, pool_id: Id, rollout_id: Id, *, body: CancelRequest | None = None
     ) -> Rollout:
         """Cancel a rollout.
 
@@ -57,7 +57,7 @@ class RolloutsApi:
         )
 
     def create_rollout(
-        self, pool_id: str, *, body: RolloutRequest, idempotency_key: str | None = None
+        self, pool_id: Id, *, body: RolloutRequest, idempotency_key: str | None = None
     ) -> Rollout:
         """Start a rollout on a pool.
 
@@ -91,7 +91,7 @@ class RolloutsApi:
             body=(RolloutRequest, body),
         )
 
-    def get_rollout(self, pool_id: str, rollout_id: str) -> Rollout:
+    def get_rollout(self, pool_id: Id, rollout_id: Id) -> Rollout:
         """Get a rollout.
 
         Returns the rollout in any state, with its request and, once it has ended, its result.
@@ -111,7 +111,7 @@ class RolloutsApi:
         )
 
     def get_rollout_artifacts(
-        self, pool_id: str, rollout_id: str, *, prefer: str | None = None
+        self, pool_id: Id, rollout_id: Id, *, prefer: str | None = None
     ) -> ArtifactList:
         """List the artifacts of a rollout.
 
@@ -136,7 +136,7 @@ class RolloutsApi:
             headers={"prefer": (str, prefer)},
         )
 
-    def get_rollout_summary(self, pool_id: str, rollout_id: str) -> RolloutSummary:
+    def get_rollout_summary(self, pool_id: Id, rollout_id: Id) -> RolloutSummary:
         """Get the summary of a rollout.
 
         Returns state, reward, timing and the last event in one small document.
@@ -154,7 +154,7 @@ class RolloutsApi:
             path={"pool_id": pool_id, "rollout_id": rollout_id},
         )
 
-    def get_rollout_usage(self, pool_id: str, rollout_id: str) -> RolloutUsage:
+    def get_rollout_usage(self, pool_id: Id, rollout_id: Id) -> RolloutUsage:
         """Get the usage of a rollout.
 
         Returns how much time, how many tokens and how many bytes the rollout used. Until the
@@ -176,7 +176,7 @@ class RolloutsApi:
 
     def list_rollouts(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         state: str | None = None,
         limit: int | None = 100,
@@ -212,8 +212,8 @@ class RolloutsApi:
 
     def stream_rollout_events(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         *,
         cursor: str | None = None,
         after_sequence: int | None = None,
@@ -248,8 +248,8 @@ class RolloutsApi:
 
     def get_rollout_event_page(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         *,
         after_sequence: int | None = None,
         limit: int | None = 200,

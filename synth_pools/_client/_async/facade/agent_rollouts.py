@@ -16,6 +16,7 @@ from synth_pools._client.arguments import (
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
@@ -97,7 +98,7 @@ class AsyncAgentRolloutOperations(AsyncGlobalRolloutOperations):
         )
 
     async def replay_rollout(
-        self, rollout_id: str, *, idempotency_key: str | None = None
+        self, rollout_id: Id, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start a rollout with the request, task and pool of an earlier one in any state.
 
@@ -130,7 +131,7 @@ class AsyncAgentRolloutOperations(AsyncGlobalRolloutOperations):
             idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
         )
 
-    async def get_global_rollout_artifact(self, rollout_id: str, artifact_path: str) -> bytes:
+    async def get_global_rollout_artifact(self, rollout_id: Id, artifact_path: str) -> bytes:
         """Get the content of an artifact, checked against its SHA-256.
 
         Like all downloads it resumes after a broken connection, with up to ``max_retries`` further
@@ -151,7 +152,7 @@ class AsyncAgentRolloutOperations(AsyncGlobalRolloutOperations):
         """
         return await self._content(*self._artifact_call(rollout_id, artifact_path))
 
-    async def get_global_rollout_artifacts_zip(self, rollout_id: str) -> bytes:
+    async def get_global_rollout_artifacts_zip(self, rollout_id: Id) -> bytes:
         """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
 
         Args:
@@ -165,7 +166,7 @@ class AsyncAgentRolloutOperations(AsyncGlobalRolloutOperations):
         """
         return await self._content(*self._archive_call(rollout_id))
 
-    async def get_global_rollout_support_bundle(self, rollout_id: str) -> bytes:
+    async def get_global_rollout_support_bundle(self, rollout_id: Id) -> bytes:
         """Get a ZIP archive of all data that the service has about a rollout, without secrets.
 
         Args:
@@ -179,18 +180,18 @@ class AsyncAgentRolloutOperations(AsyncGlobalRolloutOperations):
         """
         return await self._content(*self._bundle_call(rollout_id))
 
-    def _artifact_call(self, rollout_id: str, artifact_path: str) -> tuple[OperationId, Call]:
+    def _artifact_call(self, rollout_id: Id, artifact_path: str) -> tuple[OperationId, Call]:
         rollout_id = path_segment(rollout_id, "rollout_id")
         artifact_path = path_segment(artifact_path, "artifact_path")
         build = api.agent_rollouts.get_global_rollout_artifact._get_kwargs
         return "get_global_rollout_artifact", build(rollout_id, artifact_path)
 
-    def _archive_call(self, rollout_id: str) -> tuple[OperationId, Call]:
+    def _archive_call(self, rollout_id: Id) -> tuple[OperationId, Call]:
         rollout_id = path_segment(rollout_id, "rollout_id")
         build = api.agent_rollouts.get_global_rollout_artifacts_zip._get_kwargs
         return "get_global_rollout_artifacts_zip", build(rollout_id)
 
-    def _bundle_call(self, rollout_id: str) -> tuple[OperationId, Call]:
+    def _bundle_call(self, rollout_id: Id) -> tuple[OperationId, Call]:
         rollout_id = path_segment(rollout_id, "rollout_id")
         build = api.agent_rollouts.get_global_rollout_support_bundle._get_kwargs
         return "get_global_rollout_support_bundle", build(rollout_id)

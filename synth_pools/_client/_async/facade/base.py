@@ -14,7 +14,7 @@ from synth_pools._client.http.request_builder import Call
 from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools_api import api
 from synth_pools_api.operations import OPERATIONS, OperationId
-from synth_pools_api.types import UNSET, Unset
+from synth_pools_api.types import UNSET, Id, Unset
 
 if TYPE_CHECKING:
     import os
@@ -55,7 +55,7 @@ class AsyncOperations:
         return operations
 
     async def _ask(
-        self, operation: OperationId, arguments: Mapping[str, Any] = _NONE, **ids: str
+        self, operation: OperationId, arguments: Mapping[str, Any] = _NONE, **ids: Id
     ) -> dict[str, Any]:
         """Make a call with these ids in its path, and other checked arguments.
 

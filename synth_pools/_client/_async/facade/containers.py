@@ -7,6 +7,7 @@ from typing import Any
 
 from synth_pools._client._async.facade.base import AsyncOperations
 from synth_pools._client.arguments import request_body
+from synth_pools_api.types import Id
 
 
 class AsyncContainerOperations(AsyncOperations):
@@ -17,7 +18,7 @@ class AsyncContainerOperations(AsyncOperations):
         ServerError: The container is unreachable, too slow, or answered with an error.
     """
 
-    async def get_pool_container_health(self, pool_id: str) -> dict[str, Any]:
+    async def get_pool_container_health(self, pool_id: Id) -> dict[str, Any]:
         """Get the health of the container of a pool.
 
         Args:
@@ -28,7 +29,7 @@ class AsyncContainerOperations(AsyncOperations):
         """
         return await self._ask("get_pool_container_health", pool_id=pool_id)
 
-    async def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
+    async def get_pool_container_info(self, pool_id: Id) -> dict[str, Any]:
         """Get the self-description of the container of a pool.
 
         Args:
@@ -39,7 +40,7 @@ class AsyncContainerOperations(AsyncOperations):
         """
         return await self._ask("get_pool_container_info", pool_id=pool_id)
 
-    async def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
+    async def get_pool_container_metadata(self, pool_id: Id) -> dict[str, Any]:
         """Get the metadata of the container of a pool.
 
         Args:
@@ -50,7 +51,7 @@ class AsyncContainerOperations(AsyncOperations):
         """
         return await self._ask("get_pool_container_metadata", pool_id=pool_id)
 
-    async def get_pool_container_task_info(self, pool_id: str) -> dict[str, Any]:
+    async def get_pool_container_task_info(self, pool_id: Id) -> dict[str, Any]:
         """Get the task description of the container of a pool.
 
         Args:
@@ -61,7 +62,7 @@ class AsyncContainerOperations(AsyncOperations):
         """
         return await self._ask("get_pool_container_task_info", pool_id=pool_id)
 
-    async def get_pool_container_program(self, pool_id: str) -> dict[str, Any]:
+    async def get_pool_container_program(self, pool_id: Id) -> dict[str, Any]:
         """Get the program of the container of a pool.
 
         Args:
@@ -72,7 +73,7 @@ class AsyncContainerOperations(AsyncOperations):
         """
         return await self._ask("get_pool_container_program", pool_id=pool_id)
 
-    async def get_pool_container_taskset(self, pool_id: str) -> dict[str, Any]:
+    async def get_pool_container_taskset(self, pool_id: Id) -> dict[str, Any]:
         """Get the taskset of the container of a pool.
 
         Args:
@@ -84,7 +85,7 @@ class AsyncContainerOperations(AsyncOperations):
         return await self._ask("get_pool_container_taskset", pool_id=pool_id)
 
     async def execute_pool_container_rollout(
-        self, pool_id: str, request: Mapping[str, Any]
+        self, pool_id: Id, request: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Run one rollout on the container of a pool, outside of the queue.
 

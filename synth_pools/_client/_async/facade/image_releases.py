@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import AsyncOperations, or_unset
 from synth_pools._client.arguments import query_text, request_body
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools_api.requests import ImageReleaseDefinitionDict, PlainRequest
@@ -17,7 +18,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
     Without it the list is empty, and all other operations raise `ServerError` (501).
     """
 
-    async def list_image_releases(self, pool_id: str) -> dict[str, Any]:
+    async def list_image_releases(self, pool_id: Id) -> dict[str, Any]:
         """List all image releases of a pool.
 
         Args:
@@ -32,7 +33,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
         return await self._ask("list_image_releases", pool_id=pool_id)
 
     async def create_image_release(
-        self, pool_id: str, request: ImageReleaseDefinitionDict | PlainRequest
+        self, pool_id: Id, request: ImageReleaseDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Publish an image, or an archive to build one from.
 
@@ -52,7 +53,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
             "create_image_release", {"body": request_body(request)}, pool_id=pool_id
         )
 
-    async def get_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
+    async def get_image_release(self, pool_id: Id, release_id: Id) -> dict[str, Any]:
         """Get the current state of an image release.
 
         Args:
@@ -67,7 +68,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
         """
         return await self._ask("get_image_release", pool_id=pool_id, release_id=release_id)
 
-    async def delete_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
+    async def delete_image_release(self, pool_id: Id, release_id: Id) -> dict[str, Any]:
         """Remove an image release that no task is bound to.
 
         Args:
@@ -83,7 +84,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
         """
         return await self._ask("delete_image_release", pool_id=pool_id, release_id=release_id)
 
-    async def bind_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
+    async def bind_image_release(self, pool_id: Id, release_id: Id) -> dict[str, Any]:
         """Have the rollouts of a pool's only task run on an image release.
 
         It may take as long as building the image: give the client a ``timeout`` that allows for it.
@@ -102,7 +103,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
         return await self._ask("bind_image_release", pool_id=pool_id, release_id=release_id)
 
     async def bind_task_image_release(
-        self, pool_id: str, task_id: str, release_id: str, *, expected_release_id: str | None = None
+        self, pool_id: Id, task_id: Id, release_id: Id, *, expected_release_id: str | None = None
     ) -> dict[str, Any]:
         """Have the rollouts of a task run on an image release.
 

@@ -11,7 +11,7 @@ from synth_pools._client.http.request_builder import Call
 from synth_pools.errors import RequestValidationError
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
-from synth_pools_api.types import UNSET
+from synth_pools_api.types import UNSET, Id
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
@@ -25,7 +25,7 @@ class AsyncPoolEventOperations(AsyncOperations):
 
     def stream_pool_events(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
@@ -55,7 +55,7 @@ class AsyncPoolEventOperations(AsyncOperations):
 
     async def get_pool_event_page(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
@@ -90,7 +90,7 @@ class AsyncPoolEventOperations(AsyncOperations):
 
     async def get_pool_logs(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         limit: int = 1000,
@@ -126,7 +126,7 @@ class AsyncPoolEventOperations(AsyncOperations):
 
     def iter_pool_logs(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         process: int | None = None,
@@ -161,7 +161,7 @@ class AsyncPoolEventOperations(AsyncOperations):
 
     def _pool_events_call(
         self,
-        pool_id: str,
+        pool_id: Id,
         cursor: str | None,
         start: str,
         types: Iterable[str] | None,

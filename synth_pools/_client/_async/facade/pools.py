@@ -10,6 +10,7 @@ from synth_pools._client.arguments import check_limit, chosen_pool_id, definitio
 from synth_pools.errors import ConflictError, NotFoundError
 from synth_pools_api import api
 from synth_pools_api.operations import OPERATIONS
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools._client._async.pagination import AsyncItems
@@ -117,7 +118,7 @@ class AsyncPoolOperations(AsyncOperations):
             prefetch,
         )
 
-    async def get_pool(self, pool_id: str) -> dict[str, Any]:
+    async def get_pool(self, pool_id: Id) -> dict[str, Any]:
         """Get a pool, also an archived one.
 
         Args:
@@ -133,7 +134,7 @@ class AsyncPoolOperations(AsyncOperations):
         return await self._transport.request("get_pool", api.pools.get_pool._get_kwargs(pool_id))
 
     async def replace_pool(
-        self, pool_id: str, request: PoolDefinitionDict | PlainRequest
+        self, pool_id: Id, request: PoolDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Replace a pool's definition: members that ``request`` omits return to their defaults.
 
@@ -152,7 +153,7 @@ class AsyncPoolOperations(AsyncOperations):
         return await self._ask("replace_pool", {"body": _definition(request)}, pool_id=pool_id)
 
     async def update_pool(
-        self, pool_id: str, request: PoolPatchDict | PlainRequest
+        self, pool_id: Id, request: PoolPatchDict | PlainRequest
     ) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
@@ -170,7 +171,7 @@ class AsyncPoolOperations(AsyncOperations):
         """
         return await self._ask("update_pool", {"body": _definition(request)}, pool_id=pool_id)
 
-    async def delete_pool(self, pool_id: str) -> dict[str, Any]:
+    async def delete_pool(self, pool_id: Id) -> dict[str, Any]:
         """Archive a pool permanently, and cancel its rollouts. Repeating it changes nothing.
 
         Args:
@@ -184,7 +185,7 @@ class AsyncPoolOperations(AsyncOperations):
         """
         return await self._ask("delete_pool", pool_id=pool_id)
 
-    async def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
+    async def get_pool_urls(self, pool_id: Id) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
 
         Args:
@@ -198,7 +199,7 @@ class AsyncPoolOperations(AsyncOperations):
         """
         return await self._ask("get_pool_urls", pool_id=pool_id)
 
-    async def get_pool_metrics(self, pool_id: str) -> dict[str, Any]:
+    async def get_pool_metrics(self, pool_id: Id) -> dict[str, Any]:
         """Get the number of a pool's rollouts in each state, its success rate and its capacity.
 
         Args:
@@ -212,7 +213,7 @@ class AsyncPoolOperations(AsyncOperations):
         """
         return await self._ask("get_pool_metrics", pool_id=pool_id)
 
-    async def pause_pool(self, pool_id: str) -> dict[str, Any]:
+    async def pause_pool(self, pool_id: Id) -> dict[str, Any]:
         """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
 
         Args:
@@ -227,7 +228,7 @@ class AsyncPoolOperations(AsyncOperations):
         """
         return await self._ask("pause_pool", pool_id=pool_id)
 
-    async def resume_pool(self, pool_id: str) -> dict[str, Any]:
+    async def resume_pool(self, pool_id: Id) -> dict[str, Any]:
         """Admit rollouts to a paused pool again, or try again to start one that failed.
 
         Args:
@@ -243,7 +244,7 @@ class AsyncPoolOperations(AsyncOperations):
         return await self._ask("resume_pool", pool_id=pool_id)
 
     async def wait_pool_active(
-        self, pool_id: str, *, timeout: float | None = 600.0
+        self, pool_id: Id, *, timeout: float | None = 600.0
     ) -> dict[str, Any]:
         """Wait until a pool is active.
 

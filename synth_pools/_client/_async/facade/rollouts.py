@@ -24,6 +24,7 @@ from synth_pools._client.arguments import (
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
@@ -37,7 +38,7 @@ class AsyncRolloutOperations(AsyncOperations):
 
     async def create_rollout(
         self,
-        pool_id: str,
+        pool_id: Id,
         request: RolloutRequestDict | PlainRequest,
         *,
         idempotency_key: str | None = None,
@@ -66,7 +67,7 @@ class AsyncRolloutOperations(AsyncOperations):
             "create_rollout", self._creation(pool_id, request, idempotency_key)
         )
 
-    async def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    async def get_rollout(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Get the current state of a rollout, with its result once it is finished.
 
         Args:
@@ -86,7 +87,7 @@ class AsyncRolloutOperations(AsyncOperations):
         )
 
     async def list_rollouts(
-        self, pool_id: str, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self, pool_id: Id, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
         """Get one page of a pool's rollouts, newest first.
 
@@ -110,7 +111,7 @@ class AsyncRolloutOperations(AsyncOperations):
 
     def iter_rollouts(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         state: str | None = None,
         limit: int = 100,
@@ -145,8 +146,8 @@ class AsyncRolloutOperations(AsyncOperations):
 
     async def wait_rollout(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         *,
         timeout: float | None = None,
         cancel_on_timeout: bool = False,
@@ -177,7 +178,7 @@ class AsyncRolloutOperations(AsyncOperations):
             self._transport, path, timeout=timeout, cancel_on_timeout=cancel_on_timeout
         )
 
-    async def cancel_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    async def cancel_rollout(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
         Args:
@@ -198,7 +199,7 @@ class AsyncRolloutOperations(AsyncOperations):
             api.rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=request_body({})),
         )
 
-    async def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    async def get_rollout_artifacts(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
         Args:
@@ -213,7 +214,7 @@ class AsyncRolloutOperations(AsyncOperations):
         """
         return await self._ask("get_rollout_artifacts", pool_id=pool_id, rollout_id=rollout_id)
 
-    async def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    async def get_rollout_usage(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Args:
@@ -228,7 +229,7 @@ class AsyncRolloutOperations(AsyncOperations):
         """
         return await self._ask("get_rollout_usage", pool_id=pool_id, rollout_id=rollout_id)
 
-    async def get_rollout_summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    async def get_rollout_summary(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
 
         Args:
@@ -244,7 +245,7 @@ class AsyncRolloutOperations(AsyncOperations):
         return await self._transport.request(*self._summary_call(pool_id, rollout_id))
 
     def stream_rollout_events(
-        self, pool_id: str, rollout_id: str, *, cursor: str | None = None
+        self, pool_id: Id, rollout_id: Id, *, cursor: str | None = None
     ) -> AsyncEventStream:
         """Stream the events of a rollout from the first one, live until it is finished.
 
@@ -264,7 +265,7 @@ class AsyncRolloutOperations(AsyncOperations):
         return self._stream(*self._events_call(pool_id, rollout_id, cursor))
 
     async def get_rollout_event_page(
-        self, pool_id: str, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+        self, pool_id: Id, rollout_id: Id, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
         """Get one page of the stored events of a rollout.
 
@@ -295,8 +296,8 @@ class AsyncRolloutOperations(AsyncOperations):
 
     def iter_rollout_event_pages(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         *,
         after_sequence: int = 0,
         limit: int = 200,
@@ -338,13 +339,13 @@ class AsyncRolloutOperations(AsyncOperations):
             idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
         )
 
-    def _summary_call(self, pool_id: str, rollout_id: str) -> tuple[OperationId, Call]:
+    def _summary_call(self, pool_id: Id, rollout_id: Id) -> tuple[OperationId, Call]:
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         build = api.rollouts.get_rollout_summary._get_kwargs
         return "get_rollout_summary", build(pool_id, rollout_id)
 
-    def _path(self, pool_id: str, rollout_id: str) -> RolloutPath:
+    def _path(self, pool_id: Id, rollout_id: Id) -> RolloutPath:
         from synth_pools._client._async.waiters import RolloutPath  # saves 2 ms
 
         pool_id = path_segment(pool_id, "pool_id")
@@ -353,7 +354,7 @@ class AsyncRolloutOperations(AsyncOperations):
         return RolloutPath(url, is_global=False)
 
     def _events_call(
-        self, pool_id: str, rollout_id: str, cursor: str | None
+        self, pool_id: Id, rollout_id: Id, cursor: str | None
     ) -> tuple[OperationId, Call]:
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")

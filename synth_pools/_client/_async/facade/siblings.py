@@ -19,6 +19,7 @@ from synth_pools._client.arguments import check_seconds, path_segment, query_tex
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 class AsyncGlobalRolloutOperations(AsyncOperations):
     """The operations on single rollouts, and their lists, without naming their pool."""
 
-    async def get_global_rollout(self, rollout_id: str) -> dict[str, Any]:
+    async def get_global_rollout(self, rollout_id: Id) -> dict[str, Any]:
         """Get the current state of a rollout, with its result once it is finished.
 
         Args:
@@ -93,7 +94,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
             prefetch,
         )
 
-    async def cancel_global_rollout(self, rollout_id: str) -> dict[str, Any]:
+    async def cancel_global_rollout(self, rollout_id: Id) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
         Args:
@@ -112,7 +113,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
             api.agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=request_body({})),
         )
 
-    async def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:
+    async def get_global_rollout_artifacts(self, rollout_id: Id) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
         Args:
@@ -126,7 +127,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
         """
         return await self._ask("get_global_rollout_artifacts", rollout_id=rollout_id)
 
-    async def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
+    async def get_global_rollout_usage(self, rollout_id: Id) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Args:
@@ -140,7 +141,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
         """
         return await self._ask("get_global_rollout_usage", rollout_id=rollout_id)
 
-    async def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
+    async def get_global_rollout_summary(self, rollout_id: Id) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
 
         Args:
@@ -155,7 +156,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
         return await self._transport.request(*self._global_summary_call(rollout_id))
 
     def stream_global_rollout_events(
-        self, rollout_id: str, *, cursor: str | None = None
+        self, rollout_id: Id, *, cursor: str | None = None
     ) -> AsyncEventStream:
         """Stream the events of a rollout from the first one, live until it is finished.
 
@@ -174,7 +175,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
         return self._stream(*self._global_events_call(rollout_id, cursor))
 
     async def get_global_rollout_event_page(
-        self, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+        self, rollout_id: Id, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
         """Get one page of the stored events of a rollout.
 
@@ -203,7 +204,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
 
     def iter_global_rollout_event_pages(
         self,
-        rollout_id: str,
+        rollout_id: Id,
         *,
         after_sequence: int = 0,
         limit: int = 200,
@@ -234,19 +235,19 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
             check_seconds(poll_interval, "poll_interval"),
         )
 
-    def _global_summary_call(self, rollout_id: str) -> tuple[OperationId, Call]:
+    def _global_summary_call(self, rollout_id: Id) -> tuple[OperationId, Call]:
         rollout_id = path_segment(rollout_id, "rollout_id")
         build = api.agent_rollouts.get_global_rollout_summary._get_kwargs
         return "get_global_rollout_summary", build(rollout_id)
 
-    def _global_path(self, rollout_id: str) -> RolloutPath:
+    def _global_path(self, rollout_id: Id) -> RolloutPath:
         from synth_pools._client._async.waiters import RolloutPath  # saves 2 ms
 
         rollout_id = path_segment(rollout_id, "rollout_id")
         url = api.agent_rollouts.get_global_rollout._get_kwargs(rollout_id)["url"]
         return RolloutPath(url, is_global=True)
 
-    def _global_events_call(self, rollout_id: str, cursor: str | None) -> tuple[OperationId, Call]:
+    def _global_events_call(self, rollout_id: Id, cursor: str | None) -> tuple[OperationId, Call]:
         rollout_id = path_segment(rollout_id, "rollout_id")
         return (
             "stream_global_rollout_events",
@@ -259,7 +260,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
 class AsyncTaskContainerOperations(AsyncOperations):
     """The operations of `AsyncContainerOperations`, on the container of a task."""
 
-    async def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    async def get_task_container_health(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the health of the container of a task.
 
         Args:
@@ -271,7 +272,7 @@ class AsyncTaskContainerOperations(AsyncOperations):
         """
         return await self._ask("get_task_container_health", pool_id=pool_id, task_id=task_id)
 
-    async def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    async def get_task_container_info(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the self-description of the container of a task.
 
         Args:
@@ -283,7 +284,7 @@ class AsyncTaskContainerOperations(AsyncOperations):
         """
         return await self._ask("get_task_container_info", pool_id=pool_id, task_id=task_id)
 
-    async def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    async def get_task_container_metadata(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the metadata of the container of a task.
 
         Args:
@@ -295,7 +296,7 @@ class AsyncTaskContainerOperations(AsyncOperations):
         """
         return await self._ask("get_task_container_metadata", pool_id=pool_id, task_id=task_id)
 
-    async def get_task_container_task_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    async def get_task_container_task_info(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the task description of the container of a task.
 
         Args:
@@ -307,7 +308,7 @@ class AsyncTaskContainerOperations(AsyncOperations):
         """
         return await self._ask("get_task_container_task_info", pool_id=pool_id, task_id=task_id)
 
-    async def get_task_container_program(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    async def get_task_container_program(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the program of the container of a task.
 
         Args:
@@ -319,7 +320,7 @@ class AsyncTaskContainerOperations(AsyncOperations):
         """
         return await self._ask("get_task_container_program", pool_id=pool_id, task_id=task_id)
 
-    async def get_task_container_taskset(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    async def get_task_container_taskset(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the taskset of the container of a task.
 
         Args:
@@ -332,7 +333,7 @@ class AsyncTaskContainerOperations(AsyncOperations):
         return await self._ask("get_task_container_taskset", pool_id=pool_id, task_id=task_id)
 
     async def execute_task_container_rollout(
-        self, pool_id: str, task_id: str, request: Mapping[str, Any]
+        self, pool_id: Id, task_id: Id, request: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Run one rollout on the container of a task, outside of the queue.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from synth_pools._client._async.facade.base import AsyncOperations
 from synth_pools._client.arguments import definition_body
 from synth_pools_api.operations import OPERATIONS
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools_api.requests import PlainRequest, TaskDefinitionDict, TaskPatchDict
@@ -19,7 +20,7 @@ def _definition(request: TaskDefinitionDict | TaskPatchDict | PlainRequest) -> A
 class AsyncTaskOperations(AsyncOperations):
     """The operations on a pool's tasks."""
 
-    async def list_tasks(self, pool_id: str) -> dict[str, Any]:
+    async def list_tasks(self, pool_id: Id) -> dict[str, Any]:
         """List all tasks of a pool.
 
         Args:
@@ -34,7 +35,7 @@ class AsyncTaskOperations(AsyncOperations):
         return await self._ask("list_tasks", pool_id=pool_id)
 
     async def create_task(
-        self, pool_id: str, request: TaskDefinitionDict | PlainRequest
+        self, pool_id: Id, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Add a task to a pool.
 
@@ -53,7 +54,7 @@ class AsyncTaskOperations(AsyncOperations):
         return await self._ask("create_task", {"body": _definition(request)}, pool_id=pool_id)
 
     async def update_task(
-        self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
+        self, pool_id: Id, task_id: Id, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Replace a task's definition: members that ``request`` omits return to their defaults.
 
@@ -75,7 +76,7 @@ class AsyncTaskOperations(AsyncOperations):
         )
 
     async def patch_task(
-        self, pool_id: str, task_id: str, request: TaskPatchDict | PlainRequest
+        self, pool_id: Id, task_id: Id, request: TaskPatchDict | PlainRequest
     ) -> dict[str, Any]:
         """Change a part of a task's definition: objects merge, null removes, arrays replace.
 
@@ -96,7 +97,7 @@ class AsyncTaskOperations(AsyncOperations):
             "patch_task", {"body": _definition(request)}, pool_id=pool_id, task_id=task_id
         )
 
-    async def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    async def delete_task(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Remove a task from its pool.
 
         Args:

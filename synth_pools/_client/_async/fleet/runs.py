@@ -17,6 +17,7 @@ from synth_pools._client.arguments import (
     path_segment,
     validate_pool_rollout_request,
 )
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools._client._async.fleet.fleet import AsyncFleet
@@ -33,7 +34,7 @@ class AsyncRolloutRunner(AsyncNamespace):
 
     async def run(
         self,
-        pool_id: str,
+        pool_id: Id,
         request: RolloutRequestDict | PlainRequest,
         *,
         on_event: Callable[[dict[str, Any]], Any] | None = None,
@@ -72,7 +73,7 @@ class AsyncRolloutRunner(AsyncNamespace):
 
     def run_many(
         self,
-        pool_id: str,
+        pool_id: Id,
         requests: Iterable[RolloutRequestDict | PlainRequest]
         | AsyncIterable[RolloutRequestDict | PlainRequest],
         *,

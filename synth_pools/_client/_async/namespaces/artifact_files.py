@@ -9,6 +9,7 @@ from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOp
 from synth_pools._client._async.facade.base import AsyncNamespace
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client.http.content import OnProgress
+from synth_pools_api.types import Id
 
 
 class AsyncArtifactFiles(AsyncNamespace):
@@ -33,7 +34,7 @@ class AsyncArtifactFiles(AsyncNamespace):
 
     async def download_artifact(
         self,
-        rollout_id: str,
+        rollout_id: Id,
         path: str,
         to: str | os.PathLike[str],
         *,
@@ -51,7 +52,7 @@ class AsyncArtifactFiles(AsyncNamespace):
         return await self._client._save(*call, to, path, on_progress)
 
     async def download_artifacts_zip(
-        self, rollout_id: str, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
+        self, rollout_id: Id, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
     ) -> Path:
         """Write a ZIP archive of all artifacts of a rollout to a file.
 
@@ -64,7 +65,7 @@ class AsyncArtifactFiles(AsyncNamespace):
         return await self._client._save(*call, to, name, on_progress)
 
     async def download_support_bundle(
-        self, rollout_id: str, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
+        self, rollout_id: Id, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
     ) -> Path:
         """Write all data that the service has about a rollout, without secrets, to a ZIP archive.
 
@@ -86,7 +87,7 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
 
     _client: AsyncRolloutOperations
 
-    async def artifact(self, pool_id: str, rollout_id: str, path: str) -> bytes:
+    async def artifact(self, pool_id: Id, rollout_id: Id, path: str) -> bytes:
         """Get the content of an artifact, checked against its SHA-256.
 
         Like `agent_rollouts.artifact`, after a look-up of the rollout under its pool.
@@ -107,7 +108,7 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
         operations = self._operations(pool_id, rollout_id)
         return await operations.get_global_rollout_artifact(rollout_id, path)
 
-    async def artifacts_zip(self, pool_id: str, rollout_id: str) -> bytes:
+    async def artifacts_zip(self, pool_id: Id, rollout_id: Id) -> bytes:
         """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
 
         Like `agent_rollouts.artifacts_zip`, after a look-up of the rollout under its pool.
@@ -125,7 +126,7 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
         operations = self._operations(pool_id, rollout_id)
         return await operations.get_global_rollout_artifacts_zip(rollout_id)
 
-    async def support_bundle(self, pool_id: str, rollout_id: str) -> bytes:
+    async def support_bundle(self, pool_id: Id, rollout_id: Id) -> bytes:
         """Get a ZIP archive of all data that the service has about a rollout, without secrets.
 
         Like `agent_rollouts.support_bundle`, after a look-up of the rollout under its pool.
@@ -145,8 +146,8 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
 
     async def download_artifact(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         path: str,
         to: str | os.PathLike[str],
         *,
@@ -166,8 +167,8 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
 
     async def download_artifacts_zip(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         to: str | os.PathLike[str],
         *,
         on_progress: OnProgress | None = None,
@@ -185,8 +186,8 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
 
     async def download_support_bundle(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         to: str | os.PathLike[str],
         *,
         on_progress: OnProgress | None = None,
@@ -202,7 +203,7 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
         files = AsyncArtifactFiles(self._operations(pool_id, rollout_id))
         return await files.download_support_bundle(rollout_id, to, on_progress=on_progress)
 
-    def _operations(self, pool_id: str, rollout_id: str) -> AsyncAgentRolloutOperations:
+    def _operations(self, pool_id: Id, rollout_id: Id) -> AsyncAgentRolloutOperations:
         operations = AsyncAgentRolloutOperations._on(self._client._transport)
         operations._first = self._client._summary_call(pool_id, rollout_id)
         return operations

@@ -19,6 +19,7 @@ from synth_pools._client.arguments import (
     path_segment,
     request_of_pool,
 )
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
@@ -28,7 +29,7 @@ class AsyncGlobalRollouts(AsyncAgentRolloutRunner, AsyncArtifactFiles):
     """Rollouts without naming their pool."""
 
     async def wait(
-        self, rollout_id: str, *, timeout: float | None = None, cancel_on_timeout: bool = False
+        self, rollout_id: Id, *, timeout: float | None = None, cancel_on_timeout: bool = False
     ) -> dict[str, Any]:
         """Wait until a rollout has ended, without naming its pool.
 
@@ -58,7 +59,7 @@ class AsyncPoolRollouts(AsyncRolloutRunner, AsyncPoolArtifactFiles):
     """Rollouts of one pool."""
 
     async def validate(
-        self, pool_id: str, request: RolloutRequestDict | PlainRequest
+        self, pool_id: Id, request: RolloutRequestDict | PlainRequest
     ) -> dict[str, Any]:
         """Check a request as `create_rollout` would; nothing is created.
 
@@ -80,7 +81,7 @@ class AsyncPoolRollouts(AsyncRolloutRunner, AsyncPoolArtifactFiles):
 
     async def create_batch(
         self,
-        pool_id: str,
+        pool_id: Id,
         request: RolloutBatchRequestDict | PlainRequest,
         *,
         idempotency_key: str | None = None,
@@ -109,7 +110,7 @@ class AsyncPoolRollouts(AsyncRolloutRunner, AsyncPoolArtifactFiles):
         return await self._all_pools().create_rollout_batch(batch, idempotency_key=idempotency_key)
 
     async def replay(
-        self, pool_id: str, rollout_id: str, *, idempotency_key: str | None = None
+        self, pool_id: Id, rollout_id: Id, *, idempotency_key: str | None = None
     ) -> dict[str, Any]:
         """Start a rollout with the request, task and pool of an earlier one in any state.
 

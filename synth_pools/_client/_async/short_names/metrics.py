@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._async.facade.base import AsyncNamespace
 from synth_pools._client._async.facade.pools import AsyncPoolOperations
+
+if TYPE_CHECKING:
+    from synth_pools_api.types import Id
 
 
 class AsyncMetricsNamespace(AsyncNamespace):
@@ -17,7 +20,7 @@ class AsyncMetricsNamespace(AsyncNamespace):
     def __init__(self, client: AsyncPoolOperations) -> None:
         self._client = client
 
-    async def get(self, pool_id: str) -> dict[str, Any]:
+    async def get(self, pool_id: Id) -> dict[str, Any]:
         """Get the number of a pool's rollouts in each state, its success rate and its capacity.
 
         Args:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncLogLines
     from synth_pools_api.requests import PlainRequest, PoolDefinitionDict, PoolPatchDict
+    from synth_pools_api.types import Id
 
 
 class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
@@ -69,7 +70,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         """
         return await self.list_pools(state=state, limit=limit, cursor=cursor)
 
-    async def get(self, pool_id: str) -> dict[str, Any]:
+    async def get(self, pool_id: Id) -> dict[str, Any]:
         """Get a pool, also an archived one.
 
         Args:
@@ -84,7 +85,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         return await self.get_pool(pool_id)
 
     async def replace(
-        self, pool_id: str, request: PoolDefinitionDict | PlainRequest
+        self, pool_id: Id, request: PoolDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Replace a pool's definition: members that ``request`` omits return to their defaults.
 
@@ -102,7 +103,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         """
         return await self.replace_pool(pool_id, request)
 
-    async def update(self, pool_id: str, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
+    async def update(self, pool_id: Id, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
         Args:
@@ -119,7 +120,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         """
         return await self.update_pool(pool_id, request)
 
-    async def delete(self, pool_id: str) -> dict[str, Any]:
+    async def delete(self, pool_id: Id) -> dict[str, Any]:
         """Archive a pool permanently, and cancel its rollouts. Repeating it changes nothing.
 
         Args:
@@ -133,7 +134,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         """
         return await self.delete_pool(pool_id)
 
-    async def pause(self, pool_id: str) -> dict[str, Any]:
+    async def pause(self, pool_id: Id) -> dict[str, Any]:
         """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
 
         Args:
@@ -148,7 +149,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         """
         return await self.pause_pool(pool_id)
 
-    async def resume(self, pool_id: str) -> dict[str, Any]:
+    async def resume(self, pool_id: Id) -> dict[str, Any]:
         """Admit rollouts to a paused pool again, or try again to start one that failed.
 
         Args:
@@ -163,7 +164,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
         """
         return await self.resume_pool(pool_id)
 
-    async def get_urls(self, pool_id: str) -> dict[str, Any]:
+    async def get_urls(self, pool_id: Id) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
 
         Args:
@@ -179,7 +180,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
 
     def events(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
@@ -211,7 +212,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
 
     async def event_page(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
@@ -245,7 +246,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
 
     async def logs(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         limit: int = 1000,
@@ -270,7 +271,7 @@ class AsyncPools(AsyncPoolOperations, AsyncPoolEventOperations):
 
     def follow_logs(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         process: int | None = None,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
     from synth_pools_api.requests import PlainRequest, RolloutRequestDict
+    from synth_pools_api.types import Id
 
 
 class AsyncRolloutsNamespace(AsyncPoolRollouts):
@@ -20,7 +21,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
 
     def iter(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         state: str | None = None,
         limit: int = 100,
@@ -49,8 +50,8 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
 
     async def wait(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         *,
         timeout: float | None = None,
         cancel_on_timeout: bool = False,
@@ -78,7 +79,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
 
     async def create(
         self,
-        pool_id: str,
+        pool_id: Id,
         request: RolloutRequestDict | PlainRequest,
         *,
         idempotency_key: str | None = None,
@@ -103,7 +104,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         """
         return await self._client.create_rollout(pool_id, request, idempotency_key=idempotency_key)
 
-    async def get(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    async def get(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Get the current state of a rollout, with its result once it is finished.
 
         Args:
@@ -119,7 +120,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         return await self._client.get_rollout(pool_id, rollout_id)
 
     async def list(
-        self, pool_id: str, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self, pool_id: Id, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
         """Get one page of a pool's rollouts, newest first.
 
@@ -137,7 +138,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         """
         return await self._client.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor)
 
-    async def cancel(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    async def cancel(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
         Args:
@@ -153,7 +154,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         """
         return await self._client.cancel_rollout(pool_id, rollout_id)
 
-    async def artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    async def artifacts(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
         Args:
@@ -168,7 +169,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         """
         return await self._client.get_rollout_artifacts(pool_id, rollout_id)
 
-    async def usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    async def usage(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Args:
@@ -183,7 +184,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         """
         return await self._client.get_rollout_usage(pool_id, rollout_id)
 
-    async def summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    async def summary(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
 
         Args:
@@ -198,9 +199,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         """
         return await self._client.get_rollout_summary(pool_id, rollout_id)
 
-    def events(
-        self, pool_id: str, rollout_id: str, *, cursor: str | None = None
-    ) -> AsyncEventStream:
+    def events(self, pool_id: Id, rollout_id: Id, *, cursor: str | None = None) -> AsyncEventStream:
         """Stream the events of a rollout from the first one, live until it is finished.
 
         The arguments are checked at once; the request is sent when the first event is read.
@@ -219,7 +218,7 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
         return self._client.stream_rollout_events(pool_id, rollout_id, cursor=cursor)
 
     async def event_page(
-        self, pool_id: str, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+        self, pool_id: Id, rollout_id: Id, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
         """Get one page of the stored events of a rollout.
 
@@ -245,8 +244,8 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
 
     def event_pages(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         *,
         after_sequence: int = 0,
         limit: int = 200,

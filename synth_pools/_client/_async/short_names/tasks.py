@@ -12,6 +12,7 @@ from synth_pools._client._async.facade.tasks import AsyncTaskOperations
 
 if TYPE_CHECKING:
     from synth_pools_api.requests import PlainRequest, TaskDefinitionDict, TaskPatchDict
+    from synth_pools_api.types import Id
 
 
 class AsyncTasksNamespace(AsyncNamespace):
@@ -20,7 +21,7 @@ class AsyncTasksNamespace(AsyncNamespace):
     def __init__(self, client: AsyncTaskOperations) -> None:
         self._client = client
 
-    async def list(self, pool_id: str) -> dict[str, Any]:
+    async def list(self, pool_id: Id) -> dict[str, Any]:
         """List all tasks of a pool.
 
         Args:
@@ -35,7 +36,7 @@ class AsyncTasksNamespace(AsyncNamespace):
         return await self._client.list_tasks(pool_id)
 
     async def create(
-        self, pool_id: str, request: TaskDefinitionDict | PlainRequest
+        self, pool_id: Id, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Add a task to a pool.
 
@@ -54,7 +55,7 @@ class AsyncTasksNamespace(AsyncNamespace):
         return await self._client.create_task(pool_id, request)
 
     async def update(
-        self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
+        self, pool_id: Id, task_id: Id, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Replace a task's definition: members that ``request`` omits return to their defaults.
 
@@ -74,7 +75,7 @@ class AsyncTasksNamespace(AsyncNamespace):
         return await self._client.update_task(pool_id, task_id, request)
 
     async def patch(
-        self, pool_id: str, task_id: str, request: TaskPatchDict | PlainRequest
+        self, pool_id: Id, task_id: Id, request: TaskPatchDict | PlainRequest
     ) -> dict[str, Any]:
         """Change a part of a task's definition: objects merge, null removes, arrays replace.
 
@@ -93,7 +94,7 @@ class AsyncTasksNamespace(AsyncNamespace):
         """
         return await self._client.patch_task(pool_id, task_id, request)
 
-    async def delete(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    async def delete(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Remove a task from its pool.
 
         Args:

@@ -10,6 +10,7 @@ from typing import Any
 
 from synth_pools._client._sync.facade.base import Operations
 from synth_pools._client.arguments import request_body
+from synth_pools_api.types import Id
 
 
 class ContainerOperations(Operations):
@@ -20,7 +21,7 @@ class ContainerOperations(Operations):
         ServerError: The container is unreachable, too slow, or answered with an error.
     """
 
-    def get_pool_container_health(self, pool_id: str) -> dict[str, Any]:
+    def get_pool_container_health(self, pool_id: Id) -> dict[str, Any]:
         """Get the health of the container of a pool.
 
         Args:
@@ -31,7 +32,7 @@ class ContainerOperations(Operations):
         """
         return self._ask("get_pool_container_health", pool_id=pool_id)
 
-    def get_pool_container_info(self, pool_id: str) -> dict[str, Any]:
+    def get_pool_container_info(self, pool_id: Id) -> dict[str, Any]:
         """Get the self-description of the container of a pool.
 
         Args:
@@ -42,7 +43,7 @@ class ContainerOperations(Operations):
         """
         return self._ask("get_pool_container_info", pool_id=pool_id)
 
-    def get_pool_container_metadata(self, pool_id: str) -> dict[str, Any]:
+    def get_pool_container_metadata(self, pool_id: Id) -> dict[str, Any]:
         """Get the metadata of the container of a pool.
 
         Args:
@@ -53,7 +54,7 @@ class ContainerOperations(Operations):
         """
         return self._ask("get_pool_container_metadata", pool_id=pool_id)
 
-    def get_pool_container_task_info(self, pool_id: str) -> dict[str, Any]:
+    def get_pool_container_task_info(self, pool_id: Id) -> dict[str, Any]:
         """Get the task description of the container of a pool.
 
         Args:
@@ -64,7 +65,7 @@ class ContainerOperations(Operations):
         """
         return self._ask("get_pool_container_task_info", pool_id=pool_id)
 
-    def get_pool_container_program(self, pool_id: str) -> dict[str, Any]:
+    def get_pool_container_program(self, pool_id: Id) -> dict[str, Any]:
         """Get the program of the container of a pool.
 
         Args:
@@ -75,7 +76,7 @@ class ContainerOperations(Operations):
         """
         return self._ask("get_pool_container_program", pool_id=pool_id)
 
-    def get_pool_container_taskset(self, pool_id: str) -> dict[str, Any]:
+    def get_pool_container_taskset(self, pool_id: Id) -> dict[str, Any]:
         """Get the taskset of the container of a pool.
 
         Args:
@@ -87,7 +88,7 @@ class ContainerOperations(Operations):
         return self._ask("get_pool_container_taskset", pool_id=pool_id)
 
     def execute_pool_container_rollout(
-        self, pool_id: str, request: Mapping[str, Any]
+        self, pool_id: Id, request: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Run one rollout on the container of a pool, outside of the queue.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import Operations, or_unset
 from synth_pools._client.arguments import query_text, request_body
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools_api.requests import ImageReleaseDefinitionDict, PlainRequest
@@ -20,7 +21,7 @@ class ImageReleaseOperations(Operations):
     Without it the list is empty, and all other operations raise `ServerError` (501).
     """
 
-    def list_image_releases(self, pool_id: str) -> dict[str, Any]:
+    def list_image_releases(self, pool_id: Id) -> dict[str, Any]:
         """List all image releases of a pool.
 
         Args:
@@ -35,7 +36,7 @@ class ImageReleaseOperations(Operations):
         return self._ask("list_image_releases", pool_id=pool_id)
 
     def create_image_release(
-        self, pool_id: str, request: ImageReleaseDefinitionDict | PlainRequest
+        self, pool_id: Id, request: ImageReleaseDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Publish an image, or an archive to build one from.
 
@@ -53,7 +54,7 @@ class ImageReleaseOperations(Operations):
         """
         return self._ask("create_image_release", {"body": request_body(request)}, pool_id=pool_id)
 
-    def get_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
+    def get_image_release(self, pool_id: Id, release_id: Id) -> dict[str, Any]:
         """Get the current state of an image release.
 
         Args:
@@ -68,7 +69,7 @@ class ImageReleaseOperations(Operations):
         """
         return self._ask("get_image_release", pool_id=pool_id, release_id=release_id)
 
-    def delete_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
+    def delete_image_release(self, pool_id: Id, release_id: Id) -> dict[str, Any]:
         """Remove an image release that no task is bound to.
 
         Args:
@@ -84,7 +85,7 @@ class ImageReleaseOperations(Operations):
         """
         return self._ask("delete_image_release", pool_id=pool_id, release_id=release_id)
 
-    def bind_image_release(self, pool_id: str, release_id: str) -> dict[str, Any]:
+    def bind_image_release(self, pool_id: Id, release_id: Id) -> dict[str, Any]:
         """Have the rollouts of a pool's only task run on an image release.
 
         It may take as long as building the image: give the client a ``timeout`` that allows for it.
@@ -103,7 +104,7 @@ class ImageReleaseOperations(Operations):
         return self._ask("bind_image_release", pool_id=pool_id, release_id=release_id)
 
     def bind_task_image_release(
-        self, pool_id: str, task_id: str, release_id: str, *, expected_release_id: str | None = None
+        self, pool_id: Id, task_id: Id, release_id: Id, *, expected_release_id: str | None = None
     ) -> dict[str, Any]:
         """Have the rollouts of a task run on an image release.
 

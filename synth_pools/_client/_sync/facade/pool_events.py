@@ -14,7 +14,7 @@ from synth_pools._client.http.request_builder import Call
 from synth_pools.errors import RequestValidationError
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
-from synth_pools_api.types import UNSET
+from synth_pools_api.types import UNSET, Id
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
@@ -28,7 +28,7 @@ class PoolEventOperations(Operations):
 
     def stream_pool_events(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
@@ -58,7 +58,7 @@ class PoolEventOperations(Operations):
 
     def get_pool_event_page(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
@@ -93,7 +93,7 @@ class PoolEventOperations(Operations):
 
     def get_pool_logs(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         limit: int = 1000,
@@ -129,7 +129,7 @@ class PoolEventOperations(Operations):
 
     def iter_pool_logs(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         process: int | None = None,
@@ -164,7 +164,7 @@ class PoolEventOperations(Operations):
 
     def _pool_events_call(
         self,
-        pool_id: str,
+        pool_id: Id,
         cursor: str | None,
         start: str,
         types: Iterable[str] | None,

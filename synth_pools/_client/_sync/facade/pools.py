@@ -13,6 +13,7 @@ from synth_pools._client.arguments import check_limit, chosen_pool_id, definitio
 from synth_pools.errors import ConflictError, NotFoundError
 from synth_pools_api import api
 from synth_pools_api.operations import OPERATIONS
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.pagination import Items
@@ -118,7 +119,7 @@ class PoolOperations(Operations):
             prefetch,
         )
 
-    def get_pool(self, pool_id: str) -> dict[str, Any]:
+    def get_pool(self, pool_id: Id) -> dict[str, Any]:
         """Get a pool, also an archived one.
 
         Args:
@@ -134,7 +135,7 @@ class PoolOperations(Operations):
         return self._transport.request("get_pool", api.pools.get_pool._get_kwargs(pool_id))
 
     def replace_pool(
-        self, pool_id: str, request: PoolDefinitionDict | PlainRequest
+        self, pool_id: Id, request: PoolDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Replace a pool's definition: members that ``request`` omits return to their defaults.
 
@@ -152,7 +153,7 @@ class PoolOperations(Operations):
         """
         return self._ask("replace_pool", {"body": _definition(request)}, pool_id=pool_id)
 
-    def update_pool(self, pool_id: str, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
+    def update_pool(self, pool_id: Id, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
         Args:
@@ -169,7 +170,7 @@ class PoolOperations(Operations):
         """
         return self._ask("update_pool", {"body": _definition(request)}, pool_id=pool_id)
 
-    def delete_pool(self, pool_id: str) -> dict[str, Any]:
+    def delete_pool(self, pool_id: Id) -> dict[str, Any]:
         """Archive a pool permanently, and cancel its rollouts. Repeating it changes nothing.
 
         Args:
@@ -183,7 +184,7 @@ class PoolOperations(Operations):
         """
         return self._ask("delete_pool", pool_id=pool_id)
 
-    def get_pool_urls(self, pool_id: str) -> dict[str, Any]:
+    def get_pool_urls(self, pool_id: Id) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
 
         Args:
@@ -197,7 +198,7 @@ class PoolOperations(Operations):
         """
         return self._ask("get_pool_urls", pool_id=pool_id)
 
-    def get_pool_metrics(self, pool_id: str) -> dict[str, Any]:
+    def get_pool_metrics(self, pool_id: Id) -> dict[str, Any]:
         """Get the number of a pool's rollouts in each state, its success rate and its capacity.
 
         Args:
@@ -211,7 +212,7 @@ class PoolOperations(Operations):
         """
         return self._ask("get_pool_metrics", pool_id=pool_id)
 
-    def pause_pool(self, pool_id: str) -> dict[str, Any]:
+    def pause_pool(self, pool_id: Id) -> dict[str, Any]:
         """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
 
         Args:
@@ -226,7 +227,7 @@ class PoolOperations(Operations):
         """
         return self._ask("pause_pool", pool_id=pool_id)
 
-    def resume_pool(self, pool_id: str) -> dict[str, Any]:
+    def resume_pool(self, pool_id: Id) -> dict[str, Any]:
         """Admit rollouts to a paused pool again, or try again to start one that failed.
 
         Args:
@@ -241,7 +242,7 @@ class PoolOperations(Operations):
         """
         return self._ask("resume_pool", pool_id=pool_id)
 
-    def wait_pool_active(self, pool_id: str, *, timeout: float | None = 600.0) -> dict[str, Any]:
+    def wait_pool_active(self, pool_id: Id, *, timeout: float | None = 600.0) -> dict[str, Any]:
         """Wait until a pool is active.
 
         Args:

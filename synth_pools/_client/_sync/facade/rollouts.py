@@ -21,6 +21,7 @@ from synth_pools._client.arguments import (
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
@@ -34,7 +35,7 @@ class RolloutOperations(Operations):
 
     def create_rollout(
         self,
-        pool_id: str,
+        pool_id: Id,
         request: RolloutRequestDict | PlainRequest,
         *,
         idempotency_key: str | None = None,
@@ -63,7 +64,7 @@ class RolloutOperations(Operations):
             "create_rollout", self._creation(pool_id, request, idempotency_key)
         )
 
-    def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    def get_rollout(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Get the current state of a rollout, with its result once it is finished.
 
         Args:
@@ -83,7 +84,7 @@ class RolloutOperations(Operations):
         )
 
     def list_rollouts(
-        self, pool_id: str, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self, pool_id: Id, *, state: str | None = None, limit: int = 100, cursor: str | None = None
     ) -> dict[str, Any]:
         """Get one page of a pool's rollouts, newest first.
 
@@ -107,7 +108,7 @@ class RolloutOperations(Operations):
 
     def iter_rollouts(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         state: str | None = None,
         limit: int = 100,
@@ -142,8 +143,8 @@ class RolloutOperations(Operations):
 
     def wait_rollout(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         *,
         timeout: float | None = None,
         cancel_on_timeout: bool = False,
@@ -174,7 +175,7 @@ class RolloutOperations(Operations):
             self._transport, path, timeout=timeout, cancel_on_timeout=cancel_on_timeout
         )
 
-    def cancel_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    def cancel_rollout(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
         Args:
@@ -195,7 +196,7 @@ class RolloutOperations(Operations):
             api.rollouts.cancel_rollout._get_kwargs(pool_id, rollout_id, body=request_body({})),
         )
 
-    def get_rollout_artifacts(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    def get_rollout_artifacts(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
         Args:
@@ -210,7 +211,7 @@ class RolloutOperations(Operations):
         """
         return self._ask("get_rollout_artifacts", pool_id=pool_id, rollout_id=rollout_id)
 
-    def get_rollout_usage(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    def get_rollout_usage(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Args:
@@ -225,7 +226,7 @@ class RolloutOperations(Operations):
         """
         return self._ask("get_rollout_usage", pool_id=pool_id, rollout_id=rollout_id)
 
-    def get_rollout_summary(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+    def get_rollout_summary(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
 
         Args:
@@ -241,7 +242,7 @@ class RolloutOperations(Operations):
         return self._transport.request(*self._summary_call(pool_id, rollout_id))
 
     def stream_rollout_events(
-        self, pool_id: str, rollout_id: str, *, cursor: str | None = None
+        self, pool_id: Id, rollout_id: Id, *, cursor: str | None = None
     ) -> EventStream:
         """Stream the events of a rollout from the first one, live until it is finished.
 
@@ -261,7 +262,7 @@ class RolloutOperations(Operations):
         return self._stream(*self._events_call(pool_id, rollout_id, cursor))
 
     def get_rollout_event_page(
-        self, pool_id: str, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+        self, pool_id: Id, rollout_id: Id, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
         """Get one page of the stored events of a rollout.
 
@@ -292,8 +293,8 @@ class RolloutOperations(Operations):
 
     def iter_rollout_event_pages(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         *,
         after_sequence: int = 0,
         limit: int = 200,
@@ -335,13 +336,13 @@ class RolloutOperations(Operations):
             idempotency_key=or_unset(check_idempotency_key(idempotency_key)),
         )
 
-    def _summary_call(self, pool_id: str, rollout_id: str) -> tuple[OperationId, Call]:
+    def _summary_call(self, pool_id: Id, rollout_id: Id) -> tuple[OperationId, Call]:
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")
         build = api.rollouts.get_rollout_summary._get_kwargs
         return "get_rollout_summary", build(pool_id, rollout_id)
 
-    def _path(self, pool_id: str, rollout_id: str) -> RolloutPath:
+    def _path(self, pool_id: Id, rollout_id: Id) -> RolloutPath:
         from synth_pools._client._sync.waiters import RolloutPath  # saves 2 ms
 
         pool_id = path_segment(pool_id, "pool_id")
@@ -350,7 +351,7 @@ class RolloutOperations(Operations):
         return RolloutPath(url, is_global=False)
 
     def _events_call(
-        self, pool_id: str, rollout_id: str, cursor: str | None
+        self, pool_id: Id, rollout_id: Id, cursor: str | None
     ) -> tuple[OperationId, Call]:
         pool_id = path_segment(pool_id, "pool_id")
         rollout_id = path_segment(rollout_id, "rollout_id")

@@ -13,6 +13,7 @@ from synth_pools._client.arguments import check_seconds, path_segment, query_tex
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 class GlobalRolloutOperations(Operations):
     """The operations on single rollouts, and their lists, without naming their pool."""
 
-    def get_global_rollout(self, rollout_id: str) -> dict[str, Any]:
+    def get_global_rollout(self, rollout_id: Id) -> dict[str, Any]:
         """Get the current state of a rollout, with its result once it is finished.
 
         Args:
@@ -87,7 +88,7 @@ class GlobalRolloutOperations(Operations):
             prefetch,
         )
 
-    def cancel_global_rollout(self, rollout_id: str) -> dict[str, Any]:
+    def cancel_global_rollout(self, rollout_id: Id) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
         Args:
@@ -106,7 +107,7 @@ class GlobalRolloutOperations(Operations):
             api.agent_rollouts.cancel_global_rollout._get_kwargs(rollout_id, body=request_body({})),
         )
 
-    def get_global_rollout_artifacts(self, rollout_id: str) -> dict[str, Any]:
+    def get_global_rollout_artifacts(self, rollout_id: Id) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
         Args:
@@ -120,7 +121,7 @@ class GlobalRolloutOperations(Operations):
         """
         return self._ask("get_global_rollout_artifacts", rollout_id=rollout_id)
 
-    def get_global_rollout_usage(self, rollout_id: str) -> dict[str, Any]:
+    def get_global_rollout_usage(self, rollout_id: Id) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Args:
@@ -134,7 +135,7 @@ class GlobalRolloutOperations(Operations):
         """
         return self._ask("get_global_rollout_usage", rollout_id=rollout_id)
 
-    def get_global_rollout_summary(self, rollout_id: str) -> dict[str, Any]:
+    def get_global_rollout_summary(self, rollout_id: Id) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
 
         Args:
@@ -149,7 +150,7 @@ class GlobalRolloutOperations(Operations):
         return self._transport.request(*self._global_summary_call(rollout_id))
 
     def stream_global_rollout_events(
-        self, rollout_id: str, *, cursor: str | None = None
+        self, rollout_id: Id, *, cursor: str | None = None
     ) -> EventStream:
         """Stream the events of a rollout from the first one, live until it is finished.
 
@@ -168,7 +169,7 @@ class GlobalRolloutOperations(Operations):
         return self._stream(*self._global_events_call(rollout_id, cursor))
 
     def get_global_rollout_event_page(
-        self, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+        self, rollout_id: Id, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
         """Get one page of the stored events of a rollout.
 
@@ -197,7 +198,7 @@ class GlobalRolloutOperations(Operations):
 
     def iter_global_rollout_event_pages(
         self,
-        rollout_id: str,
+        rollout_id: Id,
         *,
         after_sequence: int = 0,
         limit: int = 200,
@@ -228,19 +229,19 @@ class GlobalRolloutOperations(Operations):
             check_seconds(poll_interval, "poll_interval"),
         )
 
-    def _global_summary_call(self, rollout_id: str) -> tuple[OperationId, Call]:
+    def _global_summary_call(self, rollout_id: Id) -> tuple[OperationId, Call]:
         rollout_id = path_segment(rollout_id, "rollout_id")
         build = api.agent_rollouts.get_global_rollout_summary._get_kwargs
         return "get_global_rollout_summary", build(rollout_id)
 
-    def _global_path(self, rollout_id: str) -> RolloutPath:
+    def _global_path(self, rollout_id: Id) -> RolloutPath:
         from synth_pools._client._sync.waiters import RolloutPath  # saves 2 ms
 
         rollout_id = path_segment(rollout_id, "rollout_id")
         url = api.agent_rollouts.get_global_rollout._get_kwargs(rollout_id)["url"]
         return RolloutPath(url, is_global=True)
 
-    def _global_events_call(self, rollout_id: str, cursor: str | None) -> tuple[OperationId, Call]:
+    def _global_events_call(self, rollout_id: Id, cursor: str | None) -> tuple[OperationId, Call]:
         rollout_id = path_segment(rollout_id, "rollout_id")
         return (
             "stream_global_rollout_events",
@@ -253,7 +254,7 @@ class GlobalRolloutOperations(Operations):
 class TaskContainerOperations(Operations):
     """The operations of `ContainerOperations`, on the container of a task."""
 
-    def get_task_container_health(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    def get_task_container_health(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the health of the container of a task.
 
         Args:
@@ -265,7 +266,7 @@ class TaskContainerOperations(Operations):
         """
         return self._ask("get_task_container_health", pool_id=pool_id, task_id=task_id)
 
-    def get_task_container_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    def get_task_container_info(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the self-description of the container of a task.
 
         Args:
@@ -277,7 +278,7 @@ class TaskContainerOperations(Operations):
         """
         return self._ask("get_task_container_info", pool_id=pool_id, task_id=task_id)
 
-    def get_task_container_metadata(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    def get_task_container_metadata(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the metadata of the container of a task.
 
         Args:
@@ -289,7 +290,7 @@ class TaskContainerOperations(Operations):
         """
         return self._ask("get_task_container_metadata", pool_id=pool_id, task_id=task_id)
 
-    def get_task_container_task_info(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    def get_task_container_task_info(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the task description of the container of a task.
 
         Args:
@@ -301,7 +302,7 @@ class TaskContainerOperations(Operations):
         """
         return self._ask("get_task_container_task_info", pool_id=pool_id, task_id=task_id)
 
-    def get_task_container_program(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    def get_task_container_program(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the program of the container of a task.
 
         Args:
@@ -313,7 +314,7 @@ class TaskContainerOperations(Operations):
         """
         return self._ask("get_task_container_program", pool_id=pool_id, task_id=task_id)
 
-    def get_task_container_taskset(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    def get_task_container_taskset(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the taskset of the container of a task.
 
         Args:
@@ -326,7 +327,7 @@ class TaskContainerOperations(Operations):
         return self._ask("get_task_container_taskset", pool_id=pool_id, task_id=task_id)
 
     def execute_task_container_rollout(
-        self, pool_id: str, task_id: str, request: Mapping[str, Any]
+        self, pool_id: Id, task_id: Id, request: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Run one rollout on the container of a task, outside of the queue.
 

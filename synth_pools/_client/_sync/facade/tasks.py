@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from synth_pools._client._sync.facade.base import Operations
 from synth_pools._client.arguments import definition_body
 from synth_pools_api.operations import OPERATIONS
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools_api.requests import PlainRequest, TaskDefinitionDict, TaskPatchDict
@@ -22,7 +23,7 @@ def _definition(request: TaskDefinitionDict | TaskPatchDict | PlainRequest) -> A
 class TaskOperations(Operations):
     """The operations on a pool's tasks."""
 
-    def list_tasks(self, pool_id: str) -> dict[str, Any]:
+    def list_tasks(self, pool_id: Id) -> dict[str, Any]:
         """List all tasks of a pool.
 
         Args:
@@ -37,7 +38,7 @@ class TaskOperations(Operations):
         return self._ask("list_tasks", pool_id=pool_id)
 
     def create_task(
-        self, pool_id: str, request: TaskDefinitionDict | PlainRequest
+        self, pool_id: Id, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Add a task to a pool.
 
@@ -56,7 +57,7 @@ class TaskOperations(Operations):
         return self._ask("create_task", {"body": _definition(request)}, pool_id=pool_id)
 
     def update_task(
-        self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
+        self, pool_id: Id, task_id: Id, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Replace a task's definition: members that ``request`` omits return to their defaults.
 
@@ -78,7 +79,7 @@ class TaskOperations(Operations):
         )
 
     def patch_task(
-        self, pool_id: str, task_id: str, request: TaskPatchDict | PlainRequest
+        self, pool_id: Id, task_id: Id, request: TaskPatchDict | PlainRequest
     ) -> dict[str, Any]:
         """Change a part of a task's definition: objects merge, null removes, arrays replace.
 
@@ -99,7 +100,7 @@ class TaskOperations(Operations):
             "patch_task", {"body": _definition(request)}, pool_id=pool_id, task_id=task_id
         )
 
-    def delete_task(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    def delete_task(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Remove a task from its pool.
 
         Args:

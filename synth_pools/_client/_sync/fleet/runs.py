@@ -20,6 +20,7 @@ from synth_pools._client.arguments import (
     path_segment,
     validate_pool_rollout_request,
 )
+from synth_pools_api.types import Id
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.fleet.fleet import Fleet
@@ -36,7 +37,7 @@ class RolloutRunner(Namespace):
 
     def run(
         self,
-        pool_id: str,
+        pool_id: Id,
         request: RolloutRequestDict | PlainRequest,
         *,
         on_event: Callable[[dict[str, Any]], Any] | None = None,
@@ -75,7 +76,7 @@ class RolloutRunner(Namespace):
 
     def run_many(
         self,
-        pool_id: str,
+        pool_id: Id,
         requests: Iterable[RolloutRequestDict | PlainRequest]
         | Iterable[RolloutRequestDict | PlainRequest],
         *,

@@ -12,6 +12,7 @@ from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperatio
 from synth_pools._client._sync.facade.base import Namespace
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
 from synth_pools._client.http.content import OnProgress
+from synth_pools_api.types import Id
 
 
 class ArtifactFiles(Namespace):
@@ -36,7 +37,7 @@ class ArtifactFiles(Namespace):
 
     def download_artifact(
         self,
-        rollout_id: str,
+        rollout_id: Id,
         path: str,
         to: str | os.PathLike[str],
         *,
@@ -54,7 +55,7 @@ class ArtifactFiles(Namespace):
         return self._client._save(*call, to, path, on_progress)
 
     def download_artifacts_zip(
-        self, rollout_id: str, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
+        self, rollout_id: Id, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
     ) -> Path:
         """Write a ZIP archive of all artifacts of a rollout to a file.
 
@@ -67,7 +68,7 @@ class ArtifactFiles(Namespace):
         return self._client._save(*call, to, name, on_progress)
 
     def download_support_bundle(
-        self, rollout_id: str, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
+        self, rollout_id: Id, to: str | os.PathLike[str], *, on_progress: OnProgress | None = None
     ) -> Path:
         """Write all data that the service has about a rollout, without secrets, to a ZIP archive.
 
@@ -89,7 +90,7 @@ class PoolArtifactFiles(Namespace):
 
     _client: RolloutOperations
 
-    def artifact(self, pool_id: str, rollout_id: str, path: str) -> bytes:
+    def artifact(self, pool_id: Id, rollout_id: Id, path: str) -> bytes:
         """Get the content of an artifact, checked against its SHA-256.
 
         Like `agent_rollouts.artifact`, after a look-up of the rollout under its pool.
@@ -110,7 +111,7 @@ class PoolArtifactFiles(Namespace):
         operations = self._operations(pool_id, rollout_id)
         return operations.get_global_rollout_artifact(rollout_id, path)
 
-    def artifacts_zip(self, pool_id: str, rollout_id: str) -> bytes:
+    def artifacts_zip(self, pool_id: Id, rollout_id: Id) -> bytes:
         """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
 
         Like `agent_rollouts.artifacts_zip`, after a look-up of the rollout under its pool.
@@ -128,7 +129,7 @@ class PoolArtifactFiles(Namespace):
         operations = self._operations(pool_id, rollout_id)
         return operations.get_global_rollout_artifacts_zip(rollout_id)
 
-    def support_bundle(self, pool_id: str, rollout_id: str) -> bytes:
+    def support_bundle(self, pool_id: Id, rollout_id: Id) -> bytes:
         """Get a ZIP archive of all data that the service has about a rollout, without secrets.
 
         Like `agent_rollouts.support_bundle`, after a look-up of the rollout under its pool.
@@ -148,8 +149,8 @@ class PoolArtifactFiles(Namespace):
 
     def download_artifact(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         path: str,
         to: str | os.PathLike[str],
         *,
@@ -169,8 +170,8 @@ class PoolArtifactFiles(Namespace):
 
     def download_artifacts_zip(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         to: str | os.PathLike[str],
         *,
         on_progress: OnProgress | None = None,
@@ -188,8 +189,8 @@ class PoolArtifactFiles(Namespace):
 
     def download_support_bundle(
         self,
-        pool_id: str,
-        rollout_id: str,
+        pool_id: Id,
+        rollout_id: Id,
         to: str | os.PathLike[str],
         *,
         on_progress: OnProgress | None = None,
@@ -205,7 +206,7 @@ class PoolArtifactFiles(Namespace):
         files = ArtifactFiles(self._operations(pool_id, rollout_id))
         return files.download_support_bundle(rollout_id, to, on_progress=on_progress)
 
-    def _operations(self, pool_id: str, rollout_id: str) -> AgentRolloutOperations:
+    def _operations(self, pool_id: Id, rollout_id: Id) -> AgentRolloutOperations:
         operations = AgentRolloutOperations._on(self._client._transport)
         operations._first = self._client._summary_call(pool_id, rollout_id)
         return operations

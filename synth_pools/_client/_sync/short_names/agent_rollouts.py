@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import EventPages, Items
     from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
+    from synth_pools_api.types import Id
 
 
 class AgentRolloutsNamespace(GlobalRollouts):
@@ -101,7 +102,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         """
         return self._client.create_rollout_batch(request, idempotency_key=idempotency_key)
 
-    def replay(self, rollout_id: str, *, idempotency_key: str | None = None) -> dict[str, Any]:
+    def replay(self, rollout_id: Id, *, idempotency_key: str | None = None) -> dict[str, Any]:
         """Start a rollout with the request, task and pool of an earlier one in any state.
 
         Args:
@@ -119,7 +120,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         """
         return self._client.replay_rollout(rollout_id, idempotency_key=idempotency_key)
 
-    def get(self, rollout_id: str) -> dict[str, Any]:
+    def get(self, rollout_id: Id) -> dict[str, Any]:
         """Get the current state of a rollout, with its result once it is finished.
 
         Args:
@@ -148,7 +149,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         """
         return self._client.list_global_rollouts(state=state, limit=limit, cursor=cursor)
 
-    def cancel(self, rollout_id: str) -> dict[str, Any]:
+    def cancel(self, rollout_id: Id) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.
 
         Args:
@@ -163,7 +164,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         """
         return self._client.cancel_global_rollout(rollout_id)
 
-    def artifacts(self, rollout_id: str) -> dict[str, Any]:
+    def artifacts(self, rollout_id: Id) -> dict[str, Any]:
         """List the artifacts of a rollout; empty until it is finished.
 
         Args:
@@ -177,7 +178,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         """
         return self._client.get_global_rollout_artifacts(rollout_id)
 
-    def artifact(self, rollout_id: str, path: str) -> bytes:
+    def artifact(self, rollout_id: Id, path: str) -> bytes:
         """Get the content of an artifact, checked against its SHA-256.
 
         Like all downloads it resumes after a broken connection, with up to ``max_retries`` further
@@ -198,7 +199,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         """
         return self._client.get_global_rollout_artifact(rollout_id, path)
 
-    def artifacts_zip(self, rollout_id: str) -> bytes:
+    def artifacts_zip(self, rollout_id: Id) -> bytes:
         """Get a ZIP archive of all artifacts of a rollout, each under its ``path``.
 
         Args:
@@ -212,7 +213,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         """
         return self._client.get_global_rollout_artifacts_zip(rollout_id)
 
-    def support_bundle(self, rollout_id: str) -> bytes:
+    def support_bundle(self, rollout_id: Id) -> bytes:
         """Get a ZIP archive of all data that the service has about a rollout, without secrets.
 
         Args:
@@ -226,7 +227,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         """
         return self._client.get_global_rollout_support_bundle(rollout_id)
 
-    def usage(self, rollout_id: str) -> dict[str, Any]:
+    def usage(self, rollout_id: Id) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 
         Args:
@@ -240,7 +241,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         """
         return self._client.get_global_rollout_usage(rollout_id)
 
-    def summary(self, rollout_id: str) -> dict[str, Any]:
+    def summary(self, rollout_id: Id) -> dict[str, Any]:
         """Get the summary of a rollout: status, reward, last event, timing.
 
         Args:
@@ -254,7 +255,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         """
         return self._client.get_global_rollout_summary(rollout_id)
 
-    def events(self, rollout_id: str, *, cursor: str | None = None) -> EventStream:
+    def events(self, rollout_id: Id, *, cursor: str | None = None) -> EventStream:
         """Stream the events of a rollout from the first one, live until it is finished.
 
         The arguments are checked at once; the request is sent when the first event is read.
@@ -272,7 +273,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
         return self._client.stream_global_rollout_events(rollout_id, cursor=cursor)
 
     def event_page(
-        self, rollout_id: str, *, after_sequence: int = 0, limit: int = 200
+        self, rollout_id: Id, *, after_sequence: int = 0, limit: int = 200
     ) -> dict[str, Any]:
         """Get one page of the stored events of a rollout.
 
@@ -297,7 +298,7 @@ class AgentRolloutsNamespace(GlobalRollouts):
 
     def event_pages(
         self,
-        rollout_id: str,
+        rollout_id: Id,
         *,
         after_sequence: int = 0,
         limit: int = 200,

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import Namespace
 from synth_pools._client._sync.facade.pools import PoolOperations
+
+if TYPE_CHECKING:
+    from synth_pools_api.types import Id
 
 
 class MetricsNamespace(Namespace):
@@ -17,7 +20,7 @@ class MetricsNamespace(Namespace):
     def __init__(self, client: PoolOperations) -> None:
         self._client = client
 
-    def get(self, pool_id: str) -> dict[str, Any]:
+    def get(self, pool_id: Id) -> dict[str, Any]:
         """Get the number of a pool's rollouts in each state, its success rate and its capacity.
 
         Args:

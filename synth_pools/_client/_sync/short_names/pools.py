@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import LogLines
     from synth_pools_api.requests import PlainRequest, PoolDefinitionDict, PoolPatchDict
+    from synth_pools_api.types import Id
 
 
 class Pools(PoolOperations, PoolEventOperations):
@@ -69,7 +70,7 @@ class Pools(PoolOperations, PoolEventOperations):
         """
         return self.list_pools(state=state, limit=limit, cursor=cursor)
 
-    def get(self, pool_id: str) -> dict[str, Any]:
+    def get(self, pool_id: Id) -> dict[str, Any]:
         """Get a pool, also an archived one.
 
         Args:
@@ -83,7 +84,7 @@ class Pools(PoolOperations, PoolEventOperations):
         """
         return self.get_pool(pool_id)
 
-    def replace(self, pool_id: str, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
+    def replace(self, pool_id: Id, request: PoolDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Replace a pool's definition: members that ``request`` omits return to their defaults.
 
         Args:
@@ -100,7 +101,7 @@ class Pools(PoolOperations, PoolEventOperations):
         """
         return self.replace_pool(pool_id, request)
 
-    def update(self, pool_id: str, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
+    def update(self, pool_id: Id, request: PoolPatchDict | PlainRequest) -> dict[str, Any]:
         """Change a part of a pool's definition: objects merge, null removes, arrays replace.
 
         Args:
@@ -117,7 +118,7 @@ class Pools(PoolOperations, PoolEventOperations):
         """
         return self.update_pool(pool_id, request)
 
-    def delete(self, pool_id: str) -> dict[str, Any]:
+    def delete(self, pool_id: Id) -> dict[str, Any]:
         """Archive a pool permanently, and cancel its rollouts. Repeating it changes nothing.
 
         Args:
@@ -131,7 +132,7 @@ class Pools(PoolOperations, PoolEventOperations):
         """
         return self.delete_pool(pool_id)
 
-    def pause(self, pool_id: str) -> dict[str, Any]:
+    def pause(self, pool_id: Id) -> dict[str, Any]:
         """Pause a pool: running rollouts go on, queued ones wait. It can be repeated.
 
         Args:
@@ -146,7 +147,7 @@ class Pools(PoolOperations, PoolEventOperations):
         """
         return self.pause_pool(pool_id)
 
-    def resume(self, pool_id: str) -> dict[str, Any]:
+    def resume(self, pool_id: Id) -> dict[str, Any]:
         """Admit rollouts to a paused pool again, or try again to start one that failed.
 
         Args:
@@ -161,7 +162,7 @@ class Pools(PoolOperations, PoolEventOperations):
         """
         return self.resume_pool(pool_id)
 
-    def get_urls(self, pool_id: str) -> dict[str, Any]:
+    def get_urls(self, pool_id: Id) -> dict[str, Any]:
         """Get the URLs of a pool, its rollouts, its containers and its tasks.
 
         Args:
@@ -177,7 +178,7 @@ class Pools(PoolOperations, PoolEventOperations):
 
     def events(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
@@ -209,7 +210,7 @@ class Pools(PoolOperations, PoolEventOperations):
 
     def event_page(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         start: Literal["earliest", "latest"] = "earliest",
@@ -243,7 +244,7 @@ class Pools(PoolOperations, PoolEventOperations):
 
     def logs(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         limit: int = 1000,
@@ -268,7 +269,7 @@ class Pools(PoolOperations, PoolEventOperations):
 
     def follow_logs(
         self,
-        pool_id: str,
+        pool_id: Id,
         *,
         cursor: str | None = None,
         process: int | None = None,

@@ -12,6 +12,7 @@ from synth_pools._client._sync.facade.tasks import TaskOperations
 
 if TYPE_CHECKING:
     from synth_pools_api.requests import PlainRequest, TaskDefinitionDict, TaskPatchDict
+    from synth_pools_api.types import Id
 
 
 class TasksNamespace(Namespace):
@@ -20,7 +21,7 @@ class TasksNamespace(Namespace):
     def __init__(self, client: TaskOperations) -> None:
         self._client = client
 
-    def list(self, pool_id: str) -> dict[str, Any]:
+    def list(self, pool_id: Id) -> dict[str, Any]:
         """List all tasks of a pool.
 
         Args:
@@ -34,7 +35,7 @@ class TasksNamespace(Namespace):
         """
         return self._client.list_tasks(pool_id)
 
-    def create(self, pool_id: str, request: TaskDefinitionDict | PlainRequest) -> dict[str, Any]:
+    def create(self, pool_id: Id, request: TaskDefinitionDict | PlainRequest) -> dict[str, Any]:
         """Add a task to a pool.
 
         Args:
@@ -52,7 +53,7 @@ class TasksNamespace(Namespace):
         return self._client.create_task(pool_id, request)
 
     def update(
-        self, pool_id: str, task_id: str, request: TaskDefinitionDict | PlainRequest
+        self, pool_id: Id, task_id: Id, request: TaskDefinitionDict | PlainRequest
     ) -> dict[str, Any]:
         """Replace a task's definition: members that ``request`` omits return to their defaults.
 
@@ -72,7 +73,7 @@ class TasksNamespace(Namespace):
         return self._client.update_task(pool_id, task_id, request)
 
     def patch(
-        self, pool_id: str, task_id: str, request: TaskPatchDict | PlainRequest
+        self, pool_id: Id, task_id: Id, request: TaskPatchDict | PlainRequest
     ) -> dict[str, Any]:
         """Change a part of a task's definition: objects merge, null removes, arrays replace.
 
@@ -91,7 +92,7 @@ class TasksNamespace(Namespace):
         """
         return self._client.patch_task(pool_id, task_id, request)
 
-    def delete(self, pool_id: str, task_id: str) -> dict[str, Any]:
+    def delete(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Remove a task from its pool.
 
         Args:

@@ -61,7 +61,7 @@ async def test_a_time_limit_may_be_that_of_httpx_or_none(
 
 
 async def test_an_id_may_be_a_uuid(server: RecordingServer) -> None:
-    pool_id: Any = uuid.UUID(int=7)
+    pool_id = uuid.UUID(int=7)
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
         await client.get_pool(pool_id)
         assert server.last.path == f"/v1/pools/{pool_id}"
@@ -155,7 +155,9 @@ async def test_a_namespace_calls_its_own_client_and_what_replaces_its_methods(
     server: RecordingServer,
 ) -> None:
     class Client(AsyncContainerPoolsClient):
-        async def get_rollout(self, pool_id: str, rollout_id: str) -> dict[str, Any]:
+        async def get_rollout(
+            self, pool_id: str | uuid.UUID, rollout_id: str | uuid.UUID
+        ) -> dict[str, Any]:
             return {"of": pool_id, "id": rollout_id}
 
     client = Client(api_key=KEY, base_url=server.url)
