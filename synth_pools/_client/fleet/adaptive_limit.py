@@ -9,10 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from synth_pools._client.http.retry import SHORTEST_RETRY_AFTER
+
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 30.0
 # Bounds the pause that a service requests: a wrong clock may make it far too long.
 LONGEST_REQUESTED_PAUSE_SECONDS = 300.0
+# A pause that grows by less is not reported.
+_NOTICED_SECONDS = 1.0
 
 
 class AdaptiveLimiter:
@@ -83,16 +87,15 @@ class AdaptiveLimiter:
             retry_after: Seconds of the pause that the service requested; None without one.
 
         Returns:
-            The seconds that all calls wait from now on; None if that has not changed.
+            The seconds that all calls wait from now on; None if that has hardly changed.
         """
         self._busy -= 1
-        if retry_after is not None:
-            retry_after = min(retry_after, LONGEST_REQUESTED_PAUSE_SECONDS)
+        requested = min(retry_after or 0.0, LONGEST_REQUESTED_PAUSE_SECONDS)
         if ticket != self._epoch:
             # A call that began before the pause reports the same overload again.
-            if retry_after is not None:
-                self._resume_at = max(self._resume_at, now + retry_after)
-            return None
+            added = now + requested - self._resume_at
+            self._resume_at += max(0.0, added)
+            return requested if added > _NOTICED_SECONDS else None
         self._epoch += 1
         if not self._trying:
             self._trying = True
@@ -100,7 +103,8 @@ class AdaptiveLimiter:
             self._window = 1.0
         ceiling = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(self._pauses, 16))
         self._pauses += 1
-        # At least half of the ceiling: a pause must not be zero.
-        pause = ceiling * (0.5 + self._random() / 2) if retry_after is None else retry_after
-        self._resume_at = max(self._resume_at, now + pause)
+        if requested < SHORTEST_RETRY_AFTER:
+            # At least half of the ceiling: a pause must not be zero.
+            requested = ceiling * (0.5 + self._random() / 2)
+        self._resume_at = max(self._resume_at, now + requested)
         return self._resume_at - now

@@ -71,7 +71,9 @@ def status_error(
             f"(this one: {_one_line(target)})"
         )
     request_id = response.headers.get("x-request-id") or report.request_id
-    retry_after = parse_retry_after(response.headers.get("retry-after"))
+    retry_after = parse_retry_after(
+        response.headers.get("retry-after"), response.headers.get("date")
+    )
     text = f"{response.request.method} {path} -> {status_code}"
     label = report.code or response.reason_phrase
     if label:

@@ -20,6 +20,9 @@ SHORTEST_BACKOFF = 0.5
 LONGEST_BACKOFF = 8.0
 # If a service asks for a longer wait, the call fails instead of seeming to hang.
 LONGEST_RETRY_AFTER = 60.0
+# If it asks for a shorter one, or for none, the backoff applies: a wait that does not grow would
+# cause a flood of requests.
+SHORTEST_RETRY_AFTER = 0.1
 
 # The service, or a proxy in front of it, failed for now; a later attempt may succeed.
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
@@ -96,8 +99,9 @@ def decide(
     retry_after = outcome.retry_after
     if retry_after is not None and retry_after > LONGEST_RETRY_AFTER:
         return None
-    # Zero must not cause a flood of requests: the backoff applies.
-    wait = retry_after or backoff(attempt, random)
+    wait = retry_after or 0.0
+    if wait < SHORTEST_RETRY_AFTER:
+        wait = max(wait, backoff(attempt, random))
     if remaining is not None and wait >= remaining:
         return None
     return wait
@@ -114,21 +118,29 @@ def backoff(attempt: int, random: Callable[[], float]) -> float:
     return ceiling * random()
 
 
-def parse_retry_after(value: str | None, *, now: float | None = None) -> float | None:
+def parse_retry_after(value: str | None, date: str | None = None) -> float | None:
     """Return the seconds to wait of a ``Retry-After`` header: a number of seconds or an HTTP date.
 
     Returns None without a valid value, and 0 for a date in the past.
+
+    Args:
+        value: The header.
+        date: The ``Date`` header of the same answer. The clock of the service and that of this
+            machine may differ by hours.
     """
     value = (value or "").strip()
     if re.fullmatch(r"[0-9]{1,15}(\.[0-9]{1,9})?", value):
         return float(value)
-    if not value:
+    moment, now = _timestamp(value), _timestamp(date or "")
+    if moment is None:
         return None
+    return max(0.0, moment - (time.time() if now is None else now))
+
+
+def _timestamp(date: str) -> float | None:
+    """Return the time of an HTTP date; None if it is not valid."""
     try:
-        moment = parsedate_to_datetime(value)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        seconds = moment.timestamp() - (time.time() if now is None else now)
+        moment = parsedate_to_datetime(date)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
         return None
-    return max(0.0, seconds)

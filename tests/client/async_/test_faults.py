@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 from dataclasses import replace
+from email.utils import formatdate
 from types import ModuleType
 from typing import Any, Literal, NamedTuple
 
@@ -266,6 +267,18 @@ async def test_how_often(
         result = await outcome(client.with_options(max_retries=max_retries), Call("get_pool", (P,)))
         assert isinstance(result, SynthPoolsError)
         assert len(server.requests) == max_retries + 1
+
+
+async def test_a_date_to_wait_for_is_counted_by_the_clock_of_the_service(
+    server: FaultServer, client: AsyncContainerPoolsClient, waits: list[float]
+) -> None:
+    now, then = (
+        formatdate(86_400 * 20_000, usegmt=True),
+        formatdate(86_400 * 20_000 + 7, usegmt=True),
+    )
+    server.play([faults.answer({}, 429, Retry_After=then, Date=now), faults.answer()])
+    assert await client.get_pool(P) == {"ok": True}
+    assert waits == [7.0]
 
 
 async def test_two_retries_are_the_default(server: FaultServer) -> None:

@@ -122,6 +122,40 @@ async def test_patience_bounds_the_time(
     assert patience <= clock.now - began <= patience + 1.0
 
 
+PAST = "Wed, 21 Oct 2015 07:28:00 GMT"
+WITHOUT_A_TIME = {
+    "zero": answer({}, 429, Retry_After="0"),
+    "the past": answer({}, 503, Retry_After=PAST),
+    "this moment of the service": answer({}, 503, Retry_After=PAST, Date=PAST),
+    "in milliseconds": answer({"error": {"code": "x", "retry_after_ms": 0}}, 429),
+    "a millisecond": answer({"error": {"code": "x", "retry_after_ms": 1}}, 429),
+}
+
+
+@pytest.mark.parametrize("refusal", WITHOUT_A_TIME)
+async def test_refusals_that_ask_for_no_pause_cause_no_flood(
+    server: FaultServer, fleet_client: AsyncContainerPoolsClient, clock: Clock, refusal: str
+) -> None:
+    server.play(WITHOUT_A_TIME[refusal])
+    with pytest.raises(FleetStoppedError, match="nothing gets through"):
+        await gather(fleet_client.rollouts.run_many(P, seeds(8), patience=60.0))
+    assert len(server.requests) < 30
+
+
+async def test_a_pause_of_an_hour_is_logged(
+    service: FleetService,
+    fleet_client: AsyncContainerPoolsClient,
+    clock: Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    refusals = [answer({}, 429, Retry_After="3600")]
+    service.refuse = lambda _: refusals.pop() if refusals else None
+    (outcome,) = await gather(fleet_client.rollouts.run_many(P, seeds(1)))
+    assert outcome.ok
+    (record,) = caplog.records
+    assert record.message.endswith("all wait, 300.0 s of the 3600 s that it asks for")
+
+
 async def test_after_an_error_of_the_server_a_call_waits_by_itself(
     service: FleetService, fleet_client: AsyncContainerPoolsClient, clock: Clock
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -74,6 +75,28 @@ def test_the_services_own_time_is_kept() -> None:
     (ticket,) = [limiter.acquire()] if limiter.wait(10.0) is None else [0]
     limiter.on_overload(ticket, 10.0, 1e9)
     assert (limiter.wait(10.0) or 0.0) <= LONGEST_REQUESTED_PAUSE_SECONDS
+
+
+@pytest.mark.parametrize("requested", [0.0, 0.001, None])
+def test_a_pause_of_nearly_nothing_grows_like_one_without_a_time(requested: float | None) -> None:
+    limiter, now = AdaptiveLimiter(4, lambda: 0.0), 0.0
+    pauses = []
+    for _ in range(5):
+        pause = limiter.on_overload(limiter.acquire(), now, requested)
+        assert pause is not None
+        pauses.append(pause)
+        now += pause
+    assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0]
+
+
+def test_a_pause_that_grows_by_much_is_reported() -> None:
+    limiter = AdaptiveLimiter(4, lambda: 0.0)
+    first, second, third, fourth = acquire_all(limiter, 0.0)
+    assert limiter.on_overload(first, 0.0, 1.0) == 1.0
+    assert limiter.on_overload(second, 0.5, 1.0) is None
+    assert limiter.on_overload(third, 0.5, 3600.0) == LONGEST_REQUESTED_PAUSE_SECONDS
+    assert limiter.on_overload(fourth, 0.5, 3600.0) is None
+    assert limiter.wait(0.5) == LONGEST_REQUESTED_PAUSE_SECONDS
 
 
 def test_old_news_do_not_end_a_pause() -> None:

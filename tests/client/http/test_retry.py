@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import time
+from email.utils import formatdate
 
 import pytest
 from hypothesis import given
@@ -104,9 +106,14 @@ def test_retry_after_is_obeyed() -> None:
         assert wait == seconds
 
 
-def test_a_retry_after_of_zero_means_the_backoff() -> None:
-    wait = decide(status(503, 0.0), repeatable=True, attempt=2, max_retries=2, random=lambda: 0.9)
-    assert wait == 0.9
+@pytest.mark.parametrize("seconds", [0.0, 0.001, 0.09])
+def test_a_retry_after_of_nearly_zero_means_the_backoff(seconds: float) -> None:
+    def wait(random: float) -> float | None:
+        refusal = status(503, seconds)
+        return decide(refusal, repeatable=True, attempt=2, max_retries=2, random=lambda: random)
+
+    assert wait(0.9) == 0.9
+    assert wait(0.0) == seconds
 
 
 @pytest.mark.parametrize(("remaining", "expected"), [(5.0, None), (5.1, 5.0), (0.0, None)])
@@ -167,6 +174,8 @@ def test_limits_hold_for_any_outcome(
     assert 0 <= wait <= retry.LONGEST_RETRY_AFTER
     if not outcome.retry_after:
         assert wait <= retry.LONGEST_BACKOFF
+    elif outcome.retry_after < retry.SHORTEST_RETRY_AFTER:
+        assert outcome.retry_after <= wait <= retry.LONGEST_BACKOFF
     else:
         assert wait == outcome.retry_after
     assert remaining is None or wait < remaining
@@ -185,17 +194,30 @@ def test_other_requests_are_sent_again_less_often(
         assert wait(True) == wait(False)
 
 
-def test_a_date_to_wait_for_is_counted_from_now() -> None:
+def test_a_date_to_wait_for_is_counted_by_the_clock_of_the_service() -> None:
     at = 1_445_412_480.0
-    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now=at - 90) == 90.0
-    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 -0000", now=at - 90) == 90.0
-    assert parse_retry_after("Wed, 21 Oct 2015 09:28:00 +0200", now=at - 90) == 90.0
-    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", now=at + 5) == 0.0
-    assert parse_retry_after("Wed, 99 Oct 2015 07:28:00 GMT") is None
-    assert parse_retry_after(None) is None
+    before, after = formatdate(at - 90, usegmt=True), formatdate(at + 5, usegmt=True)
+    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", before) == 90.0
+    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 -0000", before) == 90.0
+    assert parse_retry_after("Wed, 21 Oct 2015 09:28:00 +0200", before) == 90.0
+    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", after) == 0.0
+    assert parse_retry_after("Wed, 99 Oct 2015 07:28:00 GMT", before) is None
+    assert parse_retry_after(None, before) is None
+    assert parse_retry_after("7", before) == 7.0
 
 
-@given(st.text(max_size=40))
-def test_any_text_is_a_time_or_is_not(text: str) -> None:
-    seconds = parse_retry_after(text, now=0.0)
+@pytest.mark.parametrize("date", [None, "", "yesterday", "Wed, 99 Oct 2015 07:28:00 GMT"])
+def test_a_date_without_that_of_the_answer_is_counted_from_now(date: str | None) -> None:
+    started = time.time()
+    seconds = parse_retry_after(formatdate(started + 1000, usegmt=True), date)
+    assert seconds is not None
+    # A date has no fractions of a second.
+    assert started + 999 <= seconds + time.time()
+    assert seconds <= 1000
+    assert parse_retry_after("Wed, 21 Oct 2015 07:28:00 GMT", date) == 0.0
+
+
+@given(st.text(max_size=40), st.none() | st.text(max_size=40))
+def test_any_text_is_a_time_or_is_not(text: str, date: str | None) -> None:
+    seconds = parse_retry_after(text, date)
     assert seconds is None or seconds >= 0

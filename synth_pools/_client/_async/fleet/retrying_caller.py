@@ -256,7 +256,10 @@ class AsyncRetryingCaller:
             if category in _ALL_WAIT:
                 pause = self._limiter.on_overload(ticket, now, retry_after)
                 if pause is not None and category is not None:
-                    _LOG.warning("the service: %s, %.1f s", category.value, pause)
+                    text = f"the service: {category.value}, {pause:.1f} s"
+                    if retry_after is not None and retry_after > pause + 1:
+                        text += f" of the {retry_after:.0f} s that it asks for"
+                    _LOG.warning(text)
             elif failure is None or category is ErrorCategory.PERMANENT:
                 self._failing_since = None
                 if creates:
