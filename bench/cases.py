@@ -52,7 +52,7 @@ class Case:
 
     Attributes:
         name: Description of the call.
-        calls: Calls in a sample; the older client, far slower, makes fewer.
+        calls: Calls in a sample; the older client, which is slower, makes fewer.
         floor: Promised ratio to bare httpx; None without a promise.
         contenders: Functions that make a number of calls, by name. Without bare httpx the case has
             no ratios.
@@ -66,7 +66,7 @@ class Case:
     at_once: int = 1
 
     def calls_of(self, contender: str) -> int:
-        return max(self.at_once, self.calls // 20) if contender == OLDER else self.calls
+        return max(self.at_once, self.calls // 4) if contender == OLDER else self.calls
 
 
 def repeat(call: Callable[[], object]) -> Callable[[int], None]:

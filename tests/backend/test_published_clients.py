@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from synth_containers.pools import PoolClient, PoolClientError, RolloutOutcome
 
+from synth_pools import ContainerPoolsClient
 from tests.support import published
 from tests.support.backend_server import KEY, Server, serve
 from tests.support.containers import real_container
@@ -122,6 +123,16 @@ def test_synth_ai(server: Server, container: str) -> None:
         ],
     )
     assert [answer["status"] for answer in last] == ["cancelled"] * 2 + ["archived"] * 2
+
+    # Each list, which has its items twice, and all else that only reads.
+    reads = [call for call in calls if call.name.startswith(("get_", "list_", "metrics", "stream"))]
+    reads = [call for call in reads if "container" not in call.name]
+    expected = published.drive(settings, reads)
+    assert {"items", "pools"} <= expected[1].keys()
+    with ContainerPoolsClient(**settings) as client:
+        for call, result in zip(reads, expected, strict=True):
+            value = call.on(client)
+            assert (list(value) if call.is_stream else value) == result, str(call)
 
 
 @pytest.mark.system

@@ -11,8 +11,10 @@ from typing import Any
 
 from tests.support.surface import Call
 
-# The first release that the tests drive, and the last one that knew container pools.
-FIRST, LAST = "0.11.6", "0.22.1"
+# Releases with the client that ours takes the place of, the last one first.
+ANCESTORS = ("0.17.4", "0.16.1", "0.11.6")
+# The last release that knew container pools.
+LAST = "0.22.1"
 _ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-published"
 _DRIVER = Path(__file__).with_name("published_driver.py")
 # Beginnings of variables that the published SDK reads as well, or that would lead it away from the
@@ -25,7 +27,7 @@ def drive(
     calls: Iterable[Call],
     *,
     environment: Mapping[str, str] | None = None,
-    release: str = FIRST,
+    release: str = ANCESTORS[0],
 ) -> list[Any]:
     """Make the calls with a published client for each of the settings.
 
@@ -36,8 +38,8 @@ def drive(
         release: The release of synth-ai; one of requirements/published-releases.txt.
 
     Returns:
-        The values that the calls returned, models as dictionaries; ``{"raised": ...}`` for an error
-        of a release whose clients return models.
+        The values that the calls returned, models as dictionaries, and the errors that they raised,
+        as `published_driver.describe` describes them.
     """
     interpreter, packages = _ENVIRONMENT / "bin/python", _ENVIRONMENT / release
     if not packages.exists():

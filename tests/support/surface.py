@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 from functools import reduce
+from random import Random
 from typing import Any, NamedTuple
+
+from synth_pools import CANONICAL_ROLLOUT_REQUEST_KEYS, ContainerPoolsClient
 
 
 class Call(NamedTuple):
@@ -128,6 +132,53 @@ CALLS: list[Call] = [
     Call("get_queue_status"),
     Call("get_capabilities"),
 ]
+
+
+_KEYS = sorted(CANONICAL_ROLLOUT_REQUEST_KEYS)
+_LETTERS = "abcXYZ0189-_.~ äß→\U0001f680'\"\\\n\t\u2028<&+=:@"
+# The reserved characters of a URL mean another path to the published client.
+_ID_LETTERS = "abcXYZ0189-_.~ äß→\U0001f680()+,:;=@!$&*'"
+
+
+def _text(random: Random, letters: str = _LETTERS) -> str:
+    return "".join(random.choices(letters, k=random.randint(0, 12)))
+
+
+def _json(random: Random, depth: int = 3) -> Any:
+    kind = random.randrange(8 if depth else 6)
+    if kind == 6:
+        return [_json(random, depth - 1) for _ in range(random.randint(0, 3))]
+    if kind == 7:
+        return _object(random, depth - 1)
+    number = random.choice([0, -1, 2**70, 1.0, -0.0, 1e-7, 1e300, random.random()])
+    return [None, True, False, number, number, _text(random)][kind]
+
+
+def _object(random: Random, depth: int = 3) -> dict[str, Any]:
+    return {_text(random): _json(random, depth) for _ in range(random.randint(0, 4))}
+
+
+def drawn_calls(random: Random) -> list[Call]:
+    """Draw arguments for each call of the published client, under each of its names."""
+    client = ContainerPoolsClient(api_key="k")
+    calls = []
+    for name in dict.fromkeys(call.name for call in CALLS):
+        args: list[Any] = []
+        kwargs: dict[str, Any] = {}
+        for parameter in inspect.signature(reduce(getattr, name.split("."), client)).parameters:
+            if parameter.endswith("_id"):
+                args.append("id" + _text(random, _ID_LETTERS) + "x")
+            elif parameter == "request":
+                request = _object(random)
+                # Other keys of a new rollout are refused, by either client.
+                if name.startswith("create_") or "rollouts.create" in name:
+                    request = {random.choice(_KEYS): value for value in request.values()}
+                args.append(request)
+            elif parameter in ("state", "cursor", "limit") and random.random() < 0.6:
+                value = random.randint(-1, 2000) if parameter == "limit" else _text(random)
+                kwargs[parameter] = value
+        calls.append(Call(name, tuple(args), kwargs))
+    return calls
 
 
 class Sent(NamedTuple):

@@ -73,7 +73,7 @@ class OutgoingRequest:
         headers.update(self.headers)
         if self.content is not None:
             headers["Content-Length"] = str(len(self.content))
-        elif self.method != "GET":
+        elif self.method not in ("GET", "DELETE"):
             headers["Content-Length"] = "0"
         return headers
 

@@ -1,14 +1,18 @@
-"""Requests and results, compared with those of the published SDK call by call."""
+"""Requests, results and errors, compared with those of published SDKs call by call."""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import re
-from collections.abc import Iterator
+import zlib
 from pathlib import Path
+from random import Random
 from typing import Any
+from urllib.parse import unquote
 
+import httpx
 import pytest
 
 from synth_pools import (
@@ -17,43 +21,75 @@ from synth_pools import (
     ContainerPoolsClient,
     SynthClient,
 )
-from tests.support.published import drive
+from tests.support import faults
+from tests.support.fault_server import FaultServer
+from tests.support.ports import HOST, HeldPort
+from tests.support.published import ANCESTORS, drive
+from tests.support.published_driver import describe
 from tests.support.recording import Recorded, RecordingServer, Reply
-from tests.support.surface import CALLS, CONTENTS, FILES, LATER, Call, P
+from tests.support.surface import CALLS, CONTENTS, FILES, LATER, Call, P, R, drawn_calls
 
 KEY = "sk_test_parity_0123456789"
+# A repeated call would be another request.
+ONCE = {"max_retries": 0}
+# Of 0.17.4 for an answer that is not JSON; before it was that of `json`.
+MISMATCH = "ContractMismatchError"
 
-# Floats, nulls, big integers, unknown fields and states must be returned unchanged.
-ANSWER = (
-    b'{"id": "x", "state": "from_the_future", "score": 1.0, "big": 12345678901234567890123,'
-    b' "tiny": 1e-9, "none": null, "created_at": "2026-01-01T00:00:00Z", "items": [{"a": []}],'
-    b' "extra": {"\\u00e9": "\xc3\xbc"}}'
-)
 EVENTS = (
     b'data: {"event": "rollout.started", "rollout_id": "r", "n": 1.0}\n\n',
-    b': heartbeat\n\nid: 2\nevent: reward\ndata: {"event": "reward", "extra": null}\n\n',
-    b'id: 3\ndata: {"event": "rollout.completed"}\n\n',
+    b': heartbeat\n\nid: 2\nevent: reward\ndata:  \t{"event": "reward", "extra": null}\n\n',
+    # Without its blank line.
+    b'id: 3\ndata: {"event": "rollout.completed"}\n',
 )
+# Floats, nulls, big integers, unknown fields and states must be returned unchanged.
+ANSWERS = [
+    Reply(
+        body=b'{"id": "x", "state": "from_the_future", "score": 1.0, "tiny": 1e-9,'
+        b' "big": 12345678901234567890123, "none": null, "created_at": "2026-01-01T00:00:00Z",'
+        b' "items": [{"a": []}], "extra": {"\\u00e9": "\xc3\xbc"}}'
+    ),
+    Reply.json({"pools": [{}], "items": [{}], "next_cursor": None}, 201),
+    Reply.json([1, None], 202),
+    Reply(body=b""),
+    Reply(204, headers={}, body=b""),
+    Reply.json(None),
+    Reply(body=b"<html>", headers={"Content-Type": "text/html"}),
+    Reply.json({"detail": "text"}, 400),
+    Reply.json({"detail": [{"loc": ["body"], "msg": "m"}]}, 422, x_request_id="req_1"),
+    Reply.json({"error": {"code": "c", "message": "m"}}, 409),
+    Reply.json({"detail": {"code": "too_fast"}}, 429, Retry_After="3"),
+    Reply(503, body=b"<html>", headers={"Content-Type": "text/html"}),
+]
+
+
+def wire(request: Recorded) -> dict[str, Any]:
+    """Return what a service reads of a request, but for the headers that differ on purpose."""
+    others = {"accept", "host", "idempotency-key", "user-agent"}
+    headers = {name: text for name, text in request.headers.items() if name not in others}
+    # Ours percent-encodes more characters of an id.
+    path = unquote(request.path)
+    return {
+        "request": (request.method, path, request.query),
+        "body": request.body,
+        "headers": headers,
+    }
 
 
 def answer(request: Recorded) -> Reply:
     if request.path.endswith("/events"):
         return Reply.events(*EVENTS)
-    return Reply(body=ANSWER)
-
-
-@pytest.fixture
-def server() -> Iterator[RecordingServer]:
-    with RecordingServer(answer) as server:
-        yield server
+    return ANSWERS[zlib.crc32(repr(wire(request)["request"]).encode()) % len(ANSWERS)]
 
 
 def sync_results(settings: dict[str, Any], calls: list[Call]) -> list[Any]:
     returned = []
     with ContainerPoolsClient(**settings) as client:
         for call in calls:
-            value = call.on(client)
-            returned.append(list(value) if call.is_stream else value)
+            try:
+                value = call.on(client)
+                returned.append(list(value) if call.is_stream else value)
+            except (httpx.HTTPError, ValueError) as error:
+                returned.append(describe(error))
     return returned
 
 
@@ -62,40 +98,94 @@ def async_results(settings: dict[str, Any], calls: list[Call]) -> list[Any]:
         returned = []
         async with AsyncContainerPoolsClient(**settings) as client:
             for call in calls:
-                value = call.on(client)
-                returned.append([e async for e in value] if call.is_stream else await value)
+                try:
+                    value = call.on(client)
+                    returned.append([e async for e in value] if call.is_stream else await value)
+                except (httpx.HTTPError, ValueError) as error:
+                    returned.append(describe(error))
         return returned
 
     return asyncio.run(run())
 
 
-def on_the_wire(request: Recorded) -> dict[str, Any]:
-    return {
-        "method": request.method,
-        "target": request.target,
-        "body": request.body,
-        "json": request.json,
-        "authorization": request.headers.get("authorization"),
-        "content-type": request.headers.get("content-type"),
-    }
+def check_same(call: Call, expected: Any, actual: Any) -> None:
+    """Compare results; an error of ours also is the error of the published client."""
+    if not isinstance(expected, dict) or "raised" not in expected:
+        assert actual == expected, str(call)
+        assert repr(actual) == repr(expected), f"{call}: 1 and 1.0 differ in JSON"
+        return
+    assert set(expected["classes"]) <= set(actual["classes"]), str(call)
+    if expected["raised"].startswith(MISMATCH):
+        assert "json.decoder.JSONDecodeError" in actual["classes"], str(call)
+    for part in ("request", "response"):
+        expected_part, actual_part = (json.dumps(of.get(part)) for of in (expected, actual))
+        assert unquote(actual_part) == unquote(expected_part), str(call)
 
 
-@pytest.mark.parametrize("variant", [sync_results, async_results])
-def test_every_call_sends_and_returns_the_same(server: RecordingServer, variant: Any) -> None:
+@pytest.mark.parametrize("release", ANCESTORS)
+def test_every_call_sends_and_returns_the_same(server: RecordingServer, release: str) -> None:
+    server.reply_with(answer)
     settings = {"api_key": KEY, "base_url": server.url}
-    reference = drive(settings, CALLS)
-    expected = [on_the_wire(request) for request in server.requests]
-    server.requests.clear()
+    calls = CALLS + drawn_calls(Random(release))
+    expected = drive(settings, calls, release=release)
+    expected_requests = [*server.requests]
+    for variant in (sync_results, async_results):
+        server.requests.clear()
+        actual = variant({**settings, **ONCE}, calls)
+        requests = zip(calls, expected_requests, server.requests, strict=True)
+        for call, expected_request, request in requests:
+            assert wire(request) == wire(expected_request), str(call)
+            if call in CALLS:
+                assert request.target == expected_request.target, str(call)
+            assert request.headers["authorization"] == f"Bearer {KEY}", str(call)
+        for call, expected_result, result in zip(calls, expected, actual, strict=True):
+            check_same(call, expected_result, result)
 
-    returned = variant(settings, CALLS)
 
-    requests = [on_the_wire(request) for request in server.requests]
-    for call, expected_request, actual_request in zip(CALLS, expected, requests, strict=True):
-        assert actual_request == expected_request, str(call)
-        assert actual_request["authorization"] == f"Bearer {KEY}", str(call)
-    for call, expected_request, actual_request in zip(CALLS, reference, returned, strict=True):
-        assert actual_request == expected_request, str(call)
-        assert repr(actual_request) == repr(expected_request), f"{call}: 1 and 1.0 differ in JSON"
+# Each failure, its fault and the exception of the published clients.
+FAILURES: dict[str, tuple[faults.Fault, str]] = {
+    "refused": (faults.close(), "httpx.ConnectError"),
+    "reset": (faults.reset(), "httpx.ReadError"),
+    "closed": (faults.close(), "httpx.RemoteProtocolError"),
+    "garbage": (faults.junk(), "httpx.RemoteProtocolError"),
+    "cut": (faults.cut(10), "httpx.RemoteProtocolError"),
+    "silence": (faults.stall(), "httpx.ReadTimeout"),
+}
+
+
+@pytest.mark.parametrize("release", ANCESTORS)
+def test_every_failure_raises_the_same(release: str) -> None:
+    calls = [
+        Call("get_pool", (P,)),
+        Call("rollouts.create", (P, {"seed": 1})),
+        Call("delete", (P,)),
+        Call("agent_rollouts.events", (R,)),
+    ]
+    # A stream of 0.17.4 has no time limit.
+    parts = [([*FAILURES][:-1], calls, 30), (["silence"], calls[:2], 0.1)]
+    with (
+        HeldPort() as closed,
+        FaultServer(choose=lambda request: FAILURES[request.path.split("/")[1]][0]) as server,
+    ):
+        for failures, some, timeout in parts:
+            urls = {failure: f"{server.url}/{failure}" for failure in failures}
+            if "refused" in urls:
+                urls["refused"] = f"http://{HOST}:{closed.number}"
+            settings = [
+                {"api_key": KEY, "base_url": url, "timeout": timeout} for url in urls.values()
+            ]
+            expected = drive(settings, some, release=release)
+            cases = [(failure, call) for failure in failures for call in some]
+            for variant in (sync_results, async_results):
+                actual = [
+                    result
+                    for keywords in settings
+                    for result in variant({**keywords, **ONCE}, some)
+                ]
+                results = zip(cases, expected, actual, strict=True)
+                for (failure, call), expected_result, result in results:
+                    assert FAILURES[failure][1] in expected_result["classes"], f"{failure}: {call}"
+                    check_same(call, expected_result, result)
 
 
 def _parts(name: str) -> tuple[str, str, str]:
@@ -156,9 +246,9 @@ def test_the_environment_gives_key_and_address(
     drive({}, calls, environment=environment)
     sync_results({}, calls)
     async_results({}, calls)
-    reference, *actual = [on_the_wire(request) for request in server.requests]
-    assert actual == [reference, reference]
-    assert reference["authorization"] == f"Bearer {KEY}"
+    expected, *actual = [wire(request) for request in server.requests]
+    assert actual == [expected, expected]
+    assert expected["headers"]["authorization"] == f"Bearer {KEY}"
 
 
 def test_backend_base_wins_over_base_url(server: RecordingServer) -> None:
@@ -184,9 +274,9 @@ def test_the_front_door_leads_to_the_same_calls(server: RecordingServer) -> None
         client.pools.get_pool(P)
         assert client.timeout == 5.0
     asyncio.run(run())
-    first, second = [on_the_wire(request) for request in server.requests]
+    first, second = [wire(request) for request in server.requests]
     assert first == second
-    assert first["target"] == f"/v1/pools/{P}"
+    assert server.last.target == f"/v1/pools/{P}"
 
 
 def test_signatures_are_those_of_the_published_client() -> None:
