@@ -32,7 +32,7 @@ from tests.support.surface import CALLS, CONTENTS, FILES, LATER, Call, P, R, dra
 KEY = "sk_test_parity_0123456789"
 # A repeated call would be another request.
 ONCE = {"max_retries": 0}
-# Of 0.17.4 for an answer that is not JSON; before it was that of `json`.
+# Error of 0.17.4 for an answer that is not JSON; earlier releases raised that of `json`.
 MISMATCH = "ContractMismatchError"
 
 EVENTS = (
