@@ -21,6 +21,7 @@ class BatchService(FleetService):
         tells: Condition on which the capabilities are answered; requests for them wait for it.
         refuse_item: Return the status and the error of a refused request in a batch, or None.
         reply: Return a fault in place of the answer to an admitted batch, or None.
+        distort: Change the items of an answer.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
@@ -31,6 +32,7 @@ class BatchService(FleetService):
         self.tells: Callable[[], bool] = lambda: True
         self.refuse_item: Callable[[Any], tuple[int, dict[str, Any]] | None] = lambda _: None
         self.reply: Callable[[Seen], Fault | None] = lambda _: None
+        self.distort: Callable[[list[dict[str, Any]]], Any] = lambda items: items
 
     @property
     def sizes(self) -> list[int]:
@@ -58,7 +60,7 @@ class BatchService(FleetService):
             self._item(f"{key}:{index}", index, request)
             for index, request in enumerate(body["rollouts"])
         ]
-        return self.reply(recorded) or answer({"items": items})
+        return self.reply(recorded) or answer({"items": self.distort(items)})
 
     def _item(self, key: str, index: int, request: Any) -> dict[str, Any]:
         refused = None if key in self.keys else self.refuse_item(request)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from synth_pools._client.arguments import encode_json
@@ -37,41 +38,56 @@ def may_be_in_batch(request: Any, *, has_pool: bool) -> bool:
         return False
 
 
-def read_answers(document: Any, requests: Sequence[Any], url: str, path: str) -> list[Answer]:
-    """Return the answer to each request of a batch: its rollout or its error.
+def read_answers(
+    document: Any, count: int, url: str, path: str
+) -> tuple[list[Answer | None], bool]:
+    """Read the answer to each request of a batch: its rollout, or its error.
 
     Args:
         document: The answer to the batch.
-        requests: The requests of the batch.
+        count: Number of the requests.
         url: URL that creates a single rollout, for errors.
         path: Path of that URL, for errors.
 
-    Raises:
-        DecodeError: The answer does not cover each request.
+    Returns:
+        The answers, and whether the document is one to each request and nothing else. An answer is
+        None for a request that the document does not answer, or answers twice, and where it names
+        one rollout for several requests.
     """
     items = document.get("items") if isinstance(document, dict) else None
-    if not isinstance(items, list) or len(items) != len(requests):
-        raise DecodeError(
-            f"the service was asked for {len(requests)} rollouts and did not say what became of "
-            "each",
-            excerpt=str(document)[:200],
-        )
-    return [_answer(item, url, path) for item in items]
-
-
-def _answer(item: Any, url: str, path: str) -> Answer:
-    rollout, error, status = (
-        item.get(name) if isinstance(item, dict) else None
-        for name in ("rollout", "error", "status")
+    items = items if isinstance(items, list) else []
+    by_index: dict[int, list[Answer | None]] = {}
+    for place, item in enumerate(items):
+        if isinstance(item, dict):
+            # Without an index, a place in a list of another length says nothing.
+            index = item.get("index", place if len(items) == count else None)
+            if type(index) is int and 0 <= index < count:
+                by_index.setdefault(index, []).append(_answer(item, url, path))
+    owners = Counter(
+        rollout_id_of(answer)
+        for claims in by_index.values()
+        for answer in claims
+        if isinstance(answer, dict)
     )
+    answers: list[Answer | None] = []
+    for index in range(count):
+        claims = by_index.get(index, ())
+        answer = claims[0] if len(claims) == 1 else None
+        is_shared = isinstance(answer, dict) and owners[rollout_id_of(answer)] > 1
+        answers.append(None if is_shared else answer)
+    return answers, len(items) == count and None not in answers
+
+
+def _answer(item: dict[str, Any], url: str, path: str) -> Answer | None:
+    rollout, error, status = (item.get(name) for name in ("rollout", "error", "status"))
     if isinstance(rollout, dict):
-        rollout_id_of(rollout)
+        try:
+            rollout_id_of(rollout)
+        except DecodeError:
+            return None
         return rollout
     if not isinstance(error, dict) or not isinstance(status, int) or not 400 <= status <= 599:
-        raise DecodeError(
-            "the service says neither that it admitted a rollout nor why not",
-            excerpt=str(item)[:200],
-        )
+        return None
     return status_error(
         method="POST",
         url=url,

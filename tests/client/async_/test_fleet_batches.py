@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -201,6 +202,126 @@ async def test_what_a_failing_batch_may_have_done_is_not_done_again_alone(
     # The other requests are created alone, which the service can do.
     assert 0 < len(failed) == sum(batches.sizes) < 20
     assert each_ran_once(batches, 80)
+
+
+BAD_ANSWERS: dict[str, Callable[[list[dict[str, Any]]], Any]] = {
+    "short": lambda items: items[1:],
+    "short, without an index": lambda items: [
+        {**item, "index": None} for item in items[: len(items) // 2]
+    ],
+    "empty": lambda _: [],
+    "no list": lambda _: None,
+    "too long": lambda items: [*items, {**items[0], "index": len(items)}],
+    "one rollout for all": lambda items: [
+        {**item, "rollout": items[0]["rollout"]} for item in items
+    ],
+    "one index for all": lambda items: [{**item, "index": 0} for item in items],
+    "no rollouts": lambda items: [{**item, "rollout": None} for item in items],
+}
+
+
+@pytest.mark.parametrize("kind", [*BAD_ANSWERS])
+async def test_a_batch_whose_answer_is_not_one_to_each_is_asked_for_again(
+    server: FaultServer,
+    batches: BatchService,
+    fleet_client: AsyncContainerPoolsClient,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    batches.distort = lambda items: (
+        BAD_ANSWERS[kind](items) if batches.sent.count(batches.sent[-1]) == 1 else items
+    )
+    journal = tmp_path / "run.jsonl"
+    fleet = fleet_client.rollouts.run_many(P, seeds(80), max_in_flight=20, journal=journal)
+    outcomes = await gather(fleet_that_waits(server, batches, fleet))
+    assert all(outcome.ok for outcome in outcomes)
+    assert all(outcome.rollout["request"] == outcome.request for outcome in outcomes)  # type: ignore[index]
+    assert each_ran_once(batches, 80)
+    assert batches.sizes
+    assert set(Counter(batches.sent).values()) == {2}
+
+
+@pytest.mark.parametrize("kind", [*BAD_ANSWERS])
+async def test_what_no_answer_to_a_batch_names_is_created_alone(
+    server: FaultServer,
+    batches: BatchService,
+    fleet_client: AsyncContainerPoolsClient,
+    tmp_path: Path,
+    kind: str,
+) -> None:
+    batches.distort = BAD_ANSWERS[kind]
+    journal = tmp_path / "run.jsonl"
+    fleet = fleet_client.rollouts.run_many(P, seeds(80), max_in_flight=20, journal=journal)
+    outcomes = await gather(fleet_that_waits(server, batches, fleet))
+    assert all(outcome.ok for outcome in outcomes)
+    assert all(outcome.rollout["request"] == outcome.request for outcome in outcomes)  # type: ignore[index]
+    assert len({outcome.rollout_id for outcome in outcomes}) == 80
+    assert batches.sizes
+    # No batch is sent a third time. After one without a clear answer no further one is formed.
+    assert set(Counter(batches.sent).values()) == {2}
+    assert kind in ("short", "too long") or len(batches.sizes) <= 4
+    again = await run(fleet_client, seeds(80), journal=journal)
+    assert all(outcome.replayed for outcome in again)
+
+
+async def test_items_in_another_order_are_those_that_their_index_says(
+    server: FaultServer, batches: BatchService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    batches.distort = lambda items: items[::-1]
+    fleet = fleet_client.rollouts.run_many(P, seeds(80), max_in_flight=20)
+    outcomes = await gather(fleet_that_waits(server, batches, fleet))
+    assert all(outcome.rollout["request"] == outcome.request for outcome in outcomes)  # type: ignore[index]
+    assert each_ran_once(batches, 80)
+    assert set(Counter(batches.sent).values()) == {1}
+
+
+@pytest.mark.parametrize("is_for_good", [False, True])
+async def test_a_batch_that_fails_does_not_end_batches(
+    server: FaultServer,
+    batches: BatchService,
+    fleet_client: AsyncContainerPoolsClient,
+    is_for_good: bool,
+) -> None:
+    """One that fails for a moment, and one that fails for good after others were answered."""
+
+    def reply(_: Seen) -> Fault | None:
+        key, keys = batches.sent[-1], [*batches.batches]
+        is_bad = key in keys[4:5] if is_for_good else len(batches.sent) == 1
+        return html(500) if is_bad else None
+
+    def requests() -> Iterator[dict[str, Any]]:
+        for seed in range(20_000):
+            if len(batches.batches) > 8:
+                return
+            yield {"seed": seed}
+
+    batches.reply = reply
+    client = fleet_client.with_options(max_retries=0 if is_for_good else 2)
+    fleet = client.rollouts.run_many(P, requests(), max_in_flight=40)
+    outcomes = await gather(fleet_that_waits(server, batches, fleet))
+    failed_count = sum(not outcome.ok for outcome in outcomes)
+    assert failed_count == (batches.sizes[4] if is_for_good else 0)
+    assert each_ran_once(batches, len(outcomes))
+    assert len(batches.batches) > 8
+
+
+async def test_features_that_cannot_be_read_for_a_moment_are_asked_for_again(
+    server: FaultServer, batches: BatchService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    questions: list[Seen] = []
+
+    def choose(request: Seen) -> Fault:
+        if request.path == "/v1/capabilities":
+            questions.append(request)
+            if len(questions) == 1:
+                return html(500)
+        return batches(request)
+
+    server.play(choose=choose)
+    assert all(outcome.ok for outcome in await run(fleet_client, seeds(200), max_in_flight=40))
+    assert len(questions) == 2
+    assert batches.sizes
+    assert each_ran_once(batches, 200)
 
 
 async def test_what_a_batch_would_change_is_created_alone(

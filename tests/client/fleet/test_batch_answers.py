@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from synth_pools import DecodeError
 from synth_pools._client.fleet.batch_answers import read_answers
 from synth_pools.errors import APIStatusError
 
@@ -14,7 +13,21 @@ ERROR = {"code": "odd", "message": "no"}
 
 
 def answers(*items: Any) -> list[Any]:
-    return read_answers({"items": list(items)}, [{}] * len(items), "http://x/v1/rollouts", "/v1")
+    result, is_exact = read_answers({"items": list(items)}, len(items), "http://x/v1", "/v1")
+    assert is_exact == (None not in result)
+    return result
+
+
+def ids(count: int, *items: Any) -> list[Any]:
+    """Return the ids of the rollouts for a batch of a number of requests."""
+    document = {"items": list(items)}
+    result, is_exact = read_answers(document, count, "http://x/v1", "/v1")
+    assert is_exact == (None not in result and len(items) == count)
+    return [None if value is None else value["id"] for value in result]  # type: ignore[index]
+
+
+def item(rollout_id: str, **fields: Any) -> dict[str, Any]:
+    return {"rollout": {"id": rollout_id, "status": "queued"}, **fields}
 
 
 def test_each_is_its_rollout_or_its_error() -> None:
@@ -40,12 +53,34 @@ def test_each_is_its_rollout_or_its_error() -> None:
         {"status": 400, "error": "no"},
     ],
 )
-def test_what_says_neither_is_refused(item: Any) -> None:
-    with pytest.raises(DecodeError):
-        answers(item)
+def test_what_says_neither_is_no_answer(item: Any) -> None:
+    assert answers(item) == [None]
+    rollout = {"id": "r"}
+    assert answers({"rollout": rollout}, item) == [rollout, None]
 
 
 @pytest.mark.parametrize("document", [None, [], {}, {"items": {}}, {"items": []}])
-def test_what_does_not_answer_each_is_refused(document: Any) -> None:
-    with pytest.raises(DecodeError, match="asked for 1 rollouts"):
-        read_answers(document, [{}], "http://x/v1/rollouts", "/v1")
+def test_what_has_no_items_answers_nothing(document: Any) -> None:
+    assert read_answers(document, 2, "http://x/v1", "/v1") == ([None, None], False)
+
+
+def test_an_item_says_whose_it_is() -> None:
+    assert ids(3, item("c", index=2), item("a", index=0), item("b", index=1)) == ["a", "b", "c"]
+    assert ids(2, item("a"), item("b")) == ["a", "b"]
+    assert ids(3, item("c", index=2)) == [None, None, "c"]
+    assert ids(2, item("a", index=0), item("b", index=1), item("c", index=2)) == ["a", "b"]
+
+
+@pytest.mark.parametrize("index", [-1, 2, True, "1", 1.0, None])
+def test_what_is_no_place_in_the_batch_is_none(index: Any) -> None:
+    assert ids(2, item("a", index=0), item("b", index=index)) == ["a", None]
+
+
+def test_without_an_index_a_list_of_another_length_says_nothing() -> None:
+    assert ids(3, item("a"), item("b")) == [None] * 3
+    assert ids(1, item("a"), item("b")) == [None]
+
+
+def test_what_is_answered_twice_is_not_answered() -> None:
+    assert ids(3, item("a", index=0), item("b", index=1), item("c", index=1)) == ["a", None, None]
+    assert ids(3, item("a", index=0), item("b", index=1), item("a", index=2)) == [None, "b", None]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import logging
 import uuid
 from enum import Enum
 from typing import Any
@@ -33,11 +34,16 @@ from synth_pools._client.fleet.outcomes import rollout_id_of
 from synth_pools._client.runtime.sync_.concurrency import Condition, WorkerGroup
 from synth_pools.errors import SynthPoolsError
 
+_LOG = logging.getLogger("synth_pools")
+
 # The answer to one request of a batch; None for a request to create alone.
 _RequestAnswer = Answer | None
 
 # More than one, because a creation may hang.
 _MOST_TURNS = 4
+
+# A service that fails this often when it is asked for its features is one without batches.
+_MOST_QUESTIONS = 3
 
 # If connections break early, the answer to a large batch never arrives complete. So the first
 # batches are small and double with each answer. A lost answer halves the next batch; from then on
@@ -138,6 +144,9 @@ class RolloutCreator:
         # None before the service was asked.
         self._has_batches: bool | None = None
         self._is_asking = False
+        # True if the last batch that is over has an answer.
+        self._is_proven = False
+        self._failed_questions = 0
         self._most_requests = _FIRST_REQUESTS
         self._has_lost_answers = False
 
@@ -207,6 +216,10 @@ class RolloutCreator:
             batch.members.discard(item.index)
             if not batch.members:
                 self._batches.pop(batch.record.key, None)
+                if batch.answers is None and self._is_proven:
+                    # Its requests may be at fault: a small batch shows whether others succeed.
+                    self._has_batches, self._is_proven = True, False
+                    self._resize(_LEAST_REQUESTS)
 
     def wake(self) -> None:
         """Wake all waiting requests, so that they see the end of the fleet."""
@@ -297,7 +310,9 @@ class RolloutCreator:
             features = (operations.get_capabilities()).get("features")
             has_batches = isinstance(features, dict) and features.get("batch") is True
         except Exception as error:  # noqa: BLE001 - a caller-supplied client may raise anything
-            if classify_error(error)[0] in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR):
+            category, _ = classify_error(error)
+            self._failed_questions += category is ErrorCategory.SERVER_ERROR
+            if category is ErrorCategory.PERMANENT or self._failed_questions >= _MOST_QUESTIONS:
                 has_batches = False
         finally:
             with self._lock:
@@ -368,28 +383,57 @@ class RolloutCreator:
         if journal is not None and not batch.is_stored:
             journal.append(record)
             batch.is_stored = True
-        answers: list[_RequestAnswer] = []
         try:
-            document = scope.create_batch(record.requests, record.key)
+            answers = self._send(record, scope)
         except SynthPoolsError as error:
-            if has_no_batches(error) or classify_error(error)[0] is ErrorCategory.SERVER_ERROR:
-                # If they are created one by one, fewer requests fail.
-                with self._lock:
+            category = classify_error(error)[0]
+            with self._lock:
+                if has_no_batches(error) or category is ErrorCategory.SERVER_ERROR:
+                    # If they are created one by one, fewer requests fail.
                     self._has_batches = False
                     self._notify_all()
-            if classify_error(error)[0] is ErrorCategory.CONNECTION_LOST:
-                self._has_lost_answers = True
-                self._resize(self._most_requests // 2)
+                if category is ErrorCategory.CONNECTION_LOST:
+                    self._has_lost_answers = True
+                    self._resize(self._most_requests // 2)
             if not is_refused(error):
                 raise
-            answers.extend([None] * len(record.requests))
+            answers = [None] * len(record.requests)
         else:
-            growth = 1 if self._has_lost_answers else self._most_requests
-            self._resize(self._most_requests + growth)
-            answers.extend(read_answers(document, record.requests, *scope.place_of_creation()))
+            with self._lock:
+                self._take_account(answers)
         if journal is not None:
             ids = tuple(
                 rollout_id_of(answer) if isinstance(answer, dict) else None for answer in answers
             )
             journal.append(AnswerRecord(record.key, ids))
         return dict(zip(record.indices, answers, strict=True))
+
+    def _send(self, record: BatchRecord, scope: RolloutScope) -> list[_RequestAnswer]:
+        """Send a batch, once more if its answer is not one to each request, and return it."""
+        answers: list[_RequestAnswer] = []
+        for _ in range(2):
+            document = scope.create_batch(record.requests, record.key)
+            answers, is_exact = read_answers(
+                document, len(record.requests), *scope.place_of_creation()
+            )
+            if is_exact:
+                break
+        return answers
+
+    def _take_account(self, answers: list[_RequestAnswer]) -> None:
+        """Size the next batches by the answer to one. The lock must be held."""
+        unclear = answers.count(None)
+        if unclear:
+            _LOG.warning(
+                "run_many: the service does not say what became of %d of the %d requests of a "
+                "batch: they are sent one by one",
+                unclear,
+                len(answers),
+            )
+            self._resize(len(answers) - unclear)
+        else:
+            growth = 1 if self._has_lost_answers else self._most_requests
+            self._resize(self._most_requests + growth)
+        self._has_batches = self._is_proven = unclear < len(answers)
+        if not self._has_batches:
+            self._notify_all()
