@@ -132,7 +132,7 @@ test-system: $(STAMP) ## Crash, fleet, fuzz and soak in short, and the longest t
 	$(BIN)/python -m pytest -n 4 -m system $(ARGS)
 
 .PHONY: test-tools
-test-tools: $(STAMP) $(TOOLS_STAMP) ## What generators, a mock server and pyright make of openapi.yaml
+test-tools: $(STAMP) $(TOOLS_STAMP) ## What generators, a mock server and type checkers make of openapi.yaml
 	TOOLS=$(abspath $(TOOLS)) $(BIN)/python -m pytest -n 2 -m tools $(ARGS)
 
 .PHONY: test-postgres

@@ -1,17 +1,20 @@
 """Values in requests and answers.
 
 The literals list the values of this release. A newer service may answer other values, so the
-type in an answer is `PoolState | str`. The dictionaries are the bodies of requests: a type checker
-refuses a misspelt key. Annotate a dictionary with other keys as `dict[str, Any]`.
+type in an answer is `PoolState | str`. The dictionaries are the bodies of requests: calls take any
+dictionary, and a type checker names a misspelt key where a literal is annotated with its class.
 """
 
 from enum import Enum
 from typing import Literal, TypeAlias
 
 from synth_pools_api.requests import ChatMessageDict as ChatMessageDict
+from synth_pools_api.requests import ImageMountDict as ImageMountDict
 from synth_pools_api.requests import ImageReleaseDefinitionDict as ImageReleaseDefinitionDict
+from synth_pools_api.requests import PlacementDict as PlacementDict
 from synth_pools_api.requests import PoolConfigDict as PoolConfigDict
 from synth_pools_api.requests import PoolDefinitionDict as PoolDefinitionDict
+from synth_pools_api.requests import PoolImageDict as PoolImageDict
 from synth_pools_api.requests import PoolPatchDict as PoolPatchDict
 from synth_pools_api.requests import PoolProcessDict as PoolProcessDict
 from synth_pools_api.requests import RolloutBatchRequestDict as RolloutBatchRequestDict

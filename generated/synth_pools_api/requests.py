@@ -6,14 +6,8 @@ from collections.abc import Mapping, Sequence
 from enum import Enum
 from typing import Any, Literal, Required, TypeAlias, TypedDict
 
-
-class _KnownKeysOnly:
-    """What no value is an instance of: a type checker names it where a key is not a known one."""
-
-
-PlainRequest: TypeAlias = Mapping[str, _KnownKeysOnly]
-"""A dictionary whose values are `Any`: with it the type checker leaves it to the service what the
-keys mean. A dictionary that is written in place is none: its keys are checked."""
+PlainRequest: TypeAlias = Mapping[str, Any]
+"""A dictionary of any keys. A literal is checked where it is annotated with a class below."""
 
 
 ImageLauncherValue: TypeAlias = Literal["podman", "docker", "ray"] | Enum
@@ -133,9 +127,9 @@ class PoolConfigDict(TypedDict, total=False):
     or holds fewer than 8 characters. If the variable is missing when a rollout starts,
     the rollout fails with `container_unreachable`; its `details.cause` is
     `container_key_missing`."""
-    process: PoolProcessDict | PlainRequest | None
+    process: PoolProcessDict | None
     """What the server starts `capacity` times, as containers of this pool."""
-    image: PoolImageDict | PlainRequest | None
+    image: PoolImageDict | None
     """The image from which the server starts the containers of this pool. Returns 409
     `config_conflict` if `process` is set, too."""
 
@@ -168,7 +162,7 @@ class PoolDefinitionDict(TypedDict, total=False):
     """Free-form, never interpreted."""
     pool_metadata: Mapping[str, Any] | None
     """Another spelling of `metadata`. If both are given, `metadata` counts."""
-    tasks: Sequence[TaskDefinitionDict | PlainRequest] | None
+    tasks: Sequence[TaskDefinitionDict] | None
     """The tasks of the pool. Returns 409 `task_exists` if two have the same id."""
     capacity: int | None
     """How many containers the pool has or may have."""
@@ -226,7 +220,7 @@ class PoolImageDict(TypedDict, total=False):
     pids: int | None
     """The most processes and threads that each container may have at once. Null: the engine's
     own limit."""
-    mounts: Sequence[ImageMountDict | PlainRequest] | None
+    mounts: Sequence[ImageMountDict] | None
     """Folders and files of the server's machine that each container may read."""
     warm: int | None
     """How many containers without a rollout the server keeps ready. It starts with `warm`
@@ -235,7 +229,7 @@ class PoolImageDict(TypedDict, total=False):
     start_timeout_seconds: float | None
     """How long a container may take until it is healthy, in seconds. The pull of the image
     does not count."""
-    placement: PlacementDict | PlainRequest | None
+    placement: PlacementDict | None
     """What each container holds of its machine. Not used without `launcher: ray`."""
 
 
@@ -264,7 +258,7 @@ class PoolPatchDict(TypedDict, total=False):
     """Free-form, never interpreted."""
     pool_metadata: Mapping[str, Any] | None
     """Another spelling of `metadata`. If both are given, `metadata` counts."""
-    tasks: Sequence[TaskDefinitionDict | PlainRequest] | None
+    tasks: Sequence[TaskDefinitionDict] | None
     """The tasks of the pool. Returns 409 `task_exists` if two have the same id."""
     capacity: int | None
     """How many containers the pool has or may have."""
@@ -308,7 +302,7 @@ class PoolProcessDict(TypedDict, total=False):
     """How long a process may take until it is healthy, in seconds."""
     launcher: ProcessLauncherValue | None
     """What starts the processes."""
-    placement: PlacementDict | PlainRequest | None
+    placement: PlacementDict | None
     """What each process holds of its machine. Not used with `launcher: local`."""
 
 
@@ -317,9 +311,9 @@ class RolloutBatchRequestDict(TypedDict, total=False):
 
     pool_id: str | None
     """The pool of those that name none."""
-    rollouts: Sequence[RolloutRequestDict | PlainRequest] | None
+    rollouts: Sequence[RolloutRequestDict] | None
     """Rollout requests. An invalid one is refused alone, at its place in the answer."""
-    requests: Sequence[RolloutRequestDict | PlainRequest] | None
+    requests: Sequence[RolloutRequestDict] | None
     """Further rollout requests, after those of `rollouts`."""
 
 

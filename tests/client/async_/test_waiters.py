@@ -401,7 +401,7 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(
     with pytest.raises(RequestValidationError, match="^on_event must be callable, not int"):
         await client.rollouts.run(P, {}, on_event=7)  # type: ignore[arg-type]
     with pytest.raises(RequestValidationError, match="unsupported keys: x"):
-        await client.rollouts.run(P, {"x": 1})  # type: ignore[dict-item]
+        await client.rollouts.run(P, {"x": 1})
     with pytest.raises(RequestValidationError, match="idempotency_key"):
         await client.rollouts.run(P, {}, idempotency_key=" ")
     assert server.connections == 0

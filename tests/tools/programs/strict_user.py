@@ -4,15 +4,29 @@ import asyncio
 
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
 from synth_pools.errors import NotFoundError
-from synth_pools.types import PoolPatchDict
+from synth_pools.types import (
+    PoolDefinitionDict,
+    PoolPatchDict,
+    RolloutBatchRequestDict,
+    RolloutRequestDict,
+)
+
+
+def request_of(seed: int) -> RolloutRequestDict:
+    return {"seed": seed, "env": {"own": 1}}
 
 
 def main() -> None:
     with ContainerPoolsClient(max_retries=3) as client:
-        pool = client.create_pool({"name": "strict", "concurrency": 4})
-        rollout = client.create_rollout(pool["id"], {"seed": 7, "mode": "async"})
-        client.rollouts.create_batch(pool["id"], {"rollouts": [{"seed": 8}, {"env": {"own": 1}}]})
-        with client.rollouts.run_many(pool["id"], ({"seed": n} for n in range(3))) as fleet:
+        definition: PoolDefinitionDict = {"name": "strict", "concurrency": 4}
+        pool = client.create_pool(definition)
+        request: RolloutRequestDict = {"seed": 7, "mode": "async"}
+        rollout = client.create_rollout(pool["id"], request)
+        client.rollouts.create(pool["id"], request_of(6))
+        batch: RolloutBatchRequestDict = {"rollouts": [{"seed": 8}, {"env": {"own": 1}}]}
+        client.rollouts.create_batch(pool["id"], batch)
+        requests = [request_of(seed) for seed in range(3)]
+        with client.rollouts.run_many(pool["id"], requests) as fleet:
             for item in fleet:
                 print(item.index)
         patch: PoolPatchDict = {"capacity": 2}
