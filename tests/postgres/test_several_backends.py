@@ -123,6 +123,29 @@ def test_order_and_concurrency_are_those_of_the_pool(store: str, tmp_path: Path)
         assert all(abs(place - number) < 9 for number, place in enumerate(places)), places
 
 
+def test_the_container_with_the_fewest_rollouts_of_all_backends_gets_one(
+    store: str, tmp_path: Path
+) -> None:
+    gates = [Gate(), Gate(), Gate()]
+    with contextlib.ExitStack() as stack:
+        urls = [stack.enter_context(odd_container(gate.answer)).url for gate in gates]
+        backends = stack.enter_context(several(3, store, tmp_path))
+        pool_id = backends[0].pool(container_urls=urls, concurrency=3)
+        # Each starts where it is admitted.
+        for number, server in enumerate(backends):
+            server.rollout(pool_id)
+            eventually(lambda: sum(gate.running for gate in gates) > number)  # noqa: B023
+        assert [gate.running for gate in gates] == [1, 1, 1]
+        # These wait until there are places, and any backend claims them.
+        for server in backends:
+            server.rollout(pool_id)
+        backends[0].call("PATCH", f"/v1/pools/{pool_id}", json={"concurrency": 6})
+        eventually(lambda: sum(gate.running for gate in gates) == 6)
+        assert [gate.running for gate in gates] == [2, 2, 2]
+        for gate in gates:
+            gate.opened.set()
+
+
 def test_cancel_and_pause_where_another_backend_runs_it(store: str, tmp_path: Path) -> None:
     gate = Gate()
     with odd_container(gate.answer) as container, several(2, store, tmp_path) as (first, second):

@@ -76,6 +76,10 @@ class Lease:
             self._occupy(None if url is None else self._balancer.find(self._pool_id, url))
             self.url = url
 
+    def candidates(self) -> list[Member]:
+        """Return the members of the pool, one of which was chosen."""
+        return self._balancer.current_members(self._pool_id)
+
     def report_listening(self) -> None:
         """Note a successful connection to the container."""
         if self._member is not None:
@@ -173,9 +177,12 @@ class Balancer:
 
     def members(self, pool_id: str) -> list[Member]:
         """List the pool's members, including former ones that still run rollouts."""
+        return self.current_members(pool_id) + self._retired.get(pool_id, [])
+
+    def current_members(self, pool_id: str) -> list[Member]:
+        """List the pool's members that may get rollouts."""
         pool = self._pools.get(pool_id)
-        current = [] if pool is None else list(pool.members.values())
-        return current + self._retired.get(pool_id, [])
+        return [] if pool is None else list(pool.members.values())
 
     def member(self, pool_id: str, url: str) -> Member:
         """Return the member at this address; `KeyError` if the pool has none there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 from urllib.parse import urlsplit
@@ -234,7 +234,12 @@ class Member:
 
 
 def choose(
-    members: Iterable[Member], tried: Collection[str] = (), *, is_retry: bool = False
+    members: Iterable[Member],
+    tried: Collection[str] = (),
+    *,
+    is_retry: bool = False,
+    loads: Mapping[str, int] | None = None,
+    preferred: str | None = None,
 ) -> Member | None:
     """Choose the healthy member with the fewest rollouts; among equals the least recently used.
 
@@ -246,6 +251,8 @@ def choose(
         members: The pool's members.
         tried: The addresses of earlier attempts.
         is_retry: True if an earlier attempt failed.
+        loads: The rollouts of all backends by address; None to count the calls of this one.
+        preferred: The address to choose among equals.
 
     Returns:
         The member; None if no member may get a rollout.
@@ -256,7 +263,8 @@ def choose(
             member.container.health.state != "healthy",
             member.url in tried,
             is_retry and member.container.health.failures > 0,
-            member.container.load,
+            member.container.load if loads is None else loads.get(member.url, 0),
+            member.url != preferred,
             member.last_turn,
         ),
         default=None,

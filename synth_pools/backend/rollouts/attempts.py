@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from synth_pools.backend.containers.balancer import Lease
 from synth_pools.backend.containers.credentials import FORBIDDEN_KEY, MISSING_KEY
+from synth_pools.backend.containers.members import choose
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import (
     container_key_env,
@@ -16,6 +18,9 @@ from synth_pools.backend.domain.definitions import (
     telemetry_of,
 )
 from synth_pools.backend.domain.target import TargetError
+from synth_pools.backend.storage.claims import running_by_container
+from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.pools import Pool
 
 # Keys of a request that concern the pool and the creation, not the container.
 _NOT_FOR_CONTAINERS = frozenset({"pool_id", "mode"})
@@ -57,6 +62,49 @@ def is_address_of(view: Mapping[str, Any], url: str | None) -> bool:
         return True
     urls = container_urls(view)
     return url in urls if urls else url is None
+
+
+class ContainerChoice:
+    """Addresses for the rollouts that start in one transaction.
+
+    A lease is chosen by the calls of its own backend. Where others use the same containers, the
+    address is chosen again in the transaction of the start, which has the rollouts of all backends.
+
+    Args:
+        tx: The transaction, which runs in the event loop.
+    """
+
+    def __init__(self, tx: Transaction) -> None:
+        self._tx = tx
+        # Counts by address, including the starts of this transaction.
+        self._running: dict[str, int] = {}
+
+    def url_for(
+        self, pool: Pool, lease: Lease, tried: Collection[str] = (), *, is_retry: bool = False
+    ) -> str | None:
+        """Return the address of the container for a rollout with this lease.
+
+        Args:
+            pool: The pool, as stored.
+            lease: The lease; its address is kept among equals.
+            tried: The addresses of earlier attempts.
+            is_retry: True if an earlier attempt failed.
+        """
+        # The processes of a pool get rollouts from their owner alone.
+        if not self._tx.has_peers or pool.owner is not None:
+            return lease.url
+        urls = container_urls(pool.view)
+        members = [member for member in lease.candidates() if member.url in urls]
+        if len(members) < 2:
+            return lease.url
+        unknown = {member.url for member in members} - self._running.keys()
+        if unknown:
+            self._running |= running_by_container(self._tx, unknown)
+        choice = choose(members, tried, is_retry=is_retry, loads=self._running, preferred=lease.url)
+        if choice is None:
+            return lease.url
+        self._running[choice.url] += 1
+        return choice.url
 
 
 # Not frozen: a frozen one takes three times as long to create, for each rollout.

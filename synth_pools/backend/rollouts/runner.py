@@ -142,7 +142,7 @@ class Runner:
                 return await write(give_up, inline=True)
             with lease:
                 if attempt is None:
-                    attempt = await self._begin(NextAttempt(rollout_id, lease.url, error, owner))
+                    attempt = await self._begin(NextAttempt(rollout_id, lease, tried, error, owner))
                 if isinstance(attempt, RunEnd):
                     return attempt
                 lease.move(attempt.container_url)

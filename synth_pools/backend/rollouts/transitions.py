@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NamedTuple
 
-from synth_pools.backend.containers.balancer import Balancer
+from synth_pools.backend.containers.balancer import Balancer, Lease
 from synth_pools.backend.domain.clock import now, seconds_between
 from synth_pools.backend.domain.definitions import container_urls, starts_containers
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
-from synth_pools.backend.rollouts.attempts import Attempt, is_address_of
+from synth_pools.backend.rollouts.attempts import Attempt, ContainerChoice, is_address_of
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.recovery import is_lost, lost
 from synth_pools.backend.rollouts.scheduler import RunEnd
@@ -33,10 +33,12 @@ from synth_pools.backend.storage.rollouts import FINAL, find_rollout, find_rollo
 
 
 class NextAttempt(NamedTuple):
-    """Attempt that is about to begin, at the address of the leased container."""
+    """Attempt that is about to begin, with the lease of a container."""
 
     rollout_id: str
-    url: str | None
+    lease: Lease
+    # The addresses of failed attempts.
+    tried: Sequence[str]
     # The error of the previous attempt; None for the first one.
     error: TargetError | None
     # The number of the backend that runs it.
@@ -77,6 +79,7 @@ class Transitions:
         first = attempts[0][0]
         rows = find_rollouts(first, [attempt.rollout_id for _, attempt in attempts])
         pools: dict[str, Pool] = {}
+        choice = ContainerChoice(first)
         results: list[Attempt | RunEnd | Start | Exception] = []
         for tx, attempt in attempts:
             try:
@@ -84,7 +87,7 @@ class Transitions:
                 pool_id = rollout["pool_id"]
                 if pool_id not in pools:
                     pools[pool_id] = find_pool(tx, pool_id)
-                results.append(self._next(tx, rollout, pools[pool_id], attempt))
+                results.append(self._next(tx, rollout, pools[pool_id], attempt, choice))
             except (ApiError, FencedError) as error:
                 results.append(error)
         starts = [result for result in results if isinstance(result, Start)]
@@ -140,10 +143,16 @@ class Transitions:
         return row is not None
 
     def _next(
-        self, tx: Transaction, rollout: Row, pool: Pool, attempt: NextAttempt
+        self,
+        tx: Transaction,
+        rollout: Row,
+        pool: Pool,
+        attempt: NextAttempt,
+        choice: ContainerChoice,
     ) -> Attempt | RunEnd | Start:
         """Return the start of an attempt, the unfinished attempt, or the end of the run."""
-        rollout_id, lease_url, error, owner = attempt
+        rollout_id, lease, tried, error, owner = attempt
+        lease_url = lease.url
         if rollout["status"] in FINAL:
             return RunEnd.DONE
         if rollout["status"] == "running" and error is None:
@@ -168,7 +177,10 @@ class Transitions:
                 return RunEnd.PUT_BACK
             lease_url = next(iter(container_urls(pool.view)), None)
         try:
-            url = _url_of_task(tx, rollout, pool) or lease_url
+            url = _url_of_task(tx, rollout, pool)
+            if url is None and lease_url == lease.url:
+                lease_url = choice.url_for(pool, lease, tried, is_retry=error is not None)
+            url = url or lease_url
         except ApiError as error_of_task:
             if error is None:
                 deleted = failure("task_deleted", error_of_task.message)

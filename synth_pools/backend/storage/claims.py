@@ -6,7 +6,8 @@ it by writing its number there; the row is gone once the rollout starts or ends.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from synth_pools.backend.storage.database import Database, Executes, Row, Transaction
@@ -99,6 +100,16 @@ def free_places(tx: Transaction, pool: Pool) -> int:
     is_ours = row["owner"] in (None, tx.owner)
     # Each waiting rollout takes one of the places.
     return int(row["concurrency"] - row["running"] - row["queued"]) if is_ours else 0
+
+
+def running_by_container(tx: Transaction, urls: Collection[str]) -> dict[str, int]:
+    """Count the rollouts that all backends run on the containers at these addresses."""
+    rows = tx.execute(
+        "SELECT attempt_url, COUNT(*) AS number FROM rollouts WHERE status = 'running'"
+        " AND attempt_url IN (SELECT value FROM json_each(?)) GROUP BY attempt_url",
+        (json.dumps(sorted(urls)),),
+    )
+    return dict.fromkeys(urls, 0) | {row["attempt_url"]: row["number"] for row in rows}
 
 
 def pools_with_queue(db: Executes) -> list[tuple[str, int]]:

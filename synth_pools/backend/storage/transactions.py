@@ -132,6 +132,11 @@ class Transaction:
         self._request_id = request_id
         self._observer = observer
 
+    @property
+    def has_peers(self) -> bool:
+        """True if other backends use the database."""
+        return self._notices is not None
+
     def written_rollout(self, write: RolloutWrite) -> Row | None:
         """Write one rollout with its events, and return it; None if nothing was changed."""
         return self.written_rollouts((write,))[0]

@@ -16,7 +16,7 @@ from synth_pools.backend.rollouts.admission.idempotency import (
     find_existing,
     reserve_all,
 )
-from synth_pools.backend.rollouts.attempts import Attempt, is_address_of
+from synth_pools.backend.rollouts.attempts import Attempt, ContainerChoice, is_address_of
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.pool_queue import Place
 from synth_pools.backend.rollouts.scheduler import Scheduler
@@ -160,6 +160,7 @@ class Admission:
             Placement(tx) if tx.owner is None else Placement(tx, partial(find_pool_with_places, tx))
         )
         self._room = control.room(tx)
+        self._choice = None if tx.owner is None else ContainerChoice(tx)
         # Free places by pool, over all backends, less those taken by this transaction.
         self._free: dict[str, int] = {}
 
@@ -219,8 +220,9 @@ class Admission:
             self._room.start(pool_id)
             new.url = place.lease.url
             if task_id is not None:
-                task = find_task(self._tx, pool_id, task_id)
-                new.url = task_container_url(task) or new.url
+                new.url = task_container_url(find_task(self._tx, pool_id, task_id)) or new.url
+            if self._choice is not None and new.url == place.lease.url:
+                new.url = self._choice.url_for(pool, place.lease)
         else:
             place = None
             self._room.take(pool)

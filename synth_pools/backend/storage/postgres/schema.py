@@ -30,7 +30,8 @@ CREATE TABLE pools (
     error TEXT NOT NULL DEFAULT 'null',
     created_at TEXT COLLATE "C" NOT NULL,
     updated_at TEXT COLLATE "C" NOT NULL,
-    archived_at TEXT COLLATE "C"
+    archived_at TEXT COLLATE "C",
+    owner BIGINT
 );
 CREATE INDEX pools_by_status ON pools (status, seq);
 
@@ -68,12 +69,15 @@ CREATE TABLE rollouts (
     last_sequence BIGINT NOT NULL,
     attempt BIGINT NOT NULL DEFAULT 0,
     attempt_started_at TEXT COLLATE "C",
-    attempt_url TEXT
+    attempt_url TEXT,
+    -- The unique number of a backend; by it, writes of one that was taken for dead are refused.
+    owner BIGINT
 );
 CREATE INDEX rollouts_by_status ON rollouts (status, seq);
 CREATE INDEX rollouts_by_pool ON rollouts (pool_id, seq);
 CREATE INDEX rollouts_by_pool_and_status ON rollouts (pool_id, status, seq);
 CREATE INDEX rollouts_by_end ON rollouts (finished_at) WHERE finished_at IS NOT NULL;
+CREATE INDEX rollouts_by_container ON rollouts (attempt_url) WHERE status = 'running';
 
 CREATE TABLE events (
     rollout_seq BIGINT NOT NULL,
@@ -143,14 +147,6 @@ LANGUAGE sql IMMUTABLE AS $$
     FROM (SELECT CAST(regexp_replace(document, '\\.', '_', 'g') AS json) ->> substr(path, 3)
         AS found) AS looked_up
 $$;
-"""
-
-# Several backends. `owner` is the unique number of a backend; by it, writes of a backend that was
-# taken for dead are refused. The rows of the queue are narrow, and exist while a rollout waits.
-_VERSION_2 = """
-ALTER TABLE rollouts ADD COLUMN owner BIGINT;
-ALTER TABLE pools ADD COLUMN owner BIGINT;
-DELETE FROM meta WHERE key = 'epoch';
 
 CREATE TABLE backends (
     number BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -160,6 +156,7 @@ CREATE TABLE backends (
     leased_until TIMESTAMPTZ NOT NULL
 ) WITH (fillfactor = 25);
 
+-- The rows are narrow, and exist while a rollout waits.
 CREATE TABLE queue (
     pool_id TEXT COLLATE "C" NOT NULL,
     rollout_seq BIGINT NOT NULL,
@@ -170,7 +167,6 @@ CREATE TABLE queue (
     fillfactor = 90, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000
 );
 CREATE INDEX queue_by_owner ON queue (pool_id, owner) WHERE owner IS NOT NULL;
-INSERT INTO queue SELECT pool_id, seq, id FROM rollouts WHERE status = 'queued';
 
 -- Called at the beginning of each transaction that writes. They run one at a time, so the places of
 -- events, and the ends that make room, are in one order over all backends. Returns a row for each
@@ -184,16 +180,10 @@ BEGIN
     END IF;
     RETURN QUERY SELECT number FROM synth_pools.backends;
 END $$;
-"""
 
-# Triggers maintain the queue and its counts from the rollouts. They are triggers of statements, not
-# of rows: a row that is updated once for each rollout of a batch becomes slower to find with each
-# update. Databases of earlier versions have row triggers.
-_VERSION_3 = """
-DROP TRIGGER IF EXISTS rollouts_added ON rollouts;
-DROP TRIGGER IF EXISTS rollouts_moved ON rollouts;
-DROP FUNCTION IF EXISTS count_change();
-
+-- Triggers maintain the queue and its counts from the rollouts. They are triggers of statements,
+-- not of rows: a row that is updated once for each rollout of a batch becomes slower to find with
+-- each update.
 CREATE FUNCTION count_changes() RETURNS TRIGGER LANGUAGE plpgsql AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
@@ -241,7 +231,7 @@ CREATE TRIGGER rollouts_removed AFTER DELETE ON rollouts REFERENCING OLD TABLE A
 
 # Each step migrates a database by one version. Released steps never change, except in parts that a
 # later step undoes: all steps run in one transaction, so the result is the same.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+_STEPS = (_VERSION_1,)
 
 VERSION = len(_STEPS)
 
