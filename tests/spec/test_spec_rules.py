@@ -120,6 +120,13 @@ def test_every_post_and_patch_says_whether_it_may_be_repeated() -> None:
             assert value is None, name
 
 
+def test_the_features_of_operations_are_properties_of_one_schema() -> None:
+    features = SPEC["components"]["schemas"]["Features"]["properties"]
+    named = {node["x-feature"] for _, _, node in OPERATIONS.values() if "x-feature" in node}
+    assert named <= features.keys()
+    assert {schema["type"] for schema in features.values()} == {"boolean"}
+
+
 def test_rollout_creations_take_an_idempotency_key() -> None:
     with_key = {name for name in OPERATIONS if "Idempotency-Key" in parameters_of(name)}
     assert with_key == {

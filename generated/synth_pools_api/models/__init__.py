@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from .error_code import ErrorCode as ErrorCode
     from .error_detail_item import ErrorDetailItem as ErrorDetailItem
     from .error_envelope import ErrorEnvelope as ErrorEnvelope
+    from .features import Features as Features
     from .image_launcher import ImageLauncher as ImageLauncher
     from .image_mount import ImageMount as ImageMount
     from .image_network import ImageNetwork as ImageNetwork
@@ -118,6 +119,7 @@ __all__ = (
     "ErrorCode",
     "ErrorDetailItem",
     "ErrorEnvelope",
+    "Features",
     "ImageLauncher",
     "ImageMount",
     "ImageNetwork",
@@ -212,6 +214,7 @@ _MODULES = {
     "ErrorCode": "error_code",
     "ErrorDetailItem": "error_detail_item",
     "ErrorEnvelope": "error_envelope",
+    "Features": "features",
     "ImageLauncher": "image_launcher",
     "ImageMount": "image_mount",
     "ImageNetwork": "image_network",

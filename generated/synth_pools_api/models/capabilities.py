@@ -1,14 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
 from ..models.pool_target import PoolTarget, check_pool_target
-from ..reading import read_object
 from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.features import Features
+
 
 T = TypeVar("T", bound="Capabilities")
 
@@ -19,12 +22,14 @@ class Capabilities:
 
     Attributes:
         targets (list[PoolTarget | str]): The targets that it deploys to.
-        features (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+        features (Features): Optional features by name; true if the server offers the feature, with every operation that
+            has its name as
+            `x-feature`.
         version (str | Unset): The version of this contract that it keeps.
     """
 
     targets: list[PoolTarget | str]
-    features: dict[str, Any]
+    features: Features
     version: str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -38,7 +43,7 @@ class Capabilities:
                 targets_item = targets_item_data
             targets.append(targets_item)
 
-        features = self.features
+        features = self.features.to_dict()
 
         version = self.version
 
@@ -52,6 +57,8 @@ class Capabilities:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.features import Features
+
         d = dict(src_dict)
         targets = []
         _targets = d.pop("targets")
@@ -72,7 +79,7 @@ class Capabilities:
 
             targets.append(targets_item)
 
-        features = read_object(d.pop("features"), "features")
+        features = Features.from_dict(d.pop("features"))
 
         version = d.pop("version", UNSET)
 

@@ -91,8 +91,17 @@ _EACH = ("schema.valid_accepted", "schema.invalid_refused", "schema.gone", "sche
 _CONTAINER = re.compile(r"container_(unreachable|timeout|error)")
 
 
-def is_excused(document: Document, checked: CheckedExchange, failed: FailedCheck) -> bool:
-    """Return True if the document allows this failure of the engine."""
+def is_excused(
+    document: Document, checked: CheckedExchange, failed: FailedCheck, *, reads_keys: bool = True
+) -> bool:
+    """Return True if the document allows this failure of the engine.
+
+    Args:
+        document: The document.
+        checked: The exchange.
+        failed: The failure.
+        reads_keys: Whether the server offers ``idempotency_keys``; without it no key is refused.
+    """
     exchange = _shown(checked, failed)
     if document.is_absent(exchange.method, exchange.url):
         return True
@@ -100,7 +109,8 @@ def is_excused(document: Document, checked: CheckedExchange, failed: FailedCheck
         return _may_fail(document, checked.operation, exchange)
     if failed.check == "negative_data_rejection":
         # The checks of keys judge a request without a key.
-        return "Missing `Authorization`" in failed.message
+        unread = () if reads_keys else ("parameter `Idempotency-Key`",)
+        return any(text in failed.message for text in ("Missing `Authorization`", *unread))
     if failed.check == "use_after_free":
         # An archived pool stays readable; only a deleted task is unknown.
         deleted = [step for step in failed.related if step.method == "DELETE"]

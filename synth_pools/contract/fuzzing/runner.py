@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from synth_pools.contract.collector import ResultCollector
-from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import BusyError
 from synth_pools.contract.fuzzing.checks import CHECKS, departure_of, is_excused
 from synth_pools.contract.fuzzing.schemathesis_engine import (
@@ -86,7 +85,7 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
     note: str | None = None
     for result in run_engine(options.spec, settings, tick=tick):
         if isinstance(result, CheckedExchange):
-            _take(session.document, collector, result)
+            _take(session, collector, result)
         elif result.network and session.is_proof(settings.request_timeout):
             collector.departed(_silence(result))
         elif result.operation is not None:
@@ -106,8 +105,8 @@ def _inconclusive(
     collector.inconclusive(outcome, check, operation, Column.STATUS, Layer.SCHEMA, note)
 
 
-def _take(document: Document, collector: ResultCollector, checked: CheckedExchange) -> None:
-    exchange = checked.exchange
+def _take(session: Session, collector: ResultCollector, checked: CheckedExchange) -> None:
+    document, exchange = session.document, checked.exchange
     if document.is_absent(exchange.method, exchange.url):
         return
     addressed = document.operation_of(exchange.method, exchange.url)
@@ -121,8 +120,9 @@ def _take(document: Document, collector: ResultCollector, checked: CheckedExchan
     for check in checked.passed:
         item = CHECKS[check]
         collector.held(item.id, checked.operation, item.column, Layer.SCHEMA)
+    reads_keys = session.offers("idempotency_keys")
     for failed in checked.failed:
-        if not is_excused(document, checked, failed):
+        if not is_excused(document, checked, failed, reads_keys=reads_keys):
             collector.departed(departure_of(document, checked, failed))
 
 

@@ -25,7 +25,7 @@ _OPERATION = "create_rollout_batch"
         create_rollout_batch responses 200#ee40, RolloutBatchRequest#f63c, RolloutBatch.items#2a4a,
         RolloutBatchRequest.rollouts#1208#df31, RolloutBatchItem#1659, RolloutBatchItem.index#da0f,
         RolloutBatchItem.rollout#e85e, RolloutBatch.admitted#e6a8, RolloutBatch.refused#63bd,
-        RolloutBatchItem.status#4fd5, Capabilities.features#3d82
+        RolloutBatchItem.status#4fd5, Features.batch#9e0c
     """,
     needs="batch",
 )

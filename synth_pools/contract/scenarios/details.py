@@ -200,7 +200,7 @@ def details_foreign_host(ctx: Context) -> None:
     clauses="""
         PoolProcess#d8ef#0e21, PoolImage#b557, ImageMount#6d4f#370e,
         PoolConfig.container_key_env#b819#90c4, Errors#48e9#a854#8955#f0f7,
-        Capabilities.features#e1a6
+        Features.ray#2474
     """,
 )
 def details_policy(ctx: Context) -> None:

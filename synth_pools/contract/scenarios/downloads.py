@@ -37,7 +37,7 @@ def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
     clauses="""
         get_global_rollout_artifact#caef#c2cb, headers ETag#0aaa, Artifact.sha256#f482,
         parameters ArtifactPath#3236, Artifact.size_bytes#b6bf, Artifact.download_url#af21#b50d,
-        Artifact.artifact_id#d636, ArtifactList.items#a1da, Capabilities.features#741f
+        Artifact.artifact_id#d636, ArtifactList.items#a1da, Features.artifact_downloads#bf23
     """,
     needs="artifact_downloads",
 )
@@ -150,7 +150,7 @@ def downloads_archive(ctx: Context) -> None:
 @scenario(
     "downloads.bundle",
     _BUNDLE,
-    clauses="get_global_rollout_support_bundle#1820#49f3#c145, Capabilities.features#1456",
+    clauses="get_global_rollout_support_bundle#1820#49f3#c145, Features.support_bundle#1074",
     needs="support_bundle",
 )
 def downloads_bundle(ctx: Context) -> None:

@@ -31,7 +31,7 @@ def _key(ctx: Context, name: str) -> dict[str, str]:
     "idempotency.replay",
     *_CREATE,
     "list_rollouts",
-    clauses="parameters IdempotencyKey#75ed#1793#ed66#957b#0ed0, Capabilities.features#785f",
+    clauses="parameters IdempotencyKey#75ed#1793#ed66#957b#0ed0, Features.idempotency_keys#ce72",
     needs=_NEEDS,
 )
 def idempotency_replay(ctx: Context) -> None:
@@ -56,7 +56,7 @@ def idempotency_replay(ctx: Context) -> None:
 @scenario(
     "idempotency.conflict",
     *_CREATE,
-    clauses="parameters IdempotencyKey#75ed#20a4, Repeating a request#0b5c",
+    clauses="parameters IdempotencyKey#75ed#20a4, Repeating a request#8318",
     needs=_NEEDS,
 )
 def idempotency_conflict(ctx: Context) -> None:
@@ -102,7 +102,7 @@ def idempotency_others(ctx: Context) -> None:
 @scenario(
     "idempotency.refused",
     *_CREATE,
-    clauses="parameters IdempotencyKey#ed68, Repeating a request#0b5c",
+    clauses="parameters IdempotencyKey#ed68, Repeating a request#8318",
     needs=_NEEDS,
 )
 def idempotency_refused(ctx: Context) -> None:
@@ -119,7 +119,7 @@ def idempotency_refused(ctx: Context) -> None:
     "idempotency.at_once",
     *_CREATE,
     "list_rollouts",
-    clauses="Repeating a request#0b5c, parameters IdempotencyKey#1793",
+    clauses="Repeating a request#8318, parameters IdempotencyKey#1793",
     needs=_NEEDS,
 )
 def idempotency_at_once(ctx: Context) -> None:
@@ -137,3 +137,20 @@ def idempotency_at_once(ctx: Context) -> None:
         count = len(created_ids)
         ctx.judge(operation, responses[0]).that("one rollout", count <= 1, f"{count}")
     judge_rollout_count(ctx, pool_id, 2)
+
+
+@scenario("idempotency.not_offered", *_CREATE, clauses="Features.idempotency_keys#6bc7")
+def idempotency_not_offered(ctx: Context) -> None:
+    if ctx.session.features.get(_NEEDS) is not False:
+        return
+    for number, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
+        key = _key(ctx, str(number))
+        created_ids: list[str] = []
+        for seed in (1, 1, 2):
+            body = {**ctx.session.rollout_body(seed=seed), **more}
+            response = ctx.require((202, 200), operation, ids, json=body, headers=key)
+            created_ids.append(rollout_id(response))
+            expected = f"{len(created_ids)} rollouts for as many requests"
+            is_new = len(set(created_ids)) == len(created_ids)
+            ctx.judge(operation, response).that(expected, is_new, str(created_ids))
+    judge_rollout_count(ctx, pool_id, 6)

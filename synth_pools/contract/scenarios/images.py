@@ -52,7 +52,7 @@ def images_lifecycle(ctx: Context) -> None:
     *_BINDS,
     clauses="""
         Image releases#8862, list_image_releases#01a9, ImageRelease.source_kind#19d5, Errors#67bd,
-        Capabilities.features#22f7, responses NotOffered#fe5a
+        Features.image_releases#d163, responses NotOffered#fe5a
     """,
 )
 def images_not_offered(ctx: Context) -> None:

@@ -34,7 +34,7 @@ _ALIKE = ("id", "pool_id", "status", "score", "error")
     _STREAM,
     clauses="""
         stream_pool_events#a91a#2b6b#4b2d#3ec2#1747#f0a0, PoolEvent#8d1f,
-        parameters PoolEventStart#08b2, Capabilities.features#0dca
+        parameters PoolEventStart#08b2, Features.pool_events#e392
     """,
     needs="pool_events",
 )
@@ -123,7 +123,7 @@ def pool_events_types(ctx: Context) -> None:
     clauses="""
         parameters PoolEventInclude#ba0d#fae6#f2ce, stream_pool_events#54f6, PoolEvent#e1f0,
         PoolEvent.allOf.1.summary#e35e#b3df, PoolEvent.allOf.1.rollout#d33b,
-        Capabilities.features#7b14
+        Features.event_rollouts#c2cd
     """,
     needs="event_rollouts",
 )

@@ -34,7 +34,7 @@ _PULL, _TRY = 20, 4
     "get_pool_metrics",
     "create_rollout",
     "delete_pool",
-    clauses="PoolImage#d565#e74a, PoolContainer.launcher#44ca, Capabilities.features#868f",
+    clauses="PoolImage#d565#e74a, PoolContainer.launcher#44ca, Features.images#ddcb",
     needs=_FEATURE,
     slow=True,
 )

@@ -12,7 +12,7 @@ _LOGS = "get_pool_logs"
 @scenario(
     "pool_logs.empty",
     _LOGS,
-    clauses="get_pool_logs#040c#0957#7886, Capabilities.features#6d20",
+    clauses="get_pool_logs#040c#0957#7886, Features.pool_logs#53b1",
     needs="pool_logs",
 )
 def pool_logs_empty(ctx: Context) -> None:

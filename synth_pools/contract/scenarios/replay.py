@@ -26,7 +26,7 @@ _OPERATION = "replay_rollout"
     "get_global_rollout",
     clauses="""
         replay_rollout#d4e2#9d75, replay_rollout responses 202#f895, Rollout.replay_of#84c3,
-        Capabilities.features#33a3
+        Features.replay#64e2
     """,
     needs="replay",
 )

@@ -15,7 +15,7 @@ from synth_pools.contract.harness.waits import ids_of
     clauses="""
         validate_rollout#ee7c#7c1d#3f8b#49e5, RolloutValidation#e4f0, RolloutValidation.errors#3018,
         validate_rollout responses 200#cc63, RolloutValidation.valid#2bf9,
-        Capabilities.features#43d2
+        Features.validate#c7ac
     """,
     needs="validate",
 )

@@ -12,6 +12,7 @@ from tests.contract.faults import (
     lists_wrong,
     organisations_wrong,
     outages_wrong,
+    readings_wrong,
     settings_wrong,
     streams_wrong,
     subtle_wrong,
@@ -37,5 +38,6 @@ FAULTS: tuple[Fault, ...] = (
     *details_wrong.FAULTS,
     *settings_wrong.FAULTS,
     *outages_wrong.FAULTS,
+    *readings_wrong.FAULTS,
     *(Fault(rule, RULE, operations, (), backend="second") for rule, operations in RULES.items()),
 )

@@ -62,12 +62,24 @@ def second_backend(broken: tuple[str, ...] = ()) -> Iterator[str]:
         yield url
 
 
+# The second backend without the features that change what a request of all backends does.
+LACKING = ("event_resume", "idempotency_keys", "sync_mode")
+
+
+@contextlib.contextmanager
+def plain() -> Iterator[str]:
+    """Serve the second backend without some of its features."""
+    with container_key(), served({KEY: "we"}, lacking=LACKING) as url:
+        yield url
+
+
 # Backends by the name in `Fault.backend`.
 BACKENDS: dict[str, Callable[[], contextlib.AbstractContextManager[str]]] = {
     "local": _local,
     "processes": with_processes,
     "small": _small,
     "second": second_backend,
+    "plain": plain,
 }
 
 

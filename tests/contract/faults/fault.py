@@ -57,7 +57,8 @@ class Fault:
         after: A hook that changes the response.
         stream: A hook that changes the blocks of an event stream.
         backend: The backend behind the proxy: "local"; "second", which two organisations use;
-            "processes", which may start some; "small", whose queues are short.
+            "processes", which may start some; "small", whose queues are short; "plain", which
+            lacks features.
         check: The check that has to see it; "" where any may.
     """
 

@@ -16,10 +16,17 @@ POOL, TASK = f"{HOST}/pools/p", f"{HOST}/pools/p/tasks/t"
 CONTAINER = f"{HOST}/pools/p/container/info"
 
 
-def excused(check: str, *steps: Exchange, operation: str = "get_pool", message: str = "") -> bool:
+def excused(
+    check: str,
+    *steps: Exchange,
+    operation: str = "get_pool",
+    message: str = "",
+    reads_keys: bool = True,
+) -> bool:
     """Judge a failure that the last of some requests shows."""
     failed = FailedCheck(check, "a title", message, steps)
-    return is_excused(DOCUMENT, CheckedExchange(operation, "fuzzing", steps[-1], (), ()), failed)
+    checked = CheckedExchange(operation, "fuzzing", steps[-1], (), ())
+    return is_excused(DOCUMENT, checked, failed, reads_keys=reads_keys)
 
 
 def failing(status: int, body: bytes = b"{}", **headers: str) -> Exchange:
@@ -91,6 +98,14 @@ def test_a_request_without_a_key_is_judged_elsewhere() -> None:
     check, read = "negative_data_rejection", Exchange("GET", POOL, status=200)
     assert excused(check, read, message="Missing `Authorization` header")
     assert not excused(check, read, message="Missing `limit`")
+
+
+def test_an_invalid_key_is_refused_only_where_keys_are_read() -> None:
+    check, created = "negative_data_rejection", Exchange("POST", f"{POOL}/rollouts", status=202)
+    message = "Invalid component: parameter `Idempotency-Key` in header"
+    assert not excused(check, created, message=message)
+    assert excused(check, created, message=message, reads_keys=False)
+    assert not excused(check, created, message="parameter `limit` in query", reads_keys=False)
 
 
 @pytest.mark.parametrize("check", ["positive_data_acceptance", "unsupported_method"])

@@ -27,6 +27,8 @@ class Backend:
     store: Store
     containers: Containers
     runner: Runner
+    # The optional features that it does not offer.
+    lacking: frozenset[str] = frozenset()
     # Body and created rollouts, by owner, operation, path and key.
     keys: dict[tuple[Any, ...], tuple[Any, list[Rollout | None]]] = field(default_factory=dict)
 
@@ -50,6 +52,9 @@ class Call:
     @property
     def store(self) -> Store:
         return self.backend.store
+
+    def offers(self, feature: str) -> bool:
+        return feature not in self.backend.lacking
 
     def pool(self, pool_id: str | None = None) -> Pool:
         """Return the pool of the path, or another.

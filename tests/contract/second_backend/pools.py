@@ -265,7 +265,7 @@ async def get_capabilities(call: Call) -> Response:
         "validate",
     )
     features = {
-        **dict.fromkeys(offered, True),
+        **{name: call.offers(name) for name in offered},
         "image_releases": False,
         "images": False,
         "processes": False,

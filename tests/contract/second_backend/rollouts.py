@@ -187,7 +187,10 @@ async def follow_events(call: Call) -> Response:
         ],
         call.query.get("after_sequence") if call.keeps("events.after_sequence") else None,
     )
-    if call.query["format"] == "json" and call.keeps("pages.json"):
+    is_page = call.query["format"] == "json" and call.keeps("pages.json")
+    if not (is_page or call.offers("event_resume")):
+        after = 0
+    if is_page:
         limit = call.query["limit"] if call.keeps("pages.limit") else 1000
         page = rollout.events.page(after, limit)
         return answer({"rollout_id": rollout.id, "status": rollout.state, **page})
@@ -210,7 +213,7 @@ async def _created(call: Call, path_id: str | None, make: Any) -> Response:
         created = [make()]
         _remember(call, path_id, created)
     [rollout] = created
-    waits = rollout.mode == "sync"
+    waits = rollout.mode == "sync" and call.offers("sync_mode")
     if waits and call.keeps("sync.waits"):
         await rollout.done.wait()
     return answer(rollout.shown(), 200 if waits else 202)
@@ -239,7 +242,8 @@ def _remember(call: Call, path_id: str | None, created: list[Rollout | None]) ->
 
 def _key(call: Call, path_id: str | None) -> tuple[Any, ...] | None:
     key = call.headers.get("idempotency-key")
-    if key is None or not call.keeps("idempotency.one_rollout"):
+    is_read = call.offers("idempotency_keys") and call.keeps("idempotency.one_rollout")
+    if key is None or not is_read:
         return None
     where = (call.operation.name, path_id) if call.keeps("idempotency.own_operation") else ()
     return (call.owner, *where, key)

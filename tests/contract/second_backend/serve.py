@@ -33,19 +33,25 @@ class _JsonErrors(H11Protocol):
 
 
 @contextlib.contextmanager
-def served(keys: Mapping[str, str], broken: tuple[str, ...] = (), port: int = 0) -> Iterator[str]:
+def served(
+    keys: Mapping[str, str],
+    broken: tuple[str, ...] = (),
+    port: int = 0,
+    lacking: tuple[str, ...] = (),
+) -> Iterator[str]:
     """Serve the backend on loopback while the context lasts.
 
     Args:
         keys: The owner of each API key.
         broken: Rules that it does not keep.
         port: 0 for one that is free.
+        lacking: Optional features that it does not offer.
 
     Yields:
         Its URL.
     """
     listener = socket.create_server(("127.0.0.1", port), backlog=256)
-    server = uvicorn.Server(_config(keys, broken))
+    server = uvicorn.Server(_config(keys, broken, lacking))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     thread.start()
     try:
@@ -56,9 +62,9 @@ def served(keys: Mapping[str, str], broken: tuple[str, ...] = (), port: int = 0)
         listener.close()
 
 
-def _config(keys: Mapping[str, str], broken: tuple[str, ...]) -> Any:
+def _config(keys: Mapping[str, str], broken: tuple[str, ...], lacking: tuple[str, ...]) -> Any:
     return uvicorn.Config(
-        web.application(keys, broken),
+        web.application(keys, broken, lacking),
         http=_JsonErrors,
         ws="none",
         lifespan="on",

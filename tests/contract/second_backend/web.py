@@ -34,22 +34,28 @@ from tests.contract.second_backend.rules import Rules
 from tests.contract.second_backend.runner import Runner
 from tests.contract.second_backend.state import Store
 
+# Headers that only a server with the feature reads.
+_HEADERS = {"Idempotency-Key": "idempotency_keys"}
 _LARGEST_BODY = 16 * 1024 * 1024
 _DEEPEST = 200
 _HOSTS = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?$", re.IGNORECASE)
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,30}$")
 
 
-def application(keys: Mapping[str, str], broken: tuple[str, ...] = ()) -> Starlette:
+def application(
+    keys: Mapping[str, str], broken: tuple[str, ...] = (), lacking: tuple[str, ...] = ()
+) -> Starlette:
     """The backend.
 
     Args:
         keys: The owner of each API key.
         broken: Rules that it does not keep.
+        lacking: Optional features that it does not offer.
     """
     keeps = Rules(broken)
     store, containers = Store(keeps), Containers(keeps)
-    backend = Backend(keeps, store, containers, Runner(store, containers, keeps))
+    runner = Runner(store, containers, keeps)
+    backend = Backend(keeps, store, containers, runner, frozenset(lacking))
 
     @contextlib.asynccontextmanager
     async def running(_: Starlette) -> AsyncIterator[None]:
@@ -128,7 +134,7 @@ class _Path:
         handler = HANDLERS.get(operation.name)
         if handler is None:
             raise Problem("not_implemented", f"This server does not offer {operation.name}.")
-        values = _parameters(request, operation, keeps)
+        values = _parameters(request, operation, self._backend)
         raw, body = await _body(request, operation, keeps)
         host = request.headers.get("host", "127.0.0.1")
         base = f"{request.url.scheme}://{host}"
@@ -175,8 +181,11 @@ def _owner(request: Request, keys: Mapping[str, str], keeps: Rules) -> str:
     raise Problem("unauthorized", "The API key is missing or wrong.", headers=headers)
 
 
-def _parameters(request: Request, operation: Operation, keeps: Rules) -> dict[str, dict[str, Any]]:
+def _parameters(
+    request: Request, operation: Operation, backend: Backend
+) -> dict[str, dict[str, Any]]:
     """Return the values of the parameters by their place."""
+    keeps = backend.keeps
     values: dict[str, dict[str, Any]] = {"path": {}, "query": {}, "header": {}}
     sent_texts: dict[str, list[str]] = defaultdict(list)
     value: Any
@@ -194,7 +203,8 @@ def _parameters(request: Request, operation: Operation, keeps: Rules) -> dict[st
             texts = sent_texts.get(parameter.name)
             value = _typed(parameter, texts[-1] if texts else None)
         else:
-            value = request.headers.get(parameter.name)
+            is_unread = _HEADERS.get(parameter.name) in backend.lacking
+            value = None if is_unread else request.headers.get(parameter.name)
         if value is None:
             value = parameter.default
         else:

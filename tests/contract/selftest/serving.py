@@ -15,7 +15,7 @@ from pathlib import Path
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Report
 from synth_pools.local import Limits, LocalBackend
-from tests.contract.faults.backends import container_key, second_backend, with_processes
+from tests.contract.faults.backends import container_key, plain, second_backend, with_processes
 from tests.contract.faults.fault import DOCUMENT, KEY, OTHER_KEY, Fault, Passing, error_response
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response
@@ -98,6 +98,7 @@ WAYS: dict[str, Serving] = {
     "1.5 s a request": lambda: _behind(latency=1.5, jitter=0.5),
     "a busy machine": _on_a_busy_machine,
     "the second backend": second_backend,
+    "fewer features": plain,
 }
 
 # Different code from the local backend's, judged like a stranger's.

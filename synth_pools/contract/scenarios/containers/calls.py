@@ -97,7 +97,7 @@ def containers_answer(ctx: Context) -> None:
         get_task_container_taskset#6618, ContainerTaskInfo#410c, ContainerTaskset#dc78,
         ContainerProgram#07b9, ContainerRolloutRequest#932d, ContainerRolloutResult#eefc,
         responses BadGateway#81e3, responses GatewayTimeout#b9ab, Errors#0e4e#a296,
-        Capabilities.features#760f
+        Features.container_probes#3513
     """,
     needs="containers",
 )

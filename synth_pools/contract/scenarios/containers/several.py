@@ -35,7 +35,7 @@ _ATTEMPT_SECONDS = 3.0
     "create_rollout",
     "get_pool_urls",
     "get_pool_metrics",
-    clauses="Containers#fc97#7dfa, Pool.container_urls#1764, Capabilities.features#51bb",
+    clauses="Containers#fc97#7dfa, Pool.container_urls#1764, Features.container_urls#95e6",
     needs=("containers", _FEATURE),
 )
 def containers_several(ctx: Context) -> None:
@@ -178,7 +178,7 @@ def containers_each_attempt(ctx: Context) -> None:
     "create_rollout",
     "get_rollout",
     clauses="""
-        Containers#1000, PoolConfig.submission_mode#1e7f#40af#5a0a, Capabilities.features#e12f
+        Containers#1000, PoolConfig.submission_mode#1e7f#40af#5a0a, Features.async_submission#1798
     """,
     needs="containers",
 )

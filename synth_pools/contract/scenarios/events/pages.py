@@ -23,7 +23,7 @@ from synth_pools.contract.http.client import Response
     *STREAMS,
     clauses="""
         Events#8492#0cf5, parameters EventLimit#fd81#0392, RolloutEventPage.events#61ef,
-        parameters EventFormat#7907, RolloutEventPage.next_sequence#4208, Capabilities.features#55a5
+        parameters EventFormat#7907, RolloutEventPage.next_sequence#4208, Features.event_pages#eb3a
     """,
     needs="event_pages",
 )

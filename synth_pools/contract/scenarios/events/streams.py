@@ -107,7 +107,7 @@ def events_endings(ctx: Context) -> None:
     *STREAMS,
     clauses="""
         Events#c1e0#1fd5#8d83#bc39, parameters EventCursor#9c60#b01f, parameters AfterSequence#a4c1,
-        Capabilities.features#fdea
+        Features.event_resume#3ff5
     """,
     needs="event_resume",
 )
@@ -128,6 +128,20 @@ def events_resume(ctx: Context) -> None:
         for wrong in ("-1", "x", "1.5"):
             refused = Status(422, f"after_sequence={wrong}")
             ctx.check(refused, operation, ids, query={"after_sequence": wrong})
+
+
+@scenario("events.not_resumed", *STREAMS, clauses="Features.event_resume#6413")
+def events_not_resumed(ctx: Context) -> None:
+    if ctx.session.features.get("event_resume") is not False:
+        return
+    rollout = run_rollout(ctx, ctx.resources.pool())
+    for operation, ids in rollout.streams:
+        messages = _read(ctx, operation, ids).messages
+        expected = [message.id for message in messages]
+        for label, _, request in _positions(messages):
+            stream = _read(ctx, operation, ids, **request)
+            actual = [message.id for message in stream.messages]
+            ctx.judge(operation, stream).equal(f"all events, despite {label},", expected, actual)
 
 
 def _positions(messages: list[SseMessage]) -> Iterator[tuple[str, int, dict[str, Any]]]:

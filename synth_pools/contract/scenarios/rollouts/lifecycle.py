@@ -200,7 +200,7 @@ def rollouts_ended(ctx: Context) -> None:
     "get_rollout",
     clauses="""
         create_rollout responses 200#b286, create_rollout#f0ba#84be, replay_rollout#f8b3,
-        RolloutRequest.mode#ab8d, Capabilities.features#785a
+        RolloutRequest.mode#ab8d, Features.sync_mode#ebc9
     """,
 )
 def rollouts_sync(ctx: Context) -> None:
@@ -233,6 +233,23 @@ def rollouts_sync_failed(ctx: Context) -> None:
         response = ctx.check((200, 202), operation, ids, json={**body, **more})
         if response.status == 200:
             ctx.judge(operation, response).field("status", "failed")
+
+
+@scenario(
+    "rollouts.sync_not_offered",
+    "create_rollout",
+    "create_global_rollout",
+    clauses="Features.sync_mode#c0fa",
+    needs="live",
+)
+def rollouts_sync_not_offered(ctx: Context) -> None:
+    if ctx.session.features.get("sync_mode") is not False:
+        return
+    body = {"mode": "sync", "env": {"delay": 600}}
+    for operation, ids, more in creations(ctx.resources.live_pool()):
+        response = ctx.check(202, operation, ids, json={**body, **more})
+        demand = "a rollout that has not ended, as with mode async"
+        ctx.judge(operation, response).among("status", ("queued", "running"), demand)
 
 
 @scenario(
