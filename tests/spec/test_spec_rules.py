@@ -122,8 +122,8 @@ def test_every_post_and_patch_says_whether_it_may_be_repeated() -> None:
 
 def test_the_features_of_operations_are_properties_of_one_schema() -> None:
     features = SPEC["components"]["schemas"]["Features"]["properties"]
-    named = {node["x-feature"] for _, _, node in OPERATIONS.values() if "x-feature" in node}
-    assert named <= features.keys()
+    features_used = {node["x-feature"] for _, _, node in OPERATIONS.values() if "x-feature" in node}
+    assert features_used <= features.keys()
     assert {schema["type"] for schema in features.values()} == {"boolean"}
 
 
