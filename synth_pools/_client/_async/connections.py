@@ -11,7 +11,7 @@ from synth_pools._client.http.async_.engine import (
     AsyncHTTPClient,
     AsyncIncomingResponse,
 )
-from synth_pools._client.http.environment import context_for, is_direct
+from synth_pools._client.http.environment import context_for, proxy_for, uses_httpx
 from synth_pools._client.http.messages import PoolLimits
 from synth_pools._client.http.response_reader import EVENT_STREAM, LARGEST_ANSWER, is_endless
 from synth_pools._client.runtime import register_for_forks
@@ -194,7 +194,8 @@ def _open_engine(base_url: str, limits: PoolLimits, alarm: AsyncAlarm) -> AsyncE
         ConfigurationError: A variable of the environment cannot be used.
     """
     context = context_for(base_url)
-    if is_direct(base_url, context):
+    proxy = proxy_for(base_url)
+    if not uses_httpx() and proxy is None:
         # Imported on first use: it takes 3 ms, and httpx does not need it.
         from synth_pools._client.http.async_.socket_engine import AsyncSocketEngine
 
@@ -202,7 +203,7 @@ def _open_engine(base_url: str, limits: PoolLimits, alarm: AsyncAlarm) -> AsyncE
     # Imported on first use: it takes 4 ms, and the socket engine does not need it.
     from synth_pools._client.http.async_.httpx_engine import AsyncHttpxEngine, plain_client
 
-    return AsyncHttpxEngine(plain_client(context, limits), alarm, is_own=True)
+    return AsyncHttpxEngine(plain_client(context, limits, proxy), alarm, is_own=True)
 
 
 def _closing(engines: list[AsyncEngine]) -> AsyncClose:

@@ -9,7 +9,7 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from synth_pools._client.http.environment import context_for, is_direct
+from synth_pools._client.http.environment import context_for, proxy_for, uses_httpx
 from synth_pools._client.http.messages import PoolLimits
 from synth_pools._client.http.response_reader import EVENT_STREAM, LARGEST_ANSWER, is_endless
 from synth_pools._client.http.sync_.engine import Engine, HTTPClient, IncomingResponse
@@ -193,7 +193,8 @@ def _open_engine(base_url: str, limits: PoolLimits, alarm: Alarm) -> Engine:
         ConfigurationError: A variable of the environment cannot be used.
     """
     context = context_for(base_url)
-    if is_direct(base_url, context):
+    proxy = proxy_for(base_url)
+    if not uses_httpx() and proxy is None:
         # Imported on first use: it takes 3 ms, and httpx does not need it.
         from synth_pools._client.http.sync_.socket_engine import SocketEngine
 
@@ -201,7 +202,7 @@ def _open_engine(base_url: str, limits: PoolLimits, alarm: Alarm) -> Engine:
     # Imported on first use: it takes 4 ms, and the socket engine does not need it.
     from synth_pools._client.http.sync_.httpx_engine import HttpxEngine, plain_client
 
-    return HttpxEngine(plain_client(context, limits), alarm, is_own=True)
+    return HttpxEngine(plain_client(context, limits, proxy), alarm, is_own=True)
 
 
 def _closing(engines: list[Engine]) -> Close:

@@ -7,19 +7,18 @@ name the variable. Messages never show a value: a proxy's URL may hold a passwor
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
+import re
 import ssl
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
-from typing import TypeVar
+from pathlib import Path
 from urllib.request import getproxies
 
-from synth_pools._client.http import URL, Client, InvalidURL, Proxy, create_ssl_context
+from synth_pools._client.http import URL, InvalidURL, Proxy, create_ssl_context
 from synth_pools.errors import ConfigurationError
-
-T = TypeVar("T")
 
 # Variable that can name httpx, to send through it instead of sockets, which are faster.
 _ENGINE = "SYNTH_POOLS_ENGINE"
@@ -28,31 +27,27 @@ _MOCKS = {"pytest_httpx", "respx"}
 
 _SOCKS = ("socks5", "socks5h")
 _PROXIED = ("http", "https", "all")
+_PORTS = {"http": 80, "https": 443}
+_NO_BRACKETS = str.maketrans("", "", "[]")
 
 # In the order in which they are read: the first two by the HTTP library, the last by Python.
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
 
 
-def is_direct(base_url: str, context: ssl.SSLContext) -> bool:
-    """Check that nothing requires httpx: no proxy, no setting, no library that mocks it.
+def uses_httpx() -> bool:
+    """Check whether a setting, or a library that mocks httpx, requires httpx in place of sockets.
 
     Raises:
-        ConfigurationError: A variable cannot be used; the message names it.
+        ConfigurationError: The setting cannot be used.
     """
     engine = os.environ.get(_ENGINE, "").strip().lower()
     if engine not in ("", "httpx"):
         raise ConfigurationError(f"{_ENGINE} must be httpx, or not set")
-    if engine or not _MOCKS.isdisjoint(sys.modules):
-        return False
-    if not getproxies():
-        return True
-    # Let httpx decide which hosts need no proxy.
-    with with_proxies(lambda: Client(verify=context)) as http:
-        return http._transport_for_url(URL(base_url)) is http._transport  # noqa: SLF001
+    return bool(engine) or not _MOCKS.isdisjoint(sys.modules)
 
 
-def with_proxies(create: Callable[[], T]) -> T:
-    """Create an HTTP client that reads the proxies of the environment.
+def proxy_for(base_url: str) -> str | None:
+    """Return the URL of the environment's proxy for a base URL; None where it needs no proxy.
 
     Raises:
         ConfigurationError: A variable cannot be used; the message names it.
@@ -62,20 +57,56 @@ def with_proxies(create: Callable[[], T]) -> T:
         problem = _problem(proxies.get(scheme, ""))
         if problem:
             raise ConfigurationError(f"{_variable(scheme)} {problem}")
+    url = URL(base_url)
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy:
+        return None
     try:
-        return create()
+        # All are read, so that an unreadable one is an error for every host.
+        exceptions = [_covers(entry, url) for entry in re.split(r"[,\s]+", proxies.get("no", ""))]
     except (InvalidURL, ValueError):
-        if not proxies.get("no"):
-            raise
+        pass
+    else:
+        return None if any(exceptions) else _proxy_url(proxy)
     # Raised here, where nothing refers to the frames that hold the passwords of the proxies.
     raise ConfigurationError(f"{_variable('no')} holds a host that cannot be read")
+
+
+def _covers(entry: str, url: URL) -> bool:
+    """Check whether an entry of `NO_PROXY` covers a URL.
+
+    It is `*`, a name with its subdomains, `.name` or `*.name` for these alone, an address, or a
+    range of addresses; before it may be a scheme, and after it a port.
+    """
+    # The import takes 2 ms, and only an exception from a proxy needs it.
+    from ipaddress import ip_address, ip_network
+
+    scheme, _, place = entry.rstrip("/").rpartition("://")
+    port = None
+    if "/" in place or (place.count(":") > 1 and "[" not in place):
+        name = str(ip_network(place.translate(_NO_BRACKETS), strict=False))
+    else:
+        pattern = URL(f"all://{place}")
+        name, port = pattern.host.rstrip("."), pattern.port
+    if scheme not in ("", "all", url.scheme) or port not in (None, url.port or _PORTS[url.scheme]):
+        return False
+    host = url.host.partition("%")[0].rstrip(".")
+    with contextlib.suppress(ValueError):
+        return ip_address(host) in ip_network(name)
+    if name.startswith(("*", ".")):
+        return host.endswith(name.removeprefix("*"))
+    return host == name or host.endswith(f".{name}")
+
+
+def _proxy_url(value: str) -> str:
+    return value if "://" in value else f"http://{value}"
 
 
 def _problem(value: str) -> str | None:
     if not value:
         return None
     try:
-        url = Proxy(value if "://" in value else f"http://{value}").url
+        url = Proxy(_proxy_url(value)).url
         has_host = bool(url.host)
     except (InvalidURL, ValueError):
         url, has_host = None, False
@@ -109,7 +140,8 @@ def context_for(base_url: str) -> ssl.SSLContext:
     """
     if base_url.startswith("http://") and not getproxies():
         return _empty_context()
-    return _context_for(tuple(os.environ.get(name) for name in _CERTIFICATES))
+    values = tuple(os.environ.get(name) for name in _CERTIFICATES)
+    return _context_for(values, _version(values[0]))
 
 
 @functools.cache
@@ -118,12 +150,23 @@ def _empty_context() -> ssl.SSLContext:
 
 
 @functools.lru_cache(maxsize=8)
-def _context_for(_certificates: tuple[str | None, ...]) -> ssl.SSLContext:
+def _context_for(_certificates: tuple[str | None, ...], _file: object) -> ssl.SSLContext:
     try:
         return create_ssl_context()
     except OSError as error:
         problem = error.strerror or str(error)
     raise ConfigurationError(f"{_culprit()} names a file that cannot be used: {problem}")
+
+
+def _version(path: str | None) -> tuple[int, ...] | None:
+    """Return what differs after a file was replaced or rewritten, as certificates are."""
+    if not path:
+        return None
+    try:
+        status = Path(path).stat()
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _culprit() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from synth_pools import APIConnectionError, AsyncContainerPoolsClient, Configura
 from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY, traceback_with_locals
+from tests.support.proxy import proxy
 from tests.support.surface import P, R
 
 TLS = "https://pools.example"
@@ -79,21 +81,36 @@ async def test_a_socks_proxy_is_spoken_to_in_its_language(
         ("HTTP_PROXY", "http://"),
         ("ALL_PROXY", "socks4://host:1080"),
         ("ALL_PROXY", "http://[::1"),
-        ("NO_PROXY", "localhost,[::1]"),
         ("no_proxy", "http://[::1"),
+        ("NO_PROXY", "localhost,10.0.0.0/99"),
     ],
 )
 async def test_a_proxy_that_cannot_be_read(
     monkeypatch: pytest.MonkeyPatch, name: str, value: str
 ) -> None:
     monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ALL_PROXY", os.environ.get("ALL_PROXY", "http://127.0.0.1:9"))
     await assert_refused("http://127.0.0.1:9", f"^{name} ")
 
 
 async def test_a_password_of_a_proxy_is_in_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", f"http://user:{PASSWORD}@127.0.0.1:9")
-    monkeypatch.setenv("NO_PROXY", "[::1]")
+    monkeypatch.setenv("NO_PROXY", "[::1")
     await assert_refused("http://127.0.0.1:9", "^NO_PROXY ")
+
+
+async def test_only_the_hosts_without_an_exception_are_called_over_the_proxy(
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with proxy() as between:
+        monkeypatch.setenv("http_proxy", between.url)
+        for exceptions, count in (("127.0.0.0/8,::1", 0), ("128.0.0.0/8,*.example", 1)):
+            monkeypatch.setenv("NO_PROXY", exceptions)
+            for engine in ("", "httpx"):
+                monkeypatch.setenv("SYNTH_POOLS_ENGINE", engine)
+                async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
+                    assert await client.get_pool(P) == {"ok": True}
+            assert len(between.heads) == 2 * count
 
 
 async def test_certificates_that_cannot_be_read(

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import ssl
+from pathlib import Path
 
 import pytest
+import trustme
 
 from synth_pools._client.http.environment import context_for
 
@@ -37,3 +40,23 @@ def test_no_certificate_is_trusted_without_tls() -> None:
 def test_a_proxy_may_speak_tls(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "https://proxy.example:8443")
     assert context_for("http://pools.example") is context_for("https://pools.example")
+
+
+def test_certificates_that_were_replaced_are_read_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / "authority.pem"
+    monkeypatch.setenv("SSL_CERT_FILE", str(file))
+    contexts = []
+    for number in range(2):
+        new = tmp_path / "new.pem"
+        trustme.CA(organization_name=f"Authority {number}").cert_pem.write_to_path(new)
+        new.replace(file)
+        contexts.append(context_for("https://pools.example"))
+        assert context_for("https://pools.example") is contexts[-1]
+    names = [context.get_ca_certs()[0]["subject"] for context in contexts]
+    assert names[0] != names[1]
+    # Rewritten in place, with the same length.
+    file.write_bytes(file.read_bytes())
+    os.utime(file, ns=(0, 0))
+    assert context_for("https://pools.example") is not contexts[1]

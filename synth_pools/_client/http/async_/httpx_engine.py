@@ -15,7 +15,6 @@ from synth_pools._client.http.async_.engine import (
     AsyncIncomingResponse,
 )
 from synth_pools._client.http.content_encoding import decodable
-from synth_pools._client.http.environment import with_proxies
 from synth_pools._client.http.httpx_clients import check_client, failure_of, limit_sockets
 from synth_pools._client.http.messages import (
     ExchangeError,
@@ -28,19 +27,17 @@ from synth_pools._client.runtime.async_.io import end_reading
 from synth_pools._client.secret import Secret
 
 
-def plain_client(context: SSLContext, limits: PoolLimits) -> AsyncClient:
-    """Return an HTTP client that uses the proxies of the environment, and keeps no cookies.
-
-    Raises:
-        ConfigurationError: A variable of the environment cannot be used.
-    """
+def plain_client(context: SSLContext, limits: PoolLimits, proxy: str | None) -> AsyncClient:
+    """Return an HTTP client over a proxy, or None, that keeps no cookies."""
     bounds = Limits(
         max_connections=limits.connections,
         max_keepalive_connections=limits.idle,
         keepalive_expiry=limits.idle_seconds,
     )
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    return with_proxies(lambda: AsyncClient(limits=bounds, verify=context, cookies=no_cookies))
+    return AsyncClient(
+        limits=bounds, verify=context, cookies=no_cookies, proxy=proxy, trust_env=False
+    )
 
 
 class AsyncHttpxEngine(AsyncEngine):

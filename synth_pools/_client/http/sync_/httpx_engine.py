@@ -13,7 +13,6 @@ from typing import Any
 
 from synth_pools._client.http import Client, Limits, Request, Response
 from synth_pools._client.http.content_encoding import decodable
-from synth_pools._client.http.environment import with_proxies
 from synth_pools._client.http.httpx_clients import check_client, failure_of, limit_sockets
 from synth_pools._client.http.messages import (
     ExchangeError,
@@ -27,19 +26,15 @@ from synth_pools._client.runtime.sync_.io import end_reading
 from synth_pools._client.secret import Secret
 
 
-def plain_client(context: SSLContext, limits: PoolLimits) -> Client:
-    """Return an HTTP client that uses the proxies of the environment, and keeps no cookies.
-
-    Raises:
-        ConfigurationError: A variable of the environment cannot be used.
-    """
+def plain_client(context: SSLContext, limits: PoolLimits, proxy: str | None) -> Client:
+    """Return an HTTP client over a proxy, or None, that keeps no cookies."""
     bounds = Limits(
         max_connections=limits.connections,
         max_keepalive_connections=limits.idle,
         keepalive_expiry=limits.idle_seconds,
     )
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
-    return with_proxies(lambda: Client(limits=bounds, verify=context, cookies=no_cookies))
+    return Client(limits=bounds, verify=context, cookies=no_cookies, proxy=proxy, trust_env=False)
 
 
 class HttpxEngine(Engine):
