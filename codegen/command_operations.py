@@ -9,8 +9,9 @@ from collections.abc import Iterator
 from typing import Any, cast, get_args
 
 from codegen import CodegenError
+from codegen.operation_rules import EVENTS, FORM, JSON
 from codegen.references import properties, resolve, success_content
-from synth_pools.cli.operations.model import Kind
+from synth_pools.cli.operations.model import BYTES, Kind
 
 _KINDS = get_args(Kind)
 # Verbs of reading that are dropped before another word: `get_pool_urls` is `pools urls`.
@@ -62,9 +63,9 @@ class CommandOperation:
         return "-".join(words)
 
     def _kind_by_rule(self) -> Kind:
-        if "text/event-stream" in self.answer:
+        if EVENTS in self.answer:
             return "stream"
-        if self.answer and "application/json" not in self.answer:
+        if self.answer and JSON not in self.answer:
             return "download"
         if self.method != "GET":
             return "act"
@@ -73,9 +74,7 @@ class CommandOperation:
     @property
     def item(self) -> dict[str, Any] | None:
         """Schema of an item, if the answer is a list."""
-        listed = properties(
-            self.document, self.answer.get("application/json", {}).get("schema", {})
-        ).get("items")
+        listed = properties(self.document, self.answer.get(JSON, {}).get("schema", {})).get("items")
         return None if listed is None else properties(self.document, listed.get("items", {}))
 
     @property
@@ -85,14 +84,16 @@ class CommandOperation:
 
     @property
     def body_media(self) -> dict[str, Any]:
-        media: dict[str, Any] = self.body.get("content", {}).get("application/json", {})
+        media: dict[str, Any] = next(iter(self.body.get("content", {}).values()), {})
         return media
 
     @property
     def body_name(self) -> str:
-        """Name of the schema of its body, else of the operation."""
-        schema = self.body_media.get("schema")
-        return "" if schema is None else schema.get("$ref", self.id).rpartition("/")[2]
+        """Name of the schema of its body, else of the operation; `BYTES` for bytes."""
+        media = next(iter(self.body.get("content", ())), "")
+        if media not in (JSON, FORM):
+            return BYTES if media else ""
+        return str(self.body_media.get("schema", {}).get("$ref", self.id)).rpartition("/")[2]
 
     @property
     def form(self) -> tuple[Kind, str, str]:
@@ -125,7 +126,7 @@ class CommandOperation:
             if len(shlex.join([*words, text])) <= _EXAMPLE_WIDTH:
                 words.append(text)
         if len(words) == before:
-            words += assignments[:1]
+            words += ["@FILE"] if self.body_name == BYTES else assignments[:1]
         if self.method == "DELETE":
             words.append("--yes")
         return shlex.join(words)

@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from codegen import CodegenError
 from codegen.command_operations import CommandOperation, argument_word, group_of
+from codegen.operation_rules import types_of
 from codegen.references import operations, resolve
-from synth_pools.cli.operations.model import CommandParameter, CommandRow, IdSource
+from synth_pools.cli.operations.model import BYTES, CommandParameter, CommandRow, IdSource
 
 TARGET = "synth_pools/cli/operations/table.py"
 
@@ -42,31 +44,25 @@ ID_SOURCES: dict[str, IdSource] = {{
 SCHEMAS: dict[str, str] = {{
 {schemas}}}
 '''
-# Parameters that the client sets by itself.
-_OF_THE_CLIENT = {"prefer", "range", "if_range", "if_none_match", "last_event_id", "format"}
+# Headers that the client sets by itself.
+_OF_THE_CLIENT = {"prefer", "range", "if_range", "if_none_match", "last_event_id"}
+# Options that commands have for themselves.
+_OF_COMMANDS = {
+    "all", "api_key_file", "connection", "help", "no_follow", "output", "profile", "timeout", "to",
+    "url", "yes",
+}  # fmt: skip
 # Names of the same verbs in other programs.
 _ALIASES = {"delete": ("rm",), "list": ("ls",)}
 _COLUMNS = ("id", "name", "path", "status", "size_bytes", "created_at")
-_ANNOTATIONS = {"description", "examples", "example", "default", "deprecated", "title", "format"}
+_ANNOTATIONS = {
+    "contentEncoding", "contentMediaType", "default", "deprecated", "description", "discriminator",
+    "example", "examples", "externalDocs", "format", "readOnly", "title", "writeOnly",
+}  # fmt: skip
 _CHECKED = {
-    "$ref",
-    "additionalProperties",
-    "anyOf",
-    "enum",
-    "exclusiveMinimum",
-    "items",
-    "maxItems",
-    "maxLength",
-    "maximum",
-    "minItems",
-    "minLength",
-    "minimum",
-    "pattern",
-    "properties",
-    "propertyNames",
-    "required",
-    "type",
-}
+    "$ref", "additionalProperties", "anyOf", "enum", "exclusiveMinimum", "items", "maxItems",
+    "maxLength", "maximum", "minItems", "minLength", "minimum", "pattern", "properties",
+    "propertyNames", "required", "type",
+}  # fmt: skip
 
 
 def write_command_table(document: dict[str, Any], output: Path) -> None:
@@ -84,7 +80,7 @@ def write_command_table(document: dict[str, Any], output: Path) -> None:
         candidate.body_name: candidate.body_media["schema"]
         for several in commands.values()
         for candidate in several
-        if candidate.body_name
+        if candidate.body_name not in ("", BYTES)
     }
     groups = {
         group_of(document, tag["name"]): _text(
@@ -173,7 +169,7 @@ def _row(name: tuple[str, str], several: list[CommandOperation]) -> CommandRow:
     options += [
         _option(several, parameter)
         for parameter in dict.fromkeys(key for operation in several for key in operation.parameters)
-        if parameter not in {*shared, *places, *_OF_THE_CLIENT}
+        if parameter not in {*shared, *places} and not _is_set(several, parameter)
     ]
     extensions = {
         key: value
@@ -208,16 +204,32 @@ def _row(name: tuple[str, str], several: list[CommandOperation]) -> CommandRow:
     )
 
 
+def _described(several: list[CommandOperation], name: str) -> dict[str, Any]:
+    return next(operation.parameters[name] for operation in several if name in operation.parameters)
+
+
+def _is_set(several: list[CommandOperation], name: str) -> bool:
+    """Return True if the client or the command sets a parameter by itself."""
+    if _described(several, name)["in"] == "header":
+        return name in _OF_THE_CLIENT
+    return name == "format" and several[0].kind == "stream"
+
+
 def _option(several: list[CommandOperation], name: str) -> CommandParameter:
-    parameter = next(
-        operation.parameters[name] for operation in several if name in operation.parameters
+    document = several[0].document
+    schema = resolve(document, _described(several, name).get("schema", {}))
+    types = types_of(document, schema)
+    kind: Any = next((kind for kind in ("array", "object", "integer") if kind in types), "text")
+    item = resolve(document, schema.get("items", {}))
+    choices = (
+        ("true", "false") if types == {"boolean"} else item.get("enum", schema.get("enum", ()))
     )
-    schema = resolve(several[0].document, parameter.get("schema", {}))
+    flag = f"--{name.replace('_', '-')}"
     return CommandParameter(
         name,
-        f"--{name.replace('_', '-')}",
-        "integer" if schema.get("type") == "integer" else "text",
-        tuple(schema.get("enum", ())),
+        f"--query{flag[1:]}" if name in _OF_COMMANDS else flag,
+        kind if types != {"string", "integer"} else "text",
+        tuple(choices),
         _first_sentence(several, name),
     )
 
@@ -256,36 +268,62 @@ def _schemas(document: dict[str, Any], bodies: dict[str, Any]) -> dict[str, str]
     """Write the schemas of bodies and all referenced schemas, with the checked keywords."""
     schemas = document.get("components", {}).get("schemas", {})
     texts: dict[str, str] = {}
+    unchecked: dict[str, None] = {}
     waiting = sorted(bodies)
     while waiting:
         name = waiting.pop(0)
         if name not in texts:
-            plain = _plain(schemas.get(name, bodies.get(name)), name)
+            plain = _plain(document, schemas.get(name, bodies.get(name)), name, unchecked)
             texts[name] = json.dumps(plain, separators=(",", ":"), sort_keys=True)
             waiting += sorted(set(re.findall(r'"\$ref":"(\w+)"', texts[name])))
+    for problem in unchecked:
+        print(f"generate: warning: {problem}; the service does", file=sys.stderr)
     return dict(sorted(texts.items()))
 
 
-def _plain(schema: Any, name: str) -> Any:
+def _plain(document: dict[str, Any], schema: Any, name: str, unchecked: dict[str, None]) -> Any:
+    """Return a schema with what the command line checks, and what it means in other words."""
     if not isinstance(schema, dict):
         return schema
+
+    def inner(node: Any) -> Any:
+        return _plain(document, node, name, unchecked)
+
     plain: dict[str, Any] = {}
-    for key, value in schema.items():
+    for key, value in _joined(document, schema).items():
         if key in _ANNOTATIONS or key.startswith("x-"):
             continue
         if key not in _CHECKED:
-            raise CodegenError(f"schema {name}: the command line checks no `{key}` in a body yet")
-        if key == "$ref":
+            unchecked[f"schema {name}: the command line does not check `{key}` in a body"] = None
+        elif key == "$ref":
             plain[key] = value.rpartition("/")[2]
         elif key == "properties":
-            plain[key] = {inner: _plain(node, name) for inner, node in value.items()}
+            plain[key] = {name: inner(node) for name, node in value.items()}
         elif key == "anyOf":
-            plain[key] = [_plain(node, name) for node in value]
+            plain[key] = [inner(node) for node in value]
         elif key in ("items", "additionalProperties", "propertyNames"):
-            plain[key] = _plain(value, name)
+            plain[key] = inner(value)
         else:
             plain[key] = value
     return plain
+
+
+def _joined(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Write a constant as an enumeration, `oneOf` as `anyOf`, and the parts of `allOf` as one."""
+    joined = {key: value for key, value in schema.items() if key not in ("allOf", "const", "oneOf")}
+    if "const" in schema:
+        joined["enum"] = [schema["const"]]
+    if "oneOf" in schema:
+        joined.setdefault("anyOf", schema["oneOf"])
+    for part in schema.get("allOf", ()):
+        for key, value in _joined(document, resolve(document, part)).items():
+            if key == "properties":
+                joined[key] = {**value, **joined.get(key, {})}
+            elif key == "required":
+                joined[key] = [*dict.fromkeys([*joined.get(key, ()), *value])]
+            elif key != "additionalProperties":
+                joined.setdefault(key, value)
+    return joined
 
 
 def _text(markdown: str) -> str:

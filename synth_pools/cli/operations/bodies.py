@@ -22,6 +22,7 @@ BODY_HELP = (
     "KEY=VALUE, and KEY:=JSON for a value of any type. A dot leads into an object: "
     "limits.timeout_seconds=60. What comes later wins."
 )
+BYTES_HELP = "BODY is @FILE, whose bytes are sent as they are, or - for standard input."
 _YAML = (".yaml", ".yml")
 _LARGEST = 64 * 1024 * 1024
 _MOST_PROBLEMS = 3
@@ -44,7 +45,8 @@ def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[
     body: dict[str, Any] = {}
     for word in words:
         if word == "-":
-            body.update(_read(sys.stdin.buffer.read(_LARGEST + 1), "standard input", yaml=False))
+            content = _within_limit(sys.stdin.buffer.read(_LARGEST + 1), "standard input")
+            body.update(_read(content, "standard input", yaml=False))
         elif word.startswith("@"):
             path = Path(word[1:]).expanduser()
             body.update(read_object(path))
@@ -61,23 +63,45 @@ def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[
     return body
 
 
+def bytes_from_words(words: Sequence[str], name: str, *, required: bool) -> bytes | None:
+    """Read the bytes of a body from the only word of the command line, if there is one.
+
+    Raises:
+        CommandError: The file cannot be read, or the body is missing or no file.
+    """
+    if not words and not required:
+        return None
+    if len(words) != 1 or not (words[0] == "-" or words[0].startswith("@")):
+        raise CommandError(f"the body is {name}: write one @FILE, or - for standard input")
+    if words[0] == "-":
+        return _within_limit(sys.stdin.buffer.read(_LARGEST + 1), "standard input")
+    return _content(Path(words[0][1:]).expanduser())
+
+
 def read_object(path: Path) -> dict[str, Any]:
     """Read a file with one object, JSON or YAML by its name.
 
     Raises:
         CommandError: It cannot be read, or is not an object; with line and column.
     """
+    return _read(_content(path), str(path), yaml=path.suffix.lower() in _YAML)
+
+
+def _content(path: Path) -> bytes:
     try:
         with path.open("rb") as file:
-            content = file.read(_LARGEST + 1)
+            return _within_limit(file.read(_LARGEST + 1), str(path))
     except OSError as error:
         raise CommandError(f"{path}: {error.strerror}") from None
-    return _read(content, str(path), yaml=path.suffix.lower() in _YAML)
+
+
+def _within_limit(content: bytes, origin: str) -> bytes:
+    if len(content) > _LARGEST:
+        raise CommandError(f"{origin}: larger than {_LARGEST // 1024 // 1024} MiB")
+    return content
 
 
 def _read(content: bytes, origin: str, *, yaml: bool) -> dict[str, Any]:
-    if len(content) > _LARGEST:
-        raise CommandError(f"{origin}: larger than {_LARGEST // 1024 // 1024} MiB")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -11,7 +11,7 @@ import click
 
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus
-from synth_pools.cli.operations.model import CommandRow
+from synth_pools.cli.operations.model import BYTES, CommandParameter, CommandRow
 
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
@@ -63,16 +63,18 @@ def command_of(row: CommandRow) -> click.Command:
         kind: Any = click.INT if option.type == "integer" else None
         decorated = click.option(
             option.flag,
-            option.name,
+            option.key,
             type=click.Choice(option.choices) if option.choices else kind,
-            metavar=None if option.choices else _metavar(option.name),
+            metavar=None if option.choices else _metavar(option),
+            multiple=option.type in ("array", "object"),
             help=option.help or None,
             shell_complete=complete_places if option.name.endswith("_id") else None,
         )(decorated)
     if row.body:
         decorated = click.argument("body", nargs=-1, metavar="[BODY]...")(decorated)
     for place in reversed(row.arguments):
-        decorated = click.argument(place, metavar=_metavar(place), shell_complete=complete_places)(
+        metavar = _place_metavar(place)
+        decorated = click.argument(place, metavar=metavar, shell_complete=complete_places)(
             decorated
         )
     return click.command(
@@ -99,17 +101,21 @@ def _option_of_kind(row: CommandRow) -> Callable[[Any], Any]:
     return output_option
 
 
-def _metavar(name: str) -> str:
+def _place_metavar(name: str) -> str:
     return name.removesuffix("_id").upper()
+
+
+def _metavar(option: CommandParameter) -> str:
+    return "KEY=VALUE" if option.type == "object" else _place_metavar(option.name)
 
 
 def _help(row: CommandRow) -> str:
     parts = [f"{row.summary}.", row.description]
     if row.body:
         # Imported here: it takes 2 ms, and only commands with a body need it.
-        from synth_pools.cli.operations.bodies import BODY_HELP
+        from synth_pools.cli.operations.bodies import BODY_HELP, BYTES_HELP
 
-        parts.append(BODY_HELP)
+        parts.append(BYTES_HELP if row.body == BYTES else BODY_HELP)
     parts.append(f"\b\nExample:\n{_wrapped(row.example)}")
     return "\n\n".join(part for part in parts if part)
 
@@ -128,12 +134,13 @@ def _wrapped(example: str) -> str:
 
 def _run(row: CommandRow, connection: ServiceOptions, values: dict[str, Any]) -> int:
     operation, arguments = _chosen(row, values)
-    body = None
+    body: dict[str, Any] | bytes | None = None
     if row.body:
         # Imported here: it loads the JSON decoder, which commands without a body need later.
-        from synth_pools.cli.operations.bodies import body_from_words
+        from synth_pools.cli.operations.bodies import body_from_words, bytes_from_words
 
-        body = body_from_words(values["body"], row.body, required=row.body_required)
+        read = bytes_from_words if row.body == BYTES else body_from_words
+        body = read(values["body"], row.body, required=row.body_required)
     if row.destroys and not values["yes"]:
         confirm(f"{row.summary}: {' '.join(arguments[place] for place in row.arguments)}?")
     # Imported here: help and completion do not need the client.
@@ -151,7 +158,10 @@ def _chosen(row: CommandRow, values: dict[str, Any]) -> tuple[str, dict[str, Any
     }
     for operation, places in row.operations:
         if set(places) == used_places:
-            options = {option.name: values[option.name] for option in row.options}
+            try:
+                options = {option.name: option.value(values) for option in row.options}
+            except ValueError as error:
+                raise click.UsageError(str(error)) from None
             return operation, {**{place: values[place] for place in row.arguments}, **options}
     flags = ", ".join(option.flag for option in row.options if option.name in used_places)
     raise click.UsageError(f"{flags or 'these options'} cannot be given like this")
@@ -162,7 +172,7 @@ def _answer(
     client: ContainerPoolsClient,
     operation: str,
     arguments: dict[str, Any],
-    body: dict[str, Any] | None,
+    body: dict[str, Any] | bytes | None,
     values: dict[str, Any],
 ) -> None:
     # Imported here: help and completion do not need the JSON decoder.

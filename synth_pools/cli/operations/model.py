@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 Kind = Literal["list", "get", "act", "stream", "download"]
+# Stands for the schema of a body that has none, because it is sent as it is.
+BYTES = "bytes"
 
 
 class CommandParameter(NamedTuple):
@@ -13,16 +16,35 @@ class CommandParameter(NamedTuple):
     Attributes:
         name: The parameter, as `client.operations` takes it.
         flag: The option, with its dashes.
-        type: Type of its value: text or a whole number.
+        type: Type of its value; a list or an object takes the option several times.
         choices: Its possible values; empty for any.
         help: Its first sentence in the document.
     """
 
     name: str
     flag: str
-    type: Literal["text", "integer"]
+    type: Literal["text", "integer", "array", "object"]
     choices: tuple[str, ...] = ()
     help: str = ""
+
+    @property
+    def key(self) -> str:
+        """Name of its value among those of the command."""
+        return f"query_{self.name}" if self.flag.startswith("--query-") else self.name
+
+    def value(self, values: Mapping[str, Any]) -> Any:
+        """Return its value for `client.operations`; None without the option.
+
+        Raises:
+            ValueError: A part of an object is not ``KEY=VALUE``; the message says so.
+        """
+        value = values[self.key]
+        if self.type not in ("array", "object"):
+            return value
+        pairs = [text.partition("=") for text in value] if self.type == "object" else []
+        if not all(key and equals for key, equals, _ in pairs):
+            raise ValueError(f"{self.flag} takes KEY=VALUE, several times for several keys")
+        return ({key: text for key, _, text in pairs} or [*value]) or None
 
 
 class CommandRow(NamedTuple):
@@ -41,7 +63,7 @@ class CommandRow(NamedTuple):
         example: A command line.
         aliases: Other verbs for it.
         columns: Columns of its table, by keys, with dots for nested ones.
-        body: The schema of its body; empty for none.
+        body: The schema of its body, or `BYTES`; empty for none.
         body_required: Whether the body is required.
         destroys: Whether it cannot be undone.
         hidden: Whether lists of commands leave it out.
