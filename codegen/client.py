@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,11 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from codegen import CodegenError, models, typed
+from codegen.operation_rules import types_of
 from codegen.operations import write_operations
-from codegen.references import operations
+from codegen.references import operations, resolve
 from codegen.requests import write_requests
+from synth_pools.spec.changes.source import OpenApiFile
 
 # Words of the generator around the cause, and the object that it prints for a status.
 _BOILERPLATE = re.compile(
@@ -29,10 +31,11 @@ _BOILERPLATE = re.compile(
     r"|for status code <\S+ object at \w+> "
     r"|Failed to parse OpenAPI document:\s*"
 )
+_DELIMITERS = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C", "simple": ""}
 
 
 def generate_client(
-    document: dict[str, Any], config: Path, templates: Path, output: Path, *, name: Path
+    document: dict[str, Any], config: Path, templates: Path, output: Path, *, file: OpenApiFile
 ) -> None:
     """Write the package to `output`, which must not exist yet. A warning is a failure.
 
@@ -41,18 +44,20 @@ def generate_client(
         config: The settings of the generator.
         templates: Our templates, before the generator's own.
         output: The folder to write.
-        name: How messages call the document.
+        file: The document as it is written, with its lines.
 
     Raises:
         CodegenError: The generator fails, or passes over something.
     """
-    _check_operation_ids(name, document)
-    settings = _settings(config, name, output)
+    settings = _settings(config, file.path, output)
+    # The generator knows few media types, and reads an unknown one as bytes only by this name.
+    overrides = dict.fromkeys(models.media_types_of_bytes(document), models.BYTES)
+    settings.content_type_overrides.update(overrides)
     upstream = PackageLoader("openapi_python_client")
     with contextlib.redirect_stdout(io.StringIO()):
         data = GeneratorData.from_dict(models.view(document), config=settings)
         if isinstance(data, GeneratorError):
-            raise CodegenError(_describe(name, document, [data]))
+            raise CodegenError(_describe(file, [data]))
         models.adapt(data)
         project = Project(openapi=data, config=settings, custom_template_path=templates)
         # Templates that only amend a template of the generator include it under this prefix.
@@ -60,9 +65,10 @@ def generate_client(
             [FileSystemLoader(str(templates)), upstream, PrefixLoader({"upstream": upstream})]
         )
         models.equip(project, document)
+        project.env.globals["styles"] = dict(_styles(document))
         errors = project.build()
     if errors:
-        raise CodegenError(_describe(name, document, errors))
+        raise CodegenError(_describe(file, errors))
     reading = project.env.get_template("reading.py.jinja").render()
     (output / "reading.py").write_text(reading, encoding="utf-8")
     typed.write_typed(project, document, output)
@@ -84,21 +90,6 @@ def _read_mapping(path: Path) -> dict[str, Any]:
     return document
 
 
-def _check_operation_ids(spec: Path, document: dict[str, Any]) -> None:
-    """Refuse missing and repeated operation ids, which the generator ignores silently."""
-    first_uses: dict[str, str] = {}
-    for method, path, operation in operations(document):
-        where = f"{method} {path}"
-        name = operation.get("operationId")
-        if not name:
-            raise CodegenError(f"{spec}: {where}: no operationId")
-        if name in first_uses:
-            raise CodegenError(
-                f"{spec}: {where}: operationId {name} is also that of {first_uses[name]}"
-            )
-        first_uses[name] = where
-
-
 def _settings(config: Path, spec: Path, output: Path) -> Config:
     values = _read_mapping(config)
     unknown = sorted(values.keys() - ConfigFile.model_fields.keys())
@@ -118,19 +109,38 @@ def _settings(config: Path, spec: Path, output: Path) -> Config:
     )
 
 
-def _describe(spec: Path, document: dict[str, Any], errors: Sequence[GeneratorError]) -> str:
+def _styles(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
+    """Iterate over the parameters of queries that are more than `name=value`, with their styles."""
+    for _, path, operation in operations(document):
+        nodes = (*document["paths"][path].get("parameters", ()), *operation.get("parameters", ()))
+        for node in (resolve(document, node) for node in nodes):
+            types = types_of(document, node.get("schema", {}))
+            style = str(node.get("style", "form"))
+            if style == "form" and node.get("explode", True):
+                style = "form" if "object" in types else ""
+            elif style != "deepObject":
+                style = _DELIMITERS[style] if types & {"array", "object"} else ""
+            if node["in"] == "query" and style:
+                yield (operation["operationId"], node["name"]), style
+
+
+def _describe(file: OpenApiFile, errors: Sequence[GeneratorError]) -> str:
     # Errors of schemas first: operations that use a wrong schema fail because of it.
     first = min(errors, key=lambda error: "/components/" not in f"{error.header}{error.detail}")
     text = f"{first.header}: {first.detail or ''}".replace("::", ":")
-    for method, path, operation in operations(document):
+    where = str(file.path)
+    if schema := re.search(r"/components/schemas/(\w+)", text):
+        where = f"{file.at(('components', 'schemas', schema[1]))}: components.schemas.{schema[1]}"
+    for method, path, operation in operations(file.content):
         # The generator names an operation by the stage in which it fails.
         places = (f"{method} {path} within", f"paths.{path}.{method.lower()}.")
         if any(place in text.replace("`", "") for place in places):
             text = _BOILERPLATE.sub("", text)
-            text = f"{operation['operationId']} ({method} {path}): {text}"
+            where = file.at(("paths", path, method.lower()))
+            where = f"{where}: {operation['operationId']} ({method} {path})"
             break
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{spec}: {_one_line(text)}{more}"
+    return f"{where}: {_one_line(text)}{more}"
 
 
 def _one_line(text: str) -> str:

@@ -54,7 +54,7 @@ def derive(root: Path, work: Path, joined: JoinedDocument) -> dict[str, Path]:
     document_path.write_text(joined.text, encoding="utf-8", newline="\n")
     client = work / "client"
     document = join_overlay(spec.content, root)
-    generate_client(document, root / CONFIG, root / TEMPLATES, client, name=root / SPEC)
+    generate_client(document, root / CONFIG, root / TEMPLATES, client, file=spec)
     formatting.format_generated(client)
     table = work / "commands" / Path(commands.TARGET).name
     table.parent.mkdir()

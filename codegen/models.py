@@ -15,6 +15,7 @@ from openapi_python_client import Project
 from openapi_python_client.parser import GeneratorData
 from openapi_python_client.parser.properties import AnyProperty, LiteralEnumProperty, ModelProperty
 from openapi_python_client.parser.properties.boolean import BooleanProperty
+from openapi_python_client.parser.properties.file import FileProperty
 from openapi_python_client.parser.properties.float import FloatProperty
 from openapi_python_client.parser.properties.int import IntProperty
 from openapi_python_client.parser.properties.list_property import ListProperty
@@ -23,12 +24,17 @@ from openapi_python_client.parser.properties.string import StringProperty
 from openapi_python_client.parser.properties.union import UnionProperty
 
 from codegen import CodegenError
+from codegen.operation_rules import EVENTS, FORM, JSON
+from codegen.references import resolve
+from synth_pools.spec.changes.source import iter_parts, kind_of
 
 # Names of a property in answers of older servers, or "absent".
 OLDER = "x-older-servers"
 # An enumeration that may grow: readers get unknown values.
 OPEN = "x-open-enum"
 FREE_FORM = "JsonObject"
+# Media type by which the generator knows bytes.
+BYTES = "application/octet-stream"
 
 _READERS = {
     StringProperty: "read_text",
@@ -53,18 +59,26 @@ class FreeFormProperty(AnyProperty):
     _json_type_string: ClassVar[str] = "dict[str, Any]"
 
 
+class BytesProperty(AnyProperty):
+    """Body that is sent as it is."""
+
+    _type_string: ClassVar[str] = "bytes"
+    _json_type_string: ClassVar[str] = "bytes"
+
+
 def view(document: dict[str, Any]) -> dict[str, Any]:
     """Return the view of the document for the generator of models.
 
     It has no defaults: a model sends only properties that were set, else a patch would reset the
     rest. Properties that older servers omit are optional, unless they have an empty value.
+    Parameters are texts, numbers, flags, and lists and objects of these.
     """
     adapted = copy.deepcopy(document)
+    _simplify(adapted)
     for schema in _schemas(adapted).values():
         _join_alternatives(schema)
         required = schema.get("required", [])
         for name, described in schema.get("properties", {}).items():
-            described.pop("default", None)
             # The generator makes a literal of a constant, and a class of an enumeration.
             if len(described.get("enum", ())) == 1:
                 described["const"] = described.pop("enum")[0]
@@ -73,9 +87,26 @@ def view(document: dict[str, Any]) -> dict[str, Any]:
     return adapted
 
 
+def media_types_of_bytes(document: dict[str, Any]) -> set[str]:
+    """Find the media types whose content neither the models nor a form describe."""
+    contents = (
+        set(node)
+        for pointer, node in iter_parts(document)
+        if pointer[-1:] == ("content",) and kind_of(pointer) == "names"
+    )
+    return set().union(*contents) - {JSON, FORM}
+
+
 def adapt(data: GeneratorData) -> None:
-    """Turn free-form objects of the parsed document into dictionaries."""
+    """Turn free-form objects of the parsed document into dictionaries, and files into bytes."""
+    for collection in data.endpoint_collections_by_tag.values():
+        for body in (body for endpoint in collection.endpoints for body in endpoint.bodies):
+            if isinstance(body.prop, FileProperty):
+                body.prop = _replaced(BytesProperty, body.prop)
     for model in data.models:
+        extra = model.additional_properties
+        if isinstance(extra, ModelProperty) and extra.class_info.name == FREE_FORM:
+            model.additional_properties = _without_free_form(extra)
         for properties in (model.required_properties or [], model.optional_properties or []):
             properties[:] = [_without_free_form(field) for field in properties]
         unused = f"import {FREE_FORM}"
@@ -88,6 +119,25 @@ def equip(project: Project, document: dict[str, Any]) -> None:
     schemas = _schemas(document)
     project.env.globals["open_enums"] = {name for name, node in schemas.items() if node.get(OPEN)}
     project.env.filters["finish_model"] = lambda text, model: _finish(document, text, model)
+
+
+def _simplify(document: dict[str, Any]) -> None:
+    """Remove defaults of properties and formats of parameters, and make other content bytes."""
+    for pointer, node in [*iter_parts(document)]:
+        if not isinstance(node, dict) or kind_of(pointer) == "data":
+            continue
+        if pointer[-1:] == ("properties",) and kind_of(pointer) == "names":
+            for described in node.values():
+                described.pop("default", None)
+        elif pointer[-1:] == ("content",) and kind_of(pointer) == "names":
+            for media in node.keys() - {JSON, FORM, EVENTS}:
+                node[media]["schema"] = {"type": "string", "format": "binary"}
+        elif {"in", "name", "schema"} <= node.keys() and kind_of(pointer) == "object":
+            schema = resolve(document, node["schema"])
+            if node["in"] == "path":
+                node["schema"] = {"type": "string"}
+            elif "format" in schema:
+                node["schema"] = {key: schema[key] for key in schema if key != "format"}
 
 
 def _join_alternatives(schema: dict[str, Any]) -> None:
@@ -121,19 +171,23 @@ def _empty(document: dict[str, Any], described: dict[str, Any]) -> str | None:
 
 def _without_free_form(field: Any) -> Any:
     if isinstance(field, ModelProperty) and field.class_info.name == FREE_FORM:
-        return FreeFormProperty(
-            name=field.name,
-            required=field.required,
-            default=None,
-            python_name=field.python_name,
-            description=field.description,
-            example=None,
-        )
+        return _replaced(FreeFormProperty, field)
     if isinstance(field, UnionProperty):
         field.inner_properties[:] = [_without_free_form(inner) for inner in field.inner_properties]
     if isinstance(field, ListProperty):
         field.inner_property = _without_free_form(field.inner_property)
     return field
+
+
+def _replaced(kind: type[AnyProperty], field: Any) -> AnyProperty:
+    return kind(
+        name=field.name,
+        required=field.required,
+        default=None,
+        python_name=field.python_name,
+        description=field.description,
+        example=None,
+    )
 
 
 def _finish(document: dict[str, Any], text: str, model: ModelProperty) -> str:

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from codegen import CodegenError
-from codegen.references import resolve
+from codegen.operation_rules import JSON
+from codegen.references import properties, resolve
 
 RETRIES = ("always", "with-key", "with-id", "never")
 # Repeatable in HTTP itself. The document allows it for operations of other methods.
@@ -39,6 +40,7 @@ class Operation(NamedTuple):
         retry: Its `x-retry`; "always" for verbs that may be repeated by their meaning.
         id_keys: The keys of its body that choose the id of what it makes.
         body_keys: The keys of its body that the document names, where others may be sent, too.
+        body_type: The media type of its body, if it has one.
     """
 
     id: OperationId
@@ -48,6 +50,7 @@ class Operation(NamedTuple):
     retry: Retry
     id_keys: tuple[str, ...] = ()
     body_keys: frozenset[str] = frozenset()
+    body_type: str = "application/json"
 
 
 OPERATIONS: dict[OperationId, Operation] = {{
@@ -82,9 +85,12 @@ def _line(document: dict[str, Any], method: str, path: str, operation: dict[str,
     if retry == "with-id":
         fields.append(_id_keys(document, path, operation))
     arguments = [repr(field) for field in fields]
-    keys = sorted(_body(document, operation).get("properties", {}))
+    media, schema = _body(document, operation)
+    keys = sorted(properties(document, schema))
     if keys:
         arguments.append(f"body_keys=frozenset({keys!r})")
+    if media != JSON:
+        arguments.append(f"body_type={media!r}")
     return f"{name!r}: Operation({', '.join(arguments)}),"
 
 
@@ -92,7 +98,7 @@ def _id_keys(document: dict[str, Any], path: str, operation: dict[str, Any]) -> 
     """Find the properties `id` and `*_id` of the body that are not in the path."""
     keys = tuple(
         key
-        for key in sorted(_body(document, operation).get("properties", {}))
+        for key in sorted(properties(document, _body(document, operation)[1]))
         if (key == "id" or key.endswith("_id")) and f"{{{key}}}" not in path
     )
     if not keys:
@@ -100,7 +106,8 @@ def _id_keys(document: dict[str, Any], path: str, operation: dict[str, Any]) -> 
     return keys
 
 
-def _body(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
-    body = operation.get("requestBody", {}).get("content", {}).get("application/json", {})
-    schema: dict[str, Any] = resolve(document, body.get("schema", {}))
-    return schema
+def _body(document: dict[str, Any], operation: dict[str, Any]) -> tuple[str, Any]:
+    """Return the media type and the schema of a body."""
+    content = resolve(document, operation.get("requestBody", {})).get("content", {})
+    media = next(iter(content), JSON)
+    return media, content.get(media, {}).get("schema", {})

@@ -1,11 +1,15 @@
-"""Operations of a document, and nodes found through references."""
+"""Parts of a document: operations, schemas, bodies, parameters, and what references lead to."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Any
 
+from synth_pools.spec.changes.source import OpenApiFile, Pointer, iter_parts, kind_of
+
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+COMPOSED = ("allOf", "anyOf", "oneOf")
+_NAMED_SCHEMAS = ("properties", "schemas", "patternProperties", "$defs", "dependentSchemas")
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -18,14 +22,57 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
                 yield method.upper(), path, operation
 
 
+def contents(
+    file: OpenApiFile, base: Pointer, operation: dict[str, Any]
+) -> Iterator[tuple[Pointer, dict[str, Any]]]:
+    """Iterate over the request body and the successful response bodies of an operation."""
+    places: list[tuple[Pointer, Any]] = [((*base, "requestBody"), operation.get("requestBody"))]
+    for status, response in (operation.get("responses") or {}).items():
+        if str(status).startswith("2"):
+            places.append(((*base, "responses", status), response))
+    for pointer, node in places:
+        if not isinstance(node, dict):
+            continue
+        if isinstance(node.get("$ref"), str):
+            pointer, node = file.find(node["$ref"])
+        if isinstance(node.get("content"), dict):
+            yield (*pointer, "content"), node["content"]
+
+
+def parameters(file: OpenApiFile) -> Iterator[tuple[Pointer, dict[str, Any]]]:
+    """Iterate over all parameters, shared ones once."""
+    for pointer, node in iter_parts(file.content):
+        # Security schemes of the type apiKey also have `in` and `name`.
+        if not isinstance(node, dict) or "securitySchemes" in pointer:
+            continue
+        if {"in", "name"} <= node.keys() and kind_of(pointer) == "object":
+            yield pointer, node
+
+
+def schemas(file: OpenApiFile) -> Iterator[tuple[Pointer, Any]]:
+    """Iterate over all schemas, nested ones included."""
+    for pointer, node in iter_parts(file.content):
+        if _is_schema(pointer):
+            yield pointer, node
+
+
+def _is_schema(pointer: Pointer) -> bool:
+    if not pointer or kind_of(pointer) != "object":
+        return False
+    last, before = pointer[-1], pointer[-2] if len(pointer) > 1 else ""
+    if before in _NAMED_SCHEMAS and kind_of(pointer[:-1]) == "names":
+        return True
+    return last in ("schema", "items", "additionalProperties") or before in COMPOSED
+
+
 def resolve(document: dict[str, Any], node: Any) -> Any:
-    """Follow references within the document; return an empty object where one leads nowhere."""
+    """Follow references within the document; return an empty object for true, false and nowhere."""
     while isinstance(node, dict) and isinstance(node.get("$ref"), str):
         target: Any = document
         for step in node["$ref"].removeprefix("#/").split("/"):
             target = target.get(step, {}) if isinstance(target, dict) else {}
         node = target
-    return node
+    return {} if isinstance(node, bool) else node
 
 
 def properties(document: dict[str, Any], schema: Any) -> dict[str, Any]:

@@ -7,12 +7,14 @@ annotated with one of these classes, and an editor completes it in a call, too.
 from __future__ import annotations
 
 import json
+import keyword
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from codegen import CodegenError
 from codegen.models import OPEN
+from codegen.references import operations, resolve
 from codegen.typed import prose
 
 # Object to which callers add properties.
@@ -57,11 +59,10 @@ def write_requests(document: dict[str, Any], package: Path) -> None:
 
 
 def _bodies(document: dict[str, Any]) -> Iterator[str]:
-    for item in document.get("paths", {}).values():
-        for operation in item.values():
-            body = operation.get("requestBody", {}) if isinstance(operation, dict) else {}
-            for media in body.get("content", {}).values():
-                yield _name(media.get("schema", {}))
+    for _, _, operation in operations(document):
+        body = resolve(document, operation.get("requestBody", {}))
+        for media in body.get("content", {}).values():
+            yield _name(media.get("schema", {}))
 
 
 def _reached(schemas: dict[str, Any], names: Iterator[str]) -> dict[str, None]:
@@ -98,43 +99,48 @@ def _choice(name: str, schema: dict[str, Any]) -> str:
     values = ", ".join(json.dumps(value) for value in schema["enum"])
     # Members of string enumerations are sent as their values.
     kinds = "str" if schema.get(OPEN) else f"Literal[{values}] | Enum"
-    return f'{name}Value: TypeAlias = {kinds}\n"""{prose(schema["description"])}"""\n'
+    return f'{name}Value: TypeAlias = {kinds}\n"""{prose(schema.get("description", name))}"""\n'
 
 
 def _class(schemas: dict[str, Any], name: str) -> str:
     schema = schemas[name]
     required = schema.get("required", ())
-    lines = [
-        f"class {name}Dict(TypedDict, total=False):",
-        f'    """{prose(schema.get("description", name), indent="    ")}"""',
-    ]
+    base, lines, others = "TypedDict", [], {}
+    lines.append(f'    """{prose(schema.get("description", name), indent="    ")}"""')
     for key, node in schema["properties"].items():
-        if not key.isidentifier():
-            raise CodegenError(f"{name}: {key} is no name that a class could have")
         kind = _kind(schemas, node)
-        lines.append(f"    {key}: {f'Required[{kind}]' if key in required else kind}")
+        kind = f"Required[{kind}]" if key in required else kind
+        if not key.isidentifier() or keyword.iskeyword(key):
+            others[key] = kind
+            continue
+        lines.append(f"    {key}: {kind}")
         if node.get("description"):
             lines.append(f'    """{prose(node["description"], indent="    ")}"""')
-    return "\n".join(lines) + "\n"
+    head = ""
+    if others:
+        # No class has an attribute of such a name.
+        base = f"_{name}Keys"
+        head = f'{base} = TypedDict("{base}", {json.dumps(others)}, total=False)\n\n'
+    return "\n".join([f"{head}class {name}Dict({base}, total=False):", *lines]) + "\n"
 
 
-def _kind(schemas: dict[str, Any], node: dict[str, Any]) -> str:
+def _kind(schemas: dict[str, Any], node: dict[str, Any], outer: tuple[str, ...] = ()) -> str:
     if "anyOf" in node:
-        return " | ".join(_kind(schemas, part) for part in node["anyOf"])
+        return " | ".join(_kind(schemas, part, outer) for part in node["anyOf"])
     name = _name(node)
     if name:
         schema = schemas[name]
         if "enum" in schema:
             return f"{name}Value"
         if not schema.get("properties"):
-            return _KINDS["object"]
+            return "Any" if name in outer else _kind(schemas, schema, (*outer, name))
         return f"{name}Dict | {_KINDS['object']}" if schema.get(FREE_FORM) else f"{name}Dict"
     types = node.get("type", [])
     kinds = []
     for kind in [types] if isinstance(types, str) else types:
         if kind == "array":
             valid = {"$ref": node[VALID_ITEMS]} if VALID_ITEMS in node else node.get("items", {})
-            kinds.append(f"Sequence[{_kind(schemas, valid)}]")
+            kinds.append(f"Sequence[{_kind(schemas, valid, outer)}]")
         else:
             kinds.append(_KINDS[kind])
     return " | ".join(kinds) or "Any"

@@ -11,21 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from codegen import CodegenError
+from codegen.operation_rules import operation_problems
 from codegen.parts import FOLDER, PATHS, JoinedDocument
-from codegen.references import operations
+from codegen.references import COMPOSED, contents, operations, parameters, schemas
+from codegen.schema_rules import schema_problems
 from synth_pools.spec.changes.source import (
     OpenApiFile,
-    Pointer,
     UnusableDocumentError,
-    iter_parts,
-    kind_of,
     parse_openapi_text,
     read_openapi_file,
 )
 
-_COMPOSED = ("allOf", "anyOf", "oneOf")
-_TYPED = {"type", "$ref", "enum", "const", *_COMPOSED}
-_NAMED_SCHEMAS = ("properties", "schemas", "patternProperties", "$defs", "dependentSchemas")
+_TYPED = {"type", "$ref", "enum", "const", *COMPOSED}
 # Words in the description of a schema without a type.
 _ANY = ("free-form", "any json")
 # An example of bytes explains nothing.
@@ -55,7 +52,9 @@ def read_joined_spec(document: JoinedDocument) -> OpenApiFile:
         file = parse_openapi_text(document.text, document.path, document.locate)
     except UnusableDocumentError as error:
         raise CodegenError(str(error)) from None
-    return _keep_rules(file, *misplaced_operations(file))
+    problems = (*operation_problems(file), *schema_problems(file))
+    lines = [f"{file.at(pointer)}: {problem}" for pointer, problem in problems]
+    return _keep_rules(file, *misplaced_operations(file), *dict.fromkeys(lines))
 
 
 def _keep_rules(file: OpenApiFile, *problems: str) -> OpenApiFile:
@@ -80,10 +79,10 @@ def untyped_schemas(file: OpenApiFile) -> Iterator[str]:
 
     Generators silently accept any value for a schema without a type.
     """
-    for pointer, node in iter_parts(file.content):
-        if not isinstance(node, dict) or not _is_schema(pointer) or _TYPED & node.keys():
+    for pointer, node in schemas(file):
+        if not isinstance(node, dict) or _TYPED & node.keys():
             continue
-        if pointer[-2] in _COMPOSED and node and node.keys() <= {"required", "not"}:
+        if pointer[-2] in COMPOSED and node and node.keys() <= {"required", "not"}:
             # This alternative only lists required properties.
             continue
         description = " ".join(str(node.get("description", "")).lower().split())
@@ -98,7 +97,7 @@ def untyped_schemas(file: OpenApiFile) -> Iterator[str]:
 def missing_examples(file: OpenApiFile) -> Iterator[str]:
     """Iterate over the bodies and parameters without an example."""
     for method, path, operation in operations(file.content):
-        for pointer, content in _contents(file, ("paths", path, method.lower()), operation):
+        for pointer, content in contents(file, ("paths", path, method.lower()), operation):
             for media, described in content.items():
                 if media not in _BINARY and not _has_example(described):
                     where = "/".join(str(step) for step in pointer[3:])
@@ -106,47 +105,12 @@ def missing_examples(file: OpenApiFile) -> Iterator[str]:
                         f"{file.at((*pointer, media))}: {operation.get('operationId')}: "
                         f"{where} has no example: write 'examples:' beside its 'schema:'"
                     )
-    for pointer, parameter in _parameters(file):
+    for pointer, parameter in parameters(file):
         if not _has_example(parameter):
             yield (
                 f"{file.at(pointer)}: parameter {parameter.get('name')} has no example: "
                 "write 'example:' beside its 'schema:'"
             )
-
-
-def _is_schema(pointer: Pointer) -> bool:
-    if not pointer or kind_of(pointer) != "object":
-        return False
-    last, before = pointer[-1], pointer[-2] if len(pointer) > 1 else ""
-    if before in _NAMED_SCHEMAS and kind_of(pointer[:-1]) == "names":
-        return True
-    return last in ("schema", "items", "additionalProperties") or before in _COMPOSED
-
-
-def _contents(
-    file: OpenApiFile, base: Pointer, operation: dict[str, Any]
-) -> Iterator[tuple[Pointer, dict[str, Any]]]:
-    """Iterate over the request body and the successful response bodies of an operation."""
-    places: list[tuple[Pointer, Any]] = [((*base, "requestBody"), operation.get("requestBody"))]
-    for status, response in (operation.get("responses") or {}).items():
-        if str(status).startswith("2"):
-            places.append(((*base, "responses", status), response))
-    for pointer, node in places:
-        if not isinstance(node, dict):
-            continue
-        if isinstance(node.get("$ref"), str):
-            pointer, node = file.find(node["$ref"])
-        if isinstance(node.get("content"), dict):
-            yield (*pointer, "content"), node["content"]
-
-
-def _parameters(file: OpenApiFile) -> Iterator[tuple[Pointer, dict[str, Any]]]:
-    for pointer, node in iter_parts(file.content):
-        # Security schemes of the type apiKey also have `in` and `name`.
-        if not isinstance(node, dict) or "securitySchemes" in pointer:
-            continue
-        if {"in", "name"} <= node.keys() and kind_of(pointer) == "object":
-            yield pointer, node
 
 
 def _has_example(node: Any) -> bool:

@@ -38,6 +38,8 @@ _KINDS = {
     "IntProperty": "int",
     "FloatProperty": "float",
     "BooleanProperty": "bool",
+    "ListProperty": "list",
+    "BytesProperty": "bytes",
 }
 
 
@@ -91,11 +93,13 @@ class _Operation:
             if model is not None:
                 self.imports.add(f"from ...models.{model.module_name} import {model.name}")
         body = endpoint.bodies[0].prop if len(endpoint.bodies) == 1 else None
-        self.body_kind = body.class_info.name if isinstance(body, ModelProperty) else "object"
+        self.body_kind = self.kind(body)
         self.docstring = self._docstring(document, item)
 
     @staticmethod
-    def kind(argument: PropertyProtocol) -> str:
+    def kind(argument: PropertyProtocol | None) -> str:
+        if isinstance(argument, ModelProperty):
+            return str(argument.class_info.name)
         return _KINDS.get(type(argument).__name__, "object")
 
     @property
@@ -124,9 +128,7 @@ class _Operation:
         for status, response in self._spec["responses"].items():
             content = resolve(document, response).get("content", {})
             if str(status).startswith("2") and media_type in content:
-                reference = content[media_type].get("schema", {}).get("$ref")
-                if reference is None:
-                    raise CodegenError(f"{self.name}: the schema of its {media_type} has no name")
+                reference = content[media_type]["schema"]["$ref"]
                 name = UntrustedString(reference.rpartition("/")[2])
                 return Class.from_string(string=name, config=project.config)
         return None

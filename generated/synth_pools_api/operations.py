@@ -82,6 +82,7 @@ class Operation(NamedTuple):
         retry: Its `x-retry`; "always" for verbs that may be repeated by their meaning.
         id_keys: The keys of its body that choose the id of what it makes.
         body_keys: The keys of its body that the document names, where others may be sent, too.
+        body_type: The media type of its body, if it has one.
     """
 
     id: OperationId
@@ -91,6 +92,7 @@ class Operation(NamedTuple):
     retry: Retry
     id_keys: tuple[str, ...] = ()
     body_keys: frozenset[str] = frozenset()
+    body_type: str = "application/json"
 
 
 OPERATIONS: dict[OperationId, Operation] = {

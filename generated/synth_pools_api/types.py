@@ -1,8 +1,10 @@
 """Contains some shared types for properties"""
 
-from collections.abc import Mapping, MutableMapping
+import itertools
+from collections.abc import Iterable, Mapping, MutableMapping
 from http import HTTPStatus
-from typing import IO, TYPE_CHECKING, BinaryIO, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, TypeVar
+from urllib.parse import quote, unquote
 
 if TYPE_CHECKING:
     from uuid import UUID
@@ -23,31 +25,46 @@ class Unset:
 
 
 UNSET: Unset = Unset()
-
-# The types that `httpx.Client(files=)` can accept, copied from that library.
-FileContent = IO[bytes] | bytes | str
-FileTypes = (
-    # (filename, file (or bytes), content_type)
-    tuple[str | None, FileContent, str | None]
-    # (filename, file (or bytes), content_type, headers)
-    | tuple[str | None, FileContent, str | None, Mapping[str, str]]
-)
-RequestFiles = list[tuple[str, FileTypes]]
+_COOKIE = "!#$&'()*+-./:<=>?@[]^_`{|}~"
 
 
-class File:
-    """Contains information for file uploads"""
+class Delimited(str):
+    """Items of one parameter of a query; `encoded` has their delimiters as they are sent"""
 
-    def __init__(
-        self, payload: BinaryIO, file_name: str | None = None, mime_type: str | None = None
-    ) -> None:
-        self.payload = payload
-        self.file_name = file_name
-        self.mime_type = mime_type
+    encoded: str
 
-    def to_tuple(self) -> FileTypes:
-        """Return a tuple representation that httpx will accept for multipart/form-data"""
-        return self.file_name, self.payload, self.mime_type
+    def __new__(cls, delimiter: str, items: Iterable[Any]) -> Self:
+        words = [_word(item) for item in items]
+        text = super().__new__(cls, unquote(delimiter).join(words))
+        text.encoded = delimiter.join(quote(word, safe="") for word in words)
+        return text
+
+
+def styled(name: str, style: str, value: Any) -> dict[str, Any]:
+    """Write a list or an object for a query: as `deepObject`, exploded, or with a delimiter"""
+    if not value or isinstance(value, str):
+        return {name: value or UNSET}
+    value = value.to_dict() if hasattr(value, "to_dict") else value
+    if style == "deepObject":
+        return {f"{name}[{key}]": item for key, item in value.items()}
+    if style == "form":
+        return dict(value)
+    items = itertools.chain.from_iterable(value.items()) if isinstance(value, Mapping) else value
+    return {name: Delimited(style, items)}
+
+
+def cookie_header(cookies: Mapping[str, Any]) -> dict[str, str]:
+    """Write the header of cookies, with what none may hold in percent-encoding"""
+    pairs = [
+        f"{name}={quote(_word(value), safe=_COOKIE)}"
+        for name, value in cookies.items()
+        if value is not None and not isinstance(value, Unset)
+    ]
+    return {"Cookie": "; ".join(pairs)} if pairs else {}
+
+
+def _word(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 
 T = TypeVar("T")

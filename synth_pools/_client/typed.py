@@ -50,12 +50,15 @@ def check_body(body: Argument) -> Any:
     """
     kind, value = body
     if value is None or kind is object:
-        return value
+        return request_body(value) if isinstance(value, Mapping) else value
     if not isinstance(value, kind):
-        hint = f"; {kind.__name__}.from_dict makes one" if isinstance(value, Mapping) else ""
+        can_make = isinstance(value, Mapping) and hasattr(kind, "from_dict")
+        hint = f"; {kind.__name__}.from_dict makes one" if can_make else ""
         raise RequestValidationError(
             f"body must be a {kind.__name__}, not {type(value).__name__}{hint}"
         )
+    if kind is bytes:
+        return value
     try:
         return request_body(value.to_dict())  # type: ignore[attr-defined]
     except (AttributeError, TypeError, ValueError) as error:
@@ -91,7 +94,7 @@ def _query(name: str, kind: type, value: Any) -> Any:
         return query_text(value, name)
     if kind is int:
         return query_int(value, name)
-    if value is not None and not isinstance(value, kind):
+    if value is not None and not isinstance(value, (int, float) if kind is float else kind):
         raise RequestValidationError(
             f"{name} must be a {kind.__name__}, not {type(value).__name__}"
         )

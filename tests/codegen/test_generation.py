@@ -206,7 +206,7 @@ def test_an_operation_has_a_typed_form_without_anyone_writing_it(generated: Path
 
 
 def test_an_answer_of_bytes_has_a_typed_form_too(generated: Path) -> None:
-    spec = SMALL_SPEC.replace("application/json", "application/zip").replace(
+    spec = SMALL_SPEC.replace("application/json", "application/zip", 1).replace(
         "{type: array, items: {$ref: '#/components/schemas/Thing'}}",
         "{type: string, format: binary}",
     )
@@ -222,15 +222,16 @@ BROKEN = {
     "not YAML": ("openapi: [", "openapi.yaml", "not YAML"),
     "not a mapping": ("- a\n- b\n", "openapi.yaml:1", "no object"),
     "not OpenAPI": ("title: x\n", "openapi.yaml", "openapi"),
-    "warning: a content type": (
-        SMALL_SPEC.replace("application/json", "application/gzip"),
-        "list_things (GET /things)",
-        "application/gzip",
-    ),
-    "warning: a lower-case status range": (
+    "a status range in lower case": (
         SMALL_SPEC.replace("'201'", "4xx"),
-        "create_thing (POST /things)",
-        "4xx",
+        "openapi.yaml:25: create_thing",
+        "4xx is no status: write each status, and a class of them as 5XX",
+    ),
+    "a schema that conflicts with another": (
+        SMALL_SPEC.replace("name: {type: string}", "name: {type: string, enum: [a, b]}")
+        + "    ThingName: {type: object, properties: {a: {type: string}}}\n",
+        "openapi.yaml:28: components.schemas.Thing",
+        "conflicting enums named ThingName",
     ),
     "a reference to nothing": (
         SMALL_SPEC.replace("items: {$ref: '#/components/schemas/Thing'}", "items: {$ref: '#/x/Y'}"),
@@ -239,8 +240,8 @@ BROKEN = {
     ),
     "a schema that cannot be": (
         SMALL_SPEC.replace("name: {type: string}", "name: {type: array}"),
-        "/components/schemas/Thing",
-        "array",
+        "openapi.yaml:31: components.schemas.Thing.name",
+        "a list without items: write items: with their schema",
     ),
     "a schema without a type": (
         SMALL_SPEC.replace("name: {type: string}", "name: {description: Its name.}"),
@@ -254,8 +255,8 @@ BROKEN = {
     ),
     "a method without answers": (
         SMALL_SPEC.replace("      responses:\n        '201': {description: Made.}\n", ""),
-        "create_thing (POST /things)",
-        "responses",
+        "create_thing",
+        "its responses have no success: write one, as '200'",
     ),
     "an answer of two types": (
         SMALL_SPEC.replace(
@@ -265,15 +266,15 @@ BROKEN = {
             "        '201': {description: Made.}",
         ),
         "create_thing",
-        "one type of answer",
+        "its successful answers differ",
     ),
     "events without a schema": (
-        SMALL_SPEC.replace("application/json", "text/event-stream").replace(
+        SMALL_SPEC.replace("application/json", "text/event-stream", 1).replace(
             "{type: array, items: {$ref: '#/components/schemas/Thing'}}",
             "{type: string, format: binary}",
         ),
         "list_things",
-        "the schema of its text/event-stream has no name",
+        "a schema without a name: write its schema in components/schemas, and $ref here",
     ),
     "events and pages without a name for these": (
         SMALL_SPEC.replace(

@@ -6,7 +6,7 @@ The requests of a client differ only in the path, the query and the body.
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from synth_pools._client.arguments import encode_json
 from synth_pools._client.config import ClientConfig
@@ -15,7 +15,8 @@ from synth_pools._client.http.messages import OutgoingRequest, ResponseHead, Tim
 from synth_pools._version import __version__
 from synth_pools.errors import RequestValidationError
 
-# Result of a generated `_get_kwargs`: method, url (a path), and maybe params, headers, json.
+# Result of a generated `_get_kwargs`: method, url (a path), and maybe params, headers, and one of
+# json, data (a form) and content.
 Call = dict[str, Any]
 
 USER_AGENT = f"synth-pools/{__version__}"
@@ -59,7 +60,10 @@ class RequestBuilder:
 
     def content(self, call: Call) -> bytes | None:
         """Encode the body of a call, once for all its attempts."""
-        return encode_json(call["json"]) if "json" in call else None
+        if "json" in call:
+            return encode_json(call["json"])
+        content: bytes | None = call.get("content")
+        return urlencode(_words(call["data"]), doseq=True).encode() if "data" in call else content
 
     def build(self, call: Call, content: bytes | None, *, longest: float | None) -> OutgoingRequest:
         """Build a request.
@@ -74,7 +78,11 @@ class RequestBuilder:
         """
         headers = self._headers.copy()
         for name, value in call.get("headers", {}).items():
-            headers[self._names.get(name.lower()) or name] = value
+            key = self._names.get(name.lower()) or name
+            # A caller's own cookies stay.
+            headers[key] = (
+                f"{headers[key]}; {value}" if key in headers and name == "Cookie" else value
+            )
         return OutgoingRequest(
             call["method"].upper(), self._url(call), headers, content, self._limits_within(longest)
         )
@@ -83,7 +91,7 @@ class RequestBuilder:
         text: str = self._base_url + call["url"]
         params = call.get("params")
         if params:
-            text += f"?{urlencode(_words(params), doseq=True)}"
+            text += f"?{urlencode(_words(params), doseq=True, quote_via=_quote)}"
         if len(text) > _LONGEST_URL:
             raise RequestValidationError("the request's URL cannot be used: URL too long")
         return text
@@ -115,6 +123,12 @@ def redirected(request: OutgoingRequest, response: ResponseHead) -> OutgoingRequ
 
 def _origin(url: URL) -> tuple[str, str, int | None]:
     return url.scheme, url.host, _PORTS.get(url.scheme) if url.port is None else url.port
+
+
+def _quote(text: Any, safe: Any, *more: Any) -> str:
+    # A list in one parameter has delimiters that stay as they are.
+    encoded: str | None = getattr(text, "encoded", None)
+    return quote_plus(text, safe, *more) if encoded is None else encoded
 
 
 def _words(params: dict[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,6 @@ def _get_kwargs(rollout_id: str, *, body: CancelRequest | Unset = UNSET) -> dict
         _kwargs["json"] = body.to_dict()
 
     headers["Content-Type"] = "application/json"
-
     _kwargs["headers"] = headers
     return _kwargs
 

@@ -26,7 +26,6 @@ def _get_kwargs(*, body: RolloutRequest, idempotency_key: str | Unset = UNSET) -
     _kwargs["json"] = body.to_dict()
 
     headers["Content-Type"] = "application/json"
-
     _kwargs["headers"] = headers
     return _kwargs
 

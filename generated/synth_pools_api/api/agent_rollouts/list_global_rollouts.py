@@ -26,14 +26,7 @@ def _get_kwargs(
     if not isinstance(prefer, Unset):
         headers["Prefer"] = prefer
 
-    params: dict[str, Any] = {}
-
-    params["state"] = state
-
-    params["limit"] = limit
-
-    params["cursor"] = cursor
-
+    params: dict[str, Any] = {"state": state, "limit": limit, "cursor": cursor}
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {"method": "get", "url": "/v1/rollouts", "params": params}

@@ -19,10 +19,7 @@ def _get_kwargs(
     pool_id: str, task_id: str, release_id: str, *, expected_release_id: str | Unset = UNSET
 ) -> dict[str, Any]:
 
-    params: dict[str, Any] = {}
-
-    params["expected_release_id"] = expected_release_id
-
+    params: dict[str, Any] = {"expected_release_id": expected_release_id}
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {

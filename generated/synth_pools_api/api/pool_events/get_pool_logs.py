@@ -23,14 +23,7 @@ def _get_kwargs(
     process: int | Unset = UNSET,
 ) -> dict[str, Any]:
 
-    params: dict[str, Any] = {}
-
-    params["cursor"] = cursor
-
-    params["limit"] = limit
-
-    params["process"] = process
-
+    params: dict[str, Any] = {"cursor": cursor, "limit": limit, "process": process}
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {

@@ -33,32 +33,14 @@ def _get_kwargs(
     if not isinstance(last_event_id, Unset):
         headers["Last-Event-ID"] = last_event_id
 
-    params: dict[str, Any] = {}
-
-    params["cursor"] = cursor
-
-    json_start: str | Unset = UNSET
-    if not isinstance(start, Unset):
-        json_start = start
-
-    params["start"] = json_start
-
-    params["types"] = types
-
-    json_include: str | Unset = UNSET
-    if not isinstance(include, Unset):
-        json_include = include
-
-    params["include"] = json_include
-
-    json_format_: str | Unset = UNSET
-    if not isinstance(format_, Unset):
-        json_format_ = format_
-
-    params["format"] = json_format_
-
-    params["limit"] = limit
-
+    params: dict[str, Any] = {
+        "cursor": cursor,
+        "start": start,
+        "types": types,
+        "include": include,
+        "format": format_,
+        "limit": limit,
+    }
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {

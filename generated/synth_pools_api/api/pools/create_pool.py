@@ -24,7 +24,6 @@ def _get_kwargs(*, body: PoolDefinition) -> dict[str, Any]:
     _kwargs["json"] = body.to_dict()
 
     headers["Content-Type"] = "application/json"
-
     _kwargs["headers"] = headers
     return _kwargs
 

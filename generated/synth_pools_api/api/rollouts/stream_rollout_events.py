@@ -30,20 +30,12 @@ def _get_kwargs(
     if not isinstance(last_event_id, Unset):
         headers["Last-Event-ID"] = last_event_id
 
-    params: dict[str, Any] = {}
-
-    params["cursor"] = cursor
-
-    params["after_sequence"] = after_sequence
-
-    json_format_: str | Unset = UNSET
-    if not isinstance(format_, Unset):
-        json_format_ = format_
-
-    params["format"] = json_format_
-
-    params["limit"] = limit
-
+    params: dict[str, Any] = {
+        "cursor": cursor,
+        "after_sequence": after_sequence,
+        "format": format_,
+        "limit": limit,
+    }
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {

@@ -30,7 +30,6 @@ def _get_kwargs(pool_id: str, task_id: str, *, body: TaskPatch) -> dict[str, Any
     _kwargs["json"] = body.to_dict()
 
     headers["Content-Type"] = "application/json"
-
     _kwargs["headers"] = headers
     return _kwargs
 

@@ -76,10 +76,3 @@ class AsyncCalls(Protocol):
         query: Mapping[str, Argument] = ...,
         headers: Mapping[str, Argument] = ...,
     ) -> bytes: ...
-
-
-class AsyncGroup:
-    """Operations that one sender makes."""
-
-    def __init__(self, calls: AsyncCalls) -> None:
-        self._calls = calls

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .calls import Group
+from .calls import Calls
 
 if TYPE_CHECKING:
     pass
@@ -20,66 +19,71 @@ if TYPE_CHECKING:
     from .tasks import TasksApi
 
 
-class Api(Group):
+class Api:
     """The operations on models instead of plain JSON, a group for each tag of the document."""
 
-    @cached_property
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
+
+    @property
     def agent_rollouts(self) -> AgentRolloutsApi:
         """All rollouts, and rollouts that are placed in a pool by the server."""
         from .agent_rollouts import AgentRolloutsApi
 
         return AgentRolloutsApi(self._calls)
 
-    @cached_property
+    @property
     def containers(self) -> ContainersApi:
         """Direct calls to the container behind a pool or a task."""
         from .containers import ContainersApi
 
         return ContainersApi(self._calls)
 
-    @cached_property
+    @property
     def image_releases(self) -> ImageReleasesApi:
         """The images that a pool's containers are made from, where the server builds them."""
         from .image_releases import ImageReleasesApi
 
         return ImageReleasesApi(self._calls)
 
-    @cached_property
+    @property
     def metrics(self) -> MetricsApi:
         """How busy a pool is and how well its rollouts go."""
         from .metrics import MetricsApi
 
         return MetricsApi(self._calls)
 
-    @cached_property
+    @property
     def pool_events(self) -> PoolEventsApi:
         """The events of all rollouts of a pool, and what its processes write."""
         from .pool_events import PoolEventsApi
 
         return PoolEventsApi(self._calls)
 
-    @cached_property
+    @property
     def pools(self) -> PoolsApi:
         """Define, read, change and archive pools."""
         from .pools import PoolsApi
 
         return PoolsApi(self._calls)
 
-    @cached_property
+    @property
     def rollouts(self) -> RolloutsApi:
         """The rollouts of one pool."""
         from .rollouts import RolloutsApi
 
         return RolloutsApi(self._calls)
 
-    @cached_property
+    @property
     def service(self) -> ServiceApi:
         """The service as a whole."""
         from .service import ServiceApi
 
         return ServiceApi(self._calls)
 
-    @cached_property
+    @property
     def tasks(self) -> TasksApi:
         """The tasks of a pool."""
         from .tasks import TasksApi

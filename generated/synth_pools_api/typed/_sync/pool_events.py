@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...api import pool_events as operations
 from ...types import UNSET
-from .calls import Group, Stream
+from .calls import Calls, Stream
 
 if TYPE_CHECKING:
     from ...models.pool_event import PoolEvent
@@ -18,8 +18,13 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class PoolEventsApi(Group):
+class PoolEventsApi:
     """The events of all rollouts of a pool, and what its processes write."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
 
     def get_pool_logs(
         self,

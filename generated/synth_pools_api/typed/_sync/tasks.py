@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...api import tasks as operations
-from .calls import Group
+from .calls import Calls
 
 if TYPE_CHECKING:
     from ...models.task import Task
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class TasksApi(Group):
+class TasksApi:
     """The tasks of a pool."""
+
+    __slots__ = ("_calls",)
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
 
     def create_task(self, pool_id: Id, *, body: TaskDefinition) -> Task:
         """Create a task.

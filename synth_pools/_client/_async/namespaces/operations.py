@@ -14,7 +14,6 @@ from synth_pools._client._async.facade.base import AsyncNamespace, AsyncOperatio
 from synth_pools._client.arguments import (
     check_idempotency_key,
     path_segment,
-    query_int,
     query_text,
     request_body,
 )
@@ -27,6 +26,8 @@ from synth_pools_api.types import UNSET
 if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
 
+# Media types of bodies that are described by their keys.
+_OF_MAPPINGS = ("application/json", "application/x-www-form-urlencoded")
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -50,14 +51,14 @@ class AsyncOperationsNamespace(AsyncNamespace):
         operation: str,
         arguments: Mapping[str, Any] = _NONE,
         *,
-        body: Mapping[str, Any] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
     ) -> bytes:
         """Make a call, and return the JSON of the answer byte for byte.
 
         Args:
             operation: Id of the operation, such as ``get_pool``.
             arguments: Its parameters.
-            body: Its body.
+            body: Its body: a mapping for JSON and forms, else the bytes to send.
 
         Returns:
             The body of the answer; empty without a body.
@@ -77,7 +78,7 @@ class AsyncOperationsNamespace(AsyncNamespace):
             The events; the request is sent when the first one is read.
         """
         details, call = _call(operation, arguments, None)
-        return self._client._open_events(details.id, call)
+        return self._client._stream(details.id, call)
 
     async def save(
         self,
@@ -108,7 +109,7 @@ class AsyncOperationsNamespace(AsyncNamespace):
 
 
 def _call(
-    operation: str, arguments: Mapping[str, Any], body: Mapping[str, Any] | None
+    operation: str, arguments: Mapping[str, Any], body: Mapping[str, Any] | bytes | None
 ) -> tuple[Operation, Call]:
     details = OPERATIONS.get(operation)  # type: ignore[call-overload]
     if details is None:
@@ -116,17 +117,22 @@ def _call(
     module = import_module(f"synth_pools_api.api.{details.tag}.{operation}")
     parameters = inspect.signature(module._get_kwargs).parameters
     has_body = "body" in parameters
-    checked = {name: value for name, value in arguments.items() if value is not None}
-    unknown = sorted(str(name) for name in checked if name not in parameters or name == "body")
-    if unknown:
-        raise RequestValidationError(f"{operation}: no parameter is called {unknown[0]}")
-    places = _places(details)
-    for name, value in checked.items():
-        checked[name] = _checked(name, value, in_path=name in places)
+    places, checked = _places(details), dict[str, Any]()
+    for word, value in arguments.items():
+        # A builder has `from_` for `from`, a word of Python.
+        name = word if word in parameters else f"{word}_"
+        if value is None:
+            continue
+        if name not in parameters or name == "body":
+            raise RequestValidationError(f"{operation}: no parameter is called {word}")
+        if name in places:
+            checked[name] = path_segment(value, name)
+        else:
+            checked[name] = _checked(word, value, parameters[name].annotation)
     if body is not None:
         if not has_body:
             raise RequestValidationError(f"{operation} takes no body")
-        checked["body"] = request_body(body)
+        checked["body"] = _body(details, body)
     for name, parameter in parameters.items():
         if name not in checked:
             if parameter.default is parameter.empty:
@@ -141,11 +147,27 @@ def _places(details: Operation) -> list[str]:
     return [part.partition("}")[0] for part in details.path.split("{")[1:]]
 
 
-def _checked(name: str, value: Any, *, in_path: bool) -> Any:
-    if in_path:
-        return path_segment(value, name)
+def _body(details: Operation, body: Any) -> Any:
+    if details.body_type in _OF_MAPPINGS:
+        return request_body(body)
+    if not isinstance(body, bytes):
+        kind = type(body).__name__
+        raise RequestValidationError(f"{details.id}: body must be bytes, not {kind}")
+    return body
+
+
+def _checked(name: str, value: Any, annotation: str) -> Any:
+    """Check a parameter by its annotation in the request builder."""
+    if isinstance(value, list | tuple) and "list[" in annotation:
+        return [_checked(name, item, annotation.replace("list[", "")) for item in value]
+    if isinstance(value, Mapping) and annotation:
+        from synth_pools_api import models  # takes 20 ms, and few parameters are objects
+
+        if isinstance(getattr(models, annotation.partition(" ")[0], None), type):
+            return {key: _checked(f"{name}.{key}", value[key], "list[float]") for key in value}
     if name == "idempotency_key":
         return check_idempotency_key(value)
-    if isinstance(value, bool):
-        return value
-    return query_int(value, name) if isinstance(value, int) else query_text(value, name)
+    is_number = isinstance(value, bool | int) or (
+        isinstance(value, float) and "float" in annotation
+    )
+    return value if is_number else query_text(value, name)
