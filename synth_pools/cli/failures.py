@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from enum import IntEnum
 
 import click
@@ -99,3 +99,17 @@ def status_of(error: Exception) -> ExitStatus:
     # 413 and 415 have no class of their own; 409 is about the state of the object.
     of_request = getattr(error, "status_code", None) in (413, 415)
     return ExitStatus.USAGE if of_request else ExitStatus.FAILED
+
+
+def did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Suggest a name for an unknown one; return the end of a message, or an empty text."""
+    nearest = nearest_name(name, names)
+    return f"; did you mean {nearest}?" if nearest else ""
+
+
+def nearest_name(name: str, names: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the most similar name; None if none is as similar as the cutoff says."""
+    # Imported here: it takes 3 ms, and only a mistyped name needs it.
+    from difflib import get_close_matches
+
+    return next(iter(get_close_matches(name, list(names), 1, cutoff)), None)

@@ -6,6 +6,8 @@ from typing import Any
 
 import click
 
+from synth_pools.cli.failures import did_you_mean
+
 HELP_NAMES: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
@@ -18,13 +20,9 @@ class SuggestingGroup(click.Group):
         try:
             return super().resolve_command(ctx, args)
         except click.UsageError:
-            # Imported here: it takes 3 ms, and only a mistyped command needs it.
-            from difflib import get_close_matches
-
             if args[0].startswith("-"):
                 raise
-            matches = get_close_matches(args[0], self.known_names(ctx), 1)
-            hint = f"; did you mean {matches[0]}?" if matches else ""
+            hint = did_you_mean(args[0], self.known_names(ctx))
             raise click.UsageError(f"there is no command {args[0][:60]!r}{hint}", ctx) from None
 
     def known_names(self, context: click.Context) -> list[str]:

@@ -27,7 +27,9 @@ class PoolEventPage:
             admits rollouts.
         events (list[PoolEvent]): The events that follow the position, in order. With `types`: only those of these
             types.
-        next_cursor (str): The `cursor` of the following page. The last page has one, too.
+        next_cursor (str): The `cursor` of the following page. The last page has one, too. Without anything new it may
+            be the one
+            that was sent.
         has_more (bool): Whether more events are there already. With `types` it is possible that none of them is of
             these types:
             then the following page has no events.

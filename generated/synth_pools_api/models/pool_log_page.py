@@ -28,7 +28,9 @@ class PoolLogPage:
             admits rollouts.
         processes (list[StartedProcess]): The latest process of each place, in the order of the places' numbers.
         lines (list[PoolLogLine]): The lines that follow the position, in the order in which they came.
-        next_cursor (str): The `cursor` of the following page. The last page has one, too.
+        next_cursor (str): The `cursor` of the following page. The last page has one, too. Without anything new it may
+            be the one
+            that was sent.
         has_more (bool): Whether more lines are there already.
         truncated (bool): Whether lines that followed the position are no longer kept.
     """

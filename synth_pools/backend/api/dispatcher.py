@@ -14,6 +14,7 @@ from synth_pools.backend.api.disconnects import ClientDisconnectedError
 from synth_pools.backend.api.handlers import HANDLERS, require_complete
 from synth_pools.backend.api.live_page import LivePage
 from synth_pools.backend.api.metrics import CONTENT_TYPE, exposition
+from synth_pools.backend.api.pagination import preference_headers
 from synth_pools.backend.api.requests import (
     Request,
     base_url_of,
@@ -162,7 +163,11 @@ class _Exchange:
         try:
             if operation.body is not None:
                 await self._read_body(request)
-            return await HANDLERS[operation.id](request)
+            response = await HANDLERS[operation.id](request)
+            documented = operation.response(200)
+            if documented and "vary" in documented.headers and isinstance(response, JSONResponse):
+                response.headers.update(preference_headers(request))
+            return response
         finally:
             request.forget_body()
 

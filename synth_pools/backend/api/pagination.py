@@ -151,8 +151,18 @@ def list_document(
 
 def later_name(request: Request, resource: str) -> str | None:
     """Return the second name of the items in a list; None if the client reads only `items`."""
+    return None if _prefers_minimal(request) else resource
+
+
+def preference_headers(request: Request) -> dict[str, str]:
+    """Return the headers of a response that depends on `Prefer`."""
+    applied = {"preference-applied": "return=minimal"} if _prefers_minimal(request) else {}
+    return {"vary": "Prefer", **applied}
+
+
+def _prefers_minimal(request: Request) -> bool:
     for preference in request.parameters.get("Prefer", "").split(","):
         name, _, value = preference.partition(";")[0].partition("=")
         if name.strip().lower() == "return" and value.strip().strip('"') == "minimal":
-            return None
-    return resource
+            return True
+    return False

@@ -25,6 +25,8 @@ from synth_pools.backend.services import Services
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
 _MERGE_PATCH = "application/merge-patch+json"
+# Headers whose value is a list, which a client or a proxy may send in parts.
+_LISTS = frozenset({b"prefer", b"if-none-match"})
 # Parsing holds the interpreter's lock: a megabyte of escapes takes up to 30 milliseconds.
 _MOST_IN_A_THREAD = 1024 * 1024
 # Bytes of the colon, the space and the line end of a header.
@@ -61,10 +63,13 @@ class Request:
 
 
 def headers_of(scope: Scope) -> dict[str, str]:
-    """Index the headers by lower-case name; of several with one name, take the first."""
+    """Index the headers by lower-case name; of several with one name, take the first or join."""
     headers: dict[str, str] = {}
     for name, value in scope["headers"]:
-        headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        text = value.decode("latin-1")
+        first = headers.setdefault(name.decode("latin-1"), text)
+        if name in _LISTS and first is not text:
+            headers[name.decode("latin-1")] = f"{first}, {text}"
     return headers
 
 

@@ -18,7 +18,7 @@ from synth_pools.cli.access.profiles import (
     store_key,
     write_profiles,
 )
-from synth_pools.cli.failures import CommandError, ExitStatus
+from synth_pools.cli.failures import CommandError, ExitStatus, did_you_mean
 from synth_pools.cli.groups import HELP_NAMES, SuggestingGroup
 from synth_pools.cli.output import grid, write_text
 
@@ -158,10 +158,6 @@ def show_config_path() -> int:
 
 def _known(file: ProfileFile, name: str) -> ServiceProfile:
     if name not in file.profiles:
-        # Imported here: it takes 3 ms, and only a mistyped name needs it.
-        from difflib import get_close_matches
-
-        matches = get_close_matches(name, file.profiles, 1)
-        hint = f"; did you mean {matches[0]}?" if matches else ""
+        hint = did_you_mean(name, file.profiles)
         raise CommandError(f"there is no profile {name[:64]!r}{hint}", ExitStatus.NOT_FOUND)
     return file.profiles[name]

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth_pools.cli.failures import CommandError, ExitStatus
+from synth_pools.cli.failures import CommandError, ExitStatus, did_you_mean
 
 if TYPE_CHECKING:
     import click
@@ -63,17 +63,14 @@ def nearest_id(client: ContainerPoolsClient, code: str, arguments: Mapping[str, 
 
     `code` is that of the service's error, such as ``pool_not_found``.
     """
-    # Imported here: it takes 3 ms, and only an unknown id needs it.
-    from difflib import get_close_matches
-
+    # Imported here, as all that loads the client: only an unknown id needs it.
     from synth_pools import SynthPoolsError
 
     kind = code.removesuffix("_not_found")
     for parameter, value in arguments.items():
         if parameter.startswith(kind) and isinstance(value, str):
             with contextlib.suppress(SynthPoolsError, ValueError):
-                matches = get_close_matches(value, list_ids(client, parameter, arguments), 1)
-                return f"; did you mean {matches[0]}?" if matches else ""
+                return did_you_mean(value, list_ids(client, parameter, arguments))
     return ""
 
 

@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from synth_pools.cli.failures import did_you_mean, nearest_name
+
 Schema = dict[str, Any]
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -93,7 +95,7 @@ def _problems_of_object(value: dict[str, Any], schema: Schema, place: str) -> It
         if key in properties:
             yield from problems(inner, properties[key], within)
         elif schema.get("additionalProperties") is False:
-            yield f"{within}: no such key{_nearest(key, properties)}"
+            yield f"{within}: no such key{did_you_mean(key, properties)}"
         else:
             yield from problems(inner, schema.get("additionalProperties", True), within)
 
@@ -114,7 +116,7 @@ def misspelt_keys(value: Any, schema: Any, place: str = "") -> Iterator[str]:
         within = f"{place}.{key}" if place else key
         if key in properties:
             yield from misspelt_keys(inner, properties[key], within)
-        elif nearest := _near(key, properties, _SIMILAR):
+        elif nearest := nearest_name(key, properties, _SIMILAR):
             yield f"{within} is sent, but not known: is {nearest} meant?"
 
 
@@ -202,15 +204,3 @@ def _list_of(names: Any) -> str:
 def _shown(value: Any) -> str:
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 3]}..."
-
-
-def _nearest(key: str, names: Any) -> str:
-    nearest = _near(key, names)
-    return f"; did you mean {nearest}?" if nearest else ""
-
-
-def _near(key: str, names: Any, cutoff: float = 0.6) -> str | None:
-    # Imported here: it takes 3 ms, and only a body with a mistake needs it.
-    from difflib import get_close_matches
-
-    return next(iter(get_close_matches(key, names, 1, cutoff)), None)

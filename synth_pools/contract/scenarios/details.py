@@ -64,7 +64,7 @@ def details_merge_patch(ctx: Context) -> None:
         ctx.expect.status(refused, Status(415, f"the body is {_MERGE}"), operation)
 
 
-@scenario("details.prefer", lists, clauses="parameters Prefer#84dd#0218")
+@scenario("details.prefer", lists, clauses="parameters Prefer#84dd#468c")
 def details_prefer(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
     for operation in offered(ctx, lists):
@@ -75,6 +75,8 @@ def details_prefer(ctx: Context) -> None:
             expected = sorted(plain.json) if isinstance(plain.json, dict) else []
             keys = sorted(page.json) if isinstance(page.json, dict) else []
             ctx.expect.equal(name, "the keys of the page", expected, keys, page)
+            header = page.exchange.header("preference-applied")
+            ctx.expect.equal(name, f"Preference-Applied of {preference}", None, header, page)
 
 
 @scenario(

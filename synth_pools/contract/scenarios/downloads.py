@@ -68,7 +68,7 @@ def downloads_content(ctx: Context) -> None:
     clauses="""
         get_global_rollout_artifact#8e6e, get_global_rollout_artifact responses 304#299d,
         get_global_rollout_artifact responses 206#2e93, responses RangeNotSatisfiable#29ac,
-        parameters Range#5869, parameters IfRange#0ffd, parameters IfNoneMatch#3f32,
+        parameters Range#5869, parameters IfRange#0ffd, parameters IfNoneMatch#83ab#9a02#73ee,
         headers ContentRange#8517, Errors#0f1d
     """,
     needs="artifact_downloads",
@@ -102,6 +102,10 @@ def downloads_range(ctx: Context) -> None:
         unchanged = ctx.check(not_modified, _ONE, path_ids, headers={"if-none-match": etag})
         length = len(unchanged.exchange.response_body)
         ctx.judge(_ONE, unchanged).equal("the body of 304", 0, length)
+        for tags in (f'"other", {etag}', f"W/{etag}", "*"):
+            headers = {"if-none-match": tags, "range": "bytes=1-2"}
+            ctx.check(Status(304, f"If-None-Match is {tags}"), _ONE, path_ids, headers=headers)
+        _get(ctx, 200, rollout, path, **{"if-none-match": '"other", "another"'})
 
 
 def _get(ctx: Context, status: int, rollout: Rollout, path: str, **headers: str) -> Response:

@@ -18,7 +18,7 @@ from synth_pools.contract.harness.waits import run_rollout
 from synth_pools.contract.http.client import Response, is_loopback_url
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Exchange, Outcome
-from synth_pools.contract.selections import addresses_resource, every, takes_body
+from synth_pools.contract.selections import addresses_resource, every, reads, takes_body
 
 # Ids of resources that these scenarios do not create.
 _OTHER_IDS = ("artifact_path", "release_id")
@@ -112,7 +112,7 @@ def errors_too_deep(ctx: Context) -> None:
             ctx.session.register_pool(str(response.at("id")))
 
 
-@scenario("errors.method", every, clauses="Errors#2c54#e8d8")
+@scenario("errors.method", every, clauses="Errors#2c54#7dc6")
 def errors_method(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     ids = {**dict.fromkeys(_OTHER_IDS, "nothing"), **run_rollout(ctx, pool_id).ids, "task_id": "t"}
@@ -138,6 +138,28 @@ def errors_method(ctx: Context) -> None:
                 ctx.judge(name, response, column=Column.ERRORS).that(
                     expected, id_by_method.keys() <= set(allowed), ", ".join(allowed)
                 )
+
+
+@scenario("errors.head", reads, clauses="Errors#7dc6")
+def errors_head(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    ids = {**dict.fromkeys(_OTHER_IDS, "nothing"), **run_rollout(ctx, pool_id).ids, "task_id": "t"}
+    for operation in offered(ctx):
+        # Their status depends on a container.
+        if operation.tag == "containers":
+            continue
+        url = ctx.session.http.url(operation.path, ids)
+        response = ctx.raw("HEAD", url, {"authorization": MASKED}, None, None)
+        if response.status == 405:
+            allow = response.exchange.header("allow") or ""
+            ctx.judge(operation.id, response).that("Allow names GET", "GET" in allow.upper(), allow)
+            continue
+        get = 200
+        if not operation.streams:
+            get = ctx.call(operation.id, operation.own_ids(ids)).status or 200
+        ctx.expect.status(response, Status((405, get), "HEAD is answered as GET"), operation.id)
+        length = len(response.exchange.response_body)
+        ctx.judge(operation.id, response).equal("the length of the body", 0, length)
 
 
 @scenario("errors.path", "list_pools", "get_pool", clauses="Errors#2c54#6506, ErrorBody#ce26")

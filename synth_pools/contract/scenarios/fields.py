@@ -10,12 +10,14 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status, difference
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.samples import Path, RequestFields, put_at
+from synth_pools.contract.harness.subjects import offered, small_body
 from synth_pools.contract.harness.views import of_pool, of_task
 from synth_pools.contract.harness.waits import run_rollout, side_by_side
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.options import Profile
 from synth_pools.contract.results import Clause, Column, shorten
 from synth_pools.contract.rules.verdict import same_json, show
+from synth_pools.contract.selections import reads
 
 _POOLS = ("create_pool", "replace_pool", "update_pool")
 _TASKS = ("create_task", "update_task", "patch_task")
@@ -126,7 +128,7 @@ def _names(item: Any, path: Path) -> bool:
     "list_global_rollouts",
     "stream_rollout_events",
     "stream_global_rollout_events",
-    clauses="responses Invalid#c83f, Errors#2c0c",
+    clauses="responses Invalid#c83f, Errors#dce1",
 )
 def fields_query(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
@@ -148,12 +150,38 @@ def fields_query(ctx: Context) -> None:
             ctx.check(twice, name, ids, query={**always, parameter: [right, right]})
         if not operation.streams or pages:
             plain = ctx.require(200, name, ids, query={**always, "limit": 1})
-            unknown = ctx.require(200, name, ids, query={**always, "limit": 1, "x_unknown": "1"})
+            query = {**always, "limit": 1, "limti": ["1", "2"]}
+            unknown = ctx.require(200, name, ids, query=query)
             expected, actual = sorted(plain.json), sorted(unknown.json)
             ctx.judge(name, unknown).equal("the keys of the page", expected, actual)
 
 
-_ONCE = Clause(ids="Errors#2c0c")
+@scenario("fields.unknown_query", reads, "create_pool", "create_rollout", clauses="Errors#dce1")
+def fields_unknown_query(ctx: Context) -> None:
+    rollout = run_rollout(ctx, ctx.resources.pool(tasks=[{"task_id": "t"}]))
+    ids = {**rollout.ids, "task_id": "t"}
+    for operation in offered(ctx):
+        # A direct call depends on a container, a stream on what happens, a download on an artifact.
+        if (
+            operation.tag == "containers"
+            or operation.streams
+            or "artifact_path" in operation.id_names
+        ):
+            continue
+        if "release_id" in operation.id_names:
+            continue
+        body = small_body(ctx, operation)
+        succeeded = Status(
+            (200, 201, 202), "a query parameter that it does not have changes nothing"
+        )
+        response = ctx.check(
+            succeeded, operation.id, operation.own_ids(ids), query={"limti": ["1", "2"]}, json=body
+        )
+        if operation.id == "create_pool" and response.status == 201:
+            ctx.session.register_pool(str(response.at("id")))
+
+
+_ONCE = Clause(ids="Errors#dce1")
 _PARAMETERS: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
     ("limit", 1, ("0", "-1", "1001", "many", "1.5", "", "1e2", "٣")),
     ("cursor", "x", ("x" * 513,)),

@@ -43,7 +43,16 @@ def pages_rollouts(ctx: Context) -> None:
         _ours(ctx, "list_global_rollouts", {"limit": limit}, created)
 
 
-@scenario("pages.names", lists, clauses="parameters Prefer#0218#b349, PoolList.pools#1e0c")
+_MINIMAL = ("return=minimal", 'respond-async, Return="minimal"; x=1')
+
+
+@scenario(
+    "pages.names",
+    lists,
+    clauses="""
+        parameters Prefer#468c#b349, PoolList.pools#1e0c, headers Vary#a824
+    """,
+)
 def pages_names(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     rollout = run_rollout(ctx, pool_id)
@@ -54,9 +63,20 @@ def pages_names(ctx: Context) -> None:
                 continue
             full = ctx.require(200, name, ids)
             ctx.expect.equal(name, field, full.at("items"), full.at(field), full)
-            minimal = ctx.require(200, name, ids, headers={"prefer": "return=minimal"})
-            demand = "with Prefer: return=minimal the list comes once"
-            ctx.judge(name, minimal).that(demand, minimal.at(field) is ABSENT, f"{field} is there")
+            _judge_headers(ctx, name, full, None)
+            for preference in _MINIMAL:
+                minimal = ctx.require(200, name, ids, headers={"prefer": preference})
+                demand = f"with Prefer: {preference} the list comes once"
+                is_met = minimal.at(field) is ABSENT
+                ctx.judge(name, minimal).that(demand, is_met, f"{field} is there")
+                _judge_headers(ctx, name, minimal, _MINIMAL[0])
+
+
+def _judge_headers(ctx: Context, name: str, page: Response, applied: str | None) -> None:
+    judge, vary = ctx.judge(name, page), page.exchange.header("vary") or ""
+    names = {part.strip().lower() for part in vary.split(",")}
+    judge.that("Vary names Prefer", not names.isdisjoint({"prefer", "*"}), f"Vary: {vary}")
+    judge.equal("Preference-Applied", applied, page.exchange.header("preference-applied"))
 
 
 @scenario(

@@ -190,7 +190,10 @@ def pool_events_pages(ctx: Context) -> None:
 @scenario(
     "pool_events.live",
     _STREAM,
-    clauses="stream_pool_events#4b2d#cda9#e101, parameters PoolEventStart#d6b6#76b8#08b2",
+    clauses="""
+        stream_pool_events#4b2d#cda9#e101, PoolEventPage.next_cursor#19e2, Pages#6c17,
+        parameters PoolEventStart#d6b6#76b8#08b2
+    """,
     needs="pool_events",
 )
 def pool_events_live(ctx: Context) -> None:
@@ -199,6 +202,10 @@ def pool_events_live(ctx: Context) -> None:
     query = {"format": "json", "start": "latest"}
     page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
     ctx.judge(_STREAM, page).field("ended", False, "ended, of a pool that is active")
+    # A page without events has a position, too.
+    query = {"format": "json", "cursor": str(page.at("next_cursor"))}
+    page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
+    ctx.judge(_STREAM, page).field("events", [], "events while nothing happens")
     created: list[Rollout] = []
 
     def follow() -> EventStream:

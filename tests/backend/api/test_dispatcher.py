@@ -145,7 +145,16 @@ def test_a_parameter_outside_its_bounds_is_named(server: Server, query: str) -> 
 
 
 def test_parameters_within_their_bounds_are_read(server: Server) -> None:
-    for query in ("limit=1", "limit=1000", "unknown=1", "cursor=", "state=", "cursor=%ff", "&&"):
+    for query in (
+        "limit=1",
+        "limit=1000",
+        "unknown=1",
+        "limti=1&limti=2",
+        "cursor=",
+        "state=",
+        "cursor=%ff",
+        "&&",
+    ):
         server.get(f"/v1/pools?{query}")
 
 

@@ -30,16 +30,27 @@ def lists(server: Server) -> list[tuple[str, str]]:
 
 def test_a_list_has_its_later_name_too(server: Server) -> None:
     for path, later in lists(server):
-        page = server.get(path)
+        response = server.send("GET", path)
+        page = response.json()
         assert set(page) == {"items", later, "next_cursor"}, path
         assert page[later] == page["items"]
+        assert response.headers["vary"] == "Prefer"
+        assert "preference-applied" not in response.headers
+    assert "vary" not in server.send("GET", "/v1/queue/status").headers
 
 
 @pytest.mark.parametrize("prefer", MINIMAL)
 def test_who_prefers_little_gets_a_list_once(server: Server, prefer: str) -> None:
     for path, _ in lists(server):
-        page = server.get(path, headers={"prefer": prefer})
-        assert set(page) == {"items", "next_cursor"}, path
+        response = server.send("GET", path, headers={"prefer": prefer})
+        assert set(response.json()) == {"items", "next_cursor"}, path
+        assert response.headers["vary"] == "Prefer"
+        assert response.headers["preference-applied"] == "return=minimal"
+
+
+def test_a_preference_may_come_in_a_header_of_its_own(server: Server) -> None:
+    headers = [("prefer", "respond-async"), ("prefer", "return=minimal")]
+    assert "pools" not in server.send("GET", "/v1/pools", headers=headers).json()
 
 
 @pytest.mark.parametrize("prefer", ["", "return=representation", "minimal", "xreturn=minimal", ";"])

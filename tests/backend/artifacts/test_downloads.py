@@ -122,6 +122,11 @@ def test_a_content_that_is_known(server: Server, large: str, tags: str, status: 
     assert response.headers["etag"] == ETAG
 
 
+def test_known_contents_may_come_in_several_headers(server: Server, large: str) -> None:
+    headers = [("if-none-match", '"other"'), ("if-none-match", ETAG)]
+    assert server.send("GET", large, headers=headers).status_code == 304
+
+
 def test_an_empty_content(server: Server) -> None:
     path = download_path(server, run(server, [{"name": "empty"}]))
     response = server.send("GET", path)

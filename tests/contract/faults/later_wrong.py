@@ -338,6 +338,13 @@ POOLS = [
         _POOL_EVENTS,
         after=answers(_first_rollout_everywhere),
     ),
+    _on(
+        "empty_event_page_has_no_position",
+        "pool events",
+        _POOL_EVENTS,
+        after=answers(lambda page: page if page.get("events") else {**page, "next_cursor": "none"}),
+        check="pool_events.live",
+    ),
     _on("pool_events_ignore_cursors", "pool events", _POOL_EVENTS, before=query_lost("cursor")),
     _on(
         "logs_are_truncated",

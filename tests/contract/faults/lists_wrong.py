@@ -87,7 +87,8 @@ async def _by_offset(request: Request, passing: Passing) -> Response | None:
         return None
     start, end = int(cursor[1:]), int(cursor[1:]) + int(limit)
     following = f"o{end}" if end < len(items) else None
-    return json_response(200, {"items": items[start:end], "next_cursor": following})
+    page = {"items": items[start:end], "next_cursor": following}
+    return json_response(200, page, vary="Prefer")
 
 
 async def _late(request: Request, response: Response, passing: Passing) -> Response:

@@ -16,7 +16,7 @@ from tests.contract.harness.sessions import answering, asked, context, departure
 from tests.support.faults import answer, events, stall
 
 _CLIENT = importlib.import_module("synth_pools.contract.http.client")
-_WRONG = answer({"items": 5}, x_request_id="req_1")
+_WRONG = answer({"items": 5}, x_request_id="req_1", vary="Prefer")
 _IDS = {"pool_id": "p", "rollout_id": "r"}
 
 

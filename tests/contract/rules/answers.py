@@ -35,7 +35,7 @@ def answered(
     trouble: str | None = None,
 ) -> Exchange:
     if headers is None:
-        headers = (("x-request-id", "req_1"),)
+        headers = (("x-request-id", "req_1"), ("vary", "Prefer"))
         headers += (("location", f"{path}/made"),) * (status == 201)
     raw = body if isinstance(body, bytes) else json.dumps(body).encode()
     return Exchange(

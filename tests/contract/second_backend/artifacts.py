@@ -111,10 +111,12 @@ def download(
 
 def _content_response(artifact: Artifact, headers: dict[str, str], keeps: Rules) -> Response:
     content, etag = artifact.content, f'"{artifact.sha256}"'
-    tags = [tag.strip() for tag in headers.get("if-none-match", "").split(",")]
+    header = headers.get("if-none-match", "")
+    tags = [tag.strip() for tag in header.split(",")] if keeps("downloads.etag_lists") else [header]
     fields = {"ETag": etag if keeps("downloads.etag") else f'"{len(content)}"'}
     fields["Accept-Ranges"] = "bytes"
-    if keeps("downloads.if_none_match") and any(tag in (etag, f"W/{etag}", "*") for tag in tags):
+    weak = f"W/{etag}" if keeps("downloads.weak_etag") else etag
+    if keeps("downloads.if_none_match") and any(tag in (etag, weak, "*") for tag in tags):
         return Response(status_code=304, headers=fields)
     byte_range = _RANGE.match(headers.get("range", "")) if keeps("downloads.range") else None
     if keeps("downloads.if_range") and headers.get("if-range", etag) != etag:

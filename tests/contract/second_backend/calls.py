@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -122,12 +123,19 @@ class Call:
     def listed(self, items: list[dict[str, Any]], name: str, cursor: str | None = None) -> Response:
         """Answer with a list, under `items` and, unless minimal, also under its older name."""
         body: dict[str, Any] = {"items": items, "next_cursor": cursor}
-        wishes = [wish.strip().lower() for wish in self.headers.get("prefer", "").split(",")]
-        minimal = any(wish.split(";")[0].strip() == "return=minimal" for wish in wishes)
+        header = self.headers.get("prefer", "").lower()
+        wishes = [re.sub(r'[\s"]', "", wish.split(";")[0]) for wish in header.split(",")]
+        among = wishes if self.keeps("lists.minimal_among_others") else [header]
+        minimal = "return=minimal" in among
         twice = not minimal or not self.keeps("lists.minimal")
         if twice and self.keeps("lists.second_name"):
             body[name] = items
-        return answer(body)
+        response = answer(body)
+        if self.keeps("lists.vary"):
+            response.headers["Vary"] = "Accept-Encoding, Prefer"
+        if minimal and self.keeps("lists.preference_applied"):
+            response.headers["Preference-Applied"] = "return=minimal"
+        return response
 
     def page(self, items: list[Any], name: str, *scope: Any) -> Response:
         """Answer with one page of numbered items, newest first, and the cursor of the next."""

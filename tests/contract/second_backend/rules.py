@@ -26,6 +26,7 @@ _GETS = tuple(
 )
 _ROLLOUT = (*_CREATE, *_READ, *_SUMMARY, *_STREAM, *_CANCEL)
 _LISTS = ("list_pools", "list_rollouts", "list_global_rollouts")
+_EVERY_LIST = (*_LISTS, *_ARTIFACTS, "list_tasks", "list_image_releases")
 _METRICS = ("get_pool_metrics",)
 _QUEUE = ("get_queue_status",)
 
@@ -88,13 +89,16 @@ RULES: dict[str, tuple[str, ...]] = {
     "downloads.by_id": _DOWNLOAD,
     "downloads.content_range": _DOWNLOAD,
     "downloads.etag": _DOWNLOAD,
+    "downloads.etag_lists": _DOWNLOAD,
     "downloads.if_none_match": _DOWNLOAD,
     "downloads.if_range": _DOWNLOAD,
     "downloads.octet_stream": _DOWNLOAD,
     "downloads.range": _DOWNLOAD,
     "downloads.says_which": _DOWNLOAD,
     "downloads.unsatisfiable": _DOWNLOAD,
+    "downloads.weak_etag": _DOWNLOAD,
     "errors.allow": _ANY,
+    "errors.head": _ANY,
     "errors.request_id": _ANY,
     "events.after_sequence": _STREAM,
     "events.all_seen": _STREAM,
@@ -119,13 +123,16 @@ RULES: dict[str, tuple[str, ...]] = {
     "lists.cursor": _LISTS,
     "lists.every_item": _LISTS,
     "lists.limit": _LISTS,
-    "lists.minimal": (*_LISTS, *_ARTIFACTS, "list_tasks", "list_image_releases"),
+    "lists.minimal": _EVERY_LIST,
+    "lists.minimal_among_others": _EVERY_LIST,
     "lists.newest_first": _LISTS,
     "lists.next_cursor": _LISTS,
-    "lists.second_name": (*_LISTS, *_ARTIFACTS, "list_tasks", "list_image_releases"),
+    "lists.preference_applied": _EVERY_LIST,
+    "lists.second_name": _EVERY_LIST,
     "lists.state": ("list_pools",),
     "lists.state_of_rollouts": ("list_rollouts", "list_global_rollouts"),
     "lists.strange_cursor": _LISTS,
+    "lists.vary": _EVERY_LIST,
     "merge.arrays": ("update_pool", "patch_task"),
     "merge.nulls": ("update_pool", "patch_task"),
     "merge.objects": ("update_pool", "patch_task"),
@@ -141,6 +148,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "pages.next_sequence": _STREAM,
     "parameters.checked": _ANY,
     "parameters.once": _ANY,
+    "parameters.unknown_ignored": _ANY,
     "patch.tasks": ("update_pool",),
     "paths.encoded_slash": _ANY,
     "pause.pauses": ("pause_pool",),

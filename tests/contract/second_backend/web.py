@@ -119,13 +119,21 @@ class _Path:
             response = refused(problem, request_id)
         if self._backend.keeps("errors.request_id"):
             response.headers["x-request-id"] = request_id
+        if request.method == "HEAD":
+            start = {"type": "http.response.start", "status": response.status_code}
+            await send({**start, "headers": response.raw_headers})
+            await send({"type": "http.response.body"})
+            return
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         keeps = self._backend.keeps
         _check_host(request)
         owner = _owner(request, self._keys, keeps)
-        operation = self._by_method.get(request.method)
+        answers_head = request.method == "HEAD" and "GET" in self._by_method
+        if answers_head and not keeps("errors.head"):
+            raise Problem("not_found", "This server knows no HEAD.")
+        operation = self._by_method.get("GET" if answers_head else request.method)
         if operation is None:
             headers = {"Allow": ", ".join(sorted(self._by_method))} if keeps("errors.allow") else {}
             raise Problem(
@@ -191,11 +199,15 @@ def _parameters(
     value: Any
     for name, value in parse_qsl(request.url.query, keep_blank_values=True):
         sent_texts[name].append(value)
+    names = {parameter.name for parameter in operation.parameters if parameter.place == "query"}
     faults = [
         {"loc": ["query", name], "msg": "is given more than once", "type": "repeated"}
         for name, texts in sent_texts.items()
-        if len(texts) > 1 and keeps("parameters.once")
+        if name in names and len(texts) > 1 and keeps("parameters.once")
     ]
+    if not keeps("parameters.unknown_ignored"):
+        unknown = sorted(sent_texts.keys() - names)
+        faults += [{"loc": ["query", name], "msg": "is unknown", "type": "x"} for name in unknown]
     for parameter in operation.parameters:
         if parameter.place == "path":
             value = unquote(request.path_params[parameter.name], errors="replace")

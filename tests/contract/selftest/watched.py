@@ -36,7 +36,11 @@ def watched(answering: Answering = lambda _: None) -> Iterator[Watched]:
         if answer is None:
             return None
         status, body = answer
-        headers = [("content-type", "application/json"), ("x-request-id", "req_1")]
+        headers = [
+            ("content-type", "application/json"),
+            ("x-request-id", "req_1"),
+            ("vary", "Prefer"),
+        ]
         if status == 201:
             headers.append(("location", request.target))
         return Response(status, headers, json.dumps(body).encode())

@@ -121,8 +121,9 @@ class AsyncRolloutsApi:
         Args:
             pool_id: The id of a pool.
             rollout_id: The id of a rollout.
-            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
-                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+            prefer: With `return=minimal` among the preferences (RFC 7240) the answer holds the list
+                once, as `items`, and has the header `Preference-Applied: return=minimal`. Without
+                it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
                 `artifacts` or `releases`, for clients that read only this name. Any other text
                 changes nothing.
         """
@@ -194,8 +195,9 @@ class AsyncRolloutsApi:
             limit: The most items that the page may hold.
             cursor: The `next_cursor` of the page before, an opaque string. Any text is valid: one
                 that this server did not issue returns an empty last page.
-            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
-                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+            prefer: With `return=minimal` among the preferences (RFC 7240) the answer holds the list
+                once, as `items`, and has the header `Preference-Applied: return=minimal`. Without
+                it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
                 `artifacts` or `releases`, for clients that read only this name. Any other text
                 changes nothing.
         """

@@ -164,7 +164,9 @@ class AgentRolloutsApi:
                 a slash in it; a server also takes a bare one.
             range_: The range of bytes that is wanted.
             if_range: `Range` counts only if this is the ETag of the content.
-            if_none_match: Returns 304 without a body if this is the ETag of the content.
+            if_none_match: Returns 304 without a body if this is the ETag of the content, a list
+                that holds it, or `*`. A `W/` before an ETag does not matter. `Range` counts only if
+                it is not 304.
         """
 
         return self._calls.content(
@@ -187,8 +189,9 @@ class AgentRolloutsApi:
 
         Args:
             rollout_id: The id of a rollout.
-            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
-                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+            prefer: With `return=minimal` among the preferences (RFC 7240) the answer holds the list
+                once, as `items`, and has the header `Preference-Applied: return=minimal`. Without
+                it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
                 `artifacts` or `releases`, for clients that read only this name. Any other text
                 changes nothing.
         """
@@ -287,8 +290,9 @@ class AgentRolloutsApi:
             limit: The most items that the page may hold.
             cursor: The `next_cursor` of the page before, an opaque string. Any text is valid: one
                 that this server did not issue returns an empty last page.
-            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
-                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+            prefer: With `return=minimal` among the preferences (RFC 7240) the answer holds the list
+                once, as `items`, and has the header `Preference-Applied: return=minimal`. Without
+                it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
                 `artifacts` or `releases`, for clients that read only this name. Any other text
                 changes nothing.
         """

@@ -72,8 +72,9 @@ class TasksApi:
 
         Args:
             pool_id: The id of a pool.
-            prefer: With `return=minimal` (RFC 7240) the answer holds the list once, as `items`.
-                Without it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
+            prefer: With `return=minimal` among the preferences (RFC 7240) the answer holds the list
+                once, as `items`, and has the header `Preference-Applied: return=minimal`. Without
+                it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
                 `artifacts` or `releases`, for clients that read only this name. Any other text
                 changes nothing.
         """

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from synth_pools._client._sync.facade.base import Namespace, Operations
 from synth_pools._client.arguments import (
     check_idempotency_key,
+    name_hint,
     path_segment,
     query_text,
     request_body,
@@ -116,7 +117,8 @@ def _call(
 ) -> tuple[Operation, Call]:
     details = OPERATIONS.get(operation)  # type: ignore[call-overload]
     if details is None:
-        raise RequestValidationError(f"there is no operation {str(operation)[:100]!r}")
+        nearest = name_hint(str(operation), OPERATIONS)
+        raise RequestValidationError(f"there is no operation {str(operation)[:100]!r}{nearest}")
     module = import_module(f"synth_pools_api.api.{details.tag}.{operation}")
     parameters = inspect.signature(module._get_kwargs).parameters
     has_body = "body" in parameters
@@ -127,7 +129,8 @@ def _call(
         if value is None:
             continue
         if name not in parameters or name == "body":
-            raise RequestValidationError(f"{operation}: no parameter is called {word}")
+            hint = name_hint(str(word), parameters.keys() - {"body"})
+            raise RequestValidationError(f"{operation}: no parameter is called {word}{hint}")
         if name in places:
             checked[name] = path_segment(value, name)
         else:

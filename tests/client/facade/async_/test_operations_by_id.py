@@ -55,6 +55,8 @@ async def test_parameters_go_where_the_document_has_them(
     ("operation", "arguments", "body", "words"),
     [
         ("no_such", {}, None, "there is no operation 'no_such'"),
+        ("lst_pools", {}, None, "no operation 'lst_pools'; did you mean list_pools\\?"),
+        ("list_pools", {"limti": 3}, None, "no parameter is called limti; did you mean limit\\?"),
         ("get_pool", {}, None, "get_pool: pool_id is missing"),
         ("get_pool", {"pool_id": ".."}, None, "pool_id must not be '..'"),
         ("get_pool", {"pool_id": 7}, None, "pool_id must be"),
