@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import tracemalloc
 import zlib
 
 import pytest
@@ -21,6 +22,8 @@ ENCODED = {
     "deflate, gzip": gzip.compress(zlib.compress(TEXT)),
     "identity": TEXT,
 }
+HALF = len(TEXT) // 2
+MEMBERS = (gzip.compress(TEXT[:HALF]), gzip.compress(b""), gzip.compress(TEXT[HALF:]))
 
 
 @pytest.mark.parametrize("encoding", ENCODED)
@@ -34,6 +37,47 @@ def test_encoded_bodies(encoding: str, step: int) -> None:
 def test_deflate_without_a_head(step: int) -> None:
     pieces = [DEFLATED[start : start + step] for start in range(0, len(DEFLATED), step)]
     check("deflate", pieces)
+
+
+@pytest.mark.parametrize("step", [1, 7, 100_000_000])
+@pytest.mark.parametrize("padding", [b"", bytes(9)])
+def test_several_members_are_one_body(step: int, padding: bytes) -> None:
+    data = b"".join(member + padding for member in MEMBERS)
+    check("gzip", [data[start : start + step] for start in range(0, len(data), step)])
+    nested = gzip.compress(data)
+    check("gzip, gzip", [nested[start : start + step] for start in range(0, len(nested), step)])
+
+
+@pytest.mark.parametrize(
+    ("more", "cause"),
+    [
+        (MEMBERS[2][:-1], "RemoteProtocolError"),
+        (b"\x1f", "RemoteProtocolError"),
+        (b"no", "DecodingError"),
+    ],
+    ids=["cut", "begun", "no gzip"],
+)
+def test_a_further_member_that_is_broken_is_an_error(more: bytes, cause: str) -> None:
+    decoder = BodyDecoder("gzip")
+    with pytest.raises(ExchangeError) as caught:
+        list(decoder.feed(MEMBERS[0] + more))
+        decoder.end()
+    assert caught.value.cause == cause
+
+
+def test_a_body_without_output_is_refused_early() -> None:
+    # The name of a file in the header of gzip has no limit.
+    silent = b"\x1f\x8b\x08\x08" + bytes(6) + b"a" * 200_000_000
+    nested = gzip.compress(silent)
+    assert len(nested) < 200_000
+    for encoding, body in (("gzip", silent[:2_000_000]), ("gzip, gzip", nested)):
+        tracemalloc.start()
+        with pytest.raises(ExchangeError, match="holds nothing"):
+            list(BodyDecoder(encoding).feed(body))
+        assert tracemalloc.get_traced_memory()[1] < 5_000_000
+        tracemalloc.stop()
+    with pytest.raises(ExchangeError, match="more than twice"):
+        BodyDecoder("gzip, gzip, gzip")
 
 
 def check(encoding: str, pieces: list[bytes]) -> None:
