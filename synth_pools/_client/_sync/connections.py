@@ -221,9 +221,13 @@ def read_whole(response: IncomingResponse) -> None:
 
     The limit is on the decoded size: a compressed body may be a thousand times smaller. An event
     stream is not read, since it may have no end.
+
+    Raises:
+        ExchangeError: The connection failed, or the body cannot be decoded.
     """
     if is_endless(response):
         response.problem = EVENT_STREAM
         response.close()
     else:
         response.read(LARGEST_ANSWER)
+        response.check_body(len(response.content))

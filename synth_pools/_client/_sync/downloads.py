@@ -91,7 +91,7 @@ class _Download:
         self._call = call
         self._sink = sink
         self._on_progress = on_progress
-        # Head of the latest response; unset before the first one.
+        # Head of the latest response; unset before the first one that is not partial.
         self._head: Head
         config, reader = transport.config, transport.reader
         builder = RequestBuilder(config, accept="*/*")
@@ -142,6 +142,7 @@ class _Download:
                 is_late = remaining is not None and remaining <= 0
                 if is_late:
                     break
+            response.check_body(self._sink.size)
         except ExchangeError as error:
             failure = error
         finally:
@@ -166,7 +167,10 @@ class _Download:
         if response.status_code != 206:
             if size:
                 self._sink.restart()
-        elif head.start != size or head.tag != self._head.tag:
+        elif size and head.continues(self._head, size):
+            # A total that was named once stays true.
+            head = head._replace(total=self._head.total if head.total is None else head.total)
+        else:
             secret = self._transport.config.api_key
             actual = secret.redact(response.headers.get("content-range", ""))[:100]
             raise ContentMismatchError(

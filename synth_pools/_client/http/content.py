@@ -41,6 +41,12 @@ class Head(NamedTuple):
     tag: str | None
     sha256: str | None
 
+    def continues(self, earlier: Head, size: int) -> bool:
+        """Check that it describes the rest, from byte ``size`` on, of the same content."""
+        is_same_length = None in (self.total, earlier.total) or self.total == earlier.total
+        is_same = self.tag is not None and self.tag == earlier.tag
+        return is_same and is_same_length and self.start == size
+
 
 def read_head(status: int, headers: Mapping[str, str]) -> Head:
     """Read the head of a response with status 200 or 206."""

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 # Codings that the engines over sockets accept; `content_encoding` decodes them.
 ACCEPTED_ENCODINGS = "gzip, deflate"
 
+_NO_CONTENT = 204
+
 # Causes of failures to get a connection: nothing was sent.
 _BEFORE_SENDING = frozenset(
     {"ConnectError", "ConnectTimeout", "PoolTimeout", "ProxyError", "UnsupportedProtocol"}
@@ -138,11 +140,21 @@ class ResponseHead:
         url: URL of the request.
         content: Its decoded body; empty until it was read.
         problem: Reason why the body was not read to its end; empty if it was.
+        has_length: Whether it tells where its body ends, without the end of the connection.
         is_shared: Whether others use its connection at the same time.
         keeps_limits: Whether a read of the body keeps to the time limit of its thread.
     """
 
-    __slots__ = ("content", "headers", "is_shared", "keeps_limits", "problem", "status_code", "url")
+    __slots__ = (
+        "content",
+        "has_length",
+        "headers",
+        "is_shared",
+        "keeps_limits",
+        "problem",
+        "status_code",
+        "url",
+    )
 
     def __init__(self, status_code: int, headers: ResponseHeaders, url: str) -> None:
         self.status_code = status_code
@@ -150,12 +162,23 @@ class ResponseHead:
         self.url = url
         self.content = b""
         self.problem = ""
+        self.has_length = True
         self.is_shared = False
         self.keeps_limits = True
 
     @property
     def is_success(self) -> bool:
         return 200 <= self.status_code <= 299
+
+    def check_body(self, size: int) -> None:
+        """Raise if a successful answer has no body, and nothing tells that it was not cut off.
+
+        Raises:
+            ExchangeError: So it is.
+        """
+        has_body = self.is_success and self.status_code != _NO_CONTENT
+        if has_body and not size and not self.has_length:
+            raise refused("the answer ended with its head, which names no length")
 
 
 class ExchangeError(Exception):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import pytest
 
 from synth_pools import APIConnectionError, AsyncContainerPoolsClient
 from tests.support import faults
+from tests.support.contents import names
 from tests.support.fault_server import FaultServer
-from tests.support.surface import P
+from tests.support.surface import P, R
 
 BODY = b'{"ok": true}'
 CHUNKS = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -100,6 +102,26 @@ async def test_an_answer_without_a_length_ends_with_its_connection(
     for _ in range(2):
         assert await client.get_pool(P) == {"ok": True}
     assert server.connections == 2
+
+
+async def test_an_answer_without_a_length_that_ends_with_its_head_is_cut(
+    server: FaultServer, client: AsyncContainerPoolsClient, tmp_path: Path
+) -> None:
+    server.play([faults.raw(head(), go_on=False), faults.answer({"own": 1})])
+    assert await client.get_pool(P) == {"own": 1}
+    assert server.connections == 2
+    once = client.with_options(max_retries=0)
+    server.play(faults.raw(head(), go_on=False))
+    with pytest.raises(APIConnectionError, match="ended with its head") as caught:
+        await once.create_pool({})
+    assert caught.value.sent
+    with pytest.raises(APIConnectionError, match="ended with its head"):
+        await once.agent_rollouts.download_artifact(R, "a", tmp_path)
+    assert not names(tmp_path)
+    empty = [head(b"Content-Length: 0"), CHUNKS + b"0\r\n\r\n"]
+    for answer in (*empty, head(status=b"HTTP/1.1 204 No Content")):
+        server.play(faults.raw(answer))
+        assert await once.delete_pool(P) == {}
 
 
 async def test_an_answer_that_says_that_the_connection_ends(

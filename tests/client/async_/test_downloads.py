@@ -237,6 +237,55 @@ async def test_a_rest_that_belongs_to_something_else_is_not_kept(
         assert names(folder) == []
 
 
+@pytest.mark.parametrize("total", ["*", "300000", "150000"])
+async def test_a_rest_cannot_shorten_the_content(
+    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path, total: str
+) -> None:
+    """The rest ends in the middle of the content, whatever total it names."""
+
+    def choose(request: Seen) -> Fault:
+        if "range" not in request.headers:
+            return after(100_000)(part(request, tag='"v1"'))
+        place = f"bytes 100000-149999/{total}"
+        headers = {"ETag": '"v1"', "Content-Range": place}
+        return raw(message(CONTENT[100_000:150_000], 206, headers))
+
+    server.play(choose=choose)
+    with pytest.raises(ContentMismatchError):
+        await client.agent_rollouts.download_artifact(R, A, folder)
+    assert names(folder) == []
+
+
+async def test_a_rest_need_not_name_the_total_again(
+    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path
+) -> None:
+    def unnamed(data: bytes) -> Fault:
+        return raw(data.replace(b"/300000", b"/*"))
+
+    progress: list[int | None] = []
+    server.play(choose=serving(after(100_000), unnamed))
+    path = await client.agent_rollouts.download_artifact(
+        R, A, folder, on_progress=lambda _, total: progress.append(total)
+    )
+    assert path.read_bytes() == CONTENT
+    assert set(progress) == {len(CONTENT)}
+
+
+@pytest.mark.parametrize("start", [0, 100_000])
+async def test_a_part_that_nobody_requested_is_refused(
+    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path, start: int
+) -> None:
+    place = f"bytes {start}-299999/300000"
+    headers = {"ETag": f'"{HASH}"', "Content-Range": place}
+    server.play(raw(message(CONTENT[start:], 206, headers)))
+    with pytest.raises(ContentMismatchError) as caught:
+        await client.agent_rollouts.download_artifact(R, A, folder)
+    assert (caught.value.expected, caught.value.actual) == ("bytes 0-", place)
+    with pytest.raises(ContentMismatchError):
+        await client.agent_rollouts.artifact(R, A)
+    assert names(folder) == []
+
+
 async def test_in_chunks_there_is_no_total(
     server: FaultServer, client: AsyncContainerPoolsClient, folder: Path
 ) -> None:

@@ -26,6 +26,9 @@ from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
 from synth_pools._client.runtime.async_.io import end_reading
 from synth_pools._client.secret import Secret
 
+_ENDED_BY_CONNECTION = (b"HTTP/1.0", b"HTTP/1.1")
+_LENGTHS = ("content-length", "transfer-encoding")
+
 
 def plain_client(context: SSLContext, limits: PoolLimits, proxy: str | None) -> AsyncClient:
     """Return an HTTP client over a proxy, or None, that keeps no cookies."""
@@ -123,7 +126,11 @@ class _Response(AsyncIncomingResponse):
 
     def __init__(self, response: Response, url: str, engine: AsyncHttpxEngine) -> None:
         super().__init__(response.status_code, ResponseHeaders(response.headers.raw), url)
-        self.is_shared = response.extensions.get("http_version") == b"HTTP/2"
+        version = response.extensions.get("http_version")
+        self.is_shared = version == b"HTTP/2"
+        # HTTP/2, and a transport of the caller's own, tell the end of a body without a length.
+        if version in _ENDED_BY_CONNECTION:
+            self.has_length = not self.headers.keys().isdisjoint(_LENGTHS)
         self.keeps_limits = engine.keeps_limits
         self._alarm = engine.alarm
         self._response = response

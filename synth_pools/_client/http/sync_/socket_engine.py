@@ -185,6 +185,7 @@ class _Response(IncomingResponse):
         super().__init__(head.status, head.headers, url)
         self._engine = engine
         self._head = head
+        self.has_length = head.is_chunked or head.length is not None
         self._reusable = reusable
         self._chunks = None
         # None as soon as it is back in the pool.
