@@ -22,7 +22,9 @@ class RolloutBatchItem:
 
     Attributes:
         index (int): Its place in the request, from 0.
-        status (int): The HTTP status that it would have got alone.
+        status (int): Of an admitted rollout 202, or 200 if it has ended; of a refused one the HTTP status that it would
+            have got
+            alone.
         rollout (None | Rollout): The rollout; null where it was refused.
         error (ErrorEnvelope | None): Why it was refused; null where it was admitted.
     """

@@ -22,6 +22,11 @@ _TWINS = """
 CLAUSES = {
     "agree": _TWINS,
     "agree.config": "PoolDefinition#3178",
+    "agree.creation": """
+        create_rollout responses 200#40c0, create_rollout responses 202#7a08,
+        replay_rollout responses 200#03e5, parameters IdempotencyKey#ccb2,
+        RolloutBatchItem.status#7042
+    """,
     "agree.error": "Rollouts: states#e3b6, Rollout.error#3c32",
     "agree.finished_at": "Rollout.finished_at#9458",
     "agree.metadata": "PoolDefinition#3178",

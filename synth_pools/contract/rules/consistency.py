@@ -94,6 +94,10 @@ def check_consistency(
     if schema == "RolloutBatch" and isinstance(raw_items, list):
         items = [item for item in raw_items if isinstance(item, dict)]
         resources = [("Rollout", item.get("rollout")) for item in items]
+        for item in items:
+            yield from _creation(operation, item.get("status"), item.get("rollout"))
+    elif schema == "Rollout" and "202" in operation.responses:
+        yield from _creation(operation, status, body)
     # A replay answers with another rollout than the one in its path.
     replays = operation.id == "replay_rollout"
     ids = {} if replays else operation.ids(document.path_of(exchange.url)) or {}
@@ -142,6 +146,13 @@ def _request_id(
         demand = "error.request_id is the value of x-request-id"
         subject = _Subject(operation, "ErrorEnvelope")
         yield subject.judge("errors.request_id", demand, header, request_id, Column.ERRORS)
+
+
+def _creation(operation: Operation, status: Any, rollout: Any) -> Iterator[RuleResult]:
+    if isinstance(rollout, dict):
+        demand = "a creation answers 200 with a rollout that has ended, 202 with one that has not"
+        expected = 200 if rollout.get("status") in FINAL else 202
+        yield _Subject(operation).judge("agree.creation", demand, expected, status, Column.STATUS)
 
 
 def _agrees_with_itself(

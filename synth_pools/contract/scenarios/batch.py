@@ -25,7 +25,7 @@ _OPERATION = "create_rollout_batch"
         create_rollout_batch responses 200#ee40, RolloutBatchRequest#f63c, RolloutBatch.items#2a4a,
         RolloutBatchRequest.rollouts#1208#df31, RolloutBatchItem#1659, RolloutBatchItem.index#da0f,
         RolloutBatchItem.rollout#e85e, RolloutBatch.admitted#e6a8, RolloutBatch.refused#63bd,
-        RolloutBatchItem.status#4fd5, Features.batch#9e0c
+        RolloutBatchItem.status#7042, Features.batch#9e0c
     """,
     needs="batch",
 )
@@ -121,6 +121,8 @@ def batch_key(ctx: Context) -> None:
     other_body = {**pool, "rollouts": [valid, valid, valid]}
     ctx.check(conflict, _OPERATION, json=other_body, headers=headers)
     ctx.require(201, "create_task", pool, json={"task_id": "later"})
+    for admitted_id in (before[0], before[2]):
+        wait_for(ctx, Rollout(pool["pool_id"], str(admitted_id)), FINAL)
     second = ctx.require(200, _OPERATION, json=body, headers=headers)
     after = _ids(_items(ctx, second, 3))
     equal = [after[0], after[2]] == [before[0], before[2]]
@@ -138,7 +140,8 @@ def batch_key(ctx: Context) -> None:
     "batch.no_waiting",
     _OPERATION,
     clauses="""
-        create_rollout_batch#0295#71ea, RolloutBatchItem#1659, RolloutBatchRequest.rollouts#df31
+        create_rollout_batch#0295#71ea, RolloutBatchItem#1659, RolloutBatchRequest.rollouts#df31,
+        RolloutBatchItem.status#7042, Rollout.mode#7938
     """,
     needs="batch",
 )
@@ -147,9 +150,10 @@ def batch_no_waiting(ctx: Context) -> None:
     request = {"mode": "sync", "env": {"delay": 600}}
     response = ctx.require(200, _OPERATION, json={**pool, "rollouts": [request] * 2})
     for item in _items(ctx, response, 2):
-        actual = at(item, "rollout", "status")
+        actual = [at(item, "status"), at(item, "rollout", "status"), at(item, "rollout", "mode")]
+        expected = [[202, state, "sync"] for state in ("queued", "running")]
         ctx.judge(_OPERATION, response).that(
-            "a rollout that has not ended", actual in ("queued", "running"), f"status {actual}"
+            "202, a rollout that has not ended, and its mode", actual in expected, str(actual)
         )
 
 

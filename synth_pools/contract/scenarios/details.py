@@ -247,7 +247,7 @@ def details_policy(ctx: Context) -> None:
     "patch_task",
     "create_rollout_batch",
     clauses="""
-        Rollout.mode#beb8, PoolUrls.container_urls#aa08, PoolMetrics.containers#1fd9,
+        Rollout.mode#7938, PoolUrls.container_urls#aa08, PoolMetrics.containers#1fd9,
         RolloutBatch.rollouts#6634, TaskUrls.container_url#d866, TaskDefinition#e0bb
     """,
 )

@@ -31,7 +31,7 @@ def _key(ctx: Context, name: str) -> dict[str, str]:
     "idempotency.replay",
     *_CREATE,
     "list_rollouts",
-    clauses="parameters IdempotencyKey#75ed#1793#ed66#957b#0ed0, Features.idempotency_keys#ce72",
+    clauses="parameters IdempotencyKey#50fe#ccb2#ed66#957b#0ed0, Features.idempotency_keys#ce72",
     needs=_NEEDS,
 )
 def idempotency_replay(ctx: Context) -> None:
@@ -44,11 +44,9 @@ def idempotency_replay(ctx: Context) -> None:
         reordered = json.dumps(dict(reversed(list(body.items()))), indent=1).encode()
         headers = {**key, "content-type": "application/json"}
         second = ctx.require((202, 200), operation, ids, content=reordered, headers=headers)
-        ctx.expect.equal(operation, "the status, again,", first.status, second.status, second)
         ctx.judge(operation, second).field("rollout_id", rollout.id, "the rollout_id, again,")
         final = wait_for(ctx, rollout, FINAL)
-        third = ctx.require((202, 200), operation, ids, json=body, headers=key)
-        ctx.expect.equal(operation, "the status, afterwards,", first.status, third.status, third)
+        third = ctx.require(200, operation, ids, json=body, headers=key)
         ctx.expect.equal(operation, "the rollout as it is now", final.json, third.json, third)
     judge_rollout_count(ctx, pool_id, 2)
 
@@ -56,7 +54,7 @@ def idempotency_replay(ctx: Context) -> None:
 @scenario(
     "idempotency.conflict",
     *_CREATE,
-    clauses="parameters IdempotencyKey#75ed#20a4, Repeating a request#8318",
+    clauses="parameters IdempotencyKey#50fe#20a4, Repeating a request#8318",
     needs=_NEEDS,
 )
 def idempotency_conflict(ctx: Context) -> None:
@@ -119,7 +117,7 @@ def idempotency_refused(ctx: Context) -> None:
     "idempotency.at_once",
     *_CREATE,
     "list_rollouts",
-    clauses="Repeating a request#8318, parameters IdempotencyKey#1793",
+    clauses="Repeating a request#8318, parameters IdempotencyKey#50fe",
     needs=_NEEDS,
 )
 def idempotency_at_once(ctx: Context) -> None:

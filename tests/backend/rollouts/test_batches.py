@@ -28,9 +28,12 @@ def batch(server: Server, body: Any, key: str | None = None) -> Any:
     headers = {} if key is None else {"idempotency-key": key}
     answer = server.post(PATH, body, headers=headers)
     assert [item["index"] for item in answer["items"]] == list(range(len(answer["items"])))
-    assert all((item["rollout"] is None) is (item["status"] != 202) for item in answer["items"])
-    assert all((item["error"] is None) is (item["status"] == 202) for item in answer["items"])
-    admitted = sum(item["status"] == 202 for item in answer["items"])
+    for item in answer["items"]:
+        rollout = item["rollout"]
+        assert (rollout is None) is (item["error"] is not None) is (item["status"] >= 400)
+        if rollout is not None:
+            assert item["status"] == (200 if rollout["finished_at"] else 202)
+    admitted = sum(item["rollout"] is not None for item in answer["items"])
     assert (answer["admitted"], answer["refused"]) == (admitted, len(answer["items"]) - admitted)
     references = [{"id": rollout_id, "rollout_id": rollout_id} for rollout_id in ids(answer)]
     assert answer["rollouts"] == references
@@ -161,6 +164,7 @@ def test_a_repetition_creates_only_what_was_refused(server: Server) -> None:
     server.post(f"/v1/pools/{pool_id}/tasks", {"task_id": "later"}, 201)
     second = batch(server, body, key)
     assert [second["items"][0]["rollout"], second["items"][2]["rollout"]] == final
+    assert [item["status"] for item in second["items"]] == [200, 202, 200]
     assert second["items"][1]["rollout"]["task_id"] == "later"
     third = batch(server, body, key)
     assert ids(third) == ids(second)

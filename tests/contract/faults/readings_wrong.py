@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from tests.contract.faults.fault import Answering, Fault, Passing, error_response, query_of, seen_by
+from tests.contract.faults.fault import (
+    Altering,
+    Answering,
+    Fault,
+    Passing,
+    answers,
+    error_response,
+    query_of,
+    seen_by,
+)
 from tests.contract.faults.wire import Request, Response, header
 
 
@@ -39,4 +49,42 @@ FEATURES = [
     )
 ]
 
-FAULTS: list[Fault] = [*FEATURES]
+
+async def _status_of_first(request: Request, response: Response, passing: Passing) -> Response:
+    """Answer a repetition with the status of the first response."""
+    if response.status == 200 and not _is_sync(request):
+        response.status = 202
+    return response
+
+
+def _each_admitted(**changed: Any) -> Altering:
+    def change(batch: Any) -> Any:
+        items = [
+            item if item["rollout"] is None else {**item, **changed} for item in batch["items"]
+        ]
+        return {**batch, "items": items}
+
+    return answers(change)
+
+
+async def _mode_of_batch(request: Request, response: Response, passing: Passing) -> Response:
+    """Say of the rollouts of a batch that nobody waited for them."""
+    body = response.json()
+    for item in body.get("items", []) if response.status == 200 else []:
+        if item["rollout"] is not None:
+            item["rollout"]["mode"] = "async"
+    return response.with_json(body)
+
+
+_BATCH = "create_rollout_batch"
+CREATIONS = [
+    seen_by("idempotency.replay", operation, f"{operation}_again_202", after=_status_of_first)
+    for operation in ("create_rollout", "create_global_rollout")
+] + [
+    seen_by("replay.key", "replay_rollout", "replay_rollout_again_202", after=_status_of_first),
+    seen_by("batch.key", _BATCH, "batch_always_202", after=_each_admitted(status=202)),
+    seen_by("batch.no_waiting", _BATCH, "batch_always_200", after=_each_admitted(status=200)),
+    seen_by("batch.no_waiting", _BATCH, "batch_mode_async", after=_mode_of_batch),
+]
+
+FAULTS: list[Fault] = [*FEATURES, *CREATIONS]

@@ -106,6 +106,7 @@ BREAKS: dict[str, Exchange] = {
     "agree.finished_at": _rollout(finished_at=None),
     "agree.result": _rollout(result=None),
     "agree.task_id": _rollout(task_id="subtraction"),
+    "agree.creation": answered("POST", "/v1/rollouts", 202, _DONE, sent={}),
     "agree.last_event": _summary(
         last_event={**(example("rollout_summary")["last_event"] or {}), "rollout_id": "rollout_2"}
     ),

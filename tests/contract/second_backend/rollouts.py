@@ -68,14 +68,15 @@ async def create_batch(call: Call) -> Response:
         _remember(call, None, created)
     items: list[dict[str, Any]] = []
     for index, request in enumerate(requests):
-        item: dict[str, Any] = {"index": index, "status": 202, "rollout": None, "error": None}
+        item: dict[str, Any] = {"index": index, "status": 0, "rollout": None, "error": None}
         try:
             if created[index] is None:
                 if not call.keeps("batch.each_alone") and any(item["error"] for item in items):
                     raise Problem("no_active_pool", "An earlier one was refused.")
                 created[index] = _admit_item(call, request)
             rollout = created[index]
-            item["rollout"] = rollout.shown() if rollout is not None else None
+            assert rollout is not None
+            item |= {"rollout": rollout.shown(), "status": _status(call, rollout)}
         except Problem as problem:
             status = problem.status if call.keeps("batch.status") else 400
             item |= {"status": status, "error": problem.envelope()}
@@ -214,9 +215,15 @@ async def _created(call: Call, path_id: str | None, make: Any) -> Response:
         _remember(call, path_id, created)
     [rollout] = created
     waits = rollout.mode == "sync" and call.offers("sync_mode")
-    if waits and call.keeps("sync.waits"):
+    if waits and not call.keeps("sync.waits"):
+        return answer(rollout.shown(), 200)
+    if waits:
         await rollout.done.wait()
-    return answer(rollout.shown(), 200 if waits else 202)
+    return answer(rollout.shown(), _status(call, rollout))
+
+
+def _status(call: Call, rollout: Rollout) -> int:
+    return 200 if rollout.done.is_set() and call.keeps("creations.ended_is_200") else 202
 
 
 def _remembered(call: Call, path_id: str | None) -> list[Any] | None:
@@ -273,9 +280,7 @@ def _admit_item(call: Call, request: dict[str, Any]) -> Rollout:
     pool_id = request.get("pool_id")
     if pool_id is None and call.keeps("batch.pool_of_batch"):
         pool_id = call.body.get("pool_id")
-    rollout = _admit(call, request, call.pool(pool_id) if pool_id is not None else None)
-    rollout.mode = "async"
-    return rollout
+    return _admit(call, request, call.pool(pool_id) if pool_id is not None else None)
 
 
 def _place(call: Call, request: dict[str, Any], here: Pool | None) -> Pool:

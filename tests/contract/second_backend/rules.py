@@ -80,6 +80,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "containers.rollout_id": _ROLLOUT,
     "containers.says_nothing": _ROLLOUT,
     "containers.submission_mode": (*_ROLLOUT, *_POOL),
+    "creations.ended_is_200": _CREATE,
     "direct.active_pool": _DIRECT,
     "direct.answer_unchanged": (*_GETS, *_DIRECT),
     "direct.body_unchanged": _DIRECT,

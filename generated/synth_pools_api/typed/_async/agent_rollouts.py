@@ -69,11 +69,11 @@ class AsyncAgentRolloutsApi:
 
         Args:
             idempotency_key: A text of visible ASCII that the caller chooses. For 24 hours a request
-                with the same key and the same body is a repetition and creates nothing. It returns
-                the status of the first response, with the rollout as it is now, also if both
-                requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
-                one. Bodies are the same if they are equal as JSON. A refused request reserves no
-                key.
+                with the same key and the same body is a repetition and creates nothing, also if
+                both requests arrive at once. It returns the rollout as it is now, or with `mode:
+                sync` as it ends: with 200 if it has ended, else with 202. Returns 409
+                `idempotency_conflict` if the body is another one. Bodies are the same if they are
+                equal as JSON. A refused request reserves no key.
             body: A rollout as the caller asks for it. It has these 20 keys and no others. All are
                 optional. Null is the same as not given. `request` of the rollout holds every value
                 as it was sent.
@@ -103,11 +103,11 @@ class AsyncAgentRolloutsApi:
 
         Args:
             idempotency_key: A text of visible ASCII that the caller chooses. For 24 hours a request
-                with the same key and the same body is a repetition and creates nothing. It returns
-                the status of the first response, with the rollout as it is now, also if both
-                requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
-                one. Bodies are the same if they are equal as JSON. A refused request reserves no
-                key.
+                with the same key and the same body is a repetition and creates nothing, also if
+                both requests arrive at once. It returns the rollout as it is now, or with `mode:
+                sync` as it ends: with 200 if it has ended, else with 202. Returns 409
+                `idempotency_conflict` if the body is another one. Bodies are the same if they are
+                equal as JSON. A refused request reserves no key.
             body: Rollouts to be admitted together, each on its own.
         """
         from ...models.rollout_batch import RolloutBatch
@@ -319,11 +319,11 @@ class AsyncAgentRolloutsApi:
         Args:
             rollout_id: The id of a rollout.
             idempotency_key: A text of visible ASCII that the caller chooses. For 24 hours a request
-                with the same key and the same body is a repetition and creates nothing. It returns
-                the status of the first response, with the rollout as it is now, also if both
-                requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
-                one. Bodies are the same if they are equal as JSON. A refused request reserves no
-                key.
+                with the same key and the same body is a repetition and creates nothing, also if
+                both requests arrive at once. It returns the rollout as it is now, or with `mode:
+                sync` as it ends: with 200 if it has ended, else with 202. Returns 409
+                `idempotency_conflict` if the body is another one. Bodies are the same if they are
+                equal as JSON. A refused request reserves no key.
         """
         from ...models.rollout import Rollout
 

@@ -70,11 +70,11 @@ class AsyncRolloutsApi:
         Args:
             pool_id: The id of a pool.
             idempotency_key: A text of visible ASCII that the caller chooses. For 24 hours a request
-                with the same key and the same body is a repetition and creates nothing. It returns
-                the status of the first response, with the rollout as it is now, also if both
-                requests arrive at once. Returns 409 `idempotency_conflict` if the body is another
-                one. Bodies are the same if they are equal as JSON. A refused request reserves no
-                key.
+                with the same key and the same body is a repetition and creates nothing, also if
+                both requests arrive at once. It returns the rollout as it is now, or with `mode:
+                sync` as it ends: with 200 if it has ended, else with 202. Returns 409
+                `idempotency_conflict` if the body is another one. Bodies are the same if they are
+                equal as JSON. A refused request reserves no key.
             body: A rollout as the caller asks for it. It has these 20 keys and no others. All are
                 optional. Null is the same as not given. `request` of the rollout holds every value
                 as it was sent.

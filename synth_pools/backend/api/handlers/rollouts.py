@@ -58,7 +58,7 @@ async def create_rollout(request: Request) -> Response:
         rollout = await request.services.admission.create(
             pool_id, request.body, key, end, is_large=is_large
         )
-        return await _creation_response(request, rollout, key, end)
+        return await _creation_response(request, rollout, end)
 
 
 async def replay_rollout(request: Request) -> Response:
@@ -66,7 +66,7 @@ async def replay_rollout(request: Request) -> Response:
     key = await _idempotency_key(request, rollout_id, None)
     with request.services.notifier.end_waiter() as end:
         rollout = await request.services.admission.replay(rollout_id, key, end)
-        return await _creation_response(request, rollout, key, end)
+        return await _creation_response(request, rollout, end)
 
 
 async def validate_rollout(request: Request) -> Response:
@@ -171,32 +171,23 @@ def _batch_item(index: int, result: Row | ApiError) -> str:
         error = json_text.dumps(result.item())
         return f'{{"index":{index},"status":{result.status},"rollout":null,"error":{error}}}'
     rollout = rollout_document(result)
-    return f'{{"index":{index},"status":202,"rollout":{rollout},"error":null}}'
+    status = _creation_status(result)
+    return f'{{"index":{index},"status":{status},"rollout":{rollout},"error":null}}'
 
 
-async def _creation_response(
-    request: Request, rollout: Row, key: IdempotencyKey | None, end: EndWaiter
-) -> Response:
-    """Respond with the rollout as admitted or, in sync mode, at its end."""
+async def _creation_response(request: Request, rollout: Row, end: EndWaiter) -> Response:
+    """Respond with the rollout as it is or, in sync mode, at its end."""
     services = request.services
     request.forget_body()
-    if rollout["mode"] != "sync" or await _stopped_waiting(request, key):
-        return await _row_response(rollout, 202)
-    waiting = end.wait(services.settings.sync_wait_seconds)
-    final = await unless_disconnected(request.receive, waiting)
-    if final is not None:
+    if rollout["mode"] == "sync":
+        waiting = end.wait(services.settings.sync_wait_seconds)
+        final = await unless_disconnected(request.receive, waiting)
+        if final is None:
+            find = partial(find_rollout, rollout_id=rollout["id"])
+            final = await services.database.read_once(find)
         rollout = final
-    else:
-        find = partial(find_rollout, rollout_id=rollout["id"])
-        rollout = await services.database.read_once(find)
-    # Read after the rollout: if one repetition stopped waiting and got a 202, all get it.
-    stopped = await _stopped_waiting(request, key)
-    has_ended = rollout["status"] in FINAL
-    if key is not None and not has_ended:
-        await key.note_stopped_waiting(services.database)
-    status = 200 if has_ended and not stopped else 202
-    return await _row_response(rollout, status)
+    return await _row_response(rollout, _creation_status(rollout))
 
 
-async def _stopped_waiting(request: Request, key: IdempotencyKey | None) -> bool:
-    return key is not None and await request.services.database.read_once(key.stopped_waiting)
+def _creation_status(rollout: Row) -> int:
+    return 200 if rollout["status"] in FINAL else 202

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.errors import ApiError, conflict, rollout_not_found
-from synth_pools.backend.storage.database import Database, Executes, Row, StorageError, Transaction
+from synth_pools.backend.storage.database import Database, Row, StorageError, Transaction
 from synth_pools.backend.storage.rollouts import find_rollouts
 
 # Lifetime of an Idempotency-Key.
@@ -47,24 +47,6 @@ class IdempotencyKey:
         """Return the rollout that this key led to before; raise 409 if the body differs."""
         existing = find_existing(tx, (self,)).get(self.identity)
         return None if existing is None else existing.row_for(self)
-
-    def stopped_waiting(self, db: Executes) -> bool:
-        """Return True if a creation with this key was answered before its rollout had ended."""
-        row = db.execute(
-            "SELECT status FROM idempotency WHERE scope = ? AND key = ?", (self.scope, self.key)
-        ).fetchone()
-        return row is not None and row["status"] is not None
-
-    async def note_stopped_waiting(self, database: Database) -> None:
-        """Store that repetitions get a 202 too, even if the rollout has ended."""
-
-        def work(tx: Transaction) -> None:
-            tx.execute(
-                "UPDATE idempotency SET status = 202 WHERE scope = ? AND key = ?",
-                (self.scope, self.key),
-            )
-
-        await database.write(work)
 
 
 class Existing(NamedTuple):
@@ -114,7 +96,7 @@ def reserve_all(tx: Transaction, reserved: Iterable[tuple[IdempotencyKey, str]])
         "INSERT INTO idempotency (scope, key, body_sha256, rollout_id, created)"
         " VALUES (?, ?, ?, ?, ?) ON CONFLICT (scope, key) DO UPDATE SET"
         " body_sha256 = excluded.body_sha256, rollout_id = excluded.rollout_id,"
-        " created = excluded.created, status = NULL",
+        " created = excluded.created",
         [
             (key.scope, key.key, key.body_sha256, rollout_id, clock.unix_time())
             for key, rollout_id in reserved

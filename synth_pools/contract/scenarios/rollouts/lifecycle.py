@@ -199,7 +199,7 @@ def rollouts_ended(ctx: Context) -> None:
     "create_global_rollout",
     "get_rollout",
     clauses="""
-        create_rollout responses 200#b286, create_rollout#f0ba#84be, replay_rollout#f8b3,
+        create_rollout responses 200#40c0, create_rollout#f0ba#84be, replay_rollout#f8b3,
         RolloutRequest.mode#ab8d, Features.sync_mode#ebc9
     """,
 )
@@ -224,7 +224,7 @@ def rollouts_sync(ctx: Context) -> None:
     "rollouts.sync_failed",
     "create_rollout",
     "create_global_rollout",
-    clauses="create_rollout responses 200#b286, create_rollout#f0ba, RolloutRequest.mode#ab8d",
+    clauses="create_rollout responses 200#40c0, create_rollout#f0ba, RolloutRequest.mode#ab8d",
     needs="live",
 )
 def rollouts_sync_failed(ctx: Context) -> None:
