@@ -97,6 +97,19 @@ def test_a_name_that_begins_like_an_operation_is_one() -> None:
         assert mentioned <= operations, mentioned - operations
 
 
+def test_each_list_of_an_answer_says_its_order() -> None:
+    answered = {"Artifact", "Pool", "Rollout", "Task", "ErrorDetailItem", "Capabilities"}
+    for name, schema in SCHEMAS.items():
+        if name not in answered and not re.search(
+            r"(List|Urls|Metrics|Page|Batch|Validation)$", name
+        ):
+            continue
+        for field, node in schema.get("properties", {}).items():
+            words = f"{schema['description']} {node.get('description', '')}"
+            if node.get("type") == "array":
+                assert re.search(r"order|first|names and indexes", words), f"{name}.{field}"
+
+
 def test_a_text_is_written_once() -> None:
     """Other places name the operation or schema that has the rule."""
     places: dict[str, str] = {}

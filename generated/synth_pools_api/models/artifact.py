@@ -14,8 +14,9 @@ T = TypeVar("T", bound="Artifact")
 
 @_attrs_define
 class Artifact:
-    """The description of one artifact of a rollout. The server reads artifacts from `artifact` (or `artifacts`) in
-    the container's answer. It keeps the `content` of each as bytes: a text in UTF-8, or decoded where `encoding`
+    """The description of one artifact of a rollout. The server reads artifacts from `artifact` of the
+    container's answer or, where that is missing or null, from `artifacts`: a list, or one object. It keeps the
+    `content` of each as bytes: a text in UTF-8, or decoded where `encoding`
     (or `content_encoding`) is `base64`; any other JSON as JSON text.
 
         Attributes:

@@ -18,7 +18,7 @@ T = TypeVar("T", bound="ArtifactList")
 
 @_attrs_define
 class ArtifactList:
-    """All artifacts of a rollout.
+    """All artifacts of a rollout, in the order of the container's answer.
 
     Attributes:
         items (list[Artifact]): The artifacts.

@@ -21,7 +21,7 @@ class Capabilities:
     """What the server can do.
 
     Attributes:
-        targets (list[PoolTarget | str]): The targets that it deploys to.
+        targets (list[PoolTarget | str]): The targets that it deploys to, in any order.
         features (Features): Optional features by name; true if the server offers the feature, with every operation that
             has its name as
             `x-feature`.

@@ -23,7 +23,8 @@ class ErrorBody:
 
         Attributes:
             detail (dict[str, Any] | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or, for 422, a
-                list that names each offending field.
+                list that names each offending field, in any order. It may
+                end after 20 of them.
             error (ErrorEnvelope | Unset): An error with a stable code, for programs.
     """
 

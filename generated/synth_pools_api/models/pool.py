@@ -40,11 +40,13 @@ class Pool:
         pool_config (StoredPoolConfig): The settings of a pool as they are answered, see `PoolConfig`.
         metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
         pool_metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
-        tasks (list[Task]): The active tasks of the pool, in the order in which they were defined.
+        tasks (list[Task]): The active tasks of the pool: those of the last body with `tasks`, in its order, then those
+            that
+            `create_task` added, oldest first.
         capacity (int): How many containers the pool has or may have.
         concurrency (int): How many rollouts of the pool may run at once.
         container_url (None | str): The address of the container; null if none was given.
-        container_urls (list[str]): The addresses of further containers.
+        container_urls (list[str]): The addresses of further containers, in the order in which the caller gave them.
         error (None | PoolError): Why the pool is `failed`; null where it is not.
         created_at (datetime.datetime): When the pool was created, in UTC.
         updated_at (datetime.datetime): When it last changed, in UTC.

@@ -28,7 +28,9 @@ class PoolMetrics:
         success_rate (float | None): The share of completed rollouts among those that completed or failed; null while
             there are none.
         capacity (int): The pool's `capacity`.
-        containers (list[PoolContainer]): The containers of the pool; empty for the echo target.
+        containers (list[PoolContainer]): The containers of the pool, in the order of the `container_urls` of
+            `get_pool_urls`; any others come
+            anywhere. Empty for the echo target.
         completed_rollouts (int | Unset): Rollouts that completed.
         failed_rollouts (int | Unset): Rollouts that failed.
         cancelled_rollouts (int | Unset): Rollouts that were cancelled.

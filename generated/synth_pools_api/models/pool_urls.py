@@ -26,9 +26,10 @@ class PoolUrls:
         rollouts_url (str): The address of `create_rollout` and `list_rollouts`.
         container_url (None | str): The first of `container_urls`; null where there is none.
         container_rollout_url (str): The address of `execute_pool_container_rollout`.
-        container_urls (list[str]): The addresses of all containers of the pool, each once, including those that the
-            server starts.
-        task_urls (list[TaskUrls]): The addresses of each task.
+        container_urls (list[str]): The addresses of all containers of the pool, each once: `container_url`, then those
+            of `container_urls` in
+            their order, then those that the server starts.
+        task_urls (list[TaskUrls]): The addresses of each task, in the order of the pool's `tasks`.
     """
 
     id: str

@@ -18,7 +18,7 @@ T = TypeVar("T", bound="RolloutList")
 
 @_attrs_define
 class RolloutList:
-    """One page of rollouts, newest first.
+    """One page of rollouts, newest first; of those that one request created, the last one of the request first.
 
     Attributes:
         items (list[Rollout]): The rollouts of this page.

@@ -21,7 +21,7 @@ class RolloutValidation:
 
     Attributes:
         valid (bool): Whether a rollout would be admitted.
-        errors (list[ErrorDetailItem]): What is wrong; empty where it is valid.
+        errors (list[ErrorDetailItem]): What is wrong, in any order; empty where it is valid.
         pool_id (None | str): The pool that would get it; null where there is none.
     """
 

@@ -18,7 +18,7 @@ T = TypeVar("T", bound="TaskList")
 
 @_attrs_define
 class TaskList:
-    """All active tasks of a pool, newest first.
+    """All active tasks of a pool, newest first; of those that one request created, the last one of the request first.
 
     Attributes:
         items (list[Task]): The tasks.

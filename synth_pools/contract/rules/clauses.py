@@ -13,7 +13,7 @@ _KEYS = """
 """
 _LISTS = """
     Pages#94c3, list_pools#7c43, list_rollouts#a5ce, list_global_rollouts#5b6d, PoolList#e719,
-    PoolList.items#c4e8, PoolList.next_cursor#952d, RolloutList#f94c, RolloutList.items#50ae
+    PoolList.items#c4e8, PoolList.next_cursor#952d, RolloutList#fa6c, RolloutList.items#50ae
 """
 _TWINS = """
     Identifiers#8bc9, PoolStatus#7152, Pool.pool_id#8e5a, PoolUrls.pool_id#fa43, Task.task_id#4151,
@@ -73,7 +73,7 @@ CLAUSES = {
     "schema.body": """
         info#bd19, Rollouts: states#d954, get_capabilities#9028, Pool#dca0, Task#f006,
         RolloutError#76e8, Rollout#7253, RolloutUsage#aa67, RolloutTiming#c576,
-        RolloutErrorCode#51dc, Capabilities#0429, Capabilities.targets#75c1, Artifact#9dd7,
+        RolloutErrorCode#51dc, Capabilities#0429, Capabilities.targets#6b68, Artifact#9dd7,
         ErrorEnvelope#d9bf
     """,
     "schema.code": """
@@ -81,7 +81,7 @@ CLAUSES = {
         PoolImage#4322, ErrorCode#ccfd#3066
     """,
     "schema.error_body": """
-        Errors#d256#2c54, ErrorDetailItem#906f, ErrorDetailItem.loc#4909, ErrorDetail#d88b,
+        Errors#d256#2c54, ErrorDetailItem#906f, ErrorDetailItem.loc#4909, ErrorDetail#a028,
         ErrorBody#ce26
     """,
     "schema.gone": "Tasks: states#6d44",

@@ -83,7 +83,7 @@ def _ended(ctx: Context, spelling: str) -> tuple[Rollout, dict[str, Any]]:
     clauses="""
         get_rollout_artifacts#a321, Artifact.artifact_name#e12d,
         get_rollout_artifacts responses 200#9b19, Artifact.metadata#e3b2,
-        Artifact.content_type#56e7#6019, Artifact.path#4f55, Artifact#1e33#32d3,
+        Artifact.content_type#56e7#6019, Artifact.path#4f55, Artifact#1e33#ac9b,
         Artifact.size_bytes#b6bf
     """,
     needs="containers",
@@ -99,6 +99,27 @@ def artifacts_described(ctx: Context) -> None:
             judge.equal("artifact_name, in order", expected, ids_of(items, "artifact_name"))
             if len(items) == len(_ENTRIES):
                 _judge_items(judge, items)
+
+
+_FIRST, _SECOND = ({"artifact_name": name, "content": name} for name in ("first", "second"))
+
+
+@scenario("artifacts.either", *_LISTS, clauses="Artifact#ac9b", needs="containers")
+def artifacts_either(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
+    for entries, expected in (
+        ({"artifact": [_FIRST], "artifacts": [_SECOND]}, ["first"]),
+        ({"artifact": None, "artifacts": [_SECOND, _FIRST]}, ["second", "first"]),
+        ({"artifact": [], "artifacts": [_SECOND]}, []),
+        ({"artifacts": _FIRST}, ["first"]),
+    ):
+        answer = {"status": "completed", "reward": 1.0, **entries}
+        rollout = run_rollout(ctx, pool_id, env={"answer": answer})
+        for operation, ids in readers(ctx, rollout, "ArtifactList"):
+            response = ctx.require(200, operation, ids)
+            names = ids_of(response.list_at("items"), "artifact_name")
+            label = f"artifact_name of the artifacts in {sorted(entries)}"
+            ctx.expect.equal(operation, label, expected, names, response)
 
 
 def _judge_items(judge: Judge, items: list[Any]) -> None:
@@ -150,7 +171,7 @@ def artifacts_inline(ctx: Context) -> None:
     _LISTS[1],
     clauses="""
         get_global_rollout_artifact#c2cb#8c1f#fbd4, Artifact.download_url#af21#b50d,
-        parameters ArtifactPath#3236#71b9, Artifact#32d3
+        parameters ArtifactPath#3236#71b9, Artifact#ac9b
     """,
     needs="containers",
 )
@@ -215,7 +236,7 @@ def _parsed(body: bytes) -> Any:
 @scenario(
     "artifacts.many",
     *_LISTS,
-    clauses="get_rollout_artifacts responses 200#9b19, ArtifactList#8064",
+    clauses="get_rollout_artifacts responses 200#9b19, ArtifactList#41ee",
     needs="containers",
 )
 def artifacts_many(ctx: Context) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
@@ -11,7 +12,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
-from synth_pools.contract.harness.waits import ids_of, run_rollout
+from synth_pools.contract.harness.waits import ids_of, moment, run_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at, is_loopback_url
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.selections import lists
@@ -84,7 +85,13 @@ def details_prefer(ctx: Context) -> None:
     "get_pool",
     "list_tasks",
     "create_pool",
-    clauses="Pool.tasks#db20, list_tasks#603f, TaskList#ec2a",
+    "get_pool_urls",
+    "replace_pool",
+    "update_task",
+    clauses="""
+        Pool.tasks#8e15, list_tasks#603f, TaskList#585b, PoolUrls.task_urls#5511,
+        replace_pool#9b5e
+    """,
 )
 def details_task_order(ctx: Context) -> None:
     names = ["m", "b", "z", "a"]
@@ -93,14 +100,33 @@ def details_task_order(ctx: Context) -> None:
     for name in ("k", "c"):
         ctx.require(201, "create_task", ids, json={"task_id": name})
         names.append(name)
-    pool = ctx.require(200, "get_pool", ids)
-    ctx.expect.equal("get_pool", "tasks", names, ids_of(pool.list_at("tasks")), pool)
+    _judge_task_order(ctx, ids, names, names[::-1])
+    # A change of a task leaves its place.
+    ctx.require(200, "update_task", {**ids, "task_id": "b"}, json={"task_config": {"x": 1}})
+    _judge_task_order(ctx, ids, names, names[::-1])
+    # Tasks that a body names again have its order in the pool, and their age in the list.
+    names = ["k", "n", "m", "o", "a"]
+    body = ctx.resources.body(tasks=[{"task_id": name} for name in names], pool_id=pool_id)
+    ctx.require(200, "replace_pool", ids, json=body)
+    page = _judge_task_order(ctx, ids, names, ["o", "n"])
+    stamps = [moment(at(item, "created_at")) for item in page.list_at("items")]
+    ordered = all(a is None or b is None or a >= b for a, b in pairwise(stamps))
+    ctx.judge("list_tasks", page).that("newest first by created_at", ordered, f"{stamps}")
+
+
+def _judge_task_order(
+    ctx: Context, ids: dict[str, str], in_pool: list[str], newest: list[str]
+) -> Response:
+    """Judge the order of tasks in each view; return the list of tasks."""
+    for operation, field in (("get_pool", "tasks"), ("get_pool_urls", "task_urls")):
+        response = ctx.require(200, operation, ids)
+        actual = ids_of(response.list_at(field), "task_id")
+        ctx.expect.equal(operation, f"{field}, in order,", in_pool, actual, response)
     page = ctx.require(200, "list_tasks", ids)
-    actual = ids_of(page.list_at("items"))
-    ctx.judge("list_tasks", page).that(
-        "tasks that were made later come first", actual[:2] == ["c", "k"], str(actual)
-    )
-    ctx.expect.equal("list_tasks", "all tasks", sorted(names), sorted(map(str, actual)), page)
+    actual = ids_of(page.list_at("items"), "task_id")
+    ctx.expect.equal("list_tasks", "the newest", newest, actual[: len(newest)], page)
+    ctx.expect.equal("list_tasks", "all tasks", sorted(in_pool), sorted(map(str, actual)), page)
+    return page
 
 
 @scenario(
@@ -109,7 +135,7 @@ def details_task_order(ctx: Context) -> None:
     "get_pool",
     "get_pool_urls",
     "update_pool",
-    clauses="list_tasks#603f, TaskList#ec2a",
+    clauses="list_tasks#603f, TaskList#585b",
 )
 def details_many(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool()}
@@ -247,7 +273,7 @@ def details_policy(ctx: Context) -> None:
     "patch_task",
     "create_rollout_batch",
     clauses="""
-        Rollout.mode#7938, PoolUrls.container_urls#aa08, PoolMetrics.containers#1fd9,
+        Rollout.mode#7938, PoolUrls.container_urls#7b40, PoolMetrics.containers#4e08#382c,
         RolloutBatch.rollouts#6634, TaskUrls.container_url#d866, TaskDefinition#e0bb
     """,
 )

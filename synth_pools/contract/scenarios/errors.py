@@ -70,7 +70,7 @@ def errors_media_type(ctx: Context) -> None:
         ctx.session.register_pool(str(response.at("id")))
 
 
-@scenario("errors.invalid", takes_body, clauses="responses Invalid#c83f, ErrorDetail#d88b")
+@scenario("errors.invalid", takes_body, clauses="responses Invalid#c83f, ErrorDetail#a028")
 def errors_invalid(ctx: Context) -> None:
     for operation, ids in _operations(ctx):
         if operation.body_required:

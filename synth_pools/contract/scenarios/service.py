@@ -16,7 +16,7 @@ _PAGES = 20
 @scenario(
     "service.capabilities",
     "get_capabilities",
-    clauses="get_capabilities#9028, Features#e67a, Capabilities.targets#75c1",
+    clauses="get_capabilities#9028, Features#e67a, Capabilities.targets#6b68",
     reads_only=True,
 )
 def service_capabilities(ctx: Context) -> None:

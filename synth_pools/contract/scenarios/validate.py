@@ -13,7 +13,7 @@ from synth_pools.contract.harness.waits import ids_of
     "validate.as_created",
     "validate_rollout",
     clauses="""
-        validate_rollout#ee7c#7c1d#3f8b#49e5, RolloutValidation#e4f0, RolloutValidation.errors#3018,
+        validate_rollout#ee7c#7c1d#3f8b#49e5, RolloutValidation#e4f0, RolloutValidation.errors#ae4f,
         validate_rollout responses 200#cc63, RolloutValidation.valid#2bf9,
         Features.validate#c7ac
     """,

@@ -48,6 +48,18 @@ def test_lists_are_newest_first_and_pools_show_them_as_defined(server: Server) -
     assert pool["updated_at"] > pool["created_at"]
 
 
+def test_tasks_that_a_body_names_again_keep_their_age(server: Server) -> None:
+    pool_id = server.pool(tasks=[{"task_id": "one"}, {"task_id": "two"}])
+    path = f"/v1/pools/{pool_id}"
+    server.post(f"{path}/tasks", {"task_id": "three"}, 201)
+    names = ["three", "four", "one"]
+    body = {"name": "n", "tasks": [{"task_id": name} for name in names]}
+    pool = server.call("PUT", path, json=body)
+    assert [task["id"] for task in pool["tasks"]] == names
+    items = server.get(f"{path}/tasks")["items"]
+    assert [task["id"] for task in items] == ["four", "three", "one"]
+
+
 def test_put_resets_and_patch_merges(server: Server) -> None:
     definition = {
         "task_id": "t",

@@ -65,7 +65,9 @@ class Artifact:
 
 def take_artifacts(result: dict[str, Any], now: str | None, keeps: Rules) -> list[Artifact]:
     """Store the artifacts of a container's answer; remove large contents from the answer."""
-    entries = result.get("artifact") or result.get("artifacts") or []
+    entries = result.get("artifact")
+    if entries is None or (not entries and not keeps("artifacts.empty_counts")):
+        entries = result.get("artifacts")
     artifacts: list[Artifact] = []
     for entry in entries if isinstance(entries, list) else [entries]:
         if not isinstance(entry, dict):

@@ -106,6 +106,7 @@ async def get_pool_urls(call: Call) -> Response:
     pool = call.pool()
     here = call.url("v1", "pools", pool.id)
     first = pool.urls[0] if pool.urls else None
+    urls = pool.urls if call.keeps("urls.in_order") else pool.urls[::-1]
     return answer(
         {
             "id": pool.id,
@@ -113,7 +114,7 @@ async def get_pool_urls(call: Call) -> Response:
             "pool_url": here,
             "rollouts_url": f"{here}/rollouts",
             "container_url": first,
-            "container_urls": pool.urls if call.keeps("urls.all_containers") else pool.urls[:1],
+            "container_urls": urls if call.keeps("urls.all_containers") else urls[:1],
             "container_rollout_url": f"{here}/container/rollout",
             "task_urls": [
                 {
@@ -149,7 +150,12 @@ async def get_pool_metrics(call: Call) -> Response:
             "success_rate": completed / of if of else never,
             "capacity": pool.capacity,
             "concurrency": pool.concurrency,
-            "containers": [call.backend.containers.shown(url) for url in pool.urls],
+            "containers": [
+                call.backend.containers.shown(url)
+                for url in sorted(
+                    pool.urls, reverse=not call.keeps("metrics.in_order"), key=pool.urls.index
+                )
+            ],
         }
     )
 
@@ -368,9 +374,12 @@ def _set_tasks(call: Call, pool: Pool, bodies: list[dict[str, Any]]) -> None:
             raise Problem("task_exists", f"Two tasks have the id {task.id!r}.")
         before = pool.tasks.get(task.id)
         if before is not None and call.keeps("tasks.keep_created_at"):
-            task.created_at, task.number = before.created_at, before.number
+            task.created_at = before.created_at
+            task.number = before.number if call.keeps("tasks.same_age") else task.number
         tasks[task.id] = task
     removed = [task_id for task_id in pool.tasks if task_id not in tasks]
+    if not call.keeps("pools.tasks_in_order"):
+        tasks = dict(sorted(tasks.items(), key=lambda item: item[1].number))
     pool.tasks = tasks
     for task_id in removed:
         call.backend.runner.task_deleted(pool, task_id)

@@ -36,8 +36,10 @@ async def list_tasks(request: Request) -> Response:
     )
 
     def load(db: Snapshot) -> str:
-        tasks = task_documents(db, find_pool(db, pool_id))
-        return json_text.dumps(list_document(request, "tasks", tasks[::-1]))
+        tasks = task_documents(db, find_pool(db, pool_id))[::-1]
+        # A body that names existing tasks again gives them other places in the pool.
+        tasks.sort(key=lambda task: task["created_at"], reverse=True)
+        return json_text.dumps(list_document(request, "tasks", tasks))
 
     return await read_sized(request, size, load)
 

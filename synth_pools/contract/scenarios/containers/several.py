@@ -35,7 +35,7 @@ _ATTEMPT_SECONDS = 3.0
     "create_rollout",
     "get_pool_urls",
     "get_pool_metrics",
-    clauses="Containers#fc97#7dfa, Pool.container_urls#1764, Features.container_urls#95e6",
+    clauses="Containers#fc97#7dfa, Pool.container_urls#8163, Features.container_urls#95e6",
     needs=("containers", _FEATURE),
 )
 def containers_several(ctx: Context) -> None:
@@ -76,6 +76,9 @@ def _judge_urls(ctx: Context, pool_id: str, urls: list[str]) -> None:
     judge.field("task_urls.0.container_url", urls[0], "container_url of a task")
     for reader, pool, response in of_pool(ctx, pool_id):
         ctx.expect.equal(reader, "container_urls", urls, at(pool, "container_urls"), response)
+    metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
+    actual = ids_of(metrics.list_at("containers"), "url")
+    ctx.expect.equal("get_pool_metrics", "containers, in order,", urls, actual, metrics)
 
 
 def _require_health(metrics: Response, boxes: tuple[SwitchedContainer, ...]) -> None:

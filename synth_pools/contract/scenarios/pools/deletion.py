@@ -110,7 +110,7 @@ def pools_tasks_all_or_none(ctx: Context) -> None:
     "pools.urls",
     "get_pool_urls",
     clauses="""
-        get_pool_urls#4636, PoolUrls#8359, TaskUrls#c077, PoolUrls.task_urls#dd73,
+        get_pool_urls#4636, PoolUrls#8359, TaskUrls#c077, PoolUrls.task_urls#5511,
         TaskUrls.task_id#4ad6, TaskUrls.container_rollout_url#2e98, PoolUrls.pool_url#9537,
         PoolUrls.rollouts_url#7613, PoolUrls.container_url#1544, PoolUrls.container_rollout_url#0665
     """,

@@ -58,7 +58,7 @@ _JSON = {"deep": [1, None]}
     "get_pool_urls",
     clauses="""
         Pools: states#65d6#99f0#6441, PoolProcess#cb46#6fd4#3ea2#3638#81e2, PoolConfig.process#ebdb,
-        PoolUrls.container_urls#aa08, PoolProcess.env#03c7, PoolProcess.argv#8519#8dd5,
+        PoolUrls.container_urls#7b40, PoolProcess.env#03c7, PoolProcess.argv#8519#8dd5,
         PoolProcess.cwd#411e#694a, ContainerState#959a#8fd5#97b3#a927,
         ProcessEnvironment#9d74#0127#c898#f5c8, PoolContainer.pid#eb5e#6650,
         PoolContainer.restarts#3c66, PoolContainer.url#1187, Features.processes#b30c
