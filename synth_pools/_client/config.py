@@ -63,11 +63,16 @@ _RESERVED = {
 }
 
 
-# Members that subclasses of published clients override, and their replacements.
-_REPLACED = {
+# Members of published clients that programs override or replace, and what takes their place.
+_OLD_MEMBERS = {
+    "_api_key": "api_key=...",
+    "_backend_base": "base_url=...",
+    "_client": "http_client=...",
     "_headers": "with_options(headers=...)",
     "_request": "on_request=... and on_response=..., or client.operations",
+    "_stream": "client.operations",
     "_timeout": "timeout=... or with_options(timeout=...)",
+    "_timeout_seconds": "timeout=... or with_options(timeout=...)",
     "cast_to": "client.api, whose answers are models",
 }
 
@@ -149,16 +154,26 @@ def configuration_of(client: object) -> object:
 
 
 def check_overrides(kind: type) -> None:
-    """Refuse a subclass of a client that overrides a method which only published clients call.
+    """Refuse a subclass of a client that overrides a member which only published clients use.
 
     Raises:
         ConfigurationError: It overrides one; the message names the replacement.
     """
-    for name, replacement in _REPLACED.items():
+    for name in _OLD_MEMBERS:
         if hasattr(kind, name):
-            raise ConfigurationError(
-                f"{kind.__name__}.{name} would never be called: use {replacement}"
-            )
+            check_attribute(kind, name)
+
+
+def check_attribute(kind: type, name: str) -> None:
+    """Refuse to set an attribute of a client which only published clients use.
+
+    Raises:
+        ConfigurationError: It is one; the message names the replacement.
+    """
+    if name in _OLD_MEMBERS:
+        raise ConfigurationError(
+            f"{kind.__name__}.{name} would never be used: use {_OLD_MEMBERS[name]}"
+        )
 
 
 def resolve_config(

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
-from synth_pools._client._async.facade.base import AsyncNamespace
+from synth_pools._client._async.facade.base import carry_over, replaceable, shallow_copy
 from synth_pools._client._async.facade.containers import AsyncContainerOperations
 from synth_pools._client._async.facade.image_releases import AsyncImageReleaseOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
@@ -24,6 +23,7 @@ from synth_pools._client.config import (
     ClientConfig,
     NotGiven,
     TimeoutLike,
+    check_attribute,
     check_overrides,
     configuration_of,
     resolve_config,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._async import AsyncApi
 
-N = TypeVar("N", bound=AsyncNamespace)
+N = TypeVar("N")
 
 
 class AsyncContainerPoolsClient(
@@ -104,7 +104,7 @@ class AsyncContainerPoolsClient(
 
     # Outside of the dictionary of attributes, which namespaces share.
     __slots__ = ("_namespaces",)
-    _namespaces: dict[Callable[..., AsyncNamespace], AsyncNamespace]
+    _namespaces: dict[Callable[..., object], object]
 
     def __init__(
         self,
@@ -143,7 +143,7 @@ class AsyncContainerPoolsClient(
         self._transport = AsyncTransport(config, http_client)
         self._namespaces = {}
 
-    @property
+    @replaceable
     def rollouts(self) -> AsyncRolloutsNamespace:
         """The rollouts of one pool."""
         # Imported on first use, since it takes 2 ms.
@@ -151,7 +151,7 @@ class AsyncContainerPoolsClient(
 
         return self._namespace(AsyncRolloutsNamespace)
 
-    @property
+    @replaceable
     def agent_rollouts(self) -> AsyncAgentRolloutsNamespace:
         """Rollouts without naming their pool."""
         # Imported on first use, since it takes 2 ms.
@@ -161,7 +161,7 @@ class AsyncContainerPoolsClient(
 
         return self._namespace(AsyncAgentRolloutsNamespace)
 
-    @property
+    @replaceable
     def tasks(self) -> AsyncTasksNamespace:
         """The tasks of a pool."""
         # Imported on first use, since it takes 2 ms.
@@ -169,7 +169,7 @@ class AsyncContainerPoolsClient(
 
         return self._namespace(AsyncTasksNamespace)
 
-    @property
+    @replaceable
     def metrics(self) -> AsyncMetricsNamespace:
         """The load of pools."""
         # Imported on first use, since it takes 2 ms.
@@ -177,7 +177,7 @@ class AsyncContainerPoolsClient(
 
         return self._namespace(AsyncMetricsNamespace)
 
-    @property
+    @replaceable
     def operations(self) -> AsyncOperationsNamespace:
         """Any operation by its id, with the service's own bytes."""
         # Imported on first use, since it takes 2 ms.
@@ -229,47 +229,40 @@ class AsyncContainerPoolsClient(
             headers=headers,
             idempotency_key=idempotency_key,
         )
-        view = copy.copy(self)
-        view._transport = self._transport.with_config(config)
+        view = self._with(config)
         # A copy: another thread may make its first namespace meanwhile.
         for kind, namespace in list(self._namespaces.items()):
-            if len(vars(namespace)) > 1:  # A test has replaced methods of it.
-                view._namespaces[kind] = copied = copy.copy(namespace)
-                vars(copied)["_client"] = view._twin()
+            if len(vars(namespace)) > 1:
+                carry_over(namespace, view._namespace(kind))
+        return view
+
+    def _with(self, config: ClientConfig) -> Self:
+        view = super()._with(config)
+        view._namespaces = {}
         return view
 
     def _namespace(self, kind: Callable[[Self], N]) -> N:
         """Return the only namespace of a kind: a test may have replaced its methods."""
         namespace = self._namespaces.get(kind)
         if namespace is None:
-            namespace = self._namespaces.setdefault(kind, kind(self._twin()))
+            # One with this client itself would form a cycle for the garbage collector.
+            twin = shallow_copy(self)
+            object.__setattr__(twin, "__dict__", self.__dict__)
+            twin._namespaces = {}
+            namespace = self._namespaces.setdefault(kind, kind(twin))
         return cast("N", namespace)
 
-    def _twin(self) -> Self:
-        """Return a client for a namespace: with the same attributes, but without namespaces.
+    def __setattr__(self, name: str, value: object) -> None:
+        check_attribute(type(self), name)
+        super().__setattr__(name, value)
 
-        A namespace with this client itself would form a cycle for the garbage collector.
-        """
-        twin = copy.copy(self)
-        object.__setattr__(twin, "__dict__", self.__dict__)
-        return twin
-
-    def __setstate__(self, state: Any) -> None:
-        """Take the attributes of the client that this is a copy of, but not its namespaces."""
-        attributes, slots = state if isinstance(state, tuple) else (state, {})
-        vars(self).update(attributes or {})
-        for name, value in (slots or {}).items():
-            setattr(self, name, value)
-        self._namespaces = {}
-
-    @property
+    @replaceable
     def api(self) -> AsyncApi:
         """The same operations on models: ``client.api.pools.get_pool(pool_id)`` is a `Pool`."""
         # Imported on first use: it takes 5 ms, and clients of plain JSON do not need it.
-        from synth_pools._client._async.typed import AsyncTypedCalls
-        from synth_pools_api.typed._async import AsyncApi
+        from synth_pools._client._async.typed import api_of
 
-        return AsyncApi(AsyncTypedCalls(self._transport))
+        return self._namespace(api_of)
 
     @property
     def raw(self) -> Self:

@@ -13,6 +13,7 @@ from synth_pools._client.http.async_.engine import AsyncCloseable
 from synth_pools._client.secret import Secret
 from synth_pools._client.typed import Argument, check_arguments, check_body, parse
 from synth_pools_api.operations import OperationId
+from synth_pools_api.typed._async import AsyncApi
 from synth_pools_api.types import Id
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ class AsyncTypedCalls(AsyncOperations):
         headers: Mapping[str, Argument] = _NONE,
     ) -> AsyncModelStream[T]:
         arguments = check_arguments(path, query, headers)
-        events = self._stream(operation, _request(build, arguments))
+        events = self._open_events(operation, _request(build, arguments))
         secret = self._transport.config.api_key
         return AsyncModelStream(events, parse_event, subject=operation, secret=secret)
 
@@ -107,6 +108,11 @@ class AsyncModelStream(AsyncCloseable, Generic[T]):
     async def aclose(self) -> None:
         """End the stream and release its connection. Can be repeated."""
         await self._events.aclose()
+
+
+def api_of(operations: AsyncOperations) -> AsyncApi:
+    """Return the operations on models over the transport of others."""
+    return AsyncApi(AsyncTypedCalls(operations._transport))
 
 
 def _request(build: _Builder, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
-from synth_pools._client._sync.facade.base import Namespace
+from synth_pools._client._sync.facade.base import carry_over, replaceable, shallow_copy
 from synth_pools._client._sync.facade.containers import ContainerOperations
 from synth_pools._client._sync.facade.image_releases import ImageReleaseOperations
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
@@ -27,6 +26,7 @@ from synth_pools._client.config import (
     ClientConfig,
     NotGiven,
     TimeoutLike,
+    check_attribute,
     check_overrides,
     configuration_of,
     resolve_config,
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._sync import Api
 
-N = TypeVar("N", bound=Namespace)
+N = TypeVar("N")
 
 
 class ContainerPoolsClient(
@@ -107,7 +107,7 @@ class ContainerPoolsClient(
 
     # Outside of the dictionary of attributes, which namespaces share.
     __slots__ = ("_namespaces",)
-    _namespaces: dict[Callable[..., Namespace], Namespace]
+    _namespaces: dict[Callable[..., object], object]
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class ContainerPoolsClient(
         self._transport = Transport(config, http_client)
         self._namespaces = {}
 
-    @property
+    @replaceable
     def rollouts(self) -> RolloutsNamespace:
         """The rollouts of one pool."""
         # Imported on first use, since it takes 2 ms.
@@ -154,7 +154,7 @@ class ContainerPoolsClient(
 
         return self._namespace(RolloutsNamespace)
 
-    @property
+    @replaceable
     def agent_rollouts(self) -> AgentRolloutsNamespace:
         """Rollouts without naming their pool."""
         # Imported on first use, since it takes 2 ms.
@@ -162,7 +162,7 @@ class ContainerPoolsClient(
 
         return self._namespace(AgentRolloutsNamespace)
 
-    @property
+    @replaceable
     def tasks(self) -> TasksNamespace:
         """The tasks of a pool."""
         # Imported on first use, since it takes 2 ms.
@@ -170,7 +170,7 @@ class ContainerPoolsClient(
 
         return self._namespace(TasksNamespace)
 
-    @property
+    @replaceable
     def metrics(self) -> MetricsNamespace:
         """The load of pools."""
         # Imported on first use, since it takes 2 ms.
@@ -178,7 +178,7 @@ class ContainerPoolsClient(
 
         return self._namespace(MetricsNamespace)
 
-    @property
+    @replaceable
     def operations(self) -> OperationsNamespace:
         """Any operation by its id, with the service's own bytes."""
         # Imported on first use, since it takes 2 ms.
@@ -230,47 +230,40 @@ class ContainerPoolsClient(
             headers=headers,
             idempotency_key=idempotency_key,
         )
-        view = copy.copy(self)
-        view._transport = self._transport.with_config(config)
+        view = self._with(config)
         # A copy: another thread may make its first namespace meanwhile.
         for kind, namespace in list(self._namespaces.items()):
-            if len(vars(namespace)) > 1:  # A test has replaced methods of it.
-                view._namespaces[kind] = copied = copy.copy(namespace)
-                vars(copied)["_client"] = view._twin()
+            if len(vars(namespace)) > 1:
+                carry_over(namespace, view._namespace(kind))
+        return view
+
+    def _with(self, config: ClientConfig) -> Self:
+        view = super()._with(config)
+        view._namespaces = {}
         return view
 
     def _namespace(self, kind: Callable[[Self], N]) -> N:
         """Return the only namespace of a kind: a test may have replaced its methods."""
         namespace = self._namespaces.get(kind)
         if namespace is None:
-            namespace = self._namespaces.setdefault(kind, kind(self._twin()))
+            # One with this client itself would form a cycle for the garbage collector.
+            twin = shallow_copy(self)
+            object.__setattr__(twin, "__dict__", self.__dict__)
+            twin._namespaces = {}
+            namespace = self._namespaces.setdefault(kind, kind(twin))
         return cast("N", namespace)
 
-    def _twin(self) -> Self:
-        """Return a client for a namespace: with the same attributes, but without namespaces.
+    def __setattr__(self, name: str, value: object) -> None:
+        check_attribute(type(self), name)
+        super().__setattr__(name, value)
 
-        A namespace with this client itself would form a cycle for the garbage collector.
-        """
-        twin = copy.copy(self)
-        object.__setattr__(twin, "__dict__", self.__dict__)
-        return twin
-
-    def __setstate__(self, state: Any) -> None:
-        """Take the attributes of the client that this is a copy of, but not its namespaces."""
-        attributes, slots = state if isinstance(state, tuple) else (state, {})
-        vars(self).update(attributes or {})
-        for name, value in (slots or {}).items():
-            setattr(self, name, value)
-        self._namespaces = {}
-
-    @property
+    @replaceable
     def api(self) -> Api:
         """The same operations on models: ``client.api.pools.get_pool(pool_id)`` is a `Pool`."""
         # Imported on first use: it takes 5 ms, and clients of plain JSON do not need it.
-        from synth_pools._client._sync.typed import TypedCalls
-        from synth_pools_api.typed._sync import Api
+        from synth_pools._client._sync.typed import api_of
 
-        return Api(TypedCalls(self._transport))
+        return self._namespace(api_of)
 
     @property
     def raw(self) -> Self:

@@ -16,6 +16,7 @@ from synth_pools._client.http.sync_.engine import Closeable
 from synth_pools._client.secret import Secret
 from synth_pools._client.typed import Argument, check_arguments, check_body, parse
 from synth_pools_api.operations import OperationId
+from synth_pools_api.typed._sync import Api
 from synth_pools_api.types import Id
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class TypedCalls(Operations):
         headers: Mapping[str, Argument] = _NONE,
     ) -> ModelStream[T]:
         arguments = check_arguments(path, query, headers)
-        events = self._stream(operation, _request(build, arguments))
+        events = self._open_events(operation, _request(build, arguments))
         secret = self._transport.config.api_key
         return ModelStream(events, parse_event, subject=operation, secret=secret)
 
@@ -105,6 +106,11 @@ class ModelStream(Closeable, Generic[T]):
     def close(self) -> None:
         """End the stream and release its connection. Can be repeated."""
         self._events.close()
+
+
+def api_of(operations: Operations) -> Api:
+    """Return the operations on models over the transport of others."""
+    return Api(TypedCalls(operations._transport))
 
 
 def _request(build: _Builder, arguments: dict[str, Any]) -> dict[str, Any]:

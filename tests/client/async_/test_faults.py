@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import pickle
 from dataclasses import replace
@@ -371,10 +370,3 @@ async def test_no_time_limit_holds_for_a_large_body(server: FaultServer) -> None
     server.play([faults.answer({"id": P}, 201)])
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=None) as client:
         await client.create_pool({"name": "large", "metadata": {"text": "x" * 10_000_000}})
-
-
-async def test_a_copy_has_namespaces_of_its_own(client: AsyncContainerPoolsClient) -> None:
-    namespace = client.rollouts
-    view = copy.copy(client)
-    assert view.rollouts is not namespace
-    assert client.rollouts is namespace

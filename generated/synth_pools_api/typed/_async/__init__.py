@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .calls import AsyncCalls
+from .calls import AsyncGroup
 
 if TYPE_CHECKING:
     pass
@@ -19,71 +20,66 @@ if TYPE_CHECKING:
     from .tasks import AsyncTasksApi
 
 
-class AsyncApi:
+class AsyncApi(AsyncGroup):
     """The operations on models instead of plain JSON, a group for each tag of the document."""
 
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: AsyncCalls) -> None:
-        self._calls = calls
-
-    @property
+    @cached_property
     def agent_rollouts(self) -> AsyncAgentRolloutsApi:
         """All rollouts, and rollouts that are placed in a pool by the server."""
         from .agent_rollouts import AsyncAgentRolloutsApi
 
         return AsyncAgentRolloutsApi(self._calls)
 
-    @property
+    @cached_property
     def containers(self) -> AsyncContainersApi:
         """Direct calls to the container behind a pool or a task."""
         from .containers import AsyncContainersApi
 
         return AsyncContainersApi(self._calls)
 
-    @property
+    @cached_property
     def image_releases(self) -> AsyncImageReleasesApi:
         """The images that a pool's containers are made from, where the server builds them."""
         from .image_releases import AsyncImageReleasesApi
 
         return AsyncImageReleasesApi(self._calls)
 
-    @property
+    @cached_property
     def metrics(self) -> AsyncMetricsApi:
         """How busy a pool is and how well its rollouts go."""
         from .metrics import AsyncMetricsApi
 
         return AsyncMetricsApi(self._calls)
 
-    @property
+    @cached_property
     def pool_events(self) -> AsyncPoolEventsApi:
         """The events of all rollouts of a pool, and what its processes write."""
         from .pool_events import AsyncPoolEventsApi
 
         return AsyncPoolEventsApi(self._calls)
 
-    @property
+    @cached_property
     def pools(self) -> AsyncPoolsApi:
         """Define, read, change and archive pools."""
         from .pools import AsyncPoolsApi
 
         return AsyncPoolsApi(self._calls)
 
-    @property
+    @cached_property
     def rollouts(self) -> AsyncRolloutsApi:
         """The rollouts of one pool."""
         from .rollouts import AsyncRolloutsApi
 
         return AsyncRolloutsApi(self._calls)
 
-    @property
+    @cached_property
     def service(self) -> AsyncServiceApi:
         """The service as a whole."""
         from .service import AsyncServiceApi
 
         return AsyncServiceApi(self._calls)
 
-    @property
+    @cached_property
     def tasks(self) -> AsyncTasksApi:
         """The tasks of a pool."""
         from .tasks import AsyncTasksApi

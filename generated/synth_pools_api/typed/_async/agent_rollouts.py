@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...api import agent_rollouts as operations
 from ...types import UNSET
-from .calls import AsyncCalls, AsyncStream
+from .calls import AsyncGroup, AsyncStream
 
 if TYPE_CHECKING:
     from ...models.artifact_list import ArtifactList
@@ -26,13 +26,8 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class AsyncAgentRolloutsApi:
+class AsyncAgentRolloutsApi(AsyncGroup):
     """All rollouts, and rollouts that are placed in a pool by the server."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: AsyncCalls) -> None:
-        self._calls = calls
 
     async def cancel_global_rollout(
         self, rollout_id: Id, *, body: CancelRequest | None = None

@@ -76,3 +76,10 @@ class AsyncCalls(Protocol):
         query: Mapping[str, Argument] = ...,
         headers: Mapping[str, Argument] = ...,
     ) -> bytes: ...
+
+
+class AsyncGroup:
+    """Operations that one sender makes."""
+
+    def __init__(self, calls: AsyncCalls) -> None:
+        self._calls = calls

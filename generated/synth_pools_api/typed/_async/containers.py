@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...api import containers as operations
-from .calls import AsyncCalls
+from .calls import AsyncGroup
 
 if TYPE_CHECKING:
     from ...models.container_health import ContainerHealth
@@ -19,13 +19,8 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class AsyncContainersApi:
+class AsyncContainersApi(AsyncGroup):
     """Direct calls to the container behind a pool or a task."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: AsyncCalls) -> None:
-        self._calls = calls
 
     async def execute_pool_container_rollout(
         self, pool_id: Id, *, body: ContainerRolloutRequest

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...api import pool_events as operations
 from ...types import UNSET
-from .calls import AsyncCalls, AsyncStream
+from .calls import AsyncGroup, AsyncStream
 
 if TYPE_CHECKING:
     from ...models.pool_event import PoolEvent
@@ -18,13 +18,8 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class AsyncPoolEventsApi:
+class AsyncPoolEventsApi(AsyncGroup):
     """The events of all rollouts of a pool, and what its processes write."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: AsyncCalls) -> None:
-        self._calls = calls
 
     async def get_pool_logs(
         self,

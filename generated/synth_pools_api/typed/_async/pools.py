@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...api import pools as operations
-from .calls import AsyncCalls
+from .calls import AsyncGroup
 
 if TYPE_CHECKING:
     from ...models.pool import Pool
@@ -16,13 +16,8 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class AsyncPoolsApi:
+class AsyncPoolsApi(AsyncGroup):
     """Define, read, change and archive pools."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: AsyncCalls) -> None:
-        self._calls = calls
 
     async def create_pool(self, *, body: PoolDefinition) -> Pool:
         """Create a pool.

@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...api import service as operations
-from .calls import AsyncCalls
+from .calls import AsyncGroup
 
 if TYPE_CHECKING:
     from ...models.capabilities import Capabilities
     from ...models.queue_status import QueueStatus
 
 
-class AsyncServiceApi:
+class AsyncServiceApi(AsyncGroup):
     """The service as a whole."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: AsyncCalls) -> None:
-        self._calls = calls
 
     async def get_capabilities(self) -> Capabilities:
         """Get the capabilities of the server.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...api import tasks as operations
-from .calls import AsyncCalls
+from .calls import AsyncGroup
 
 if TYPE_CHECKING:
     from ...models.task import Task
@@ -15,13 +15,8 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class AsyncTasksApi:
+class AsyncTasksApi(AsyncGroup):
     """The tasks of a pool."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: AsyncCalls) -> None:
-        self._calls = calls
 
     async def create_task(self, pool_id: Id, *, body: TaskDefinition) -> Task:
         """Create a task.

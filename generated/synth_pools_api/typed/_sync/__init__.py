@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
-from .calls import Calls
+from .calls import Group
 
 if TYPE_CHECKING:
     pass
@@ -19,71 +20,66 @@ if TYPE_CHECKING:
     from .tasks import TasksApi
 
 
-class Api:
+class Api(Group):
     """The operations on models instead of plain JSON, a group for each tag of the document."""
 
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
-
-    @property
+    @cached_property
     def agent_rollouts(self) -> AgentRolloutsApi:
         """All rollouts, and rollouts that are placed in a pool by the server."""
         from .agent_rollouts import AgentRolloutsApi
 
         return AgentRolloutsApi(self._calls)
 
-    @property
+    @cached_property
     def containers(self) -> ContainersApi:
         """Direct calls to the container behind a pool or a task."""
         from .containers import ContainersApi
 
         return ContainersApi(self._calls)
 
-    @property
+    @cached_property
     def image_releases(self) -> ImageReleasesApi:
         """The images that a pool's containers are made from, where the server builds them."""
         from .image_releases import ImageReleasesApi
 
         return ImageReleasesApi(self._calls)
 
-    @property
+    @cached_property
     def metrics(self) -> MetricsApi:
         """How busy a pool is and how well its rollouts go."""
         from .metrics import MetricsApi
 
         return MetricsApi(self._calls)
 
-    @property
+    @cached_property
     def pool_events(self) -> PoolEventsApi:
         """The events of all rollouts of a pool, and what its processes write."""
         from .pool_events import PoolEventsApi
 
         return PoolEventsApi(self._calls)
 
-    @property
+    @cached_property
     def pools(self) -> PoolsApi:
         """Define, read, change and archive pools."""
         from .pools import PoolsApi
 
         return PoolsApi(self._calls)
 
-    @property
+    @cached_property
     def rollouts(self) -> RolloutsApi:
         """The rollouts of one pool."""
         from .rollouts import RolloutsApi
 
         return RolloutsApi(self._calls)
 
-    @property
+    @cached_property
     def service(self) -> ServiceApi:
         """The service as a whole."""
         from .service import ServiceApi
 
         return ServiceApi(self._calls)
 
-    @property
+    @cached_property
     def tasks(self) -> TasksApi:
         """The tasks of a pool."""
         from .tasks import TasksApi

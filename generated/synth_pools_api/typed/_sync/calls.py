@@ -76,3 +76,10 @@ class Calls(Protocol):
         query: Mapping[str, Argument] = ...,
         headers: Mapping[str, Argument] = ...,
     ) -> bytes: ...
+
+
+class Group:
+    """Operations that one sender makes."""
+
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls

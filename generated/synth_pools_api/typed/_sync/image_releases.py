@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...api import image_releases as operations
-from .calls import Calls
+from .calls import Group
 
 if TYPE_CHECKING:
     from ...models.image_release import ImageRelease
@@ -15,13 +15,8 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class ImageReleasesApi:
+class ImageReleasesApi(Group):
     """The images that a pool's containers are made from, where the server builds them."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
 
     def bind_image_release(self, pool_id: Id, release_id: Id) -> ImageReleaseBinding:
         """Bind an image release to the task of a pool.

@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...api import metrics as operations
-from .calls import Calls
+from .calls import Group
 
 if TYPE_CHECKING:
     from ...models.pool_metrics import PoolMetrics
     from ...types import Id
 
 
-class MetricsApi:
+class MetricsApi(Group):
     """How busy a pool is and how well its rollouts go."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
 
     def get_pool_metrics(self, pool_id: Id) -> PoolMetrics:
         """Get the metrics of a pool.

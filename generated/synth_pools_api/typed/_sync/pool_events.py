@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...api import pool_events as operations
 from ...types import UNSET
-from .calls import Calls, Stream
+from .calls import Group, Stream
 
 if TYPE_CHECKING:
     from ...models.pool_event import PoolEvent
@@ -18,13 +18,8 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class PoolEventsApi:
+class PoolEventsApi(Group):
     """The events of all rollouts of a pool, and what its processes write."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
 
     def get_pool_logs(
         self,

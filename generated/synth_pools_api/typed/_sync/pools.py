@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...api import pools as operations
-from .calls import Calls
+from .calls import Group
 
 if TYPE_CHECKING:
     from ...models.pool import Pool
@@ -16,13 +16,8 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class PoolsApi:
+class PoolsApi(Group):
     """Define, read, change and archive pools."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
 
     def create_pool(self, *, body: PoolDefinition) -> Pool:
         """Create a pool.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ...api import rollouts as operations
 from ...types import UNSET
-from .calls import Calls, Stream
+from .calls import Group, Stream
 
 if TYPE_CHECKING:
     from ...models.artifact_list import ArtifactList
@@ -22,13 +22,8 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class RolloutsApi:
+class RolloutsApi(Group):
     """The rollouts of one pool."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
 
     def cancel_rollout(
         self, pool_id: Id, rollout_id: Id, *, body: CancelRequest | None = None

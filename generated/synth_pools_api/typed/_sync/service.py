@@ -5,20 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...api import service as operations
-from .calls import Calls
+from .calls import Group
 
 if TYPE_CHECKING:
     from ...models.capabilities import Capabilities
     from ...models.queue_status import QueueStatus
 
 
-class ServiceApi:
+class ServiceApi(Group):
     """The service as a whole."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
 
     def get_capabilities(self) -> Capabilities:
         """Get the capabilities of the server.

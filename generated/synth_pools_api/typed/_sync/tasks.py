@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ...api import tasks as operations
-from .calls import Calls
+from .calls import Group
 
 if TYPE_CHECKING:
     from ...models.task import Task
@@ -15,13 +15,8 @@ if TYPE_CHECKING:
     from ...types import Id
 
 
-class TasksApi:
+class TasksApi(Group):
     """The tasks of a pool."""
-
-    __slots__ = ("_calls",)
-
-    def __init__(self, calls: Calls) -> None:
-        self._calls = calls
 
     def create_task(self, pool_id: Id, *, body: TaskDefinition) -> Task:
         """Create a task.

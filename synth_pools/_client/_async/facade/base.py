@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.arguments import check_count, path_segment, query_int, query_text
-from synth_pools._client.config import with_options
+from synth_pools._client.config import ClientConfig, with_options
 from synth_pools._client.http.request_builder import Call
 from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools_api import api
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
     from synth_pools._client.http.content import OnProgress
 
+C = TypeVar("C")
 T = TypeVar("T")
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
@@ -73,14 +73,17 @@ class AsyncOperations:
         config = self._transport.config
         if any(name.lower() == "prefer" for name, _ in config.headers):
             return self
-        view = copy.copy(self)
-        config = with_options(config, headers={"Prefer": "return=minimal"})
+        return self._with(with_options(config, headers={"Prefer": "return=minimal"}))
+
+    def _with(self, config: ClientConfig) -> Self:
+        """Return these operations with another configuration."""
+        view = shallow_copy(self)
         view._transport = self._transport.with_config(config)
         return view
 
     # Imported on first use: each of these modules takes a millisecond or more.
 
-    def _stream(self, operation: OperationId, call: Call) -> AsyncEventStream:
+    def _open_events(self, operation: OperationId, call: Call) -> AsyncEventStream:
         from synth_pools._client._async.event_stream import AsyncEventStream  # saves 3 ms
 
         return AsyncEventStream(self._transport, operation, call)
@@ -124,6 +127,21 @@ class AsyncOperations:
         return AsyncItems(fetch, resource, cursor, prefetch=prefetch)
 
 
+class replaceable(Generic[C, T]):  # noqa: N801 - a decorator, like `property`
+    """Property whose place an attribute of the same name takes, such as the fake of a test."""
+
+    def __init__(self, get: Callable[[C], T]) -> None:
+        self._get = get
+        self.__doc__ = get.__doc__
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, instance: C, owner: type) -> T: ...
+    def __get__(self, instance: C | None, owner: type) -> Self | T:
+        return self if instance is None else self._get(instance)
+
+
 class AsyncNamespace:
     """Operations under a common name, such as ``client.rollouts``."""
 
@@ -132,6 +150,27 @@ class AsyncNamespace:
         client = getattr(self, "_client", None)
         names = [name for name in dir(type(self)) if not name.startswith("_")]
         return f"<{type(self).__name__} of {client!r}: {', '.join(names)}>"
+
+
+def carry_over(replaced: object, namespace: object) -> None:
+    """Replace in a namespace what is replaced in another one of its class."""
+    for name, value in vars(replaced).items():
+        if "_calls" in getattr(value, "__dict__", ()):  # a group of `client.api`
+            carry_over(value, getattr(namespace, name))
+        elif name not in ("_client", "_calls"):
+            setattr(namespace, name, value)
+
+
+def shallow_copy(client: C) -> C:
+    """Copy a client without its namespaces, for internal use."""
+    copied = object.__new__(type(client))
+    state = object.__getstate__(client)
+    attributes, slots = state if isinstance(state, tuple) else (state, {})
+    vars(copied).update(attributes or {})
+    for name, value in slots.items():
+        if name != "_namespaces":
+            object.__setattr__(copied, name, value)
+    return copied
 
 
 def or_unset(value: T | None) -> T | Unset:

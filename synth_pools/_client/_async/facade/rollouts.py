@@ -262,7 +262,7 @@ class AsyncRolloutOperations(AsyncOperations):
         Raises:
             NotFoundError: There is no such rollout (when iterated).
         """
-        return self._stream(*self._events_call(pool_id, rollout_id, cursor))
+        return self._open_events(*self._events_call(pool_id, rollout_id, cursor))
 
     async def get_rollout_event_page(
         self, pool_id: Id, rollout_id: Id, *, after_sequence: int = 0, limit: int = 200

@@ -172,7 +172,7 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
         Raises:
             NotFoundError: There is no such rollout (when iterated).
         """
-        return self._stream(*self._global_events_call(rollout_id, cursor))
+        return self._open_events(*self._global_events_call(rollout_id, cursor))
 
     async def get_global_rollout_event_page(
         self, rollout_id: Id, *, after_sequence: int = 0, limit: int = 200

@@ -79,7 +79,7 @@ class AsyncOperationsNamespace(AsyncNamespace):
             The events; the request is sent when the first one is read.
         """
         details, call = _call(operation, arguments, None)
-        return self._client._stream(details.id, call)
+        return self._client._open_events(details.id, call)
 
     async def save(
         self,

@@ -54,7 +54,7 @@ class PoolEventOperations(Operations):
             NotFoundError: There is no such pool, or the service has no such streams (when
                 iterated).
         """
-        return self._stream(*self._pool_events_call(pool_id, cursor, start, types, include))
+        return self._open_events(*self._pool_events_call(pool_id, cursor, start, types, include))
 
     def get_pool_event_page(
         self,

@@ -259,7 +259,7 @@ class RolloutOperations(Operations):
         Raises:
             NotFoundError: There is no such rollout (when iterated).
         """
-        return self._stream(*self._events_call(pool_id, rollout_id, cursor))
+        return self._open_events(*self._events_call(pool_id, rollout_id, cursor))
 
     def get_rollout_event_page(
         self, pool_id: Id, rollout_id: Id, *, after_sequence: int = 0, limit: int = 200

@@ -82,7 +82,7 @@ class OperationsNamespace(Namespace):
             The events; the request is sent when the first one is read.
         """
         details, call = _call(operation, arguments, None)
-        return self._client._stream(details.id, call)
+        return self._client._open_events(details.id, call)
 
     def save(
         self,

@@ -6,7 +6,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NoReturn, Protocol, Self
 
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
 from synth_pools._client.runtime.async_.io import call_until_woken, call_within
@@ -35,6 +35,12 @@ class AsyncCloseable(ABC):
         traceback: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} holds an API key and connections and is not pickled or copied: "
+            f"create a client where one is needed, or use client.with_options()"
+        )
 
 
 class AsyncIncomingResponse(ResponseHead, ABC):

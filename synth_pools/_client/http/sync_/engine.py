@@ -9,7 +9,7 @@ import contextlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, NoReturn, Protocol, Self
 
 from synth_pools._client.http.messages import ExchangeError, OutgoingRequest, ResponseHead
 from synth_pools._client.runtime.sync_.io import call_until_woken, call_within
@@ -38,6 +38,12 @@ class Closeable(ABC):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        raise TypeError(
+            f"{type(self).__name__} holds an API key and connections and is not pickled or copied: "
+            f"create a client where one is needed, or use client.with_options()"
+        )
 
 
 class IncomingResponse(ResponseHead, ABC):

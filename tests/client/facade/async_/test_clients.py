@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import gc
+import pickle
 import threading
 import uuid
 import weakref
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 from unittest import mock
@@ -74,13 +77,22 @@ async def test_an_id_may_be_a_uuid(server: RecordingServer) -> None:
 @pytest.mark.parametrize(
     ("name", "replacement"),
     [
+        ("_api_key", "api_key="),
+        ("_backend_base", "base_url="),
+        ("_client", "http_client="),
         ("_headers", "headers="),
         ("_request", "on_request=.*client.operations"),
+        ("_stream", "client.operations"),
         ("_timeout", "timeout="),
+        ("_timeout_seconds", "timeout="),
         ("cast_to", "client.api"),
     ],
 )
-def test_a_subclass_with_what_is_never_called_is_refused(name: str, replacement: str) -> None:
+def test_what_only_published_clients_use_is_refused(name: str, replacement: str) -> None:
+    client = AsyncContainerPoolsClient(api_key=KEY)
+    with pytest.raises(ConfigurationError, match=f"Client.{name} .*{replacement}"):
+        setattr(client, name, None)
+    assert not hasattr(client, name)
     mixin = type("Mixin", (), {name: None})
     for bases, members in (
         ((AsyncContainerPoolsClient,), {name: None}),
@@ -149,6 +161,61 @@ async def test_a_test_can_replace_methods_of_a_namespace(
     setattr(namespace, method, lambda *_: 3)
     assert getattr(getattr(client, name), method)(P) == 3
     assert server.connections == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["rollouts", "agent_rollouts", "tasks", "metrics", "operations", "api"]
+)
+async def test_a_test_can_replace_a_namespace(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = AsyncContainerPoolsClient(api_key=KEY)
+    namespace = getattr(client, name)
+    with mock.patch.object(client, name) as fake:
+        assert getattr(client, name) is fake
+        assert getattr(client.with_options(timeout=3), name) is fake
+    monkeypatch.setattr(client, name, None)
+    assert getattr(client, name) is None
+    monkeypatch.undo()
+    assert getattr(client, name) is namespace
+    setattr(client, name, "mine")
+    assert getattr(client, name) == "mine"
+
+
+async def test_a_test_can_replace_methods_on_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    client = AsyncContainerPoolsClient(api_key=KEY)
+    assert client.api is client.api
+    assert client.api.pools is client.api.pools
+    monkeypatch.setattr(client.api.pools, "get_pool", mock.Mock(return_value=1))
+    fake: Any = mock.Mock()
+    client.api.tasks = fake
+    view = client.with_options(timeout=3)
+    for api in (client.api, view.api):
+        assert api.pools.get_pool(P) == 1  # type: ignore[comparison-overlap]
+        assert api.tasks is fake
+    assert view.api.pools._calls is not client.api.pools._calls
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_copies_and_pickles_are_refused_alike(
+    server: RecordingServer, duplicate: Callable[[object], object]
+) -> None:
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url)
+    for instance in (client, client.rollouts.events(P, R)):
+        with pytest.raises(TypeError, match="not pickled or copied: create a client where"):
+            duplicate(instance)
+
+
+async def test_a_view_has_the_attributes_of_a_subclass(server: RecordingServer) -> None:
+    class Client(AsyncContainerPoolsClient):
+        __slots__ = ("meter", "unset")
+        meter: int
+
+    client = Client(api_key=KEY, base_url=server.url)
+    client.meter = 7
+    client.team = "a"  # type: ignore[attr-defined]
+    view: Any = client.with_options(timeout=3)
+    assert (type(view), view.meter, view.team) == (Client, 7, "a")
+    await view.rollouts.get(P, R)
+    assert [item async for item in view.iter_pools()] == []
 
 
 async def test_a_namespace_calls_its_own_client_and_what_replaces_its_methods(
