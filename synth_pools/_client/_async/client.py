@@ -252,9 +252,11 @@ class AsyncContainerPoolsClient(
             namespace = self._namespaces.setdefault(kind, kind(twin))
         return cast("N", namespace)
 
-    def __setattr__(self, name: str, value: object) -> None:
-        check_attribute(type(self), name)
-        super().__setattr__(name, value)
+    if not TYPE_CHECKING:  # For a type checker it would allow any attribute.
+
+        def __setattr__(self, name: str, value: object) -> None:
+            check_attribute(type(self), name)
+            super().__setattr__(name, value)
 
     @replaceable
     def api(self) -> AsyncApi:

@@ -211,7 +211,7 @@ async def test_a_view_has_the_attributes_of_a_subclass(server: RecordingServer) 
 
     client = Client(api_key=KEY, base_url=server.url)
     client.meter = 7
-    client.team = "a"
+    client.team = "a"  # type: ignore[attr-defined]
     view: Any = client.with_options(timeout=3)
     assert (type(view), view.meter, view.team) == (Client, 7, "a")
     await view.rollouts.get(P, R)
