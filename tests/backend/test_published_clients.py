@@ -11,7 +11,7 @@ from synth_containers.pools import PoolClient, PoolClientError, RolloutOutcome
 from synth_pools import ContainerPoolsClient
 from tests.support import published
 from tests.support.backend_server import KEY, Server, serve
-from tests.support.containers import real_container
+from tests.support.containers import http, odd_container, real_container
 from tests.support.surface import Call
 
 
@@ -316,6 +316,9 @@ async def test_the_rest_of_synth_containers(server: Server, container: str) -> N
         ):
             with pytest.raises(PoolClientError, match="501"):
                 await refused
+        with odd_container(lambda request: http(200, {"path": request.path})) as container_of_tasks:
+            await client.update_pool(pool_id, container_url=container_of_tasks.url)
+            assert (await client.task_info(pool_id, seed=3))["path"] == "/task_info?seed=3"
         # It asks for a stream and reads it as JSON, which no server's stream is.
         with pytest.raises(PoolClientError, match="pool request failed GET"):
             await client.events(rollout_id)

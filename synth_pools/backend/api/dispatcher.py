@@ -159,6 +159,7 @@ class _Exchange:
             raw_body=b"",
             base_url=base_url_of(self._scope, self._headers),
             receive=self._receive,
+            query=self._scope["query_string"],
         )
         try:
             if operation.body is not None:

@@ -49,6 +49,8 @@ class Request:
     raw_body: bytes
     base_url: str
     receive: Receive
+    # As it was sent, without the question mark.
+    query: bytes = b""
     # Memory reserved for a large body.
     reserved: Reservation | None = None
 

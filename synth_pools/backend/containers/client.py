@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from synth_pools.backend.containers.connections import READABLE_IN_QUERIES
 from synth_pools.backend.containers.credentials import container_key, holds_key, mask_key, mask_text
 from synth_pools.backend.containers.http import (
     BrokenAnswerError,
@@ -265,8 +266,8 @@ class HttpContainer:
         self._key = key
         self._call = partial(client.call, key=key)
 
-    async def probe(self, probe: Probe) -> Answer:
-        url = _join(self._url, f"/{probe}")
+    async def probe(self, probe: Probe, query: bytes = b"") -> Answer:
+        url = _with_query(_join(self._url, f"/{probe}"), query)
         answered = await self._call("GET", url, None, self._client.probe_seconds)
         return await self._client.answer(url, *answered, 0)
 
@@ -278,12 +279,12 @@ class HttpContainer:
         )
         return status, raw
 
-    async def execute(self, body: bytes, limit_seconds: float) -> Answer:
+    async def execute(self, body: bytes, limit_seconds: float, query: bytes = b"") -> Answer:
         deadline = clock.monotonic() + limit_seconds
-        url = _join(self._url, "/rollouts")
+        url = _with_query(_join(self._url, "/rollouts"), query)
         answered = await self._call("POST", url, body, limit_seconds, is_long=True)
         if answered[0] == 404:
-            url = _join(self._url, "/rollout")
+            url = _with_query(_join(self._url, "/rollout"), query)
             remaining = max(0.0, deadline - clock.monotonic())
             answered = await self._call("POST", url, body, remaining, is_long=True)
         return await self._client.answer(url, *answered, len(body))
@@ -411,3 +412,10 @@ def _excerpt(raw: bytes) -> Any:
 def _join(base: str, path: str) -> str:
     parts = urlsplit(base)
     return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path))
+
+
+def _with_query(url: str, query: bytes) -> str:
+    """Add the query of a client to a URL, which may have one of its own."""
+    if not query:
+        return url
+    return f"{url}{'&' if '?' in url else '?'}{quote(query, safe=READABLE_IN_QUERIES)}"

@@ -27,6 +27,7 @@ _MOST_HELD = 256 * 1024
 # A larger body is sent in pieces, so that sending it delays no other task.
 _SENT_AT_ONCE = 64 * 1024
 _READABLE_IN_PATHS = "/%:@!$&'()*+,;=-._~"
+READABLE_IN_QUERIES = f"{_READABLE_IN_PATHS}?"
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -86,7 +87,7 @@ def destination_of(url: str) -> Destination:
     # Unchanged, with its percent signs, except for characters that are invalid in a request line.
     target = quote(parts.path or "/", safe=_READABLE_IN_PATHS)
     if parts.query:
-        target = f"{target}?{quote(parts.query, safe=_READABLE_IN_PATHS + '?')}"
+        target = f"{target}?{quote(parts.query, safe=READABLE_IN_QUERIES)}"
     authority = f"[{host}]" if ":" in host else host
     if port not in (None, default_port):
         authority = f"{authority}:{port}"

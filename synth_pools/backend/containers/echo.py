@@ -18,7 +18,8 @@ _MOST_EVENTS = 1000
 class EchoTarget:
     """Target without an address."""
 
-    async def probe(self, probe: Probe) -> Answer:
+    async def probe(self, probe: Probe, query: bytes = b"") -> Answer:
+        del query  # It is the same for each seed.
         if probe == "health":
             return _answer({"status": "ok", "healthy": True, "runtime": "echo"})
         if probe == "task_info":
@@ -48,7 +49,8 @@ class EchoTarget:
         del rollout_id, after, limit  # The reported events are stored already.
         return None
 
-    async def execute(self, body: bytes, limit_seconds: float) -> Answer:
+    async def execute(self, body: bytes, limit_seconds: float, query: bytes = b"") -> Answer:
+        del query
         return await self.run(json_text.loads(body), limit_seconds, _report_to_nobody)
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:

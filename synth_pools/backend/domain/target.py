@@ -81,12 +81,12 @@ class TargetError(Exception):
 class Target(Protocol):
     """Target that runs rollouts and answers queries about itself."""
 
-    async def probe(self, probe: Probe) -> Answer:
-        """Send a query about the target itself."""
+    async def probe(self, probe: Probe, query: bytes = b"") -> Answer:
+        """Ask the target about itself; `query` is that of the URL, as it was sent."""
         ...
 
-    async def execute(self, body: bytes, limit_seconds: float) -> Answer:
-        """Run a rollout in the target's own format."""
+    async def execute(self, body: bytes, limit_seconds: float, query: bytes = b"") -> Answer:
+        """Run a rollout in the target's own format; for `query` see `probe`."""
         ...
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:

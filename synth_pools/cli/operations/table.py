@@ -364,6 +364,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         "containers", "task-info", "get", (("get_pool_container_task_info", ("pool_id",)), ("get_task_container_task_info", ("pool_id", "task_id"))), ("pool_id",),
         (
             CommandParameter("task_id", "--task", "text", (), "The id of a task of the pool"),
+            CommandParameter("seed", "--seed", "integer", (), "The seed whose task the container describes, if it has a task for each seed"),
         ),
         "Get the task info of a pool's container",
         "Returns what the pool's container answers to `GET /task_info`, see *Direct calls*.",

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 # Behaviours of the GET endpoints; "first" and "twin" act like "good", for one pool each.
 BEHAVIOURS = ("good", "first", "twin", "bare", "broken")
@@ -57,12 +57,14 @@ class ReceivedRequest:
         path: The path.
         body: The JSON of its body, or None.
         purpose: The header `x-synth-pools-call`.
+        query: The query, as it was sent.
     """
 
     behaviour: str
     path: str
     body: Any
     purpose: str | None = None
+    query: str = ""
 
 
 @dataclass(slots=True)
@@ -91,6 +93,15 @@ class ReceivedRequests:
     def note(self, received: ReceivedRequest) -> None:
         with self.lock:
             self.received.append(received)
+
+    def queries(self, mark: str) -> list[dict[str, list[str]]]:
+        """Return the queries that contain a text, parsed."""
+        with self.lock:
+            return [
+                parse_qs(request.query, keep_blank_values=True)
+                for request in self.received
+                if mark in request.query
+            ]
 
     def of_rollout(self, rollout_id: str) -> list[ReceivedRequest]:
         with self.lock:
@@ -200,6 +211,14 @@ class StubHandler(BaseHTTPRequestHandler):
     # Bytes of the body of a request, and its rollout.
     sent = 0
     about = ""
+    query = ""
+
+    def parse_request(self) -> bool:
+        """Parse the head; `path` is without the query."""
+        is_valid = super().parse_request()
+        if is_valid:
+            self.path, _, self.query = self.path.partition("?")
+        return is_valid
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Write nothing: the output belongs to the report."""
@@ -207,7 +226,7 @@ class StubHandler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         behaviour = self.server.behaviour
         purpose = self.headers.get("x-synth-pools-call")
-        self.server.received.note(ReceivedRequest(behaviour, self.path, None, purpose))
+        self.server.received.note(ReceivedRequest(behaviour, self.path, None, purpose, self.query))
         self.about = self._rollout_id()
         polled = self.server.received.ask(unquote(self.path.removeprefix("/rollouts/")))
         if polled is not None:
@@ -220,8 +239,8 @@ class StubHandler(BaseHTTPRequestHandler):
                 before = self.server.received.is_over(name)
             running = {"rollout_id": body.get("rollout_id"), "status": "running"}
             self._send(200, self._outcome(body, body["env"]) if before else running)
-        elif self.path.split("?")[0].endswith("/events") and self._reported_events() is not None:
-            query = parse_qs(urlsplit(self.path).query)
+        elif self.path.endswith("/events") and self._reported_events() is not None:
+            query = parse_qs(self.query)
             after = int((query.get("after_sequence") or query.get("after") or ["0"])[0])
             events = [event for event in self._reported_events() or [] if event["sequence"] > after]
             self._send(200, {"events": events, "cursor": {"after": after, "has_more": False}})
@@ -239,7 +258,7 @@ class StubHandler(BaseHTTPRequestHandler):
         with contextlib.suppress(ValueError):
             body = json.loads(raw)
         received = self.server.received
-        received.note(ReceivedRequest(self.server.behaviour, self.path, body))
+        received.note(ReceivedRequest(self.server.behaviour, self.path, body, query=self.query))
         self.sent, self.about = len(raw), self._rollout_id()
         if isinstance(body, dict) and isinstance(body.get("rollout_id"), str):
             self.about = body["rollout_id"]
@@ -259,7 +278,7 @@ class StubHandler(BaseHTTPRequestHandler):
 
     def _rollout_id(self) -> str:
         """Return the id of the rollout in the path, or ""."""
-        parts = self.path.split("?")[0].split("/")
+        parts = self.path.split("/")
         return unquote(parts[2]) if len(parts) > 2 and parts[1] == "rollouts" else ""
 
     def _reported_events(self) -> list[dict[str, Any]] | None:

@@ -94,6 +94,32 @@ def test_direct_calls_reach_a_real_container(server: Server, real: str) -> None:
     assert server.get(f"/v1/pools/{pool_id}/rollouts")["items"] == []
 
 
+@pytest.mark.parametrize("own", ["", "?token=own&x=1"])
+def test_a_direct_call_passes_its_query_on(server: Server, own: str) -> None:
+    def answer(request: Seen) -> bytes:
+        # Like a container with the older route alone.
+        path = request.path.partition("?")[0]
+        return http(404, {}) if path == "/rollouts" else http(200, {"path": request.path})
+
+    with odd_container(answer) as container:
+        pool_id = server.pool(container_url=f"{container.url}{own}", tasks=[{"task_id": "t"}])
+        before = f"{own}&" if own else "?"
+        # Percent signs stay; what some parsers do not take is encoded.
+        sent = "seed=3&a=%23+%20&a/?:@!$'()*,;="
+        for place in (f"/v1/pools/{pool_id}", f"/v1/pools/{pool_id}/tasks/t"):
+            for route in ("info", "metadata", "task_info", "program", "taskset"):
+                target = f"{place}/container/{route}?{sent}[]|".encode()
+                url = httpx.URL(server.url).copy_with(raw_path=target)
+                answered = server.http.get(url).json()
+                assert answered["path"] == f"/{route}{before}{sent}%5B%5D%7C"
+            answered = server.post(f"{place}/container/rollout?seed=3", {})
+            assert answered["path"] == f"/rollout{before}seed=3"
+            assert server.get(f"{place}/container/info")["path"] == f"/info{own}"
+            # A documented parameter is checked.
+            wrong = f"{place}/container/task_info?seed=three"
+            server.refused("GET", wrong, 422, "validation_failed")
+
+
 def test_the_address_is_the_tasks_else_the_pools_and_may_change(server: Server, real: str) -> None:
     pool_id = server.pool(tasks=[{"task_id": "own", "container_url": real}, {"task_id": "t"}])
 

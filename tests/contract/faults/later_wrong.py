@@ -280,23 +280,40 @@ DOWNLOADS = [
     _on("bundle_is_empty", "download", _BUNDLE, after=_empty_archive),
 ]
 
-CONTAINERS = [
-    _on(
-        f"{place}_{part}_wrapped",
-        "container",
-        f"get_{place}_container_{part}",
-        after=answers(lambda value: {"data": value}),
-    )
-    for place, part in (("pool", "task_info"), ("task", "program"), ("pool", "taskset"))
-] + [
-    _on(
-        f"{place}_{part}_made_up",
-        "container",
-        f"get_{place}_container_{part}",
-        after=_missing_is_empty,
-    )
-    for place, part in (("task", "task_info"), ("pool", "program"), ("task", "taskset"))
-]
+CONTAINERS = (
+    [
+        _on(
+            f"{place}_{part}_wrapped",
+            "container",
+            f"get_{place}_container_{part}",
+            after=answers(lambda value: {"data": value}),
+        )
+        for place, part in (("pool", "task_info"), ("task", "program"), ("pool", "taskset"))
+    ]
+    + [
+        _on(
+            f"{place}_{part}_made_up",
+            "container",
+            f"get_{place}_container_{part}",
+            after=_missing_is_empty,
+        )
+        for place, part in (("task", "task_info"), ("pool", "program"), ("task", "taskset"))
+    ]
+    + [
+        _on(
+            "seed_of_task_info_lost",
+            "container",
+            "get_pool_container_task_info",
+            before=query_lost("seed"),
+        ),
+        _on(
+            "query_of_direct_rollout_lost",
+            "container",
+            "execute_task_container_rollout",
+            before=query_lost("kit"),
+        ),
+    ]
+)
 
 SEVERAL = [
     Fault(

@@ -45,6 +45,7 @@ class Call:
     headers: dict[str, str]
     body: Any
     raw: bytes
+    raw_query: str
 
     @property
     def keeps(self) -> Rules:

@@ -204,7 +204,7 @@ class Containers:
             "pid": None,
         }
 
-    async def ask(self, pool: Pool, url: str | None, name: str) -> dict[str, Any]:
+    async def ask(self, pool: Pool, url: str | None, name: str, query: str) -> dict[str, Any]:
         """Answer with a container's description of itself.
 
         Raises:
@@ -214,9 +214,11 @@ class Containers:
             if name not in ECHO_ANSWERS:
                 raise Problem("not_found", f"The echo target has no /{name}.")
             return ECHO_ANSWERS[name]
-        return await self._direct("GET", pool, url, f"/{name}", None, 10.0)
+        return await self._direct("GET", pool, url, f"/{name}", query, None, 10.0)
 
-    async def run_direct(self, pool: Pool, url: str | None, content: bytes) -> dict[str, Any]:
+    async def run_direct(
+        self, pool: Pool, url: str | None, content: bytes, query: str
+    ) -> dict[str, Any]:
         """Post a rollout to a container and return its answer.
 
         Raises:
@@ -229,18 +231,26 @@ class Containers:
             content = json.dumps({**json.loads(content), "submission_mode": "sync"}).encode()
         for path in ("/rollouts", "/rollout"):
             try:
-                return await self._direct("POST", pool, url, path, content, timeout)
+                return await self._direct("POST", pool, url, path, query, content, timeout)
             except Problem as problem:
                 if problem.code != "not_found":
                     raise
         raise Problem("container_error", f"The container at {url} takes no rollouts.")
 
     async def _direct(
-        self, method: str, pool: Pool, url: str, path: str, content: bytes | None, timeout: float
+        self,
+        method: str,
+        pool: Pool,
+        url: str,
+        path: str,
+        query: str,
+        content: bytes | None,
+        timeout: float,
     ) -> dict[str, Any]:
+        asked = f"{path}?{query}" if query and self._keeps("direct.query") else path
         try:
             answer = await self.call(
-                method, url, path, key=_key_or_none(pool), content=content, timeout=timeout
+                method, url, asked, key=_key_or_none(pool), content=content, timeout=timeout
             )
         except CallFailed as failed:
             bad = failed.code == "container_bad_response"
@@ -341,8 +351,10 @@ def _unwell(answer: Answer) -> str | None:
 
 def _joined(base: str, path: str) -> httpx.URL:
     url = httpx.URL(base)
-    before, mark, query = url.raw_path.partition(b"?")
-    return url.copy_with(raw_path=before.rstrip(b"/") + path.encode() + mark + query)
+    before, _, query = url.raw_path.partition(b"?")
+    route, _, more = path.encode().partition(b"?")
+    whole = b"&".join(part for part in (query, more) if part)
+    return url.copy_with(raw_path=before.rstrip(b"/") + route + (b"?" + whole if whole else b""))
 
 
 def _finite(text: str) -> float:

@@ -220,7 +220,8 @@ async def delete_task(call: Call) -> Response:
 async def get_container(call: Call) -> Response:
     pool = call.pool()
     name = call.operation.path.rpartition("/")[2]
-    return answer(await call.backend.containers.ask(pool, _container(call, pool), name))
+    containers = call.backend.containers
+    return answer(await containers.ask(pool, _container(call, pool), name, call.raw_query))
 
 
 @operation("execute_pool_container_rollout", "execute_task_container_rollout")
@@ -229,7 +230,8 @@ async def execute_rollout(call: Call) -> Response:
     url = _container(call, pool)
     if call.keeps("direct.active_pool"):
         admits(call, pool)
-    return answer(await call.backend.containers.run_direct(pool, url, call.raw))
+    containers = call.backend.containers
+    return answer(await containers.run_direct(pool, url, call.raw, call.raw_query))
 
 
 @operation("list_image_releases")

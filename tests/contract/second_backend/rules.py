@@ -87,6 +87,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "direct.body_unchanged": _DIRECT,
     "direct.errors": (*_GETS, *_DIRECT),
     "direct.not_found": _GETS,
+    "direct.query": (*_GETS, *_DIRECT),
     "downloads.archive_paths": ("get_global_rollout_artifacts_zip",),
     "downloads.by_id": _DOWNLOAD,
     "downloads.content_range": _DOWNLOAD,

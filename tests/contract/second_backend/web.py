@@ -157,6 +157,7 @@ class _Path:
                 dict(request.headers),
                 body,
                 raw,
+                request.url.query,
             )
         )
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -15,13 +15,17 @@ if TYPE_CHECKING:
     from ...models.error_body import ErrorBody
 
 
-def _get_kwargs(pool_id: str) -> dict[str, Any]:
+def _get_kwargs(pool_id: str, *, seed: int | Unset = UNSET) -> dict[str, Any]:
+
+    params: dict[str, Any] = {"seed": seed}
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
         "method": "get",
         "url": "/v1/pools/{pool_id}/container/task_info".format(
             pool_id=quote(str(pool_id), safe="")
         ),
+        "params": params,
     }
 
     return _kwargs
@@ -61,11 +65,11 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str, *, client: AuthenticatedClient | Client
+    pool_id: str, *, client: AuthenticatedClient | Client, seed: int | Unset = UNSET
 ) -> Response[ContainerTaskInfo | ErrorBody]:
     """Get the task info of a pool's container."""
 
-    kwargs = _get_kwargs(pool_id=pool_id)
+    kwargs = _get_kwargs(pool_id=pool_id, seed=seed)
 
     response = client.get_httpx_client().request(**kwargs)
 
@@ -73,19 +77,19 @@ def sync_detailed(
 
 
 def sync(
-    pool_id: str, *, client: AuthenticatedClient | Client
+    pool_id: str, *, client: AuthenticatedClient | Client, seed: int | Unset = UNSET
 ) -> ContainerTaskInfo | ErrorBody | None:
     """Get the task info of a pool's container."""
 
-    return sync_detailed(pool_id=pool_id, client=client).parsed
+    return sync_detailed(pool_id=pool_id, client=client, seed=seed).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str, *, client: AuthenticatedClient | Client
+    pool_id: str, *, client: AuthenticatedClient | Client, seed: int | Unset = UNSET
 ) -> Response[ContainerTaskInfo | ErrorBody]:
     """Get the task info of a pool's container."""
 
-    kwargs = _get_kwargs(pool_id=pool_id)
+    kwargs = _get_kwargs(pool_id=pool_id, seed=seed)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -93,8 +97,8 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str, *, client: AuthenticatedClient | Client
+    pool_id: str, *, client: AuthenticatedClient | Client, seed: int | Unset = UNSET
 ) -> ContainerTaskInfo | ErrorBody | None:
     """Get the task info of a pool's container."""
 
-    return (await asyncio_detailed(pool_id=pool_id, client=client)).parsed
+    return (await asyncio_detailed(pool_id=pool_id, client=client, seed=seed)).parsed

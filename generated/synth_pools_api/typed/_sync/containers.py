@@ -137,13 +137,16 @@ class ContainersApi(Group):
             path={"pool_id": pool_id},
         )
 
-    def get_pool_container_task_info(self, pool_id: Id) -> ContainerTaskInfo:
+    def get_pool_container_task_info(
+        self, pool_id: Id, *, seed: int | None = None
+    ) -> ContainerTaskInfo:
         """Get the task info of a pool's container.
 
         Returns what the pool's container answers to `GET /task_info`, see *Direct calls*.
 
         Args:
             pool_id: The id of a pool.
+            seed: The seed whose task the container describes, if it has a task for each seed.
         """
         from ...models.container_task_info import ContainerTaskInfo
 
@@ -152,6 +155,7 @@ class ContainersApi(Group):
             operations.get_pool_container_task_info._get_kwargs,
             ContainerTaskInfo.from_dict,
             path={"pool_id": pool_id},
+            query={"seed": (int, seed)},
         )
 
     def get_pool_container_taskset(self, pool_id: Id) -> ContainerTaskset:
@@ -243,7 +247,9 @@ class ContainersApi(Group):
             path={"pool_id": pool_id, "task_id": task_id},
         )
 
-    def get_task_container_task_info(self, pool_id: Id, task_id: Id) -> ContainerTaskInfo:
+    def get_task_container_task_info(
+        self, pool_id: Id, task_id: Id, *, seed: int | None = None
+    ) -> ContainerTaskInfo:
         """Get the task info of a task's container.
 
         Returns what the task's container answers to `GET /task_info`, see *Direct calls*.
@@ -251,6 +257,7 @@ class ContainersApi(Group):
         Args:
             pool_id: The id of a pool.
             task_id: The id of a task of the pool.
+            seed: The seed whose task the container describes, if it has a task for each seed.
         """
         from ...models.container_task_info import ContainerTaskInfo
 
@@ -259,6 +266,7 @@ class ContainersApi(Group):
             operations.get_task_container_task_info._get_kwargs,
             ContainerTaskInfo.from_dict,
             path={"pool_id": pool_id, "task_id": task_id},
+            query={"seed": (int, seed)},
         )
 
     def get_task_container_taskset(self, pool_id: Id, task_id: Id) -> ContainerTaskset:

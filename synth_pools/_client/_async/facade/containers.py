@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from synth_pools._client._async.facade.base import AsyncOperations
-from synth_pools._client.arguments import request_body
+from synth_pools._client._async.facade.base import AsyncOperations, or_unset
+from synth_pools._client.arguments import query_int, request_body
 from synth_pools_api.types import Id
 
 
@@ -51,16 +51,20 @@ class AsyncContainerOperations(AsyncOperations):
         """
         return await self._ask("get_pool_container_metadata", pool_id=pool_id)
 
-    async def get_pool_container_task_info(self, pool_id: Id) -> dict[str, Any]:
+    async def get_pool_container_task_info(
+        self, pool_id: Id, *, seed: int | None = None
+    ) -> dict[str, Any]:
         """Get the task description of the container of a pool.
 
         Args:
             pool_id: Id of the pool.
+            seed: Seed whose task to describe.
 
         Returns:
             The container's own answer.
         """
-        return await self._ask("get_pool_container_task_info", pool_id=pool_id)
+        query = {"seed": or_unset(query_int(seed, "seed"))}
+        return await self._ask("get_pool_container_task_info", query, pool_id=pool_id)
 
     async def get_pool_container_program(self, pool_id: Id) -> dict[str, Any]:
         """Get the program of the container of a pool.

@@ -15,7 +15,13 @@ from synth_pools._client._async.facade.base import (
     page,
     page_of_events,
 )
-from synth_pools._client.arguments import check_seconds, path_segment, query_text, request_body
+from synth_pools._client.arguments import (
+    check_seconds,
+    path_segment,
+    query_int,
+    query_text,
+    request_body,
+)
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
@@ -296,17 +302,23 @@ class AsyncTaskContainerOperations(AsyncOperations):
         """
         return await self._ask("get_task_container_metadata", pool_id=pool_id, task_id=task_id)
 
-    async def get_task_container_task_info(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
+    async def get_task_container_task_info(
+        self, pool_id: Id, task_id: Id, *, seed: int | None = None
+    ) -> dict[str, Any]:
         """Get the task description of the container of a task.
 
         Args:
             pool_id: Id of the pool.
             task_id: Id of the task.
+            seed: Seed whose task to describe.
 
         Returns:
             The container's own answer.
         """
-        return await self._ask("get_task_container_task_info", pool_id=pool_id, task_id=task_id)
+        query = {"seed": or_unset(query_int(seed, "seed"))}
+        return await self._ask(
+            "get_task_container_task_info", query, pool_id=pool_id, task_id=task_id
+        )
 
     async def get_task_container_program(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the program of the container of a task.

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from synth_pools._client._sync.facade.base import Operations
-from synth_pools._client.arguments import request_body
+from synth_pools._client._sync.facade.base import Operations, or_unset
+from synth_pools._client.arguments import query_int, request_body
 from synth_pools_api.types import Id
 
 
@@ -54,16 +54,20 @@ class ContainerOperations(Operations):
         """
         return self._ask("get_pool_container_metadata", pool_id=pool_id)
 
-    def get_pool_container_task_info(self, pool_id: Id) -> dict[str, Any]:
+    def get_pool_container_task_info(
+        self, pool_id: Id, *, seed: int | None = None
+    ) -> dict[str, Any]:
         """Get the task description of the container of a pool.
 
         Args:
             pool_id: Id of the pool.
+            seed: Seed whose task to describe.
 
         Returns:
             The container's own answer.
         """
-        return self._ask("get_pool_container_task_info", pool_id=pool_id)
+        query = {"seed": or_unset(query_int(seed, "seed"))}
+        return self._ask("get_pool_container_task_info", query, pool_id=pool_id)
 
     def get_pool_container_program(self, pool_id: Id) -> dict[str, Any]:
         """Get the program of the container of a pool.

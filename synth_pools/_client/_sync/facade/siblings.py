@@ -9,7 +9,13 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import STREAM, Operations, or_unset, page, page_of_events
-from synth_pools._client.arguments import check_seconds, path_segment, query_text, request_body
+from synth_pools._client.arguments import (
+    check_seconds,
+    path_segment,
+    query_int,
+    query_text,
+    request_body,
+)
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
@@ -290,17 +296,21 @@ class TaskContainerOperations(Operations):
         """
         return self._ask("get_task_container_metadata", pool_id=pool_id, task_id=task_id)
 
-    def get_task_container_task_info(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
+    def get_task_container_task_info(
+        self, pool_id: Id, task_id: Id, *, seed: int | None = None
+    ) -> dict[str, Any]:
         """Get the task description of the container of a task.
 
         Args:
             pool_id: Id of the pool.
             task_id: Id of the task.
+            seed: Seed whose task to describe.
 
         Returns:
             The container's own answer.
         """
-        return self._ask("get_task_container_task_info", pool_id=pool_id, task_id=task_id)
+        query = {"seed": or_unset(query_int(seed, "seed"))}
+        return self._ask("get_task_container_task_info", query, pool_id=pool_id, task_id=task_id)
 
     def get_task_container_program(self, pool_id: Id, task_id: Id) -> dict[str, Any]:
         """Get the program of the container of a task.

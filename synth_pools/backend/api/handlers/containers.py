@@ -35,7 +35,7 @@ def prober(probe: Probe) -> Callable[[Request], Awaitable[Response]]:
             url = lease.url
         target = _target(request, pool, url)
         try:
-            answer = await target.probe(probe)
+            answer = await target.probe(probe, request.query)
         except TargetError as error:
             if error.status == 404:
                 raise not_found(f"The container does not have /{probe}.") from None
@@ -54,7 +54,7 @@ async def execute_rollout(request: Request) -> Response:
         target = _target(request, pool, lease.url)
         try:
             answer = await unless_disconnected(
-                request.receive, target.execute(request.raw_body, limit)
+                request.receive, target.execute(request.raw_body, limit, request.query)
             )
         except TargetError as error:
             raise _as_api_error(error) from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -69,12 +70,7 @@ _TRIES = 3
 )
 def containers_answer(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
-    absent = ctx.session.not_offered()
-    for name in _OPERATIONS:
-        if name in absent:
-            ctx.expect.inconclusive(name, absent[name], Outcome.NOT_OFFERED)
-            continue
-        ids = {"pool_id": pool_id} if "_pool_" in name else {"pool_id": pool_id, "task_id": "t"}
+    for name, ids in _offered(ctx, pool_id):
         request: Any = ctx.session.rollout_body(seed=7) if name.startswith("execute_") else ABSENT
         response = ctx.call(name, ids, json=request)
         if response.status in (404, 502, 504):
@@ -84,6 +80,35 @@ def containers_answer(ctx: Context) -> None:
         if ctx.expect.status(response, 200, name):
             body = response.json
             ctx.judge(name, response).that("a JSON object", isinstance(body, dict), str(body)[:80])
+
+
+def _offered(ctx: Context, pool_id: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Iterate over the direct calls that the server offers, with the ids of the task `t`."""
+    absent = ctx.session.not_offered()
+    for name in _OPERATIONS:
+        if name in absent:
+            ctx.expect.inconclusive(name, absent[name], Outcome.NOT_OFFERED)
+        else:
+            yield name, {"pool_id": pool_id} | ({} if "_pool_" in name else {"task_id": "t"})
+
+
+@scenario(
+    "containers.query",
+    *_OPERATIONS,
+    clauses="Direct calls#e970, parameters TaskSeed#adba",
+    needs="containers",
+)
+def containers_query(ctx: Context) -> None:
+    url = ctx.session.containers["good"]
+    pool_id = ctx.resources.pool(container_url=url, tasks=[{"task_id": "t"}])
+    for name, ids in _offered(ctx, pool_id):
+        mark = ctx.resources.name()
+        query = {"seed": "7", "mark": mark, "kit": "ü & =?#/%41", "empty": ""}
+        body: Any = {"rollout_id": mark} if name in _EXECUTIONS else ABSENT
+        response = _direct(ctx, Status(200), name, ids, query=query, json=body)
+        expected = [{key: [value] for key, value in query.items()}]
+        actual = ctx.session.received.queries(mark)
+        ctx.expect.equal(name, "the query that the container got", expected, actual, response)
 
 
 @scenario(

@@ -10,7 +10,7 @@ import pytest
 
 from synth_pools import AsyncContainerPoolsClient, RequestValidationError
 from tests.support.recording import RecordingServer, Reply
-from tests.support.surface import LATER, Call, R, Sent
+from tests.support.surface import LATER, Call, P, R, Sent, T
 
 pytestmark = pytest.mark.one_library
 
@@ -25,6 +25,21 @@ async def test_each_sends_what_the_document_says(
     request = server.last
     assert (request.method, request.target) == (expected.method, expected.target)
     assert (request.json if request.body else None) == expected.json
+
+
+async def test_a_task_is_described_for_a_seed(
+    server: RecordingServer, client: AsyncContainerPoolsClient
+) -> None:
+    for seed in (7, 0, -(2**63)):
+        await client.get_pool_container_task_info(P, seed=seed)
+        assert server.last.target == f"/v1/pools/{P}/container/task_info?seed={seed}"
+        await client.get_task_container_task_info(P, T, seed=seed)
+        assert server.last.target == f"/v1/pools/{P}/tasks/{T}/container/task_info?seed={seed}"
+        await client.api.containers.get_pool_container_task_info(P, seed=seed)
+        assert server.last.query == [("seed", str(seed))]
+    wrong: Any = "7"
+    with pytest.raises(RequestValidationError, match="seed must be an integer, not str"):
+        await client.get_pool_container_task_info(P, seed=wrong)
 
 
 @pytest.mark.parametrize(
