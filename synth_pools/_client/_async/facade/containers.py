@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from synth_pools._client._async.facade.base import AsyncOperations, or_unset
-from synth_pools._client.arguments import query_int, request_body
+from synth_pools._client._async.facade.base import AsyncOperations
+from synth_pools._client.arguments import check_count, request_body
 from synth_pools_api.types import Id
 
 
@@ -63,7 +63,9 @@ class AsyncContainerOperations(AsyncOperations):
         Returns:
             The container's own answer.
         """
-        query = {"seed": or_unset(query_int(seed, "seed"))}
+        query = {}
+        if seed is not None:
+            query["seed"] = check_count(seed, "seed", least=-(2**63), most=2**63 - 1)
         return await self._ask("get_pool_container_task_info", query, pool_id=pool_id)
 
     async def get_pool_container_program(self, pool_id: Id) -> dict[str, Any]:

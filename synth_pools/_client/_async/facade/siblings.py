@@ -16,9 +16,9 @@ from synth_pools._client._async.facade.base import (
     page_of_events,
 )
 from synth_pools._client.arguments import (
+    check_count,
     check_seconds,
     path_segment,
-    query_int,
     query_text,
     request_body,
 )
@@ -315,7 +315,9 @@ class AsyncTaskContainerOperations(AsyncOperations):
         Returns:
             The container's own answer.
         """
-        query = {"seed": or_unset(query_int(seed, "seed"))}
+        query = {}
+        if seed is not None:
+            query["seed"] = check_count(seed, "seed", least=-(2**63), most=2**63 - 1)
         return await self._ask(
             "get_task_container_task_info", query, pool_id=pool_id, task_id=task_id
         )

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from synth_pools._client._sync.facade.base import Operations, or_unset
-from synth_pools._client.arguments import query_int, request_body
+from synth_pools._client._sync.facade.base import Operations
+from synth_pools._client.arguments import check_count, request_body
 from synth_pools_api.types import Id
 
 
@@ -66,7 +66,9 @@ class ContainerOperations(Operations):
         Returns:
             The container's own answer.
         """
-        query = {"seed": or_unset(query_int(seed, "seed"))}
+        query = {}
+        if seed is not None:
+            query["seed"] = check_count(seed, "seed", least=-(2**63), most=2**63 - 1)
         return self._ask("get_pool_container_task_info", query, pool_id=pool_id)
 
     def get_pool_container_program(self, pool_id: Id) -> dict[str, Any]:

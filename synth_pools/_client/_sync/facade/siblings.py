@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from synth_pools._client._sync.facade.base import STREAM, Operations, or_unset, page, page_of_events
 from synth_pools._client.arguments import (
+    check_count,
     check_seconds,
     path_segment,
-    query_int,
     query_text,
     request_body,
 )
@@ -309,7 +309,9 @@ class TaskContainerOperations(Operations):
         Returns:
             The container's own answer.
         """
-        query = {"seed": or_unset(query_int(seed, "seed"))}
+        query = {}
+        if seed is not None:
+            query["seed"] = check_count(seed, "seed", least=-(2**63), most=2**63 - 1)
         return self._ask("get_task_container_task_info", query, pool_id=pool_id, task_id=task_id)
 
     def get_task_container_program(self, pool_id: Id, task_id: Id) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from synth_pools import AsyncContainerPoolsClient, RequestValidationError
 from tests.support.document import OPERATIONS, resolve
 from tests.support.recording import RecordingServer, Reply
-from tests.support.surface import P, R
+from tests.support.surface import P, R, T
 
 pytestmark = pytest.mark.one_library
 
@@ -57,7 +57,8 @@ def call(client: AsyncContainerPoolsClient, method: str, **arguments: Any) -> An
     """Call a method, with ids for its other arguments."""
     function = getattr(client, method)
     parameters = inspect.signature(function).parameters
-    ids = {name: value for name, value in (("pool_id", P), ("rollout_id", R)) if name in parameters}
+    ids = {"pool_id": P, "task_id": T, "rollout_id": R}
+    ids = {name: value for name, value in ids.items() if name in parameters}
     return function(**ids, **arguments)
 
 
