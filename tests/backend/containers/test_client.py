@@ -94,16 +94,16 @@ def test_direct_calls_reach_a_real_container(server: Server, real: str) -> None:
     assert server.get(f"/v1/pools/{pool_id}/rollouts")["items"] == []
 
 
-@pytest.mark.parametrize("own", ["", "?token=own&x=1"])
-def test_a_direct_call_passes_its_query_on(server: Server, own: str) -> None:
+@pytest.mark.parametrize("query", ["", "?token=own&x=1"])
+def test_a_direct_call_passes_its_query_on(server: Server, query: str) -> None:
     def answer(request: Seen) -> bytes:
         # Like a container with the older route alone.
         path = request.path.partition("?")[0]
         return http(404, {}) if path == "/rollouts" else http(200, {"path": request.path})
 
     with odd_container(answer) as container:
-        pool_id = server.pool(container_url=f"{container.url}{own}", tasks=[{"task_id": "t"}])
-        before = f"{own}&" if own else "?"
+        pool_id = server.pool(container_url=f"{container.url}{query}", tasks=[{"task_id": "t"}])
+        before = f"{query}&" if query else "?"
         # Percent signs stay; what some parsers do not take is encoded.
         sent = "seed=3&a=%23+%20&a/?:@!$'()*,;="
         for place in (f"/v1/pools/{pool_id}", f"/v1/pools/{pool_id}/tasks/t"):
@@ -114,7 +114,7 @@ def test_a_direct_call_passes_its_query_on(server: Server, own: str) -> None:
                 assert answered["path"] == f"/{route}{before}{sent}%5B%5D%7C"
             answered = server.post(f"{place}/container/rollout?seed=3", {})
             assert answered["path"] == f"/rollout{before}seed=3"
-            assert server.get(f"{place}/container/info")["path"] == f"/info{own}"
+            assert server.get(f"{place}/container/info")["path"] == f"/info{query}"
             # A documented parameter is checked.
             wrong = f"{place}/container/task_info?seed=three"
             server.refused("GET", wrong, 422, "validation_failed")

@@ -247,10 +247,10 @@ class Containers:
         content: bytes | None,
         timeout: float,
     ) -> dict[str, Any]:
-        asked = f"{path}?{query}" if query and self._keeps("direct.query") else path
+        target = f"{path}?{query}" if query and self._keeps("direct.query") else path
         try:
             answer = await self.call(
-                method, url, asked, key=_key_or_none(pool), content=content, timeout=timeout
+                method, url, target, key=_key_or_none(pool), content=content, timeout=timeout
             )
         except CallFailed as failed:
             bad = failed.code == "container_bad_response"
@@ -353,8 +353,8 @@ def _joined(base: str, path: str) -> httpx.URL:
     url = httpx.URL(base)
     before, _, query = url.raw_path.partition(b"?")
     route, _, more = path.encode().partition(b"?")
-    whole = b"&".join(part for part in (query, more) if part)
-    return url.copy_with(raw_path=before.rstrip(b"/") + route + (b"?" + whole if whole else b""))
+    joined = b"&".join(part for part in (query, more) if part)
+    return url.copy_with(raw_path=before.rstrip(b"/") + route + (b"?" + joined if joined else b""))
 
 
 def _finite(text: str) -> float:
