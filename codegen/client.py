@@ -28,7 +28,7 @@ from synth_pools.spec.changes.source import OpenApiFile
 # Words of the generator around the cause, and the object that it prints for a status.
 _BOILERPLATE = re.compile(
     r"WARNING parsing \S+ \S+ within \S+ ?:? ?"
-    r"|for status code <\S+ object at \w+> "
+    r"|(for status code )?\"?<\S+ object at \w+>\"? ?"
     r"|Failed to parse OpenAPI document:\s*"
 )
 _DELIMITERS = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C", "simple": ""}
@@ -135,12 +135,11 @@ def _describe(file: OpenApiFile, errors: Sequence[GeneratorError]) -> str:
         # The generator names an operation by the stage in which it fails.
         places = (f"{method} {path} within", f"paths.{path}.{method.lower()}.")
         if any(place in text.replace("`", "") for place in places):
-            text = _BOILERPLATE.sub("", text)
             where = file.at(("paths", path, method.lower()))
             where = f"{where}: {operation['operationId']} ({method} {path})"
             break
     more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return f"{where}: {_one_line(text)}{more}"
+    return f"{where}: {_one_line(_BOILERPLATE.sub('', text))}{more}"
 
 
 def _one_line(text: str) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from codegen import CodegenError
 from codegen.command_operations import CommandOperation, argument_word, group_of
 from codegen.operation_rules import types_of
-from codegen.references import operations, resolve
+from codegen.references import joined, operations, resolve
 from synth_pools.cli.operations.model import BYTES, CommandParameter, CommandRow, IdSource
 
 TARGET = "synth_pools/cli/operations/table.py"
@@ -290,7 +290,7 @@ def _plain(document: dict[str, Any], schema: Any, name: str, unchecked: dict[str
         return _plain(document, node, name, unchecked)
 
     plain: dict[str, Any] = {}
-    for key, value in _joined(document, schema).items():
+    for key, value in joined(document, schema).items():
         if key in _ANNOTATIONS or key.startswith("x-"):
             continue
         if key not in _CHECKED:
@@ -306,24 +306,6 @@ def _plain(document: dict[str, Any], schema: Any, name: str, unchecked: dict[str
         else:
             plain[key] = value
     return plain
-
-
-def _joined(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    """Write a constant as an enumeration, `oneOf` as `anyOf`, and the parts of `allOf` as one."""
-    joined = {key: value for key, value in schema.items() if key not in ("allOf", "const", "oneOf")}
-    if "const" in schema:
-        joined["enum"] = [schema["const"]]
-    if "oneOf" in schema:
-        joined.setdefault("anyOf", schema["oneOf"])
-    for part in schema.get("allOf", ()):
-        for key, value in _joined(document, resolve(document, part)).items():
-            if key == "properties":
-                joined[key] = {**value, **joined.get(key, {})}
-            elif key == "required":
-                joined[key] = [*dict.fromkeys([*joined.get(key, ()), *value])]
-            elif key != "additionalProperties":
-                joined.setdefault(key, value)
-    return joined
 
 
 def _text(markdown: str) -> str:

@@ -122,22 +122,29 @@ def equip(project: Project, document: dict[str, Any]) -> None:
 
 
 def _simplify(document: dict[str, Any]) -> None:
-    """Remove defaults of properties and formats of parameters, and make other content bytes."""
+    """Write in other words what the generator would lose, and remove what it would act on."""
     for pointer, node in [*iter_parts(document)]:
         if not isinstance(node, dict) or kind_of(pointer) == "data":
             continue
-        if pointer[-1:] == ("properties",) and kind_of(pointer) == "names":
-            for described in node.values():
-                described.pop("default", None)
-        elif pointer[-1:] == ("content",) and kind_of(pointer) == "names":
+        if pointer[-1:] == ("content",) and kind_of(pointer) == "names":
             for media in node.keys() - {JSON, FORM, EVENTS}:
                 node[media]["schema"] = {"type": "string", "format": "binary"}
-        elif {"in", "name", "schema"} <= node.keys() and kind_of(pointer) == "object":
+        elif kind_of(pointer) == "object" and {"in", "name", "schema"} <= node.keys():
             schema = resolve(document, node["schema"])
             if node["in"] == "path":
                 node["schema"] = {"type": "string"}
             elif "format" in schema:
                 node["schema"] = {key: schema[key] for key in schema if key != "format"}
+        elif kind_of(pointer) == "object":
+            if "parameters" not in pointer:
+                node.pop("default", None)
+            for key in ("anyOf", "oneOf"):
+                if all(part.keys() <= {"required", "not"} for part in node.get(key, ())):
+                    # A class cannot require one of several properties.
+                    node.pop(key, None)
+            if "allOf" in node:
+                own = {key: node.pop(key) for key in ("properties", "required") if key in node}
+                node["allOf"] += [{"type": "object", **own}] if own else []
 
 
 def _join_alternatives(schema: dict[str, Any]) -> None:

@@ -84,6 +84,26 @@ def properties(document: dict[str, Any], schema: Any) -> dict[str, Any]:
     return fields
 
 
+def joined(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Write a constant as an enumeration, `oneOf` as `anyOf`, and the parts of `allOf` as one."""
+    schema_of_all = {
+        key: value for key, value in schema.items() if key not in ("allOf", "const", "oneOf")
+    }
+    if "const" in schema:
+        schema_of_all["enum"] = [schema["const"]]
+    if "oneOf" in schema:
+        schema_of_all.setdefault("anyOf", schema["oneOf"])
+    for part in schema.get("allOf", ()):
+        for key, value in joined(document, resolve(document, part)).items():
+            if key == "properties":
+                schema_of_all[key] = {**value, **schema_of_all.get(key, {})}
+            elif key == "required":
+                schema_of_all[key] = [*dict.fromkeys([*schema_of_all.get(key, ()), *value])]
+            elif key != "additionalProperties":
+                schema_of_all.setdefault(key, value)
+    return schema_of_all
+
+
 def success_content(document: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
     """Return the first successful answer by media type."""
     for status, response in operation.get("responses", {}).items():

@@ -14,7 +14,7 @@ from typing import Any
 
 from codegen import CodegenError
 from codegen.models import OPEN
-from codegen.references import operations, resolve
+from codegen.references import joined, operations, resolve
 from codegen.typed import prose
 
 # Object to which callers add properties.
@@ -46,7 +46,10 @@ _KINDS = {
 
 def write_requests(document: dict[str, Any], package: Path) -> None:
     """Write the module into the generated `package`."""
-    schemas = document.get("components", {}).get("schemas", {})
+    schemas = {
+        name: joined(document, schema)
+        for name, schema in document.get("components", {}).get("schemas", {}).items()
+    }
     names = list(_reached(schemas, _bodies(document)))
     parts = [_HEAD]
     for name in sorted(names):
@@ -75,7 +78,7 @@ def _reached(schemas: dict[str, Any], names: Iterator[str]) -> dict[str, None]:
             raise CodegenError(f"{name} is no schema of the document; correct {VALID_ITEMS}")
         if name not in reached:
             reached[name] = None
-            waiting += _references(schemas[name].get("properties", {}))
+            waiting += _references(schemas[name])
     return reached
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from typing import Any
 
-from openapi_python_client.strings import ClassName, PythonIdentifier
+from openapi_python_client.strings import ClassName, PythonIdentifier, snake_case
 
 from codegen.operation_rules import Problems, types_of
 from codegen.references import operations, properties, resolve, schemas
@@ -44,11 +44,15 @@ _CLASSES = {
 
 def schema_problems(file: OpenApiFile) -> Problems:
     """Iterate over the problems of all schemas."""
+    modules: dict[str, Any] = {}
     answered = _schemas_of_answers(file.content)
     for pointer, node in schemas(file):
         name = ".".join(str(step) for step in pointer if step != "properties")
         if pointer[:-1] == ("components", "schemas"):
             class_name = ClassName(str(pointer[-1]), "Schema")
+            first = modules.setdefault(snake_case(class_name), pointer[-1])
+            if first != pointer[-1]:
+                yield pointer, f"{name} has the module of {first}: write another name"
             if class_name != pointer[-1] or class_name in _CLASSES:
                 text = f"write another in Pascal case, as {class_name.rstrip('_')}Value"
                 yield pointer, f"{name} has no name of a class of ours: {text}"
@@ -57,6 +61,7 @@ def schema_problems(file: OpenApiFile) -> Problems:
             yield pointer, f"{name} is {str(node).lower()}: {text}"
         if isinstance(node, dict):
             yield from _keywords(pointer, node, name)
+            yield from _combined(file.content, pointer, node, name)
             if (
                 "discriminator" in node
                 or "responses" in pointer
@@ -125,6 +130,22 @@ def _schemas_of_answers(document: dict[str, Any]) -> set[str]:
                 names.add(part)
                 nodes.append(resolve(document, {"$ref": part}))
     return names
+
+
+def _combined(
+    document: dict[str, Any], pointer: Pointer, node: dict[str, Any], name: str
+) -> Problems:
+    """Refuse alternatives beside properties, or among the parts of an object."""
+    places = [(pointer, node)] if "properties" in node else []
+    places += [
+        ((*pointer, "allOf", number), part) for number, part in enumerate(node.get("allOf", ()))
+    ]
+    for place, part in places:
+        for key in ("anyOf", "oneOf"):
+            alternatives = resolve(document, part).get(key, ())
+            if not all(variant.keys() <= {"required", "not"} for variant in alternatives):
+                text = "write the properties in each alternative"
+                yield (*place, key), f"{name}: {key} is lost beside other properties: {text}"
 
 
 def _required(document: dict[str, Any], schema: Any) -> set[str]:
