@@ -16,6 +16,7 @@ from synth_pools.backend.api.live_page import LivePage
 from synth_pools.backend.api.metrics import CONTENT_TYPE, exposition
 from synth_pools.backend.api.pagination import preference_headers
 from synth_pools.backend.api.requests import (
+    JSON,
     Request,
     base_url_of,
     check_head,
@@ -23,6 +24,7 @@ from synth_pools.backend.api.requests import (
     headers_of,
     parse_body,
     read_body,
+    read_other_body,
 )
 from synth_pools.backend.api.responses import (
     PIECE_BYTES,
@@ -190,7 +192,12 @@ class _Exchange:
         raw, request.reserved = await read_body(self._receive, self._headers, settings, room)
         request.raw_body = raw
         operation = request.operation
-        if raw:
+        if raw and operation.body is not None and operation.body.media_type != JSON:
+            body = read_other_body(raw, self._headers, operation.body)
+            if body is not None:
+                self._contract.check_body(operation, body)
+            request.body = body
+        elif raw:
             is_patch = operation.method == "PATCH"
             workers = self._services.workers
             body = await parse_body(raw, self._headers, settings, workers, is_patch=is_patch)

@@ -16,7 +16,8 @@ from synth_pools.backend.api.disconnects import ClientDisconnectedError
 from synth_pools.backend.containers.url_policy import IpAddress, plain
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError, bad_request, no_room, payload_too_large
-from synth_pools.backend.domain.openapi import Operation
+from synth_pools.backend.domain.openapi import Body, Operation
+from synth_pools.backend.domain.parameters import read_fields, read_query
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
 from synth_pools.backend.resources.workers import Workers
@@ -24,6 +25,8 @@ from synth_pools.backend.server.messages import Receiving
 from synth_pools.backend.services import Services
 
 _VERSIONS = frozenset({"1.0", "1.1", "2", "3"})
+JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
 _MERGE_PATCH = "application/merge-patch+json"
 # Headers whose value is a list, which a client or a proxy may send in parts.
 _LISTS = frozenset({b"prefer", b"if-none-match"})
@@ -192,9 +195,9 @@ async def parse_body(
         ApiError: 415 if it is not declared as JSON, 413 if it holds too many values, 400 if it is
             not valid JSON.
     """
-    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-    if media_type != "application/json" and not (is_patch and media_type == _MERGE_PATCH):
-        raise ApiError(415, "unsupported_media_type", "The body must be application/json.")
+    media_type = _media_type(headers)
+    if media_type != JSON and not (is_patch and media_type == _MERGE_PATCH):
+        raise ApiError(415, "unsupported_media_type", f"The body must be {JSON}.")
     loads = partial(json_text.loads, raw, limits.max_depth, limits.max_body_values)
     try:
         if len(raw) <= json_text.LARGE:
@@ -211,6 +214,21 @@ async def parse_body(
         ) from None
     except json_text.BrokenJsonError as error:
         raise bad_request(f"The body is no JSON: {error}.") from None
+
+
+def read_other_body(raw: bytes, headers: Mapping[str, str], body: Body) -> dict[str, Any] | None:
+    """Read a body that is no JSON: a form as an object; None for bytes.
+
+    Raises:
+        ApiError: 415 if it is declared as another type than that of the operation.
+    """
+    if _media_type(headers) != body.media_type:
+        raise ApiError(415, "unsupported_media_type", f"The body must be {body.media_type}.")
+    return read_fields(read_query(raw), body.shape) if body.media_type == _FORM else None
+
+
+def _media_type(headers: Mapping[str, str]) -> str:
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def check_host(scope: Scope, headers: Mapping[str, str], allowed_hosts: Collection[str]) -> None:

@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
+
+from synth_pools.backend.domain.parameters import TEXT, Parameter, Shape
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
-
-Place = Literal["path", "query", "header"]
-
-
-@dataclass(frozen=True, slots=True)
-class Parameter:
-    """Parameter of an operation."""
-
-    name: str
-    place: Place
-    required: bool
-    is_integer: bool
-    # JSON pointer to the schema in the document.
-    schema: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +16,8 @@ class Body:
     """Request body of an operation."""
 
     required: bool
+    media_type: str
+    shape: Shape
     schema: str
 
 
@@ -99,8 +89,13 @@ def _read_operation(document: Mapping[str, Any], path: str, method: str) -> Oper
     body = None
     if "requestBody" in node:
         body_node, body_pointer = resolve(document, f"{pointer}/requestBody")
-        schema = resolve(document, f"{body_pointer}/content/application~1json/schema")[1]
-        body = Body(bool(body_node.get("required", False)), schema)
+        media_type = next(iter(body_node["content"]))
+        body_pointer = f"{body_pointer}/content/{media_type.replace('/', '~1')}"
+        shape, schema = Shape(), ""
+        if "schema" in resolve(document, body_pointer)[0]:
+            schema_node, schema = resolve(document, f"{body_pointer}/schema")
+            shape = _shape(document, schema_node)
+        body = Body(bool(body_node.get("required", False)), media_type, shape, schema)
     responses = {
         str(status): _read_response(document, f"{pointer}/responses/{status}")
         for status in node["responses"]
@@ -113,12 +108,39 @@ def _read_operation(document: Mapping[str, Any], path: str, method: str) -> Oper
 def _read_parameter(document: Mapping[str, Any], pointer: str) -> Parameter:
     node, pointer = resolve(document, pointer)
     schema, schema_pointer = resolve(document, f"{pointer}/schema")
+    style = node.get("style", "form" if node["in"] in ("query", "cookie") else "simple")
     return Parameter(
         name=node["name"],
         place=node["in"],
         required=bool(node.get("required", False)),
-        is_integer=schema.get("type") == "integer",
+        shape=_shape(document, schema),
+        style=style,
+        is_exploded=bool(node.get("explode", style == "form")),
         schema=schema_pointer,
+    )
+
+
+def _shape(document: Mapping[str, Any], schema: Any, levels: int = 3) -> Shape:
+    """Describe what a text means: types, and those of items and properties."""
+    schema = schema if isinstance(schema, Mapping) else {}
+    if "$ref" in schema:
+        schema = resolve(document, str(schema["$ref"])[1:])[0]
+    if not levels:
+        return Shape()
+    parts = [part for key in ("allOf", "anyOf", "oneOf") for part in schema.get(key, ())]
+    shapes = [_shape(document, part, levels - 1) for part in parts]
+    declared = schema.get("type", "object" if "properties" in schema else ())
+    types = {declared} if isinstance(declared, str) else {*declared}
+    inner = schema.get("items", schema.get("additionalProperties", {}))
+    fields = {name: field for shape in shapes for name, field in (shape.fields or {}).items()}
+    fields |= {
+        name: _shape(document, node, levels - 1)
+        for name, node in schema.get("properties", {}).items()
+    }
+    return Shape(
+        frozenset(types.union(*(shape.types for shape in shapes))),
+        _shape(document, inner, levels - 1).types or TEXT,
+        fields,
     )
 
 

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
-from urllib.parse import parse_qsl, quote
+from urllib.parse import quote
 
 import jsonschema_rs
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import invalid
-from synth_pools.backend.domain.openapi import Operation, Parameter, read_operations, resolve
+from synth_pools.backend.domain.openapi import Operation, read_operations, resolve
+from synth_pools.backend.domain.parameters import read_query
 from synth_pools.spec import load_container_spec, load_spec
 
 _DOCUMENT = "urn:synth-pools:openapi"
-_INTEGER = re.compile(r"-?[0-9]{1,400}")
 _MESSAGE_LIMIT = 300
 _FIELD_LIMIT = 20
 _QUOTED_LEVELS = 50
@@ -56,22 +55,16 @@ class Contract:
         """Return the values of the parameters that were sent, by their names."""
         values: dict[str, Any] = {}
         faults: list[dict[str, Any]] = []
-        query = _read_query(query_string) if query_string else {}
+        query = read_query(query_string) if query_string else {}
         for parameter in operation.parameters:
-            if parameter.place == "path":
-                texts = [path[parameter.name]]
-            elif parameter.place == "query":
-                texts = query.get(parameter.name, [])
-            else:
-                header = headers.get(parameter.name.lower())
-                texts = [] if header is None else [header]
-            if not texts and not parameter.required:
+            sent = parameter.values(path, query, headers)
+            if not sent and not parameter.required:
                 continue
             location: list[str | int] = [parameter.place, parameter.name]
-            if len(texts) > 1:
+            if len(sent) > 1:
                 faults.append(_fault(location, "is given more than once", "duplicate"))
-            elif texts:
-                value = _coerce(parameter, texts[0])
+            elif sent:
+                value = sent[0]
                 if not self._is_plainly_valid(parameter.schema, value):
                     faults.extend(self._faults(parameter.schema, value, location))
                 values[parameter.name] = value
@@ -222,20 +215,6 @@ def _own_contract() -> Contract:
 @cache
 def _container_contract() -> Contract:
     return Contract(load_container_spec())
-
-
-def _read_query(query_string: bytes) -> dict[str, list[str]]:
-    query: dict[str, list[str]] = {}
-    # Latin-1 keeps all bytes that a client may have sent unencoded.
-    for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
-        query.setdefault(name, []).append(value)
-    return query
-
-
-def _coerce(parameter: Parameter, text: str) -> str | int:
-    if parameter.is_integer and _INTEGER.fullmatch(text):
-        return int(text)
-    return text
 
 
 def cut(value: Any, levels: int) -> Any:
