@@ -143,8 +143,9 @@ def _simplify(document: dict[str, Any]) -> None:
                     # A class cannot require one of several properties.
                     node.pop(key, None)
             if "allOf" in node:
-                own = {key: node.pop(key) for key in ("properties", "required") if key in node}
-                node["allOf"] += [{"type": "object", **own}] if own else []
+                # The generator takes a single part for the whole.
+                more = {key: node.pop(key) for key in ("properties", "required") if key in node}
+                node["allOf"] += [{"type": "object", **more}] if more else []
 
 
 def _join_alternatives(schema: dict[str, Any]) -> None:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import copy
-import os
 import runpy
-import shutil
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from codegen import CodegenError, generate
+from codegen import CodegenError
 from codegen.command_table import write_command_table
 from synth_pools.cli.operations.model import CommandRow
 from synth_pools.cli.operations.table import COMMANDS
 from tests.support.document import OPERATIONS, SPEC
-from tests.support.recording import RecordingServer, Reply
 
 REPO = Path(__file__).parents[2]
 
@@ -130,73 +124,6 @@ def test_a_keyword_that_nothing_checks_is_left_to_the_service(
         "generate: warning: schema make_x: the command line does not check `minProperties` in a "
         "body; the service does\n"
     )
-
-
-ADDED = """\
-  /v1/pools/{pool_id}/audit:
-    parameters:
-      - $ref: '#/components/parameters/PoolId'
-    get:
-      operationId: get_pool_audit
-      tags:
-        - pools
-      summary: Get the audit of a pool
-      description: Who did what.
-      parameters:
-        - name: depth
-          in: query
-          description: How far to look back.
-          schema:
-            type: integer
-          example: 3
-      responses:
-        '200':
-          description: It.
-          content:
-            application/json:
-              schema:
-                $ref: '#/components/schemas/JsonObject'
-              example: {}
-"""
-
-
-@pytest.mark.system
-def test_an_operation_that_is_added_to_the_document_has_a_command(tmp_path: Path) -> None:
-    for name in ("synth_pools", "generated", "codegen/templates", "api"):
-        shutil.copytree(REPO / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("generator_config.yml", "pyproject.toml", "openapi.yaml"):
-        shutil.copy(REPO / name, tmp_path / name)
-    add_to_document(tmp_path)
-    assert generate.main(["--root", str(tmp_path)]) == 0
-
-    body = b'{ "who":"me",  "n":1.0 }'
-    with RecordingServer(Reply(200, body)) as server:
-        environment = {
-            key: value for key, value in os.environ.items() if not key.startswith("SYNTH_")
-        }
-        completed = subprocess.run(
-            [sys.executable, "-P", "-m", "synth_pools", "pools", "audit", "my-pool"]
-            + ["--depth", "2", "--output", "json"],
-            env={
-                **environment,
-                "PYTHONPATH": f"{tmp_path}{os.pathsep}{tmp_path / 'generated'}",
-                "SYNTH_API_KEY": "k",
-                "SYNTH_BACKEND_URL": server.url,
-                "HOME": str(tmp_path),
-            },
-            cwd=tmp_path,
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        assert (completed.returncode, completed.stdout, completed.stderr) == (0, body + b"\n", b"")
-        assert server.last.target == "/v1/pools/my-pool/audit?depth=2"
-
-
-def add_to_document(root: Path) -> None:
-    """Add an operation to the document and its verb to the command line."""
-    with (root / "api/paths/pools.yaml").open("a", encoding="utf-8") as part:
-        part.write(textwrap.dedent(ADDED))
 
 
 def test_the_document_is_left_as_it_was(tmp_path: Path) -> None:

@@ -46,7 +46,10 @@ SESSION = "        - {name: session, in: cookie, schema: {type: string}, example
 PARAMETERS = "\n".join(
     [
         "      parameters:",
-        *(f"        - {{name: {name}, in: query, {text}, example: a}}" for name, text in QUERY.items()),
+        *(
+            f"        - {{name: {name}, in: query, {text}, example: a}}"
+            for name, text in QUERY.items()
+        ),
         "        - {name: X-Depth, in: header, schema: {type: integer}, example: 1}",
         SESSION,
     ]
@@ -55,7 +58,9 @@ PARAMETERS = "\n".join(
 
 def body(media: str, schema: str, *, required: str = "true") -> str:
     content = f"{media}: {{{f'schema: {schema}, ' if schema else ''}example: {{}}}}"
-    return f"      requestBody:\n        required: {required}\n        content:\n          {content}"
+    return (
+        f"      requestBody:\n        required: {required}\n        content:\n          {content}"
+    )
 
 
 def reference(name: str) -> str:
@@ -71,7 +76,13 @@ OPERATIONS = [
         f"      parameters:\n{SESSION}\n" + body("application/octet-stream", ""),
         ANSWER,
     ),
-    ("note", "post", "write_pool_note", body("text/plain", "{type: string}", required="false"), ANSWER),
+    (
+        "note",
+        "post",
+        "write_pool_note",
+        body("text/plain", "{type: string}", required="false"),
+        ANSWER,
+    ),
     (
         "form",
         "post",
@@ -98,7 +109,9 @@ OPERATIONS = [
         "either",
         "post",
         "either_in_pool",
-        body("application/json", f"{{oneOf: [{reference('PoolForm')}, {reference('JsonObject')}]}}"),
+        body(
+            "application/json", f"{{oneOf: [{reference('PoolForm')}, {reference('JsonObject')}]}}"
+        ),
         ANSWER,
     ),
 ]
@@ -147,8 +160,25 @@ PoolTree:
 """
 
 
+# Handlers of a backend that answer what it has read, or the body alone.
+HANDLERS = """
+
+async def _echo(request: Any) -> Any:
+    import json
+
+    from synth_pools.backend.api.responses import JSONResponse
+
+    read = dict(parameters=request.parameters, body=request.body, size=len(request.raw_body))
+    answer = request.body if request.operation.id in {bodies} else read
+    return JSONResponse(200, json.dumps(answer).encode())
+
+
+HANDLERS = {{**HANDLERS, **dict.fromkeys({names}, _echo)}}
+"""
+
+
 def copy_with_constructs(root: Path) -> None:
-    """Copy what the generation and the programs need, with the operations in the document."""
+    """Copy what programs need, with the operations in the document and the backend."""
     for name in ("synth_pools", "generated", "codegen/templates", "api"):
         shutil.copytree(REPO / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("generator_config.yml", "pyproject.toml", "openapi.yaml"):
@@ -157,5 +187,11 @@ def copy_with_constructs(root: Path) -> None:
         for path, method, name, more, answer in OPERATIONS:
             text = OPERATION.format(path=path, method=method, name=name, more=more, answer=answer)
             part.write("".join(line[2:] for line in text.splitlines(keepends=True) if line.strip()))
+    names = [name for _, _, name, _, _ in OPERATIONS]
+    handlers = HANDLERS.format(names=names, bodies=["choose_in_pool", "plant_pool_tree"])
+    with (root / "synth_pools/backend/api/handlers/__init__.py").open(
+        "a", encoding="utf-8"
+    ) as module:
+        module.write(handlers)
     with (root / "api/schemas/pools.yaml").open("a", encoding="utf-8") as part:
         part.write(SCHEMAS)
