@@ -93,11 +93,12 @@ class Connections:
 
     def engine(self, *, streams: bool = False) -> Engine:
         """Return the engine for calls, or the one for event streams."""
+        loop = event_loop()
         if self._supplied is not None:
             self.check_open()
             return self._supplied
         current = self._current
-        if current is None or current.event_loop is not event_loop() or current.is_closed:
+        if current is None or current.event_loop is not loop or current.is_closed:
             current = self._open_set()
         if streams:
             return current.for_streams()

@@ -22,6 +22,8 @@ Call = dict[str, Any]
 USER_AGENT = f"synth-pools/{__version__}"
 
 _NOTICED_FIRST_SECONDS = 1.0
+# 24 days. The system counts the milliseconds of a wait in 31 bits: more may become less.
+_LONGEST_WAIT = 2_147_483.0
 
 # The limit of servers, and of httpx.
 _LONGEST_URL = 65_536
@@ -51,12 +53,9 @@ class RequestBuilder:
         self._names = {name.lower(): name for name in defaults}
         for name, value in config.headers:
             self._headers[self._names.setdefault(name.lower(), name)] = value
-        self._limits = TimeLimits(
-            config.limit("connect"),
-            config.limit("read") if read_timeout is None else read_timeout,
-            config.limit("write"),
-            config.limit("pool"),
-        )
+        read = config.limit("read") if read_timeout is None else read_timeout
+        limits = (config.limit("connect"), read, config.limit("write"), config.limit("pool"))
+        self._limits = TimeLimits(*(min(limit, _LONGEST_WAIT) for limit in limits))
 
     def content(self, call: Call) -> bytes | None:
         """Encode the body of a call, once for all its attempts."""

@@ -21,6 +21,17 @@ def builder(headers: dict[str, str] | None = None) -> RequestBuilder:
     return RequestBuilder(config, accept="application/json", read_timeout=1.0)
 
 
+@pytest.mark.parametrize("seconds", [None, 2_147_484.0, 4_294_967.5, 1e9])
+def test_no_wait_is_longer_than_the_system_counts(seconds: float | None) -> None:
+    config = resolve_config(api_key=Secret("k" * 10), base_url=URL, timeout=seconds)
+    call = {"method": "get", "url": "/v1/x"}
+    for read_timeout in (None, 1e9):
+        built = RequestBuilder(config, accept="*/*", read_timeout=read_timeout)
+        for longest in (None, 1e9):
+            limits = built.build(call, None, longest=longest).limits
+            assert {int(limit * 1000) < 2**31 for limit in limits} == {True}
+
+
 @pytest.mark.parametrize("name", ["user-agent", "ACCEPT-ENCODING", "x-own"])
 def test_a_header_is_sent_once(name: str) -> None:
     call = {"method": "post", "url": "/v1/x", "headers": {"X-OWN": "3", "accept": "*/*"}}

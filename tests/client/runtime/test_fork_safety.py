@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError, ContainerPoolsClient
+from synth_pools._client.runtime.sync_ import sockets
 from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY
@@ -81,6 +84,69 @@ def test_a_fork_while_another_thread_makes_its_first_call(server: FaultServer) -
     with client._transport._connections._lock:
         assert in_child(lambda: client.get_pool(P)) == 0
     client.close()
+
+
+def test_a_fork_while_another_thread_resolves_a_name(server: FaultServer) -> None:
+    url = server.url.replace("127.0.0.1", "localhost")
+    client = ContainerPoolsClient(api_key=KEY, base_url=url, timeout=60, deadline=20)
+    with sockets._lookups.lock:
+        assert in_child(lambda: client.get_pool(P)) == 0
+    client.close()
+
+
+SLOW_IMPORTS = """
+import os, sys, threading, time
+from importlib.abc import MetaPathFinder
+from synth_pools import ContainerPoolsClient
+
+slow, importing = sys.argv[2:], threading.Event()
+
+class Finder(MetaPathFinder):
+    def find_spec(self, name, path, target=None):
+        if name in slow:
+            slow.remove(name)
+            importing.set()
+            time.sleep(0.05)
+
+sys.meta_path.insert(0, Finder())
+client = ContainerPoolsClient(api_key="key-4711-4711", base_url=sys.argv[1], max_retries=0)
+thread = threading.Thread(target=client.create_pool, args=[{}])
+thread.start()
+assert importing.wait(20)
+child = os.fork()
+if child == 0:
+    client.create_pool({})
+    os._exit(0)
+deadline = time.monotonic() + 20
+while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
+    if time.monotonic() > deadline:
+        os.kill(child, 9)
+    time.sleep(0.01)
+thread.join()
+sys.exit(os.waitstatus_to_exitcode(ended[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        "synth_pools._client.http.sync_.socket_engine",
+        "synth_pools._client.http.http1.heads",
+        "synth_pools_api.api.pools.create_pool",
+    ],
+)
+def test_a_fork_while_another_thread_imports_what_its_first_call_needs(
+    server: FaultServer, module: str
+) -> None:
+    url = server.url.replace("127.0.0.1", "localhost")
+    completed = subprocess.run(
+        [sys.executable, "-c", SLOW_IMPORTS, url, module],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (completed.returncode, completed.stderr) == (0, "")
 
 
 def test_many_threads_and_a_service_that_fails(server: FaultServer) -> None:

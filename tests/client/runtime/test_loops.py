@@ -8,9 +8,11 @@ import random
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx
 import pytest
 import uvloop
 
@@ -35,6 +37,28 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 def client_of(server: FaultServer) -> AsyncContainerPoolsClient:
     return AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("is_supplied", [False, True])
+def test_without_a_loop_of_asyncio_a_call_says_what_to_do(
+    server: FaultServer, tmp_path: Path, is_supplied: bool
+) -> None:
+    """Trio steps through coroutines, too, and has no loop of asyncio."""
+    http = httpx.AsyncClient() if is_supplied else None
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, http_client=http)
+    calls = [
+        client.get_pool(P),
+        client.rollouts.run(P, {}),
+        client.stream_pool_events(P).__anext__(),
+        client.rollouts.run_many(P, [{}]).run(),
+        client.rollouts.run_many(P, [{}], journal=tmp_path / "journal").run(),
+        client.agent_rollouts.download_artifact("rollout", "a", tmp_path),
+    ]
+    for call in calls:
+        with pytest.raises(RuntimeError, match=r"asyncio.*trio\.to_thread\.run_sync"):
+            call.__await__().__next__()
+    assert server.connections == 0
 
 
 @pytest.mark.filterwarnings("error")

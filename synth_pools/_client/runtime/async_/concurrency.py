@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any, Generic, Self, TypeVar
 
-from synth_pools._client.runtime.async_.io import AsyncFunction
+from synth_pools._client.runtime.async_.io import AsyncFunction, event_loop
 from synth_pools.errors import RequestValidationError
 
 T = TypeVar("T")
@@ -102,8 +102,8 @@ class AsyncWorkerGroup:
             if not has_begun:
                 lost()
 
+        self._loop = event_loop()
         task = asyncio.create_task(run(), name="synth-pools-fleet")
-        self._loop = asyncio.get_running_loop()
         self._tasks.add(task)
         task.add_done_callback(ended)
         return True

@@ -21,6 +21,10 @@ AsyncFunction = Callable[P, Coroutine[Any, Any, T]]
 
 # Limit for closing in another event loop, which may be busy.
 _CLOSING_SECONDS = 5.0
+_NO_LOOP = (
+    "no running event loop of asyncio: the async client needs one; under trio use "
+    "ContainerPoolsClient in a thread, by trio.to_thread.run_sync"
+)
 
 
 async def call_within(
@@ -41,6 +45,7 @@ async def call_within(
 
 async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """Run a blocking ``call`` in a thread, beside the event loop."""
+    event_loop()
     return await asyncio.to_thread(call, *args, **kwargs)
 
 
@@ -102,9 +107,15 @@ def _settle(futures: Iterable[asyncio.Future[None]], error: BaseException | None
             future.set_exception(copy.copy(error))
 
 
-def event_loop() -> object:
-    """Return the running event loop, whose connections may be used here."""
-    return asyncio.get_running_loop()
+def event_loop() -> asyncio.AbstractEventLoop:
+    """Return the running event loop, whose connections may be used here.
+
+    Raises:
+        RuntimeError: There is none; the message says what to do.
+    """
+    with contextlib.suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    raise RuntimeError(_NO_LOOP)
 
 
 def is_closed_loop(event_loop: object) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from typing import Any
 
+from synth_pools._client.runtime import register_for_forks
 from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, is_limited, time_left
 
 
@@ -109,8 +109,20 @@ def _connecting(raw: socket.socket, alarm: Alarm) -> Iterator[None]:
         raise
 
 
-_lookups: dict[tuple[int, str, int], _Lookup] = {}
-_lookups_lock = threading.Lock()
+class _Lookups:
+    """Resolutions of names that have not ended, by host and port."""
+
+    def __init__(self) -> None:
+        self.drop_after_fork()
+        register_for_forks(self)
+
+    def drop_after_fork(self) -> None:
+        """Forget the threads of the parent, and take a new lock."""
+        self.lock = threading.Lock()
+        self.running: dict[tuple[str, int], _Lookup] = {}
+
+
+_lookups = _Lookups()
 
 
 def look_up(host: str, port: int) -> list[Any]:
@@ -127,15 +139,15 @@ def look_up(host: str, port: int) -> list[Any]:
     if not is_limited():
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     # Name resolution takes no time limit, so it runs in a thread, which serves all its callers.
-    key = (os.getpid(), host, port)
-    with _lookups_lock:
-        lookup = _lookups.get(key)
+    key = (host, port)
+    with _lookups.lock:
+        lookup = _lookups.running.get(key)
         if lookup is None:
-            lookup = _lookups[key] = _Lookup(key)
+            lookup = _lookups.running[key] = _Lookup(key)
             try:
                 lookup.thread.start()
             except BaseException:
-                del _lookups[key]
+                del _lookups.running[key]
                 raise
     return lookup.result()
 
@@ -143,7 +155,7 @@ def look_up(host: str, port: int) -> list[Any]:
 class _Lookup:
     """Resolution of one name in a thread, so that the wait for it can be limited."""
 
-    def __init__(self, key: tuple[int, str, int]) -> None:
+    def __init__(self, key: tuple[str, int]) -> None:
         self._key = key
         self._result: list[Any] = []
         self._error: OSError | None = None
@@ -151,14 +163,14 @@ class _Lookup:
         self._done = threading.Event()
 
     def _run(self) -> None:
-        _, host, port = self._key
+        host, port = self._key
         try:
             self._result = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError) as error:
             self._error = OSError(str(error))
         finally:
-            with _lookups_lock:
-                _lookups.pop(self._key, None)
+            with _lookups.lock:
+                _lookups.running.pop(self._key, None)
             self._done.set()
 
     def result(self) -> list[Any]:
