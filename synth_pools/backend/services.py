@@ -30,17 +30,18 @@ from synth_pools.backend.rollouts.cancellation import RolloutCancellation
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.event_feed import StreamLimit
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
+from synth_pools.backend.rollouts.recovery import enqueue_unfinished, resume_forgotten
 from synth_pools.backend.rollouts.runner import Runner
 from synth_pools.backend.rollouts.scheduler import Scheduler
 from synth_pools.backend.settings import Settings
 from synth_pools.backend.sharing import Peers
-from synth_pools.backend.storage import pools, rollouts
+from synth_pools.backend.storage import pools
 from synth_pools.backend.storage.claims import claim_rollouts
 from synth_pools.backend.storage.contents.folder import FolderContents
 from synth_pools.backend.storage.contents.opening import open_contents, sweep_contents
 from synth_pools.backend.storage.contents.store import ContentStore, RemoteContents
 from synth_pools.backend.storage.cursors import Cursors, cursor_secret
-from synth_pools.backend.storage.database import Database, StorageError, Transaction
+from synth_pools.backend.storage.database import Database, StorageError
 from synth_pools.backend.storage.opening import open_database
 from synth_pools.backend.storage.retention import forget_finished, keep_within, put_away_unnamed
 
@@ -188,6 +189,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         scheduler.start()
         if peers is not None:
             background.start(peers.health.keep())
+        background.start(resume_forgotten(database, scheduler))
         background.start(forget_old_keys(database))
         background.start(database.maintain())
         if settings.keep_finished_seconds is not None:
@@ -242,7 +244,7 @@ async def _resume(
             balancer.set_pool(pool_id, definition)
         archived: set[str] = set()
         if peers is None:
-            archived = await database.write(lambda tx: _enqueue_unfinished(tx, scheduler))
+            archived = await database.write(partial(enqueue_unfinished, scheduler))
         else:
             await database.join(peers)
         await processes.begin()
@@ -267,22 +269,3 @@ async def _sweep(
         raise DataDirError(
             f"cannot read the artifacts in {settings.data_dir}: {error.strerror}"
         ) from error
-
-
-def _enqueue_unfinished(tx: Transaction, scheduler: Scheduler) -> set[str]:
-    """Queue unfinished rollouts: running ones first, the rest in their former order.
-
-    Returns:
-        The archived pools, whose rollouts are not queued.
-    """
-    archived: set[str] = set()
-    waiting: dict[tuple[str, int, bool], list[str]] = {}
-    for row in rollouts.unfinished(tx):
-        if row["is_archived"]:
-            archived.add(row["pool_id"])
-            continue
-        place = (row["pool_id"], row["concurrency"], row["status"] == "running")
-        waiting.setdefault(place, []).append(row["id"])
-    for (pool_id, concurrency, resumed), rollout_ids in waiting.items():
-        scheduler.enqueue(pool_id, concurrency, rollout_ids, resumed=resumed)
-    return archived

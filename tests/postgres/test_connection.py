@@ -19,7 +19,7 @@ from synth_pools.backend.storage.postgres.connection import (
 from synth_pools.backend.storage.postgres.greenlets import in_greenlet
 from synth_pools.backend.storage.postgres.notices import CHANNEL
 from synth_pools.backend.storage.postgres.schema import migrate
-from synth_pools.backend.storage.postgres.sessions import end_session, open_session
+from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
 from synth_pools.backend.storage.transactions import Notice
 from tests.postgres.sessions import LIMIT
 
@@ -32,7 +32,7 @@ NUMBERS = "SELECT number FROM generate_series(1, ?) AS s (number) ORDER BY numbe
 
 @pytest.fixture
 async def connection(store: str) -> AsyncIterator[PostgresConnection]:
-    raw = await open_session(StoreURL("store", store))
+    raw = await StoreSessions(StoreURL("store", store)).open()
     await migrate(raw)
     yield PostgresConnection(raw)
     await end_session(raw)

@@ -18,7 +18,7 @@ from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.backend.storage.postgres.membership import LEASE_SECONDS, Membership
 from synth_pools.backend.storage.postgres.notices import CHANNEL
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK, migrate
-from synth_pools.backend.storage.postgres.sessions import open_session
+from synth_pools.backend.storage.postgres.sessions import StoreSessions
 from synth_pools.backend.storage.transactions import Notice, Transaction
 from tests.postgres.sessions import LIMIT, Onlooker, stopped
 
@@ -64,7 +64,7 @@ async def nobody() -> None:
 @pytest.fixture
 async def onlooker(store: str, onlooker: Onlooker) -> Onlooker:
     """A session on a database that has its tables."""
-    raw = await open_session(StoreURL("store", store))
+    raw = await StoreSessions(StoreURL("store", store)).open()
     await migrate(raw)
     await raw.close()
     return onlooker
@@ -79,7 +79,7 @@ async def join(onlooker: Onlooker, store: str) -> AsyncIterator[Join]:
         async def join(
             token: str, take_over: Callable[[], Awaitable[None]] = nobody, contents: str = "same"
         ) -> Membership:
-            member = Membership(StoreURL("store", store), token, contents, take_over)
+            member = Membership(StoreSessions(StoreURL("store", store)), token, contents, take_over)
             stack.push_async_callback(member.leave)
             assert await member.join()
             return member
@@ -133,7 +133,7 @@ async def test_one_with_contents_elsewhere_joins_once_the_others_are_gone(
     join: Join, store: str, onlooker: Onlooker
 ) -> None:
     first = await join("a")
-    other_member = Membership(StoreURL("store", store), "b", "elsewhere", nobody)
+    other_member = Membership(StoreSessions(StoreURL("store", store)), "b", "elsewhere", nobody)
     assert not await other_member.join()
     assert other_member.number is None
     await first.leave()
@@ -188,7 +188,7 @@ async def test_one_joins_between_the_transactions_of_others(store: str, onlooker
     """Writers know whether there is anybody to notify."""
     lock, key = "pg_advisory_lock", ", ".join(map(str, WRITERS_LOCK))
     await onlooker.run(f"SELECT {lock}({key})")
-    member = Membership(StoreURL("store", store), "a", "", nobody)
+    member = Membership(StoreSessions(StoreURL("store", store)), "a", "", nobody)
     joining = asyncio.create_task(member.join())
     await onlooker.until_one_waits()
     assert await onlooker.rows(NUMBERS) == []
@@ -292,20 +292,20 @@ async def test_one_that_is_not_answered_drops_its_session(
 
 
 async def test_a_session_in_which_nobody_listens_is_not_left_behind(
-    store: str, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
+    store: str, onlooker: Onlooker
 ) -> None:
     """The server does not answer a notification, and the caller gives up."""
     opened: asyncio.Queue[Any] = asyncio.Queue()
     with contextlib.ExitStack() as stack:
 
-        async def open_and_stop(url: StoreURL) -> Any:
-            raw = await open_session(url)
-            stack.enter_context(stopped(raw.get_server_pid()))
-            opened.put_nowait(raw)
-            return raw
+        class StoppedSessions(StoreSessions):
+            async def open(self, *, is_writing: bool = False) -> Any:
+                raw = await super().open(is_writing=is_writing)
+                stack.enter_context(stopped(raw.get_server_pid()))
+                opened.put_nowait(raw)
+                return raw
 
-        monkeypatch.setattr(membership_module, "open_session", open_and_stop)
-        member = Membership(StoreURL("store", store), "a", "", nobody)
+        member = Membership(StoppedSessions(StoreURL("store", store)), "a", "", nobody)
         joining = asyncio.create_task(member.join())
         async with asyncio.timeout(LIMIT):
             raw = await opened.get()
@@ -384,4 +384,4 @@ async def test_one_looks_at_everything_now_and_then(
 async def test_a_server_that_is_away_is_an_error_of_ours(store: str) -> None:
     away = StoreURL("store", f"{store}_that_is_not_there")
     with pytest.raises(StatementError, match="does not exist"):
-        await Membership(away, "a", "", nobody).join()
+        await Membership(StoreSessions(away), "a", "", nobody).join()

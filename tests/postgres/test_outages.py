@@ -198,7 +198,7 @@ def lose_answers(
     database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, *, is_committed: bool
 ) -> None:
     """Lose the answer to the next COMMIT, together with the connection."""
-    writer = database._writer
+    writer = database._writer.connection
     assert writer is not None
     finish_as_it_is = writer.finish
 
@@ -218,7 +218,7 @@ async def test_a_commit_that_a_crash_undid_is_not_taken_for_that_of_another_one(
     """Let the server reuse the number of a transaction that it has forgotten."""
     url = own_server.new_database("numbers")
     database = await PostgresDatabase.open(StoreURL("store", url))
-    writer = database._writer
+    writer = database._writer.connection
     assert writer is not None
     finish_as_it_is = writer.finish
 

@@ -1,4 +1,4 @@
-"""Sessions on a server: none is left behind, and no broken one is reused."""
+"""StoreSessions on a server: none is left behind, and no broken one is reused."""
 
 from __future__ import annotations
 
@@ -13,11 +13,7 @@ from synth_pools.backend.storage.postgres import readers as readers_module
 from synth_pools.backend.storage.postgres import sessions as sessions_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.readers import Readers
-from synth_pools.backend.storage.postgres.sessions import (
-    end_session,
-    open_session,
-    open_writing_session,
-)
+from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
 from synth_pools.backend.storage.statements import Snapshot
 from tests.postgres.sessions import LIMIT, Onlooker, stopped
 from tests.support.ports import HeldPort
@@ -30,7 +26,7 @@ SLEEPING = (
 
 @pytest.fixture
 async def readers(store: str) -> AsyncIterator[Readers]:
-    opened = Readers(StoreURL("store", store))
+    opened = Readers(StoreSessions(StoreURL("store", store)))
     yield opened
     await opened.close()
 
@@ -59,18 +55,24 @@ async def test_a_host_that_is_silent_keeps_nobody_from_another_one(
     with HeldPort() as silent, HeldPort() as refusing, silent.listener() as listener:
         listener.listen()
         hosts = [f"127.0.0.1:{port.number}" for port in (silent, refusing)]
-        raw = await open_session(StoreURL("store", f"{before}@{','.join(hosts)},{rest}"))
+        raw = await StoreSessions(StoreURL("store", f"{before}@{','.join(hosts)},{rest}")).open()
         try:
             assert await raw.fetchval("SELECT 1") == 1
         finally:
             await end_session(raw)
-        with pytest.raises(StatementError):
-            await open_session(StoreURL("store", f"{before}@{','.join(hosts)}/postgres"))
+        with pytest.raises(StatementError) as failed:
+            await StoreSessions(StoreURL("store", f"{before}@{','.join(hosts)}/postgres")).open()
+        # The reason of each is told.
+        assert all(host in str(failed.value) for host in hosts)
+        assert "did not answer in time; " in str(failed.value)
 
 
 async def test_what_holds_in_a_session(store: str, onlooker: Onlooker) -> None:
     url = StoreURL("store", store)
-    reading, writing = await open_session(url), await open_writing_session(url)
+    reading, writing = (
+        await StoreSessions(url).open(),
+        await StoreSessions(url).open(is_writing=True),
+    )
     for raw, is_writing in ((reading, False), (writing, True)):
         assert await setting(raw, "search_path") == "synth_pools"
         assert await setting(raw, "statement_timeout") == "1min"
@@ -91,7 +93,7 @@ async def test_a_commit_is_on_disk_whatever_is_set_for_the_database(
     [(name,)] = await onlooker.rows("SELECT current_database()")
     for chosen, holds in (("off", "on"), ("remote_write", "remote_write")):
         await onlooker.run(f"ALTER DATABASE {name} SET synchronous_commit = '{chosen}'")
-        raw = await open_session(StoreURL("store", store))
+        raw = await StoreSessions(StoreURL("store", store)).open()
         assert await setting(raw, "synchronous_commit") == holds
         await end_session(raw)
 
@@ -103,7 +105,7 @@ async def test_one_that_cannot_begin_is_not_left_behind(
     """A server may lack a setting."""
     monkeypatch.setattr(sessions_module, name, "SET synth_pools_unknown = 1")
     with pytest.raises(StatementError) as refused:
-        await open_writing_session(StoreURL("store", store))
+        await StoreSessions(StoreURL("store", store)).open(is_writing=True)
     # Even while the error exists, which refers to it.
     await onlooker.until_ended()
     assert "synth_pools_unknown" in str(refused.value)
@@ -111,17 +113,30 @@ async def test_one_that_cannot_begin_is_not_left_behind(
 
 async def test_an_address_that_the_driver_does_not_take_is_an_error_of_ours() -> None:
     with pytest.raises(StatementError):
-        await open_session(StoreURL("store", "postgresql://pools@127.0.0.1:5/x?sslmode=odd"))
+        await StoreSessions(
+            StoreURL("store", "postgresql://pools@127.0.0.1:5/x?sslmode=odd")
+        ).open()
 
 
 async def test_the_end_of_one_whose_server_does_not_answer(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sessions_module, "_CLOSE_SECONDS", 0.1)
-    raw = await open_session(StoreURL("store", store))
+    raw = await StoreSessions(StoreURL("store", store)).open()
     with stopped(raw.get_server_pid()):
         async with asyncio.timeout(LIMIT):
             await end_session(raw)
+        assert raw.is_closed()
+
+
+async def test_the_end_of_one_that_is_cancelled(store: str) -> None:
+    raw = await StoreSessions(StoreURL("store", store)).open()
+    with stopped(raw.get_server_pid()):
+        ending = asyncio.create_task(end_session(raw))
+        await asyncio.sleep(0)
+        ending.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await ending
         assert raw.is_closed()
 
 

@@ -23,6 +23,7 @@ from synth_pools.backend.storage.database import (
     Transaction,
 )
 from synth_pools.backend.storage.postgres import database as postgres_module
+from synth_pools.backend.storage.postgres import writer as writer_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.backend.storage.statements import Snapshot
@@ -190,7 +191,7 @@ async def test_a_commit_that_is_refused(
 ) -> None:
     await onlooker.run(
         "CREATE FUNCTION refuse() RETURNS TRIGGER LANGUAGE plpgsql AS"
-        " 'BEGIN RAISE EXCEPTION ''not this one''; END';"
+        " 'BEGIN RAISE EXCEPTION ''not this one'' USING ERRCODE = ''check_violation''; END';"
         "CREATE CONSTRAINT TRIGGER refused AFTER INSERT ON synth_pools.meta"
         " DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.key = 'bad')"
         " EXECUTE FUNCTION refuse()"
@@ -208,7 +209,7 @@ def leave_after_commit(
     server: PostgresServer, database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch
 ) -> asyncio.Event:
     """Let the server go away with the next commit, which is stored; return then."""
-    writer = database._writer
+    writer = database._writer.connection
     assert writer is not None
     finish_as_it_is = writer.finish
     is_away = asyncio.Event()
@@ -227,7 +228,7 @@ async def test_who_waits_while_nobody_knows_of_a_commit(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
     """Callers that can retry get an answer, and all others wait for the server."""
-    monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", 0.3)
+    monkeypatch.setattr(writer_module, "_UNSETTLED_SECONDS", 0.3)
     database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("unknown")))
     is_away = leave_after_commit(own_server, database, monkeypatch)
     try:
@@ -257,7 +258,7 @@ async def test_a_commit_of_which_a_server_tells_that_was_away(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
     """Waiting callers get an answer, unless it takes too long."""
-    monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", LIMIT)
+    monkeypatch.setattr(writer_module, "_UNSETTLED_SECONDS", LIMIT)
     database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("back")))
     is_away = leave_after_commit(own_server, database, monkeypatch)
     writing = asyncio.create_task(database.write(put("first")))
@@ -274,9 +275,9 @@ async def test_a_commit_of_which_a_server_tells_that_was_away(
 async def test_the_end_of_one_that_never_learns_of_its_commit(
     own_server: PostgresServer, monkeypatch: pytest.MonkeyPatch, failures: list[str]
 ) -> None:
-    monkeypatch.setattr(postgres_module, "_UNSETTLED_SECONDS", 0.1)
+    monkeypatch.setattr(writer_module, "_UNSETTLED_SECONDS", 0.1)
     database = await PostgresDatabase.open(StoreURL("store", own_server.new_database("never")))
-    writer = database._writer
+    writer = database._writer.connection
     assert writer is not None
 
     async def away(statement: str) -> None:

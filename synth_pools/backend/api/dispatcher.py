@@ -137,6 +137,7 @@ class _Exchange:
         check_host(self._scope, self._headers, self._services.settings.allowed_hosts)
         if path == "/health" and method in _READING:
             self._name = "health"
+            await self._services.database.check()
             return JSONResponse(200, _HEALTH)
         if path in ("/v1", "/metrics") or path.startswith("/v1/"):
             self._require_key()

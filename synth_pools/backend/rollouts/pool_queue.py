@@ -63,6 +63,11 @@ class PoolQueue:
             return False
         return self.free_places > 0
 
+    def has(self, rollout_id: str) -> bool:
+        """Return True if this backend runs the rollout, or will run it."""
+        parts = (self.running, self.waiting, self.resumed, self.returned)
+        return any(rollout_id in part for part in parts)
+
     def can_start(self, *, is_held: bool) -> bool:
         """Return True if a waiting rollout would start; in a held pool only a resumed one."""
         if self.is_full:

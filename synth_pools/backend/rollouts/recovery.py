@@ -1,17 +1,29 @@
-"""Recovery of rollouts whose container ended together with the backend."""
+"""Recovery of rollouts of a former run, and of running ones that nobody works on."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
+import logging
+from collections.abc import Sequence
+from functools import partial
 
 from synth_pools.backend.domain.definitions import container_urls, starts_containers
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.rollouts.attempts import most_attempts_of
-from synth_pools.backend.storage.database import Executes, Row, Transaction
+from synth_pools.backend.rollouts.scheduler import Scheduler
+from synth_pools.backend.storage.database import Database, Executes, Row, StorageError, Transaction
 from synth_pools.backend.storage.pools import Pool, find_task, task_container_url
 from synth_pools.backend.storage.rollout_changes import End, finish_rollouts
 from synth_pools.backend.storage.rollout_results import failure
+from synth_pools.backend.storage.rollouts import running_of, unfinished
+from synth_pools.backend.storage.statements import ROLLOUT_COLUMNS
+
+_log = logging.getLogger(__name__)
+
+_SWEEP_SECONDS = 30.0
 
 
 def lost() -> TargetError:
@@ -44,11 +56,9 @@ def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
     error = lost()
     result = failure(error.code, error.message, error.details)
     ends: list[tuple[Transaction, End]] = []
-    rollouts = tx.execute(
-        "SELECT * FROM rollouts WHERE pool_id = ? AND status = 'running'", (pool.id,)
-    ).fetchall()
-    for rollout in rollouts:
-        if tx.owner is not None and rollout["owner"] != tx.owner:
+    running = f"SELECT {ROLLOUT_COLUMNS} FROM rollouts WHERE pool_id = ? AND status = 'running'"  # noqa: S608
+    for rollout in tx.execute(running, (pool.id,)).fetchall():
+        if rollout["owner"] != tx.owner:
             continue
         limits = json.loads(rollout["request"]).get("limits")
         if rollout["attempt"] >= most_attempts_of(limits) and is_lost(tx, rollout, pool):
@@ -60,3 +70,49 @@ def end_lost(tx: Transaction, pool: Pool) -> list[Row]:
         if row is not None:
             finished.append(row)
     return finished
+
+
+def enqueue_unfinished(scheduler: Scheduler, tx: Transaction) -> set[str]:
+    """Queue the rollouts of a former run: running ones first, the rest in their former order.
+
+    Returns:
+        The archived pools, whose rollouts are not queued.
+    """
+    rows = unfinished(tx)
+    tx.after_commit(partial(_enqueue, scheduler, rows))
+    return {row["pool_id"] for row in rows if row["is_archived"]}
+
+
+async def resume_forgotten(database: Database, scheduler: Scheduler) -> None:
+    """Resume, periodically, rollouts that this backend runs as stored, but not in memory.
+
+    There are none unless an error was not foreseen; each would take a place of its pool for ever.
+    """
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS)
+        with contextlib.suppress(StorageError):
+            await database.write(partial(resume_unknown, scheduler))
+
+
+def resume_unknown(scheduler: Scheduler, tx: Transaction) -> None:
+    """Resume the running rollouts of this backend that its scheduler does not know."""
+    rows = running_of(tx)
+
+    def resume() -> None:
+        # The callbacks of all earlier commits have run, and none of a later one.
+        unknown = [row for row in rows if not scheduler.knows(row["pool_id"], row["id"])]
+        if unknown:
+            _log.error("%d rollouts were running, and nobody worked on them", len(unknown))
+            _enqueue(scheduler, unknown, is_resumed=True)
+
+    tx.after_commit(resume)
+
+
+def _enqueue(scheduler: Scheduler, rows: Sequence[Row], *, is_resumed: bool = False) -> None:
+    ids: dict[tuple[str, int, bool], list[str]] = {}
+    for row in rows:
+        if not row["is_archived"]:
+            place = (row["pool_id"], row["concurrency"], is_resumed or row["status"] == "running")
+            ids.setdefault(place, []).append(row["id"])
+    for (pool_id, concurrency, resumed), rollout_ids in ids.items():
+        scheduler.enqueue(pool_id, concurrency, rollout_ids, resumed=resumed)

@@ -140,6 +140,11 @@ class Scheduler:
             queue.announce()
         self._wake.set()
 
+    def knows(self, pool_id: str, rollout_id: str) -> bool:
+        """Return True if the rollout runs here, or waits to run here."""
+        queue = self._pools.get(pool_id)
+        return queue is not None and queue.has(rollout_id)
+
     def announce(self, pool_id: str, concurrency: int | None = None) -> None:
         """Note that rollouts of a pool wait in the database, for any backend to claim."""
         self._pools.setdefault(pool_id, PoolQueue(concurrency or 1)).announce()

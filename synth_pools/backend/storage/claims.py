@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from synth_pools.backend.storage.database import Database, Executes, Row, Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool
+from synth_pools.backend.storage.statements import POOL_COLUMNS
 
 # For statements with a table `pools`: what `number_unfinished` returns, without a function call.
 _COUNTED = (
@@ -26,7 +27,7 @@ _PLACES = (
     " FROM pools WHERE id = ?"
 )
 # A pool that gets a rollout, with the numbers of its waiting and running rollouts.
-_POOL_WITH_PLACES = f"SELECT pools.*, {_COUNTS} FROM pools WHERE id = ?"  # noqa: S608
+_POOL_WITH_PLACES = f"SELECT {POOL_COLUMNS}, {_COUNTS} FROM pools WHERE id = ?"  # noqa: S608
 # Rows that another transaction has locked are skipped. The oldest rows become an array, which is
 # built once: a subquery that is joined may run again for each row, and returns further rows then.
 _CLAIM = (

@@ -131,6 +131,10 @@ class Database(abc.ABC):
         return {"backends": 1.0, "dead_queue_rows": 0.0, "oldest_snapshot_seconds": 0.0}
 
     @abc.abstractmethod
+    async def check(self) -> None:
+        """Raise `StorageError` if this backend is cut off from its database."""
+
+    @abc.abstractmethod
     async def maintain(self) -> None:
         """Limit the size of the database's files until cancelled."""
 

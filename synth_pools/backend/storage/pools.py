@@ -25,11 +25,13 @@ from synth_pools.backend.domain.errors import (
 )
 from synth_pools.backend.domain.state_changes import PoolChange
 from synth_pools.backend.storage.database import Executes, Row, Transaction
-from synth_pools.backend.storage.statements import byte_length
+from synth_pools.backend.storage.statements import POOL_COLUMNS, TASK_COLUMNS, byte_length
 
 # Largest definition whose view is cached.
 _SMALL = 16 * 1024
 
+_SELECT = f"SELECT {POOL_COLUMNS} FROM pools"  # noqa: S608
+_SELECT_TASK = f"SELECT {TASK_COLUMNS} FROM tasks"  # noqa: S608
 _TASK_BYTES = byte_length("tasks.definition")
 # Approximate size of a pool in an answer, where its settings may appear under two names.
 _SIZE = (
@@ -72,7 +74,7 @@ class Pool:
     @property
     def owner(self) -> int | None:
         """The number of the backend that starts its containers; None if any may run it."""
-        owner: int | None = self.row["owner"] if "owner" in self.row.keys() else None  # noqa: SIM118
+        owner: int | None = self.row["owner"]
         return owner
 
     @property
@@ -129,7 +131,7 @@ class Pool:
         return {**identity, **with_name, **state}
 
 
-def find_pool(db: Executes, pool_id: str, sql: str = "SELECT * FROM pools WHERE id = ?") -> Pool:
+def find_pool(db: Executes, pool_id: str, sql: str = f"{_SELECT} WHERE id = ?") -> Pool:
     """Return a pool, by a statement that may add columns; raise 404 for an unknown id."""
     row = None
     if can_be_id(pool_id):
@@ -161,7 +163,7 @@ def list_sizes_of_pools(
 def list_pools(db: Executes, seqs: Sequence[int], state: str | None) -> list[str]:
     """Return the pools at these positions as JSON texts, newest first."""
     rows = db.execute(
-        "SELECT * FROM pools WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",
+        f"{_SELECT} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",  # noqa: S608
         (json.dumps(seqs),),
     ).fetchall()
     pools = [Pool(row) for row in rows]
@@ -180,12 +182,12 @@ def size_of_pool(db: Executes, pool_id: str) -> int:
 
 def unarchived_pools(db: Executes) -> list[Pool]:
     """Return all pools that are not archived."""
-    return [Pool(row) for row in db.execute("SELECT * FROM pools WHERE status != 'archived'")]
+    return [Pool(row) for row in db.execute(f"{_SELECT} WHERE status != 'archived'")]
 
 
 def pools_of(db: Executes, pool_ids: Iterable[str]) -> list[Pool]:
     """Return the existing pools with these ids."""
-    sql = "SELECT * FROM pools WHERE id IN (SELECT value FROM json_each(?))"
+    sql = f"{_SELECT} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
     return [Pool(row) for row in db.execute(sql, (json.dumps(sorted(pool_ids)),))]
 
 
@@ -264,7 +266,7 @@ def find_task(db: Executes, pool_id: str, task_id: str) -> Row:
     row: Row | None = None
     if can_be_id(task_id):
         row = db.execute(
-            "SELECT * FROM tasks WHERE pool_id = ? AND id = ?", (pool_id, task_id)
+            f"{_SELECT_TASK} WHERE pool_id = ? AND id = ?", (pool_id, task_id)
         ).fetchone()
     if row is None:
         raise task_not_found(task_id, pool_id)
@@ -273,7 +275,7 @@ def find_task(db: Executes, pool_id: str, task_id: str) -> Row:
 
 def task_documents(db: Executes, pool: Pool) -> list[dict[str, Any]]:
     """Return the tasks of a pool in the order of their definition."""
-    rows = db.execute("SELECT * FROM tasks WHERE pool_id = ? ORDER BY seq", (pool.id,))
+    rows = db.execute(f"{_SELECT_TASK} WHERE pool_id = ? ORDER BY seq", (pool.id,))
     return [task_document(row, pool) for row in rows]
 
 

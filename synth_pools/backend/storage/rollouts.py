@@ -12,16 +12,22 @@ from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage import events
 from synth_pools.backend.storage.database import Executes, Row, Transaction
 from synth_pools.backend.storage.rollout_documents import rollout_document
-from synth_pools.backend.storage.statements import byte_length
+from synth_pools.backend.storage.statements import ROLLOUT_COLUMNS, byte_length
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
 FINAL = frozenset({"completed", "failed", "cancelled"})
 
-_ROLLOUT = "SELECT * FROM rollouts WHERE id = ?"
+_SELECT = f"SELECT {ROLLOUT_COLUMNS} FROM rollouts"  # noqa: S608
+_ROLLOUT = f"{_SELECT} WHERE id = ?"
 # The fields that are never large.
 _HEAD = (
     "SELECT seq, id, pool_id, task_id, status, reward, error, usage, created_at, started_at,"
     " finished_at, last_sequence FROM rollouts WHERE id = ?"
+)
+_WITH_POOL = (
+    "SELECT rollouts.id, rollouts.status, rollouts.pool_id, pools.concurrency,"
+    " pools.status = 'archived' AS is_archived FROM rollouts"
+    " JOIN pools ON pools.id = rollouts.pool_id WHERE "
 )
 
 
@@ -42,7 +48,7 @@ def find_rollout(db: Executes, rollout_id: str, pool_id: str | None = None) -> R
 
 def find_rollouts(db: Executes, rollout_ids: Sequence[str]) -> dict[str, Row]:
     """Return the existing rollouts by their ids."""
-    sql = "SELECT * FROM rollouts WHERE id IN (SELECT value FROM json_each(?))"
+    sql = f"{_SELECT} WHERE id IN (SELECT value FROM json_each(?))"  # noqa: S608
     return {row["id"]: row for row in db.execute(sql, (json.dumps(rollout_ids),))}
 
 
@@ -88,7 +94,7 @@ def list_sizes(
 def list_rollouts(db: Executes, seqs: Sequence[int], state: str | None) -> list[str]:
     """Return the rollouts at these positions as JSON texts, newest first."""
     rows = db.execute(
-        "SELECT * FROM rollouts WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",
+        f"{_SELECT} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",  # noqa: S608
         (json.dumps(seqs),),
     )
     return [rollout_document(row) for row in rows if state in (None, row["status"])]
@@ -135,20 +141,25 @@ def ended_of(db: Executes, rollout_ids: Sequence[str]) -> list[Row]:
 
 def unfinished(db: Executes) -> Sequence[Row]:
     """Return ids and pools of unfinished rollouts: running ones first, then by age."""
-    return db.execute(
-        "SELECT rollouts.id, rollouts.status, rollouts.pool_id, pools.concurrency,"
-        " pools.status = 'archived' AS is_archived FROM rollouts"
-        " JOIN pools ON pools.id = rollouts.pool_id"
-        " WHERE rollouts.status IN ('queued', 'running')"
-        " ORDER BY rollouts.status = 'queued', rollouts.seq"
-    ).fetchall()
+    sql = (
+        "rollouts.status IN ('queued', 'running') ORDER BY rollouts.status = 'queued', rollouts.seq"
+    )
+    return db.execute(_WITH_POOL + sql).fetchall()
+
+
+def running_of(tx: Transaction) -> Sequence[Row]:
+    """Return the same of the rollouts that this backend runs, or has claimed and is to start."""
+    if tx.owner is None:
+        return tx.execute(_WITH_POOL + "rollouts.status = 'running'").fetchall()
+    running = "rollouts.status = 'running' AND rollouts.owner = ?"
+    claimed = "rollouts.seq IN (SELECT rollout_seq FROM queue WHERE queue.owner = ?)"
+    return [row for sql in (running, claimed) for row in tx.execute(_WITH_POOL + sql, (tx.owner,))]
 
 
 def unfinished_of_pool(tx: Transaction, pool_id: str, limit: int) -> Sequence[Row]:
     """Return unfinished rollouts of a pool, at most `limit`."""
     return tx.execute(
-        "SELECT * FROM rollouts WHERE pool_id = ? AND status IN ('queued', 'running') LIMIT ?",
-        (pool_id, limit),
+        f"{_SELECT} WHERE pool_id = ? AND status IN ('queued', 'running') LIMIT ?", (pool_id, limit)
     ).fetchall()
 
 

@@ -10,6 +10,18 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
+# Columns are named, since a newer version may add some while this one runs: a prepared statement whose  # noqa: E501
+# result changes its shape fails.
+ROLLOUT_COLUMNS = (
+    "seq, id, pool_id, task_id, status, mode, request, trace_correlation_id, result, metrics, reward,"  # noqa: E501
+    " error, usage, artifacts, replay_of, created_at, started_at, finished_at, updated_at,"
+    " last_sequence, attempt, attempt_started_at, attempt_url, owner"
+)
+POOL_COLUMNS = (
+    "seq, id, status, definition, concurrency, error, created_at, updated_at, archived_at, owner"
+)
+TASK_COLUMNS = "seq, pool_id, id, definition, created_at, updated_at"
+
 # Stores a fact about the database, in place of the former value of its key.
 SET_META = (
     "INSERT INTO meta (key, value) VALUES ({}, {})"

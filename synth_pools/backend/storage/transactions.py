@@ -10,7 +10,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.state_changes import REQUEST_ID, PoolChange, RolloutChange
-from synth_pools.backend.storage.statements import Executes, Row
+from synth_pools.backend.storage.statements import ROLLOUT_COLUMNS, Executes, Row
 
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")
@@ -80,7 +80,7 @@ class RolloutWrite(NamedTuple):
     key: str | int
     moment: str
     events: Sequence[tuple[str, str]]
-    columns: str = "*"
+    columns: str = ROLLOUT_COLUMNS
 
     @property
     def key_column(self) -> str:

@@ -119,6 +119,29 @@ async def test_a_failing_commit_fails_all_that_share_it_and_the_store_goes_on(
     assert keys(store) == {"beside", "kept"}
 
 
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        (sqlite3.SQLITE_LOCKED, StorageError),
+        (sqlite3.SQLITE_NOMEM, StorageError),
+        (sqlite3.SQLITE_IOERR_WRITE, StorageError),
+        (sqlite3.SQLITE_ERROR, sqlite3.Error),
+        (sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.Error),
+    ],
+)
+async def test_what_a_statement_has_not_caused_is_an_outage(
+    store: SQLiteDatabase, code: int, expected: type[Exception], failures: list[str]
+) -> None:
+    def fail(_: Transaction) -> None:
+        error = sqlite3.OperationalError("not now")
+        error.sqlite_errorcode = code
+        raise error
+
+    with pytest.raises(expected, match="not now"):
+        await store.write(fail)
+    failures.clear()
+
+
 async def test_quick_and_other_writes_keep_their_order(store: SQLiteDatabase) -> None:
     order: list[int] = []
 

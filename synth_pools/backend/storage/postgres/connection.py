@@ -27,12 +27,22 @@ DRIVER_ERRORS = (
 )
 # Most rows of a long result to fetch at a time.
 _MOST_ROWS = 100
-# Classes of errors that the statement has not caused: connection, resources, operator intervention,
-# system, files. The error of a read-only server is another one.
-_OUTAGES = frozenset({"08", "53", "57", "58", "F0", "XX"})
-_READ_ONLY = "25006"
-# The session was idle in a transaction for too long.
-_TOO_SLOW = "25P03"
+# Classes of errors of the server itself: connection, resources, operator intervention, system,
+# files. A read-only server has another error, and that of a limit belongs to a single statement.
+_SERVER = frozenset({"08", "53", "57", "58", "F0", "XX"})
+_READ_ONLY, _LIMIT = "25006", "53400"
+# Classes of errors that the statement or its values have caused: cardinality, data, constraints,
+# syntax, limits of a row. Whatever else the server reports passes without a change of ours.
+_MISTAKES = frozenset({"21", "22", "23", "42", "54"})
+# A permission, table, column, function or schema that is missing: its administrator is at work.
+_MISSING = frozenset({"42501", "42P01", "42703", "42883"})
+# The transaction has failed before; the error before this one tells the cause.
+_FAILED = "25P02"
+# Classes of errors after which a new session is needed: connection, operator intervention, and
+# statements whose plan or name is not valid any more.
+_LOST = frozenset({"08", "57", "0A", "26"})
+# The session was idle in a transaction, or the transaction lasted, for too long.
+_TOO_SLOW = frozenset({"25P03", "25P04"})
 # Raised by the function `enter`.
 _FENCED = "SP001"
 
@@ -41,18 +51,30 @@ class StatementError(Exception):
     """A statement failed; its transaction can only be rolled back.
 
     Attributes:
-        is_outage: True if the server or the network is at fault, not the statement.
+        is_outage: True if the statement is not at fault, so that it may succeed later.
+        is_servers: True if any other statement would fail as well.
         is_lost: True if the connection cannot be used again.
         is_fenced: True if other backends have taken this one for dead.
     """
 
     def __init__(self, cause: BaseException) -> None:
-        state: str | None = getattr(cause, "sqlstate", None)
+        # The driver's own errors have no code: the connection has failed.
+        state: str = getattr(cause, "sqlstate", None) or "08000"
         super().__init__(reason_in_one_line(cause))
-        kind = "08" if state is None else state[:2]
-        self.is_lost = kind in ("08", "57") or state == _TOO_SLOW
-        self.is_outage = kind in _OUTAGES or state in (_READ_ONLY, _TOO_SLOW)
         self.is_fenced = state == _FENCED
+        self.is_lost = state[:2] in _LOST or state in _TOO_SLOW
+        is_mistake = state[:2] in _MISTAKES and state not in _MISSING
+        self.is_outage = not (is_mistake or self.is_fenced or state == _FAILED)
+        is_servers = state[:2] in _SERVER and state != _LIMIT
+        self.is_servers = is_servers or self.is_lost or state == _READ_ONLY
+
+
+class SessionError(StatementError):
+    """A session could not be opened, whatever the server says."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(cause)
+        self.is_lost = self.is_outage = self.is_servers = True
 
 
 class Result:

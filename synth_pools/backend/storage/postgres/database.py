@@ -7,6 +7,7 @@ import contextlib
 import logging
 import platform
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Self, TypeVar
 
 import asyncpg
@@ -20,16 +21,15 @@ from synth_pools.backend.storage.postgres.connection import (
     DRIVER_ERRORS,
     PostgresConnection,
     StatementError,
-    driven,
     reason_in_one_line,
 )
 from synth_pools.backend.storage.postgres.greenlets import in_greenlet
 from synth_pools.backend.storage.postgres.membership import END_LAPSED, Membership
-from synth_pools.backend.storage.postgres.notices import literal
 from synth_pools.backend.storage.postgres.readers import Readers
 from synth_pools.backend.storage.postgres.schema import VERSION, migrate
-from synth_pools.backend.storage.postgres.sessions import end_session, open_writing_session
-from synth_pools.backend.storage.statements import SET_META, Snapshot
+from synth_pools.backend.storage.postgres.sessions import StoreSessions
+from synth_pools.backend.storage.postgres.writer import NoMemberError, Writer
+from synth_pools.backend.storage.statements import Snapshot
 from synth_pools.backend.storage.transactions import (
     Batch,
     CommitObserver,
@@ -42,9 +42,8 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _OLDEST_SERVER = 13
-# Longest time for which a write waits for the outcome of its commit.
-_UNSETTLED_SECONDS = 5.0
-_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
+# Longest time for which a check waits for a write.
+_CHECK_SECONDS = 2.0
 
 
 # The server keeps dead rows of the queue as long as there is an older snapshot.
@@ -82,22 +81,22 @@ class PostgresDatabase(Database):
         observer: CommitObserver | None = None,
         token: str = "",
         contents: str = "",
+        sessions: StoreSessions | None = None,
     ) -> None:
         super().__init__(observer)
         self._url = url
         self._token = token or clock.token(16)
-        self._writer: PostgresConnection | None = None
-        self._readers = Readers(url)
-        self._membership = Membership(url, self._token, contents, self._take_over)
+        self._sessions = sessions or StoreSessions(url)
+        self._readers = Readers(self._sessions)
+        self._membership = Membership(self._sessions, self._token, contents, self._take_over)
+        self._writer = Writer(self._sessions, self._membership, self._token)
         self._peer: Peer | None = None
         self.identity: str
         self._server_version: str
         self._database_id: object
-        # Key of the receipt of the last commit, one key for each data directory. After a crash the
-        # server may reuse the number of an uncommitted transaction, so the number alone does not
-        # prove a commit.
-        self._receipt_key = f"commit of {self._token}"
         self._task: asyncio.Task[None] | None = None
+        # True if the last transaction could not be stored.
+        self._is_failing = False
 
     @classmethod
     async def open(
@@ -106,6 +105,7 @@ class PostgresDatabase(Database):
         observer: CommitObserver | None = None,
         token: str = "",
         contents: str = "",
+        sessions: StoreSessions | None = None,
     ) -> Self:
         """Connect, migrate the database to this version, join its backends and return the database.
 
@@ -114,12 +114,13 @@ class PostgresDatabase(Database):
             observer: Observes commits and changes of state.
             token: Identifies this backend across its restarts; "" for one that is not restarted.
             contents: Identifies the folder of its artifacts' contents.
+            sessions: Opens the sessions in place of those at `url`.
 
         Raises:
             StoreError: The database cannot be reached or used, or other backends keep the contents
                 of artifacts elsewhere.
         """
-        database = cls(url, observer, token, contents)
+        database = cls(url, observer, token, contents, sessions)
         try:
             await database._open()
         except (StatementError, *DRIVER_ERRORS) as error:
@@ -161,6 +162,15 @@ class PostgresDatabase(Database):
             row = await self.read_once(lambda db: db.execute(_SHARING).fetchone())
             return {name: float(row[name]) for name in row.keys()}  # noqa: SIM118 - a row's values
         return {}
+
+    async def check(self) -> None:
+        """Raise `StorageError` if the server cannot be reached, or refuses what is written."""
+        if self._is_failing:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CHECK_SECONDS):
+                    await self.write(lambda _: None, inline=True)
+        if self._is_failing or not self._membership.is_current:
+            raise StorageError("the server cannot be reached")
 
     async def maintain(self) -> None:
         """Do nothing: the server maintains its files itself."""
@@ -210,8 +220,7 @@ class PostgresDatabase(Database):
         return {"database": VERSION, "postgresql": self._server_version, "asyncpg": driver}
 
     async def _open(self) -> None:
-        raw = await open_writing_session(self._url)
-        self._writer = PostgresConnection(raw)
+        raw = (await self._writer.open()).raw
         version = raw.get_server_version()
         self._server_version = str(await raw.fetchval("SHOW server_version"))
         if version.major < _OLDEST_SERVER:
@@ -235,9 +244,7 @@ class PostgresDatabase(Database):
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
-        writer, self._writer = self._writer, None
-        if writer is not None:
-            await end_session(writer.raw)
+        await self._writer.close()
         await self._readers.close()
         # Comes last, since others take over the running rollouts then.
         await self._membership.leave()
@@ -260,7 +267,7 @@ class PostgresDatabase(Database):
             await self._commit(batch)
         except BaseException as error:
             # The session may be in the middle of a transaction.
-            self._drop_writer()
+            self._writer.drop()
             for job in batch.jobs:
                 job.fail(DatabaseClosedError("the backend is stopping"))
             if not isinstance(error, asyncio.CancelledError):
@@ -281,28 +288,44 @@ class PostgresDatabase(Database):
         jobs, failed = batch.jobs, False
         owner = self.owner
         try:
-            writer = await self._connected_writer()
-            number = await in_greenlet(self._work, writer, batch)
+            connection, number = await self._worked(batch)
             batch.succeeded = number is not None
             if number:
-                await self._committed(writer, number, jobs)
+                await self._writer.commit(
+                    connection, number, self._explained, partial(self._late, jobs)
+                )
             else:
-                await writer.finish("ROLLBACK")
+                await connection.finish("ROLLBACK")
         except (StatementError, StorageError) as error:
             # Nothing is stored; the jobs are not run one by one, since each would fail too.
             batch.succeeded = failed = True
-            self._drop_writer()
+            await self._writer.undo(error)
             cause: Exception = error
             if isinstance(error, StatementError) and error.is_fenced:
                 # Running rollouts are given up before the outcome is delivered.
                 self._membership.lose(owner)
-                cause = _NoMemberError()
+                cause = NoMemberError()
             for job in jobs:
                 job.fail(cause)
+        self._is_failing = failed
         if self._observer is not None:
             seconds = clock.monotonic() - batch.started_at
             self._observer.committed(len(jobs), seconds, failed=failed)
         return batch.succeeded is True
+
+    async def _worked(self, batch: Batch) -> tuple[PostgresConnection, str | None]:
+        """Run jobs as `_work` does; once more on a new session if theirs was lost before."""
+        try:
+            writer = await self._writer.connected()
+            return writer, await in_greenlet(self._work, writer, batch)
+        except StatementError as error:
+            if not error.is_lost or self._writer.connection is None:
+                raise
+        self._writer.drop()
+        for job in batch.jobs:
+            job.reset()
+        writer = await self._writer.connected()
+        return writer, await in_greenlet(self._work, writer, batch)
 
     def _work(self, writer: PostgresConnection, batch: Batch) -> str | None:
         """Run jobs, in a greenlet, up to one that fails after a change or together with others.
@@ -333,51 +356,16 @@ class PostgresDatabase(Database):
                 number = "SELECT CAST(pg_current_xact_id() AS TEXT)"
                 writer.transaction = writer.execute(number).fetchone()[0]
             return writer.transaction
-        if writer.error is not None and writer.error.is_outage:
-            raise writer.error
+        error = writer.error
+        # Unless the server fails them all, one job may be the reason, and must not fail others.
+        if error is not None and error.is_outage and (error.is_servers or len(batch.jobs) == 1):
+            raise error
         return None
 
-    async def _committed(self, writer: PostgresConnection, number: str, jobs: list[Job]) -> None:
-        """Commit a transaction; raise if it is certain that nothing of it is stored."""
-        receipt = clock.token(16)
-        writer.receipt = f"{SET_META.format(literal(self._receipt_key), literal(receipt))};"
-        try:
-            await writer.finish("COMMIT")
-        except StatementError as error:
-            self._explained(error)
-            self._drop_writer()
-            if not await self._was_committed(number, receipt, jobs):
-                raise
-
-    async def _was_committed(self, number: str, receipt: str, jobs: list[Job]) -> bool:
-        """Return True if a transaction was committed; ask until the server answers."""
-        pause, ends = _SHORTEST_PAUSE, clock.monotonic() + _UNSETTLED_SECONDS
-        unknown = StorageError(
-            "the connection was lost", "whether anything was changed is not known"
-        )
-        while True:
-            try:
-                writer = await self._connected_writer()
-                query = "SELECT pg_xact_status(CAST(CAST($1 AS TEXT) AS xid8))"
-                status = await driven(writer.raw.fetchval(query, number))
-                if status != "in progress":
-                    query = "SELECT value FROM meta WHERE key = $1"
-                    stored = await driven(writer.raw.fetchval(query, self._receipt_key))
-                    return bool(stored == receipt)
-            except StatementError as error:
-                if not error.is_outage:
-                    # The number is too high: a crash has undone the transaction, and the number is
-                    # not in use again yet.
-                    return False
-                self._drop_writer()
-            except StorageError:
-                self._drop_writer()
-            if clock.monotonic() > ends:
-                if self._closed:
-                    raise unknown
-                self._fail(jobs, unknown)
-            await asyncio.sleep(pause)
-            pause = min(2 * pause, _LONGEST_PAUSE)
+    def _late(self, jobs: list[Job], unknown: StorageError) -> None:
+        if self._closed:
+            raise unknown
+        self._fail(jobs, unknown)
 
     def _fail(self, jobs: list[Job], unknown: StorageError) -> None:
         """Fail the jobs of callers that can retry, while the outcome of a commit is unknown."""
@@ -393,33 +381,7 @@ class PostgresDatabase(Database):
                 job.fail(StorageError("the server cannot be reached"))
                 self._tell(job)
 
-    async def _connected_writer(self) -> PostgresConnection:
-        """Return the connection for writes; open a new one if it was lost."""
-        number = self._membership.number
-        if number is None:
-            raise _NoMemberError
-        writer = self._writer
-        if writer is None or writer.raw.is_closed():
-            self._writer = None
-            writer = PostgresConnection(await open_writing_session(self._url))
-            self._writer = writer
-            _log.info("connected to the database at %s again", self._url)
-        writer.owner = number
-        return writer
-
-    def _drop_writer(self) -> None:
-        if self._writer is not None:
-            self._writer.raw.terminate()
-            self._writer = None
-
     def _explained(self, error: Exception) -> Exception:
         if not isinstance(error, StatementError) or not error.is_outage:
             return error
         return self._unusable(self._url.masked(str(error)))
-
-
-class _NoMemberError(StorageError):
-    """Other backends have taken this one for dead, and it has not joined again yet."""
-
-    def __init__(self) -> None:
-        super().__init__("other backends have taken over what this one ran")

@@ -17,12 +17,11 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.peers import Peer
 from synth_pools.backend.storage.postgres.connection import StatementError, driven
 from synth_pools.backend.storage.postgres.notices import CHANNEL, read_payload, telling
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK
-from synth_pools.backend.storage.postgres.sessions import end_session, open_session
+from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
 from synth_pools.backend.storage.transactions import Notice
 
 _log = logging.getLogger(__name__)
@@ -62,7 +61,7 @@ class Membership:
     """Membership of one backend, on a connection that also receives notices.
 
     Args:
-        url: The address of the database.
+        sessions: Opens the session.
         token: Identifies this backend across its restarts.
         contents: Identifies the folder of its artifacts' contents.
         take_over: Takes over from backends whose leases have expired.
@@ -73,9 +72,13 @@ class Membership:
     """
 
     def __init__(
-        self, url: StoreURL, token: str, contents: str, take_over: Callable[[], Awaitable[None]]
+        self,
+        sessions: StoreSessions,
+        token: str,
+        contents: str,
+        take_over: Callable[[], Awaitable[None]],
     ) -> None:
-        self._url = url
+        self._sessions = sessions
         self._token = token
         self._contents = contents
         self._take_over = take_over
@@ -90,6 +93,12 @@ class Membership:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._taking_over: asyncio.Task[None] | None = None
+
+    @property
+    def is_current(self) -> bool:
+        """True if the server has renewed the lease in time."""
+        is_renewed = clock.monotonic() - self._renewed_at <= LEASE_SECONDS
+        return self.number is not None and is_renewed
 
     async def join(self) -> bool:
         """Join the backends; raise `StatementError` if the server does not answer.
@@ -206,7 +215,7 @@ class Membership:
 
     async def _connected(self) -> asyncpg.Connection:
         if self._raw is None:
-            raw = await open_session(self._url)
+            raw = await self._sessions.open()
             try:
                 await driven(raw.add_listener(CHANNEL, self._hear))
             except BaseException:

@@ -7,10 +7,9 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
-from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.postgres.connection import PostgresConnection, StatementError
 from synth_pools.backend.storage.postgres.greenlets import in_greenlet
-from synth_pools.backend.storage.postgres.sessions import end_session, open_session
+from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
 from synth_pools.backend.storage.statements import Snapshot
 
 _T = TypeVar("_T")
@@ -26,11 +25,11 @@ class Readers:
     """Connections of one backend for reads, opened on demand.
 
     Args:
-        url: The address of the database.
+        sessions: Opens the sessions.
     """
 
-    def __init__(self, url: StoreURL) -> None:
-        self._url = url
+    def __init__(self, sessions: StoreSessions) -> None:
+        self._sessions = sessions
         self._idle: list[PostgresConnection] = []
         self._all = asyncio.Semaphore(_MOST_READERS)
         self._long = asyncio.Semaphore(_MOST_LONG_READERS)
@@ -75,7 +74,7 @@ class Readers:
                     lost_reader.raw.terminate()
             reader = self._idle.pop() if self._idle else None
             if reader is None or reader.raw.is_closed():
-                reader = PostgresConnection(await open_session(self._url))
+                reader = PostgresConnection(await self._sessions.open())
             is_intact = False
             try:
                 yield reader

@@ -252,8 +252,9 @@ async def migrate(connection: asyncpg.Connection) -> bool:
     async with connection.transaction():
         await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", *WRITERS_LOCK)
         version = await _read_version(connection)
-        if version == 0:
-            await connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        # `IF NOT EXISTS` needs the right to create one even if an administrator has made it.
+        if not await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", SCHEMA):
+            await connection.execute(f"CREATE SCHEMA {SCHEMA}")
         for step in _STEPS[version:]:
             await connection.execute(step)
         if version < VERSION:

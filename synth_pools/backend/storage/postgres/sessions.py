@@ -1,14 +1,13 @@
-"""Sessions on the server: their beginning, settings and end."""
+"""StoreSessions on the server: their beginning, settings and end."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 
 import asyncpg
 
 from synth_pools.backend.settings import StoreURL
-from synth_pools.backend.storage.postgres.connection import DRIVER_ERRORS, StatementError
+from synth_pools.backend.storage.postgres.connection import DRIVER_ERRORS, SessionError
 from synth_pools.backend.storage.postgres.schema import SCHEMA
 
 _CONNECT_SECONDS = 10
@@ -20,7 +19,7 @@ _CLOSE_SECONDS = 5.0
 # Settings of a session. The server ends a session within half a minute if its machine is gone, and
 # a statement that nobody waits for after a minute. An acknowledged commit survives a crash.
 # Settings of the user or the database have no effect. Prepared statements are planned once, since
-# planning takes longer than most of them run.
+# planning takes longer than most of them run. Temporary files may be limited, so little needs one.
 _SESSION = f"""
 SET search_path = {SCHEMA};
 SET tcp_keepalives_idle = 10;
@@ -31,13 +30,16 @@ SET default_transaction_isolation = 'read committed';
 SET default_transaction_read_only = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
-SELECT set_config('synchronous_commit', 'on', false)
-    WHERE current_setting('synchronous_commit') = 'off'
-"""
+SET work_mem = '64MB';
+SELECT set_config(name, CASE name WHEN 'synchronous_commit' THEN 'on' ELSE '0' END, false)
+    FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off' OR name IN
+    ('lock_timeout', 'idle_session_timeout', 'transaction_timeout')
+"""  # noqa: S608
 # Settings of a writing session. A backend that stops in the middle of a transaction blocks the
 # others no longer than this. Writes use few rows, by key, so index scans are right even for a table
-# whose statistics say that it is small.
+# whose statistics say that it is small. The rows of a statement are stored once more for triggers.
 _WRITING = """
+SET work_mem = '1GB';
 SET idle_in_transaction_session_timeout = '3s';
 SET enable_seqscan = off;
 SET enable_hashjoin = off;
@@ -45,18 +47,34 @@ SET enable_mergejoin = off
 """
 
 
-async def open_session(url: StoreURL, more: str = "") -> asyncpg.Connection:
-    """Open a session; raise `StatementError` if that fails.
+class StoreSessions:
+    """StoreSessions of one backend; an object with the same methods may take its place.
 
     Args:
         url: The address of the database.
-        more: Further statements, run at the beginning of the session.
+
+    Attributes:
+        url: The address of the database.
     """
-    *others, last = url.of_each_host()
-    for other_host in others:
-        with contextlib.suppress(StatementError):
-            return await _open(other_host, more, _HOST_SECONDS)
-    return await _open(last, more, _HOST_SECONDS if others else _CONNECT_SECONDS)
+
+    def __init__(self, url: StoreURL) -> None:
+        self.url = url
+
+    async def open(self, *, is_writing: bool = False) -> asyncpg.Connection:
+        """Open a session; raise `SessionError` with the reason of each host.
+
+        Args:
+            is_writing: True for a session whose transactions block others.
+        """
+        more = _WRITING if is_writing else ""
+        hosts = self.url.of_each_host()
+        reasons: list[str] = []
+        for host in hosts:
+            try:
+                return await _open(host, more, _HOST_SECONDS if hosts[1:] else _CONNECT_SECONDS)
+            except SessionError as error:
+                reasons.append(f"{host}: {error}" if hosts[1:] else str(error))
+        raise SessionError(OSError("; ".join(reasons)))
 
 
 async def _open(url: StoreURL, more: str, seconds: int) -> asyncpg.Connection:
@@ -73,17 +91,12 @@ async def _open(url: StoreURL, more: str, seconds: int) -> asyncpg.Connection:
             raw.terminate()
             raise
     except (*DRIVER_ERRORS, ValueError) as error:
-        raise StatementError(error) from None
+        raise SessionError(error) from None
     return raw
-
-
-async def open_writing_session(url: StoreURL) -> asyncpg.Connection:
-    """Open a session whose transactions block others; raise as `open_session` does."""
-    return await open_session(url, _WRITING)
 
 
 async def end_session(raw: asyncpg.Connection) -> None:
     """End a session, at once if the server does not answer."""
     # After an error the driver has closed the session.
-    with contextlib.suppress(*DRIVER_ERRORS, asyncio.CancelledError):
+    with contextlib.suppress(*DRIVER_ERRORS):
         await raw.close(timeout=_CLOSE_SECONDS)

@@ -54,18 +54,15 @@ _NO_PATIENCE = "PRAGMA busy_timeout = 0"
 # The log grows while a program copies the file; afterwards it shrinks to this size.
 _LOG_BYTES = 64 * 1024 * 1024
 
-# Errors of the disk or the file, not of the statement.
-_OUTAGES = frozenset(
+# Errors of the statement or its values; all others are of the disk, the file or the system.
+_MISTAKES = frozenset(
     {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_CORRUPT,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_NOTADB,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_CONSTRAINT,
+        sqlite3.SQLITE_ERROR,
+        sqlite3.SQLITE_MISMATCH,
+        sqlite3.SQLITE_MISUSE,
+        sqlite3.SQLITE_RANGE,
+        sqlite3.SQLITE_TOOBIG,
     }
 )
 
@@ -153,6 +150,9 @@ class SQLiteDatabase(Database):
             return await asyncio.to_thread(read)
         except sqlite3.Error as error:
             raise self._explained(error) from error
+
+    async def check(self) -> None:
+        """Do nothing: no file is cut off, and a full disk is no reason to ask another backend."""
 
     async def bytes_on_disk(self) -> dict[str, int]:
         """Return the sizes of the database and of its log."""
@@ -286,7 +286,7 @@ class SQLiteDatabase(Database):
 
     def _explained(self, error: Exception) -> Exception:
         code = getattr(error, "sqlite_errorcode", None)
-        if not isinstance(error, sqlite3.Error) or code is None or code & 0xFF not in _OUTAGES:
+        if not isinstance(error, sqlite3.Error) or code is None or code & 0xFF in _MISTAKES:
             return error
         return self._unusable(error)
 

@@ -145,9 +145,15 @@ WHERE ordered.rollout_seq = events.rollout_seq AND ordered.sequence = events.seq
 CREATE INDEX events_by_place ON events (pool_seq, place);
 """
 
+# As in a database that several backends share; here it is never set.
+_VERSION_5 = """
+ALTER TABLE rollouts ADD COLUMN owner INTEGER;
+ALTER TABLE pools ADD COLUMN owner INTEGER;
+"""
+
 # Each step migrates a file by one version. Released steps never change, since existing files went
 # through them, and new files go through all of them.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
 
 VERSION = len(_STEPS)
 
