@@ -40,7 +40,7 @@ from synth_pools.backend.api.responses import (
 from synth_pools.backend.api.router import Router
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.errors import ApiError, internal_error, method_not_allowed
-from synth_pools.backend.domain.openapi import Operation
+from synth_pools.backend.domain.openapi import Body, Operation
 from synth_pools.backend.domain.state_changes import REQUEST_ID
 from synth_pools.backend.domain.validation import Contract, ResponseDepartsError
 from synth_pools.backend.metrics.recorder import NO_OPERATION
@@ -166,7 +166,7 @@ class _Exchange:
         )
         try:
             if operation.body is not None:
-                await self._read_body(request)
+                await self._read_body(request, operation.body)
             response = await HANDLERS[operation.id](request)
             documented = operation.response(200)
             if documented and "vary" in documented.headers and isinstance(response, JSONResponse):
@@ -188,13 +188,14 @@ class _Exchange:
                 headers={"www-authenticate": "Bearer"},
             )
 
-    async def _read_body(self, request: Request) -> None:
+    async def _read_body(self, request: Request, described: Body) -> None:
         settings, room = self._services.settings, self._services.parsing_room
         raw, request.reserved = await read_body(self._receive, self._headers, settings, room)
         request.raw_body = raw
         operation = request.operation
-        if raw and operation.body is not None and operation.body.media_type != JSON:
-            body = read_other_body(raw, self._headers, operation.body)
+        if described.media_type != JSON and (raw or "content-type" in self._headers):
+            # An empty file, or a form without fields, is a body too.
+            body = read_other_body(raw, self._headers, described)
             if body is not None:
                 self._contract.check_body(operation, body)
             request.body = body
@@ -207,7 +208,7 @@ class _Exchange:
             else:
                 self._contract.check_body(operation, body)
             request.body = body
-        elif operation.body is not None and operation.body.required:
+        elif described.required:
             self._contract.refuse_missing_body()
 
     def _count(self, status: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -98,7 +99,7 @@ class Parameter:
             return (
                 [[_value(self.shape.items, unquote_plus(text)) for text in texts]] if texts else []
             )
-        lists = [DELIMITERS[self.style].split(text) for text in texts]
+        lists = [DELIMITERS[self.style].split(text) if text else [] for text in texts]
         if is_object:
             return [
                 read_fields(
@@ -136,7 +137,7 @@ def read_fields(fields: Sent, shape: Shape) -> dict[str, Any]:
 def _value(types: Types, text: str) -> Any:
     if "integer" in types and _INTEGER.fullmatch(text):
         return int(text)
-    if "number" in types and _NUMBER.fullmatch(text):
+    if "number" in types and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
         return float(text)
     if "boolean" in types and text in ("true", "false"):
         return text == "true"

@@ -110,6 +110,10 @@ def is_excused(
     if failed.check == "negative_data_rejection":
         # The checks of keys judge a request without a key.
         unread = () if reads_keys else ("parameter `Idempotency-Key`",)
+        operation = document.operations.get(checked.operation)
+        if operation is not None and operation.request is None:
+            # A form and bytes have no types that they could depart from.
+            unread = (*unread, "in body")
         return any(text in failed.message for text in ("Missing `Authorization`", *unread))
     if failed.check == "use_after_free":
         # An archived pool stays readable; only a deleted task is unknown.

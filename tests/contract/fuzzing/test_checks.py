@@ -108,6 +108,14 @@ def test_an_invalid_key_is_refused_only_where_keys_are_read() -> None:
     assert not excused(check, created, message="parameter `limit` in query", reads_keys=False)
 
 
+def test_a_body_without_types_departs_from_none() -> None:
+    check, message = "negative_data_rejection", "Invalid component: in body - a: Incorrect type"
+    created = Exchange("POST", f"{HOST}/pools", status=201)
+    assert not excused(check, created, operation="create_pool", message=message)
+    # Without a body in JSON, as with a form.
+    assert excused(check, created, operation="pause_pool", message=message)
+
+
 @pytest.mark.parametrize("check", ["positive_data_acceptance", "unsupported_method"])
 def test_nothing_else_is_excused(check: str) -> None:
     assert not excused(check, Exchange("GET", POOL, status=422))

@@ -35,9 +35,9 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 class AsyncOperationsNamespace(AsyncNamespace):
     """Operations by their ids, for programs that read openapi.yaml themselves.
 
-    ``arguments`` are the path, query and header parameters of an operation, by their names in lower
-    case with ``_`` for other characters; None is not sent. A new operation of openapi.yaml can be
-    called after ``make generate``.
+    ``arguments`` are the path, query, header and cookie parameters of an operation, by their names
+    in lower case with ``_`` for other characters, lists and objects as such; None is not sent. A
+    new operation of openapi.yaml can be called after ``make generate``.
 
     Apart from the errors of `AsyncOperations` they raise:
         RequestValidationError: There is no such operation; an argument is missing, unknown or
