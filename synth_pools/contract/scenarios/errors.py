@@ -25,6 +25,7 @@ _OTHER_IDS = ("artifact_path", "release_id")
 _MEGABYTE = 1024 * 1024
 # Far more than the 4,300 digits that Python reads as an integer.
 _DIGITS = 20_000
+_HEAD_BYTES = (20_000, 80_000, 300_000, 1_000_000)
 _NO_HTTP = b"\x16\x03\x01 no HTTP\r\n\r\n"
 # The document does not say which of these statuses a missing body gets.
 _MISSING = Status((422, 415, 400), "the body is missing")
@@ -44,7 +45,7 @@ def _send(
     return ctx.call(name, ids, content=body, headers={"content-type": media_type})
 
 
-@scenario("errors.broken_json", takes_body, clauses="responses BadRequest#a589")
+@scenario("errors.broken_json", takes_body, clauses="responses BadRequest#7e33")
 def errors_broken_json(ctx: Context) -> None:
     broken = (
         b'{"name": ', b"{'name': 'x'}", b'{"name": "x"} tail', b'{"a": NaN}', b'"\xff\xfe"',
@@ -84,7 +85,7 @@ def errors_invalid(ctx: Context) -> None:
 @scenario(
     "errors.too_large",
     takes_body,
-    clauses="Errors#2c54#f230, ErrorBody#ce26, responses PayloadTooLarge#7f35",
+    clauses="Errors#2c54#f230, ErrorBody#ce26, responses PayloadTooLarge#9c7d",
 )
 def errors_too_large(ctx: Context) -> None:
     body = b'{"name": "' + b"x" * (17 * _MEGABYTE) + b'"}'
@@ -97,7 +98,7 @@ def errors_too_large(ctx: Context) -> None:
         ctx.expect.status(response, Status(413, "the body has 17 MiB"), operation.id)
 
 
-@scenario("errors.too_deep", "create_pool", "create_rollout", clauses="responses BadRequest#a589")
+@scenario("errors.too_deep", "create_pool", "create_rollout", clauses="responses BadRequest#7e33")
 def errors_too_deep(ctx: Context) -> None:
     pool = {"pool_id": ctx.resources.pool()}
     deep = b"[" * 100_000 + b"]" * 100_000
@@ -207,6 +208,24 @@ def errors_not_http(ctx: Context) -> None:
     ctx.expect.record(exchange)
     refused = Status(400, f"the bytes {_NO_HTTP!r} are not HTTP", code="bad_request")
     ctx.expect.status(Response(exchange), refused, "list_pools")
+
+
+@scenario("errors.long_head", "list_pools", clauses="Errors#f2c6, Limits#0487", reads_only=True)
+def errors_long_head(ctx: Context) -> None:
+    if not is_loopback_url(ctx.session.base_url):
+        note = "what is between the kit and the server would answer"
+        raise InconclusiveError(Outcome.NOT_REACHED, "list_pools", note)
+    refused = Status(431, "the headers are too long", code="headers_too_large")
+    for size in _HEAD_BYTES:
+        headers = {"authorization": MASKED, "x-contract-kit": "x" * size}
+        response = ctx.raw("GET", ctx.session.http.url("/v1/pools", {}), headers, None, None)
+        if response.status is None:
+            note = "the connection is closed without an answer"
+            raise InconclusiveError(Outcome.NOT_REACHED, "list_pools", note)
+        if response.status != 200:
+            ctx.expect.status(response, refused, "list_pools")
+            return
+    ctx.expect.inconclusive("list_pools", "the server takes a head of a megabyte")
 
 
 @scenario(

@@ -37,7 +37,7 @@ _TWINS |= {longer: shorter for shorter, longer in _TWINS.items()}
     clauses="""
         responses Invalid#c83f, patch_task#51a8#a808, update_task responses 200#787f,
         ErrorDetailItem#906f, ProcessEnvironment#a98e#0127#c898#f5c8, ErrorDetailItem.loc#4909,
-        Identifiers#93d9, Errors#55f6
+        Identifiers#93d9, Errors#55f6, Limits#d3c0
     """,
 )
 def fields_refused(ctx: Context) -> None:

@@ -25,7 +25,7 @@ _REPEATED = Clause(ids="Repeating a request#c230")
     "full.queue",
     _CREATE,
     clauses="""
-        Limits#45df#c9cd#cca2, Repeating a request#c230, responses TooManyRequests#289b,
+        Limits#45df#b645#78aa, Repeating a request#c230, responses TooManyRequests#289b,
         Errors#7dbf#79b6
     """,
     needs="live",

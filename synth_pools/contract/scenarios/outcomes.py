@@ -101,7 +101,7 @@ def outcomes_timeout(ctx: Context) -> None:
     "get_global_rollout_artifacts",
     clauses="""
         Containers#f51a#6991#c5bf, RewardData#5d98, RolloutMetrics.outcome_reward#950a,
-        RewardData.outcome_reward#809d
+        RewardData.outcome_reward#809d, Limits#0723
     """,
     needs="containers",
 )
@@ -116,6 +116,8 @@ def outcomes_container(ctx: Context) -> None:
         ({**success, "metrics": {"outcome_reward": True}, "reward": 4}, "completed", 4),
         ({**success, "metrics": {"outcome_reward": "x"}}, "completed", None),
         ({"status": "completed"}, "completed", None),
+        # The request holds the answer: both stay below what every server takes.
+        ({**success, "reward": 6, "notes": "x" * 1_000_000}, "completed", 6),
         ({"status": "failed", "reward": 1}, "failed", ABSENT),
         ({"status": "error"}, "failed", ABSENT),
         ({"status": "terminated"}, "failed", ABSENT),

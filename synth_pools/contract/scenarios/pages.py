@@ -208,7 +208,7 @@ def pages_unknown_cursor(ctx: Context) -> None:
     "list_pools",
     "list_rollouts",
     "list_global_rollouts",
-    clauses="parameters Limit#cd20, Limits#cca2",
+    clauses="parameters Limit#cd20, Limits#839d",
 )
 def pages_limit(ctx: Context) -> None:
     pool_id = ctx.resources.pool()

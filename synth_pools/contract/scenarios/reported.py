@@ -61,7 +61,7 @@ def reported_usage(ctx: Context) -> None:
 @scenario(
     "reported.events",
     *STREAMS,
-    clauses="RolloutEventType#a81a#233e#c644#d2b5#03a3, RolloutEventData#f35d#7611",
+    clauses="RolloutEventType#a81a#233e#c644#d2b5#03a3, RolloutEventData#f35d#7611, Limits#579a",
     needs="containers",
 )
 def reported_events(ctx: Context) -> None:
@@ -69,6 +69,8 @@ def reported_events(ctx: Context) -> None:
         {"sequence": 1, "type": "step", "text": "Grüße 🌍", "n": [1, 2.5, None]},
         # The container makes the event large: the request must stay below every limit.
         {"sequence": 2, "type": "large", "repeat": _LARGE},
+        # Every server takes as much as this.
+        {"sequence": 3, "type": "medium", "text": "x" * 3_900},
         {"sequence": 4, "nested": {"deep": [{"x": 1}]}},
     ]
     pool_id = ctx.resources.pool(

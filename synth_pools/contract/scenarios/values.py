@@ -43,6 +43,12 @@ _NUMBERS = {
     "tenth": 0.1,
     "exponent": 1.5e-7,
 }
+# The least that each server takes.
+_BODY_BYTES = 1_048_576
+_VALUES = 50_000
+_LEVELS = 50
+# The other headers, with a long key, have the rest of 8,192 bytes.
+_HEADER_BYTES = 6_000
 _SHAPES = {
     "null in a list": [None, [None], {}],
     "empty": {"list": [], "object": {}},
@@ -203,7 +209,7 @@ def _judge_text(
     "list_pools",
     "get_global_rollout",
     "stream_global_rollout_events",
-    clauses="Errors#d821, info#bd19, Limits#c9cd, Identifiers#93d9",
+    clauses="Errors#d821, info#bd19, Limits#d3c0, Identifiers#93d9",
 )
 def values_limits(ctx: Context) -> None:
     long_id = (ctx.resources.name() + "." + "a:_-" * 40)[:128]
@@ -216,6 +222,8 @@ def values_limits(ctx: Context) -> None:
     ctx.check(200, "update_pool", path, json=small)
     ctx.check(200, "update_pool", path, json={"config": {"timeout_seconds": 86_400}})
     ctx.check(201, "create_task", path, json={"task_id": "a" * 128, "backend": "🌍" * 128})
+    many = {"tasks": [{"task_id": f"t{number}"} for number in range(1000)]}
+    ctx.check(200, "update_pool", path, json=many)
     ctx.resources.wait_until_active(long_id)
     extremes: list[dict[str, Any]] = [
         {"seed": 2**63 - 1},
@@ -223,6 +231,7 @@ def values_limits(ctx: Context) -> None:
         {"instance_id": "🌍" * 255, "override_bundle_id": "x" * 255},
         {"limits": {"timeout_seconds": 86_400}, "messages": [], "metadata": {}},
         dict.fromkeys(("env", "limits", "messages", "policy", "task_id", "seed", "mode")),
+        {"messages": [{"role": "user"}] * 10_000},
     ]
     for more in extremes:
         ctx.check((202, 200), "create_rollout", path, json={**ctx.session.rollout_body(), **more})
@@ -234,6 +243,26 @@ def values_limits(ctx: Context) -> None:
         ctx.check(Status(404, clause=clause), "get_pool", {"pool_id": unknown})
     query = {"after_sequence": 2**63 - 1, "cursor": "x" * 512}
     ctx.check(404, "stream_global_rollout_events", {"rollout_id": "nobody"}, query=query)
+
+
+@scenario("values.least", "create_pool", "list_pools", clauses="Limits#b645#9cbc#0f15#56bc#0487")
+def values_least(ctx: Context) -> None:
+    deep: Any = 0
+    # The pool and its metadata are the first two levels.
+    for _ in range(_LEVELS - 2):
+        deep = [deep]
+    much: dict[str, dict[str, Any]] = {
+        "depth": {"deep": deep},
+        "values": {"many": [0] * (_VALUES - 20)},
+        "bytes": {"long": ""},
+    }
+    for label, metadata in much.items():
+        body = ctx.resources.body(label, metadata=metadata)
+        if label == "bytes":
+            metadata["long"] = "x" * (_BODY_BYTES - len(json.dumps(body, separators=(",", ":"))))
+        created = ctx.check(201, "create_pool", json=body)
+        ctx.judge("create_pool", created).field("metadata", metadata, f"metadata of much {label}")
+    ctx.check(200, "list_pools", headers={"x-contract-kit": "x" * _HEADER_BYTES})
 
 
 def _same(

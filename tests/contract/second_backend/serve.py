@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import secrets
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # Both modules add their handlers to the table of operations.
 from tests.contract.second_backend import pools, rollouts, web
 from tests.contract.second_backend.problems import Problem
+from tests.contract.second_backend.rules import Rules
 
 assert pools.list_pools is not None
 assert rollouts.list_rollouts is not None
@@ -23,10 +26,16 @@ assert rollouts.list_rollouts is not None
 class _JsonErrors(H11Protocol):
     """Answers invalid HTTP like any other request."""
 
+    keeps = Rules()
+
     def send_400_response(self, msg: str) -> None:
-        """Answer invalid bytes, and end the connection."""
-        body = web.refused(Problem("bad_request", msg), f"req_{secrets.token_hex(8)}")
-        head = [b"HTTP/1.1 400 Bad Request", b"connection: close"]
+        """Answer invalid bytes or too long a head, and end the connection."""
+        cause = sys.exception()
+        is_long = isinstance(cause, h11.RemoteProtocolError) and cause.error_status_hint == 431
+        is_told = is_long and self.keeps("errors.long_head")
+        problem = Problem("headers_too_large" if is_told else "bad_request", msg)
+        body = web.refused(problem, f"req_{secrets.token_hex(8)}")
+        head = [b"HTTP/1.1 %d Refused" % problem.status, b"connection: close"]
         head += [b": ".join(pair) for pair in body.raw_headers]
         self.transport.write(b"\r\n".join(head) + b"\r\n\r\n" + bytes(body.body))
         self.transport.close()
@@ -65,7 +74,7 @@ def served(
 def _config(keys: Mapping[str, str], broken: tuple[str, ...], lacking: tuple[str, ...]) -> Any:
     return uvicorn.Config(
         web.application(keys, broken, lacking),
-        http=_JsonErrors,
+        http=type("_Connection", (_JsonErrors,), {"keeps": Rules(broken)}),
         ws="none",
         lifespan="on",
         # The kit reports the failures of a backend with a fault.

@@ -129,6 +129,9 @@ class _Path:
     async def _answer(self, request: Request) -> Response:
         keeps = self._backend.keeps
         _check_host(request)
+        size = sum(len(name) + len(value) for name, value in request.headers.raw)
+        if size > 4096 and not keeps("errors.least_head"):
+            raise Problem("headers_too_large", "The headers are larger than 4096 bytes.")
         owner = _owner(request, self._keys, keeps)
         answers_head = request.method == "HEAD" and "GET" in self._by_method
         if answers_head and not keeps("errors.head"):
@@ -240,9 +243,10 @@ def _typed(parameter: Parameter, text: str | None) -> Any:
 async def _body(request: Request, operation: Operation, keeps: Rules) -> tuple[bytes, Any]:
     raw = bytearray()
     too_large = False
+    most = _LARGEST_BODY if keeps("bodies.least_bytes") else _LARGEST_BODY // 32
     # Read to the end in any case, so that the client gets the answer.
     async for chunk in request.stream():
-        too_large = too_large or len(raw) + len(chunk) > _LARGEST_BODY
+        too_large = too_large or len(raw) + len(chunk) > most
         if not too_large:
             raw += chunk
     if operation.body is None or not (raw or too_large or operation.body_required):
@@ -251,8 +255,8 @@ async def _body(request: Request, operation: Operation, keeps: Rules) -> tuple[b
     if media not in operation.media_types and keeps("bodies.media_type"):
         raise Problem("unsupported_media_type", f"The body must be {operation.media_types[0]}.")
     if too_large:
-        raise Problem("payload_too_large", f"The body is larger than {_LARGEST_BODY} bytes.")
-    body = _parsed(bytes(raw))
+        raise Problem("payload_too_large", f"The body is larger than {most} bytes.")
+    body = _parsed(bytes(raw), _DEEPEST if keeps("bodies.least_depth") else _DEEPEST // 5)
     faults = body_faults(operation.body, body)
     if operation.body == "RolloutRequest" and not keeps("rollouts.known_keys"):
         faults = [fault for fault in faults if fault["type"] != "additionalProperties"]
@@ -261,7 +265,7 @@ async def _body(request: Request, operation: Operation, keeps: Rules) -> tuple[b
     return bytes(raw), body
 
 
-def _parsed(raw: bytes) -> Any:
+def _parsed(raw: bytes, deepest: int) -> Any:
     try:
         body = json.loads(raw.decode(), parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
@@ -269,8 +273,8 @@ def _parsed(raw: bytes) -> Any:
     level, depth = [body], 0
     while level:
         depth += 1
-        if depth > _DEEPEST:
-            raise Problem("bad_request", f"The body nests more than {_DEEPEST} deep.")
+        if depth > deepest:
+            raise Problem("bad_request", f"The body nests more than {deepest} deep.")
         level = [
             inner
             for node in level

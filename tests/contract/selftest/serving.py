@@ -36,7 +36,7 @@ def _with_several_keys() -> Iterator[str]:
 @contextlib.contextmanager
 def _with_processes_and_small_limits() -> Iterator[str]:
     limits = Limits(
-        max_body_bytes=256 * 1024,
+        max_body_bytes=1024 * 1024,
         max_depth=50,
         max_page_items=10,
         max_header_bytes=8 * 1024,
