@@ -19,6 +19,7 @@ FACADE = "facade"
 TARGET = "short_names"
 
 _PACKAGE = "synth_pools._client._async"
+_KEY = "idempotency_key"
 _STANDARD_LIBRARY = ("collections.abc", "typing")
 _Method = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -252,6 +253,12 @@ def _method(short: str, operation: _Operation, owner: str, parameters: Mapping[s
     keywords = [argument.arg for argument in method.args.kwonlyargs]
     call = [parameters.get(name, name) for name in positional]
     call += [f"{name}={parameters.get(name, name)}" for name in keywords]
+    target = f"return {'await ' if is_async else ''}{owner}.{method.name}"
+    body = [f"{target}({', '.join(call)})"]
+    if _KEY in keywords:
+        # Subclasses and fakes for the published client take no key.
+        without = ", ".join(part for part in call if part != f"{_KEY}={_KEY}")
+        body[:0] = [f"if {_KEY} is None:", f"    {target}({without})"]
     signature, docstring = ast.unparse(method.args), operation.docstring
     for name in (*positional, *keywords):
         if name in parameters:
@@ -259,9 +266,5 @@ def _method(short: str, operation: _Operation, owner: str, parameters: Mapping[s
                 re.sub(rf"\b{name}\b", parameters[name], text) for text in (signature, docstring)
             )
     returns = "" if method.returns is None else f" -> {ast.unparse(method.returns)}"
-    return (
-        f"    {'async ' if is_async else ''}def {short}({signature}){returns}:\n"
-        f"        {docstring}\n"
-        f"        return {'await ' if is_async else ''}"
-        f"{owner}.{method.name}({', '.join(call)})"
-    )
+    head = f"{'async ' if is_async else ''}def {short}({signature}){returns}:"
+    return "\n        ".join((f"    {head}", docstring, *body))

@@ -319,6 +319,10 @@ async def test_the_rest_of_synth_containers(server: Server, container: str) -> N
         with odd_container(lambda request: http(200, {"path": request.path})) as container_of_tasks:
             await client.update_pool(pool_id, container_url=container_of_tasks.url)
             assert (await client.task_info(pool_id, seed=3))["path"] == "/task_info?seed=3"
-        # It asks for a stream and reads it as JSON, which no server's stream is.
+        # It reads as JSON what older clients ask for as a stream, in the same words (`*/*`).
+        settings = {"api_key": KEY, "backend_base": server.url}
+        calls = [Call("stream_global_rollout_events", (rollout_id,))]
+        (events,) = published.drive(settings, calls, release="0.16.1")
+        assert events[-1]["event"] == "rollout.completed"
         with pytest.raises(PoolClientError, match="pool request failed GET"):
             await client.events(rollout_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import ModuleType
 
+import httpx
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ConfigurationError
@@ -44,6 +45,18 @@ async def test_the_environment_names_httpx(
     monkeypatch.setenv("SYNTH_POOLS_ENGINE", value)
     assert await client.get_pool(P) == {"ok": True}
     assert not await uses_sockets(client)
+
+
+async def test_a_fake_of_send_is_called_where_httpx_is_named(
+    server: FaultServer, client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def send(http: object, request: httpx.Request, **_: object) -> httpx.Response:
+        return httpx.Response(200, json={"fake": request.url.path}, request=request)
+
+    monkeypatch.setenv("SYNTH_POOLS_ENGINE", "httpx")
+    monkeypatch.setattr(httpx.AsyncClient, "send", send)
+    assert await client.get_pool(P) == {"fake": f"/v1/pools/{P}"}
+    assert server.connections == 0
 
 
 async def test_an_engine_that_does_not_exist(

@@ -102,6 +102,8 @@ class AsyncRolloutsNamespace(AsyncPoolRollouts):
             ConflictError: The pool is not active, or the key belongs to another request.
             ValidationFailedError: The request is invalid; the message names the fields.
         """
+        if idempotency_key is None:
+            return await self._client.create_rollout(pool_id, request)
         return await self._client.create_rollout(pool_id, request, idempotency_key=idempotency_key)
 
     async def get(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:

@@ -63,6 +63,8 @@ class AgentRolloutsNamespace(GlobalRollouts):
             ConflictError: No active pool can take it, or the key belongs to another request.
             ValidationFailedError: The request is invalid; the message names the fields.
         """
+        if idempotency_key is None:
+            return self._client.create_global_rollout(request)
         return self._client.create_global_rollout(request, idempotency_key=idempotency_key)
 
     def validate(self, request: RolloutRequestDict | PlainRequest) -> dict[str, Any]:
@@ -100,6 +102,8 @@ class AgentRolloutsNamespace(GlobalRollouts):
             RequestValidationError: ``request`` is not of this shape; nothing was sent.
             ConflictError: The key belongs to another batch.
         """
+        if idempotency_key is None:
+            return self._client.create_rollout_batch(request)
         return self._client.create_rollout_batch(request, idempotency_key=idempotency_key)
 
     def replay(self, rollout_id: Id, *, idempotency_key: str | None = None) -> dict[str, Any]:
@@ -118,6 +122,8 @@ class AgentRolloutsNamespace(GlobalRollouts):
             NotFoundError: There is no such rollout, or its task was removed.
             ConflictError: The pool is not active.
         """
+        if idempotency_key is None:
+            return self._client.replay_rollout(rollout_id)
         return self._client.replay_rollout(rollout_id, idempotency_key=idempotency_key)
 
     def get(self, rollout_id: Id) -> dict[str, Any]:

@@ -102,6 +102,8 @@ class RolloutsNamespace(PoolRollouts):
             ConflictError: The pool is not active, or the key belongs to another request.
             ValidationFailedError: The request is invalid; the message names the fields.
         """
+        if idempotency_key is None:
+            return self._client.create_rollout(pool_id, request)
         return self._client.create_rollout(pool_id, request, idempotency_key=idempotency_key)
 
     def get(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:

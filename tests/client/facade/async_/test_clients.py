@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import gc
 import pickle
@@ -249,6 +250,30 @@ async def test_a_namespace_calls_its_own_client_and_what_replaces_its_methods(
     await metrics.get(P)
     assert server.last.path == f"/v1/pools/{P}/metrics"
     await metrics._client._transport.aclose()
+
+
+async def test_a_method_with_the_published_signature_is_called_by_its_short_name(
+    server: RecordingServer,
+) -> None:
+    class Client(AsyncContainerPoolsClient):
+        async def create_rollout(  # type: ignore[override]
+            self, pool_id: Any, request: Any
+        ) -> dict[str, Any]:
+            return await super().create_rollout(pool_id, {**request, "seed": 7})
+
+        async def create_global_rollout(self, request: Any) -> dict[str, Any]:  # type: ignore[override]
+            return {"global": request}
+
+    async with Client(api_key=KEY, base_url=server.url) as client:
+        await client.rollouts.create(P, {"mode": "async"})
+        assert server.last.json == {"mode": "async", "seed": 7}
+        assert await client.agent_rollouts.create({}) == {"global": {}}
+        with pytest.raises(TypeError, match="idempotency_key"):
+            await client.rollouts.create(P, {}, idempotency_key="k")
+        with mock.patch.object(client, "create_rollout", mock.Mock(return_value=1)) as fake:
+            with contextlib.suppress(TypeError):  # An async client waits for it.
+                await client.rollouts.create(P, {"seed": 1})
+            fake.assert_called_once_with(P, {"seed": 1})
 
 
 @pytest.mark.parametrize(
