@@ -60,7 +60,7 @@ def drive(
     ]
     item = [settings] if isinstance(settings, Mapping) else settings
     orders = [{"settings": dict(keywords), "calls": call_list} for keywords in item]
-    returned: list[Any] = _run([str(_DRIVER)], orders, environment or {}, release)["returned"]
+    returned: list[Any] = run_python([str(_DRIVER)], orders, environment or {}, release)["returned"]
     return returned
 
 
@@ -71,18 +71,29 @@ def run_commands(
 
     The word ROLLOUT is replaced by the id of the last rollout.
     """
-    answers: list[Any] = _run(["-c", _COMMANDS], commands, environment, ANCESTORS[0], folder)
+    answers: list[Any] = run_python(["-c", _COMMANDS], commands, environment, ANCESTORS[0], folder)
     return answers
 
 
-def _run(
+def run_python(
     arguments: Sequence[str],
     text: Any,
     environment: Mapping[str, str],
     release: str,
     folder: Path | None = None,
 ) -> Any:
-    """Run Python with a release; return the JSON that it prints."""
+    """Run Python with a release.
+
+    Args:
+        arguments: Those of the interpreter.
+        text: A value to pass on as JSON at standard input.
+        environment: Environment variables to add.
+        release: The release of synth-ai.
+        folder: The current folder.
+
+    Returns:
+        The value that it prints as JSON.
+    """
     if not (PACKAGES / release).exists():
         raise RuntimeError(f"{PACKAGES / release} is missing: `make test ARGS=FILE` makes it")
     clean = {

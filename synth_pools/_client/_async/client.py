@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
-from synth_pools._client._async.facade.base import carry_over, replaceable, shallow_copy
+from synth_pools._client._async.facade.base import carry_over, shallow_copy
 from synth_pools._client._async.facade.containers import AsyncContainerOperations
 from synth_pools._client._async.facade.image_releases import AsyncImageReleaseOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
@@ -40,6 +40,11 @@ if TYPE_CHECKING:
     from synth_pools._client._async.short_names.tasks import AsyncTasksNamespace
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._async import AsyncApi
+
+if not TYPE_CHECKING:
+    from synth_pools._client._async.facade.base import replaceable
+else:  # Type checkers and the reference know this decorator.
+    from functools import cached_property as replaceable
 
 N = TypeVar("N")
 

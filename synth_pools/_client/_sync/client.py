@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
-from synth_pools._client._sync.facade.base import carry_over, replaceable, shallow_copy
+from synth_pools._client._sync.facade.base import carry_over, shallow_copy
 from synth_pools._client._sync.facade.containers import ContainerOperations
 from synth_pools._client._sync.facade.image_releases import ImageReleaseOperations
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
@@ -43,6 +43,11 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.short_names.tasks import TasksNamespace
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._sync import Api
+
+if not TYPE_CHECKING:
+    from synth_pools._client._sync.facade.base import replaceable
+else:  # Type checkers and the reference know this decorator.
+    from functools import cached_property as replaceable
 
 N = TypeVar("N")
 

@@ -6,6 +6,7 @@ import ast
 import asyncio
 import builtins
 import json
+import operator
 import os
 import re
 import shlex
@@ -176,6 +177,32 @@ def test_its_commands_do_the_same(tmp_path: Path) -> None:
         for second_name in ("artifacts", "pools") if "items" in expected_answer else ():
             expected_answer.pop(second_name, None)
         assert without_chance(answer) == without_chance(expected_answer), row
+
+
+ASYNC = """
+import asyncio, json, sys
+from synth_ai.sdk.pools import AsyncContainerPoolsClient, ContainerPoolsClient
+
+async def main():
+    client = AsyncContainerPoolsClient(ContainerPoolsClient(base_url=json.load(sys.stdin)))
+    rollout = client.rollouts.create("pool_1", {})
+    events = [event["event"] for event in await client.stream_rollout_events("pool_1", "r")]
+    await client.close()
+    print(json.dumps([rollout["rollout_id"], events]))
+
+asyncio.run(main())
+"""
+
+
+def test_the_async_client_was_as_the_guide_says() -> None:
+    with RecordingServer(answer) as server:
+        result = published.run_python(
+            ["-c", ASYNC], server.url, {"SYNTH_API_KEY": KEY}, ANCESTORS[0]
+        )
+    assert result == ["rollout_1", ["reward", "rollout.completed"]]
+    for name in ("rollouts.create", "stream_rollout_events", "aclose"):
+        assert name in TEXT
+        assert operator.attrgetter(name)(synth_pools.AsyncContainerPoolsClient(api_key=KEY))
 
 
 def settings_of(backend: LocalBackend) -> dict[str, str]:

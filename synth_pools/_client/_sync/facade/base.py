@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client.arguments import check_count, path_segment, query_int, query_text
@@ -128,19 +129,11 @@ class Operations:
         return Items(fetch, resource, cursor, prefetch=prefetch)
 
 
-class replaceable(Generic[C, T]):  # noqa: N801 - a decorator, like `property`
-    """Property whose place an attribute of the same name takes, such as the fake of a test."""
+class replaceable(cached_property[T]):  # noqa: N801 - a decorator, like its base
+    """Property that caches nothing; an attribute of its name, as of a test, takes its place."""
 
-    def __init__(self, get: Callable[[C], T]) -> None:
-        self._get = get
-        self.__doc__ = get.__doc__
-
-    @overload
-    def __get__(self, instance: None, owner: type) -> Self: ...
-    @overload
-    def __get__(self, instance: C, owner: type) -> T: ...
-    def __get__(self, instance: C | None, owner: type) -> Self | T:
-        return self if instance is None else self._get(instance)
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        return self if instance is None else self.func(instance)
 
 
 class Namespace:
