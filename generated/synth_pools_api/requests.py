@@ -310,7 +310,7 @@ class RolloutBatchRequestDict(TypedDict, total=False):
     """Rollouts to be admitted together, each on its own."""
 
     pool_id: str | None
-    """The pool of those that name none."""
+    """The pool of those that name none. An empty text is an id that nothing has."""
     rollouts: Sequence[RolloutRequestDict] | None
     """Rollout requests. An invalid one is refused alone, at its place in the answer."""
     requests: Sequence[RolloutRequestDict] | None
@@ -391,7 +391,8 @@ class RolloutRequestDict(TypedDict, total=False):
     policy_config: Mapping[str, Any] | None
     """Settings of the policy, for containers that read them here."""
     pool_id: str | None
-    """The pool. Returns 409 `id_mismatch` if the path names another pool."""
+    """The pool. Returns 409 `id_mismatch` if the path names another pool. An empty text is an
+    id that nothing has."""
     record: Any
     """What to record, free-form."""
     safety: Mapping[str, Any] | None
@@ -401,7 +402,8 @@ class RolloutRequestDict(TypedDict, total=False):
     task_contract: Any
     """The contract that the task is held to, free-form."""
     task_id: str | None
-    """The task. Returns 404 `task_not_found` if the pool does not hold it."""
+    """The task. Returns 404 `task_not_found` if the pool does not hold it. An empty text is an
+    id that nothing has."""
     trace_correlation_id: str | None
     """Passed to the container and answered with the rollout, unchanged."""
 

@@ -31,9 +31,9 @@ class Artifact:
             content_type (str): The media type of the content, as the container says it. The server does not check it.
             created_at (datetime.datetime): When it was received, in UTC.
             download_url (None | str): The address at which `get_global_rollout_artifact` returns the content, with the same
-                key. Null: the
-                server offers no downloads, or no longer keeps the content. A content of at most 4 KiB is in the rollout's
-                `result` too.
+                key. It begins as the
+                addresses of `get_pool_urls` do. Null: the server offers no downloads, or no longer keeps the content. A
+                content of at most 4 KiB is in the rollout's `result` too.
             metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
     """
 

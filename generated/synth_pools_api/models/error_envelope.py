@@ -23,8 +23,12 @@ class ErrorEnvelope:
         details (Any | Unset): More about it, free-form.
         request_id (None | str | Unset): The value of `x-request-id`.
         rollout_id (None | str | Unset): The rollout that it is about.
-        retryable (bool | None | Unset): Whether the same request may succeed later.
-        retry_after_ms (int | None | Unset): When to try again, in milliseconds.
+        retryable (bool | None | Unset): Whether the same request may succeed later with nothing else done: what the
+            table in *Errors* says of the
+            code, also where this is left out. Of a code that is not there, left out means no. Whether the request may
+            be sent again without harm, *Repeating a request* says.
+        retry_after_ms (int | None | Unset): When to try again, in milliseconds; `Retry-After` is the same, rounded up
+            to seconds.
     """
 
     code: ErrorCode

@@ -45,7 +45,9 @@ class Rollout:
         trace_correlation_id (None | str): As given in the request.
         replay_of (None | str): The rollout that this one repeats; null where it repeats none.
         created_at (datetime.datetime): When it was admitted, in UTC.
-        started_at (datetime.datetime | None): When it started, in UTC; null before that.
+        started_at (datetime.datetime | None): When it started, in UTC; null before that. A further attempt does not
+            change it. If its first attempt goes
+            back to the queue (*Outages*), it is null again.
         finished_at (datetime.datetime | None): When it ended, in UTC; null before that.
         updated_at (datetime.datetime): When it last changed, in UTC.
         mode (RolloutMode | str | Unset): The mode of a rollout as it is answered, a `RolloutMode` or another.

@@ -17,7 +17,7 @@ class RolloutBatchRequest:
     """Rollouts to be admitted together, each on its own.
 
     Attributes:
-        pool_id (None | str | Unset): The pool of those that name none.
+        pool_id (None | str | Unset): The pool of those that name none. An empty text is an id that nothing has.
         rollouts (list[dict[str, Any]] | None | Unset): Rollout requests. An invalid one is refused alone, at its place
             in the answer.
         requests (list[dict[str, Any]] | None | Unset): Further rollout requests, after those of `rollouts`.

@@ -47,12 +47,14 @@ class RolloutRequest:
             params (dict[str, Any] | None | Unset): Parameters for the container, free-form.
             policy (None | RolloutPolicy | Unset):
             policy_config (dict[str, Any] | None | Unset): Settings of the policy, for containers that read them here.
-            pool_id (None | str | Unset): The pool. Returns 409 `id_mismatch` if the path names another pool.
+            pool_id (None | str | Unset): The pool. Returns 409 `id_mismatch` if the path names another pool. An empty text
+                is an id that nothing has.
             record (Any | Unset): What to record, free-form.
             safety (dict[str, Any] | None | Unset): Safety settings, free-form.
             seed (int | None | Unset): Seed of the rollout.
             task_contract (Any | Unset): The contract that the task is held to, free-form.
-            task_id (None | str | Unset): The task. Returns 404 `task_not_found` if the pool does not hold it.
+            task_id (None | str | Unset): The task. Returns 404 `task_not_found` if the pool does not hold it. An empty text
+                is an id that nothing has.
             trace_correlation_id (None | str | Unset): Passed to the container and answered with the rollout, unchanged.
     """
 

@@ -18,10 +18,11 @@ class RolloutTiming:
 
     Attributes:
         created_at (datetime.datetime): When it was admitted, in UTC.
-        started_at (datetime.datetime | None): When it started, in UTC.
+        started_at (datetime.datetime | None): As `started_at` of the rollout, in UTC.
         finished_at (datetime.datetime | None): When it ended, in UTC.
-        queue_seconds (float | None): Seconds from admission to start; null before that.
-        run_seconds (float | None): Seconds from start to end; null before that.
+        queue_seconds (float | None): Seconds from `created_at` to `started_at`; null without it.
+        run_seconds (float | None): Seconds from `started_at` to `finished_at`, all attempts included; null without
+            both.
     """
 
     created_at: datetime.datetime

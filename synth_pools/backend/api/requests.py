@@ -39,6 +39,9 @@ _HOST = re.compile(
 )
 
 
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+
+
 @dataclass(slots=True)
 class Request:
     """Request, every part of it validated against openapi.yaml."""
@@ -101,14 +104,18 @@ def check_head(scope: Scope, most_bytes: int) -> None:
 
 
 def base_url_of(scope: Scope, headers: Mapping[str, str]) -> str:
-    """Build the base URL under which the client reached the backend."""
+    """Build the base URL under which the client reached the backend, or the proxy before it."""
     host = headers.get("host")
     if host is None:
         address, port = scope.get("server") or ("127.0.0.1", None)
         host = f"[{address}]" if ":" in address else address
         if port is not None:
             host = f"{host}:{port}"
-    return f"{scope['scheme']}://{host}"
+    scheme = headers.get("x-forwarded-proto", "").partition(",")[0].strip().lower()
+    if scheme not in ("http", "https"):
+        scheme = scope["scheme"]
+    prefix = headers.get("x-forwarded-prefix", "").rstrip("/")
+    return f"{scheme}://{host}{prefix if _PREFIX.fullmatch(prefix) else ''}"
 
 
 async def read_body(

@@ -70,7 +70,8 @@ def json_response(document: Any, status: int = 200) -> JSONResponse:
 
 def created_response(document: Any, *path: str) -> JSONResponse:
     """Respond with a new object and its location; `path` has the segments below `/v1`."""
-    location = "/".join(("/v1", *(quote(segment, safe="") for segment in path)))
+    # Relative to the address of its list, since a proxy may serve the API below a prefix.
+    location = "/".join(quote(segment, safe="") for segment in path[-2:])
     body = json_text.dumps(document).encode("ascii")
     return JSONResponse(201, body, {"location": location})
 

@@ -71,7 +71,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         "pools", "urls", "get", (("get_pool_urls", ("pool_id",)),), ("pool_id",),
         (),
         "Get the URLs of a pool",
-        "Returns the absolute addresses at which rollouts of the pool and of its tasks are made, and those of the containers behind them. The server's own addresses begin with the scheme and the `Host` of the request that asks for them, so that they lead to where it led.",
+        "Returns the absolute addresses at which rollouts of the pool and of its tasks are made, and those of the containers behind them. The server's own addresses begin with the scheme and the `Host` of the request that asks for them, so that they lead to where it led. If a proxy sends `X-Forwarded-Proto`, its scheme counts, and if it sends `X-Forwarded-Prefix`, their path begins with this prefix.",
         "synth-pools pools urls docs-example-pool",
     ),
     CommandRow(
@@ -440,7 +440,7 @@ SCHEMAS: dict[str, str] = {
     "PoolTarget": '{"enum":["harbor","openenv","horizons","horizons_private","arbitrary"],"type":"string"}',
     "ProcessEnvironment": '{"additionalProperties":{"pattern":"^[^\\\\x00]*$"},"properties":{},"propertyNames":{"pattern":"^[^=\\\\x00]+$"},"type":"object"}',
     "ProcessLauncher": '{"enum":["local","ray"],"type":"string"}',
-    "RolloutBatchRequest": '{"additionalProperties":true,"properties":{"pool_id":{"maxLength":255,"minLength":1,"type":["string","null"]},"requests":{"items":{"$ref":"JsonObject"},"maxItems":1000,"type":["array","null"]},"rollouts":{"items":{"$ref":"JsonObject"},"maxItems":1000,"type":["array","null"]}},"type":"object"}',
+    "RolloutBatchRequest": '{"additionalProperties":true,"properties":{"pool_id":{"maxLength":255,"type":["string","null"]},"requests":{"items":{"$ref":"JsonObject"},"maxItems":1000,"type":["array","null"]},"rollouts":{"items":{"$ref":"JsonObject"},"maxItems":1000,"type":["array","null"]}},"type":"object"}',
     "RolloutEnv": '{"additionalProperties":true,"properties":{"config":{"anyOf":[{"$ref":"JsonObject"},{"type":"null"}]},"delay":{},"events":{},"fail":{},"reward":{},"seed":{"maximum":9223372036854775807,"minimum":-9223372036854775808,"type":["integer","null"]}},"type":"object"}',
     "RolloutLimits": '{"additionalProperties":true,"properties":{"max_attempts":{"maximum":10,"minimum":1,"type":["integer","null"]},"timeout_seconds":{"exclusiveMinimum":0,"maximum":86400,"type":["number","null"]}},"type":"object"}',
     "RolloutMode": '{"enum":["sync","async"],"type":"string"}',

@@ -16,7 +16,7 @@ from synth_pools.contract.exceptions import (
     UnreachableError,
 )
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.registry import Scenario
+from synth_pools.contract.harness.registry import WITHOUT, Scenario
 from synth_pools.contract.harness.scope import FOR_CONTAINERS, lacking
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.session import Session
@@ -202,4 +202,9 @@ def _unmet(session: Session, need: str) -> tuple[Outcome, str] | None:
         return Outcome.NOT_REACHED, "needs a backend on this machine that may call loopback"
     if need in ("other_key", "restart") or session.offers(need):
         return None
+    feature = need.removeprefix(WITHOUT)
+    if feature != need:
+        # An older server that does not list the feature may have it all the same.
+        is_lacking = session.features.get(feature) is False
+        return None if is_lacking else (Outcome.NOT_OFFERED, f"features.{feature} is not false")
     return Outcome.NOT_OFFERED, f"features.{need} is not true"

@@ -15,6 +15,9 @@ from synth_pools.contract.harness.expectations import Check
 from synth_pools.contract.results import Clause
 from synth_pools.contract.selections import Selection
 
+# Begins the need of a server that says that it lacks a feature.
+WITHOUT = "without "
+
 Play = Callable[[Context], None]
 
 
@@ -25,8 +28,8 @@ class Scenario(Check):
     Attributes:
         play: The function that judges the operations.
         needs: The preconditions: "live" (rollouts of a chosen duration), "containers" (stub
-            containers of the kit), "other_key" or "restart" (the options), or a feature of the
-            server. The first unmet one is reported.
+            containers of the kit), "other_key" or "restart" (the options), a feature of the server,
+            or `WITHOUT` and a feature that it lacks. The first unmet one is reported.
         reads_only: Whether it changes nothing, so that a read-only run can include it.
         slow: Whether it waits for time to pass, so that it runs alongside the later layers.
         alone: Whether no other scenario may run meanwhile.

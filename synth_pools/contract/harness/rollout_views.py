@@ -230,3 +230,22 @@ def _judge_presence(judge: Judge, field: str, is_there: bool, actual: Any) -> No
     if actual is not ABSENT:
         demand = f"{field} is {'there' if is_there else 'null'}"
         judge.that(demand, (actual is not None) is is_there, f"{field} is {actual!r}"[:200])
+
+
+def judge_timing(ctx: Context, operation: str, whole_rollout: Any, summary: Response) -> None:
+    """Compare the times of a summary with those of its rollout, and with each other."""
+    judge = ctx.judge(operation, summary)
+    for field in ("created_at", "started_at", "finished_at"):
+        if at(whole_rollout, field) is not ABSENT:
+            judge.field(f"timing.{field}", at(whole_rollout, field))
+    for seconds, begin, end in (
+        ("queue_seconds", "created_at", "started_at"),
+        ("run_seconds", "started_at", "finished_at"),
+    ):
+        actual = summary.at("timing", seconds)
+        former, later = (moment(summary.at("timing", name)) for name in (begin, end))
+        if former and later and isinstance(actual, int | float):
+            expected = (later - former).total_seconds()
+            is_near = abs(actual - expected) < ROUNDING + ctx.session.http.round_trip
+            demand = f"timing.{seconds} is {end} minus {begin}: {expected}"
+            judge.that(demand, is_near, str(actual))

@@ -42,6 +42,7 @@ CLAUSES = {
     "echo.request": "RolloutRequest#f9d2, Rollout.request#9fc0",
     "echo.task_config": _FREE_FORM,
     "echo.task_metadata": _FREE_FORM,
+    "errors.retry_after": "ErrorEnvelope.retry_after_ms#5c6f",
     "errors.request_id": "ErrorEnvelope.request_id#142d",
     # For all other fields: the operation says that it stores them.
     "echo": "get_pool#fdaa",
@@ -90,7 +91,7 @@ CLAUSES = {
     "schema.origins": "Authentication#4079",
     "schema.request_id": "Errors#d256",
     "schema.retry_after": "Errors#0e7d",
-    "schema.retryable": "Errors#f340, ErrorEnvelope.retryable#e70d",
+    "schema.retryable": "Errors#f340, ErrorEnvelope.retryable#d0dd",
     "schema.server_error": "responses ServerError#acf2",
     "schema.there": "Rollouts: the two families#1e49",
     "schema.valid_accepted": "Errors#d821#619f, info#bd19, create_pool#62f7",

@@ -82,7 +82,7 @@ def check_consistency(
     if not isinstance(body, dict):
         return
     if status >= 400:
-        yield from _request_id(operation, exchange, body)
+        yield from _envelope(operation, exchange, body)
         return
     response = operation.response(status)
     if response is None:
@@ -136,7 +136,7 @@ class _Subject:
         return self.judge(check, demand, expected, actual, Column.SCHEMA)
 
 
-def _request_id(
+def _envelope(
     operation: Operation, exchange: Exchange, body: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
     envelope = body.get("error")
@@ -146,6 +146,13 @@ def _request_id(
         demand = "error.request_id is the value of x-request-id"
         subject = _Subject(operation, "ErrorEnvelope")
         yield subject.judge("errors.request_id", demand, header, request_id, Column.ERRORS)
+    milliseconds = envelope.get("retry_after_ms") if isinstance(envelope, dict) else None
+    seconds = exchange.header("retry-after") or ""
+    if isinstance(milliseconds, int) and seconds.isdecimal():
+        demand = "Retry-After is retry_after_ms, rounded up to seconds"
+        expected = -(-milliseconds // 1000)
+        subject = _Subject(operation, "ErrorEnvelope")
+        yield subject.judge("errors.retry_after", demand, expected, int(seconds), Column.ERRORS)
 
 
 def _creation(operation: Operation, status: Any, rollout: Any) -> Iterator[RuleResult]:

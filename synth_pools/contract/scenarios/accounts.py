@@ -23,8 +23,8 @@ from synth_pools.contract.http.client import Response
         get_rollout#07d1, parameters State#a8ef, RolloutStatus#5269, get_rollout_usage#fdc7,
         RolloutUsage.wall_time_sec#489d, get_rollout_artifacts#e695, Rollouts: states#e3b6,
         Rollout#7253, RolloutSummary#8479, RolloutSummary.reward#40d6, Rollout.error#3c32,
-        Rollout.result#aa0d, RolloutTiming.run_seconds#f8e5, get_rollout_summary#cb15,
-        RolloutTiming.started_at#8067, RolloutTiming.queue_seconds#e86e
+        Rollout.result#aa0d, RolloutTiming.run_seconds#3087, get_rollout_summary#cb15,
+        RolloutTiming.started_at#886a, RolloutTiming.queue_seconds#9cd5
     """,
     needs="live",
 )
@@ -63,8 +63,8 @@ def _usage(ctx: Context, rollout: Rollout) -> list[tuple[str, Response]]:
     clauses="""
         get_rollout#07d1, parameters State#a8ef, RolloutStatus#5269, Rollouts: states#e3b6,
         Rollout#7253, RolloutSummary#8479, RolloutSummary.reward#40d6, Rollout.error#3c32,
-        Rollout.result#aa0d, get_rollout_summary#cb15, RolloutTiming.started_at#8067,
-        RolloutTiming.queue_seconds#e86e
+        Rollout.result#aa0d, get_rollout_summary#cb15, RolloutTiming.started_at#886a,
+        RolloutTiming.queue_seconds#9cd5
     """,
     needs="live",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from itertools import pairwise
 from typing import Any
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 from synth_pools.contract.exceptions import UnreachableError
 from synth_pools.contract.harness.context import Context
@@ -14,26 +14,67 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.waits import ids_of, moment, run_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at, is_loopback_url
-from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.selections import lists
 
 _MERGE = "application/merge-patch+json"
+_ARTIFACTS = "get_global_rollout_artifacts"
 _ADDRESSES = ("pool_url", "rollouts_url", "container_rollout_url")
 
 
-@scenario("details.location", "create_pool", clauses="headers Location#bfe9")
+@scenario("details.location", "create_pool", "create_task", clauses="headers Location#9aa6")
 def details_location(ctx: Context) -> None:
     created = ctx.resources.create_pool(ctx.resources.body())
-    location = created.exchange.header("location")
-    if location is None:
-        # A rule judges whether documented headers are present.
+    pool = {"pool_id": str(created.at("id"))}
+    task = ctx.require(201, "create_task", pool, json={"task_id": "a:b"})
+    for operation, response in (("create_pool", created), ("create_task", task)):
+        location = response.exchange.header("location")
+        if location is None:
+            # A rule judges whether documented headers are present.
+            continue
+        list_url = response.exchange.url
+        # No server has this prefix: a path that begins with a slash would lead out of it.
+        prefixed = f"https://proxy.invalid/{ctx.session.options.run_id}{urlsplit(list_url).path}"
+        for url in (list_url, prefixed):
+            actual = unquote(urljoin(url, location))
+            judge = ctx.judge(operation, response)
+            judge.equal(f"Location from {url}", f"{url}/{response.at('id')}", actual)
+
+
+@scenario(
+    "details.forwarded",
+    "get_pool_urls",
+    "get_global_rollout_artifacts",
+    clauses="get_pool_urls#cad2, Artifact.download_url#e9cf",
+)
+def details_forwarded(ctx: Context) -> None:
+    parts = urlsplit(ctx.session.base_url)
+    if not is_loopback_url(ctx.session.base_url) or ctx.session.options.access.proxy:
+        ctx.expect.inconclusive("get_pool_urls", "a proxy on the way may set these headers itself")
         return
-    url = urljoin(created.exchange.url, location)
-    if urlsplit(url).netloc != urlsplit(ctx.session.base_url).netloc:
-        ctx.expect.inconclusive("create_pool", "Location leads to another host")
-        return
-    read = ctx.raw("GET", url, {"authorization": MASKED}, None, None)
-    ctx.judge("create_pool", read).field("id", created.at("id"), "the pool at Location")
+    rollout = run_rollout(ctx, ctx.resources.live_pool())
+    prefix = f"/{ctx.session.options.run_id}"
+    plain = f"{parts.scheme}://{parts.netloc}"
+    for proto, forwarded, expected in (
+        ("https", "", f"https://{parts.netloc}"),
+        ("HTTP", f"{prefix}/a.b/", f"http://{parts.netloc}{prefix}/a.b"),
+        ("", prefix, f"{plain}{prefix}"),
+        ("javascript", "//elsewhere.invalid", plain),
+    ):
+        named = {"x-forwarded-proto": proto, "x-forwarded-prefix": forwarded}
+        headers = {name: text for name, text in named.items() if text}
+        urls = ctx.require(200, "get_pool_urls", {"pool_id": rollout.pool_id}, headers=headers)
+        page = ctx.require(200, _ARTIFACTS, rollout.global_ids, headers=headers)
+        addresses = [(urls, "get_pool_urls", urls.at(field)) for field in _ADDRESSES]
+        addresses += [
+            (page, _ARTIFACTS, at(item, "download_url")) for item in page.list_at("items")
+        ]
+        for response, operation, actual in addresses:
+            if actual is not None:
+                ctx.judge(operation, response).that(
+                    f"addresses that begin with {expected}, as {named} say",
+                    str(actual).startswith(f"{expected}/v1/"),
+                    str(actual),
+                )
 
 
 @scenario(

@@ -9,7 +9,7 @@ from typing import Any
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
-from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.registry import WITHOUT, scenario
 from synth_pools.contract.harness.views import judge_rollout_count
 from synth_pools.contract.harness.waits import (
     Rollout,
@@ -137,10 +137,13 @@ def idempotency_at_once(ctx: Context) -> None:
     judge_rollout_count(ctx, pool_id, 2)
 
 
-@scenario("idempotency.not_offered", *_CREATE, clauses="Features.idempotency_keys#6bc7")
+@scenario(
+    "idempotency.not_offered",
+    *_CREATE,
+    clauses="Features.idempotency_keys#6bc7",
+    needs=WITHOUT + _NEEDS,
+)
 def idempotency_not_offered(ctx: Context) -> None:
-    if ctx.session.features.get(_NEEDS) is not False:
-        return
     for number, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
         key = _key(ctx, str(number))
         created_ids: list[str] = []

@@ -35,7 +35,10 @@ _REQUESTS = 6
     "create_rollout",
     "get_rollout",
     _STREAM,
-    clauses="Outages#9343#6fc6#57ad#7d78#6bdf#ef70#7edd#0c92#d34d, RolloutQueuedData#e19f",
+    clauses="""
+        Outages#9343#6fc6#57ad#7d78#6bdf#ef70#7edd#0c92#d34d, RolloutQueuedData#e19f,
+        Rollout.started_at#d615
+    """,
     needs="containers",
     slow=True,
 )
@@ -129,9 +132,10 @@ def _judge_waiting(ctx: Context, rollout: Rollout) -> None:
     observed, is_queued = read_until(
         ctx, "get_rollout", rollout.ids, lambda read: bool(read.at("status") == "queued")
     )
-    ctx.judge("get_rollout", observed).that(
-        "status queued while its container is away", is_queued, show(observed.at("status"))
-    )
+    judge = ctx.judge("get_rollout", observed)
+    demand = "status queued while its container is away"
+    if judge.that(demand, is_queued, show(observed.at("status"))):
+        judge.field("started_at", None, "started_at, of an attempt that was not sent,")
 
 
 def _judge_events(ctx: Context, rollout: Rollout) -> None:

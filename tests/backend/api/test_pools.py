@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 
@@ -24,10 +25,12 @@ def test_the_location_of_what_was_made_leads_to_it(server: Server, pool_id: str)
     pool_id = f"{pool_id}-{uuid.uuid4().hex[:8]}"
     created = server.send("POST", "/v1/pools", json={"name": "docs", "pool_id": pool_id})
     assert created.status_code == 201
-    assert server.get(created.headers["location"])["id"] == pool_id
+    assert created.headers["location"] == f"pools/{pool_id.replace(':', '%3A')}"
+    here = urljoin(str(created.request.url), created.headers["location"])
+    assert server.get(urlsplit(here).path)["id"] == pool_id
     task = server.send("POST", f"/v1/pools/{pool_id}/tasks", json={"task_id": "1:2"})
     assert task.status_code == 201
-    assert task.headers["location"] == f"/v1/pools/{pool_id.replace(':', '%3A')}/tasks/1%3A2"
+    assert task.headers["location"] == "tasks/1%3A2"
 
 
 def test_the_smallest_pool_has_every_default(server: Server) -> None:

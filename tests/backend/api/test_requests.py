@@ -17,6 +17,16 @@ from synth_pools.backend.api.requests import base_url_of
         (("::1", 8080), {}, "http://[::1]:8080"),
         (("127.0.0.1", None), {}, "http://127.0.0.1"),
         (None, {}, "http://127.0.0.1"),
+        (None, {"host": "h", "x-forwarded-proto": "https"}, "https://h"),
+        (None, {"host": "h", "x-forwarded-proto": "HTTPS"}, "https://h"),
+        (None, {"host": "h", "x-forwarded-proto": "javascript"}, "http://h"),
+        (None, {"host": "h", "x-forwarded-proto": "https, http"}, "https://h"),
+        (None, {"host": "h", "x-forwarded-prefix": "/a/b.c/"}, "http://h/a/b.c"),
+        (None, {"host": "h", "x-forwarded-prefix": "/"}, "http://h"),
+        (None, {"host": "h", "x-forwarded-prefix": "//elsewhere"}, "http://h"),
+        (None, {"host": "h", "x-forwarded-prefix": "/.."}, "http://h"),
+        (None, {"host": "h", "x-forwarded-prefix": "/a?b"}, "http://h"),
+        (None, {"host": "h", "x-forwarded-prefix": "@elsewhere"}, "http://h"),
     ],
 )
 def test_it_is_the_one_that_was_asked_for(server: Any, headers: dict[str, str], url: str) -> None:

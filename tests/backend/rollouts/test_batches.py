@@ -81,6 +81,17 @@ def test_an_empty_batch_is_fine(server: Server) -> None:
         assert server.post(PATH, body) == empty
 
 
+def test_an_empty_pool_id_names_a_pool_that_there_is_not(server: Server) -> None:
+    pool_id = server.pool()
+    answer = batch(server, {"pool_id": "", "rollouts": [{}, {"pool_id": pool_id}]})
+    assert [item["status"] for item in answer["items"]] == [404, 202]
+    assert answer["items"][0]["error"]["code"] == "pool_not_found"
+    server.refused("POST", "/v1/rollouts", 404, "pool_not_found", json={"pool_id": ""})
+    path = f"/v1/pools/{pool_id}/rollouts"
+    server.refused("POST", path, 409, "id_mismatch", json={"pool_id": ""})
+    server.refused("POST", path, 404, "task_not_found", json={"task_id": ""})
+
+
 def test_each_is_refused_on_its_own(server: Server) -> None:
     pool_id, removed = server.pool(), server.pool()
     server.call("DELETE", f"/v1/pools/{removed}")

@@ -12,6 +12,7 @@ from tests.contract.faults.fault import (
     Passing,
     answers,
     error_response,
+    header_lost,
     query_of,
     seen_by,
 )
@@ -87,4 +88,37 @@ CREATIONS = [
     seen_by("batch.no_waiting", _BATCH, "batch_mode_async", after=_mode_of_batch),
 ]
 
-FAULTS: list[Fault] = [*FEATURES, *CREATIONS]
+
+def _envelope(**changed: Any) -> Altering:
+    def change(body: Any) -> Any:
+        return {**body, "error": {**body["error"], **changed}}
+
+    return answers(change, statuses=(404, 409, 429))
+
+
+ERRORS = [
+    seen_by("ids.exact", "get_pool", "missing_pool_retryable", after=_envelope(retryable=True)),
+    seen_by(
+        "full.queue",
+        "create_rollout",
+        "full_queue_in_other_units",
+        after=_envelope(retry_after_ms=10**9),
+        backend="small",
+    ),
+    seen_by(
+        "processes.warming",
+        "create_rollout",
+        "warming_without_retry_after",
+        after=header_lost("retry-after"),
+        backend="processes",
+    ),
+    seen_by(
+        "processes.warming",
+        "create_rollout",
+        "warming_not_retryable",
+        after=_envelope(retryable=False),
+        backend="processes",
+    ),
+]
+
+FAULTS: list[Fault] = [*FEATURES, *CREATIONS, *ERRORS]

@@ -81,6 +81,9 @@ def test_a_lost_connection_stops_the_run() -> None:
     [
         (("pause",), {}, Outcome.NOT_OFFERED, "features.pause is not true"),
         (("pause",), {"pause": True}, Outcome.HELD, ""),
+        (("without pause",), {"pause": False}, Outcome.HELD, ""),
+        (("without pause",), {"pause": True}, Outcome.NOT_OFFERED, "features.pause is not false"),
+        (("without pause",), {}, Outcome.NOT_OFFERED, "features.pause is not false"),
         (("live",), {"echo": True}, Outcome.HELD, ""),
         (
             ("live",),

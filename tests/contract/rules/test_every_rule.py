@@ -95,6 +95,11 @@ BREAKS: dict[str, Exchange] = {
     "errors.request_id": _refused(
         404, {"error": {"code": "not_found", "message": "no", "request_id": "req_2"}}
     ),
+    "errors.retry_after": _refused(
+        503,
+        {"error": {"code": "no_room", "message": "no", "retry_after_ms": 1001}},
+        ("retry-after", "1"),
+    ),
     "agree.id": _pool(id="other"),
     "agree.status": _pool(state="archived"),
     "agree.config": _pool(pool_config={"a": 1}),

@@ -44,8 +44,7 @@ async def create_pool(call: Call) -> Response:
     pool = Pool(pool_id, call.owner, definition, now, now, store.number(), call.keeps)
     _set_tasks(call, pool, call.body.get("tasks") or [])
     store.pools[pool_id] = pool
-    where = f"/v1/pools/{quote(pool_id, safe=':')}" if call.keeps("pools.location") else "/v1/pools"
-    return answer(pool.shown(), 201, Location=where)
+    return answer(pool.shown(), 201, Location=_location(call, "pools", pool_id))
 
 
 @operation("get_pool")
@@ -174,14 +173,13 @@ async def create_task(call: Call) -> Response:
     pool = call.changeable_pool()
     chosen = call.same_ids("id", "task_id")
     definition = task_definition(call.body)
-    _check_url(definition, "container_url", ["body"])
+    _check_url(call, definition.get("container_url"))
     task = _new_task(call, chosen, definition)
     if task.id in pool.tasks and call.keeps("tasks.id_taken"):
         raise Problem("task_exists", f"Pool {pool.id!r} has a task {task.id!r} already.")
     pool.tasks[task.id] = task
     pool.updated_at = task.created_at
-    where = f"/v1/pools/{quote(pool.id, safe=':')}/tasks/{quote(task.id, safe=':')}"
-    return answer(task.shown(pool), 201, Location=where)
+    return answer(task.shown(pool), 201, Location=_location(call, "tasks", task.id))
 
 
 @operation("update_task")
@@ -315,7 +313,7 @@ def _changed_pool(call: Call, pool: Pool, definition: dict[str, Any]) -> Respons
 
 
 def _changed_task(call: Call, pool: Pool, task: Task, definition: dict[str, Any]) -> Response:
-    _check_url(definition, "container_url", ["body"])
+    _check_url(call, definition.get("container_url"))
     task.definition = definition
     now = call.store.clock.now()
     pool.updated_at = now
@@ -323,10 +321,16 @@ def _changed_task(call: Call, pool: Pool, task: Task, definition: dict[str, Any]
     return answer(task.shown(pool))
 
 
+def _location(call: Call, kind: str, new_id: str) -> str:
+    relative = f"{kind}/{quote(new_id, safe=':')}" if call.keeps("locations.lead_there") else kind
+    here = call.operation.path.format(**call.path)
+    return relative if call.keeps("locations.relative") else f"{here.rpartition('/')[0]}/{relative}"
+
+
 def _check_pool(call: Call, definition: dict[str, Any]) -> None:
-    _check_url(definition, "container_url", ["body"])
-    for place, url in enumerate(definition.get("container_urls") or []):
-        _check_url({"url": url}, "url", ["body", "container_urls", place])
+    _check_url(call, definition.get("container_url"))
+    for url in definition.get("container_urls") or []:
+        _check_url(call, url)
     config = definition.get("config") or {}
     process = config.get("process")
     if process is not None and process.get("launcher") == "ray" and call.keeps("ray.not_allowed"):
@@ -339,21 +343,20 @@ def _check_pool(call: Call, definition: dict[str, Any]) -> None:
         container_key(config)
 
 
-def _check_url(definition: dict[str, Any], name: str, loc: list[str | int]) -> None:
-    value = definition.get(name)
-    if value is None:
+def _check_url(call: Call, address: str | None) -> None:
+    if address is None:
         return
     try:
-        url = urlsplit(value)
+        url = urlsplit(address)
         # Reading an invalid port raises.
         fits = bool(url.hostname) and "@" not in url.netloc and url.port is not False
     except ValueError:
         fits = False
     if not fits:
-        where = loc if name == "url" else [*loc, name]
-        raise invalid_field(
-            where, f"{name} must be an absolute http or https URL without userinfo", "format"
-        )
+        message = "A container's address must have a host, a port below 65536 and no userinfo."
+        if call.keeps("urls.uncallable_403"):
+            raise Problem("forbidden_container_url", message)
+        raise invalid_field(["body", "container_url"], message, "format")
 
 
 def _new_task(call: Call, chosen: str | None, definition: dict[str, Any]) -> Task:
@@ -370,7 +373,7 @@ def _set_tasks(call: Call, pool: Pool, bodies: list[dict[str, Any]]) -> None:
         if len(ids) > 1:
             raise Problem("id_mismatch", f"The ids of task {place} are not equal.")
         definition = task_definition(body)
-        _check_url(definition, "container_url", ["body", "tasks", place])
+        _check_url(call, definition.get("container_url"))
         task = _new_task(call, next(iter(ids), None), definition)
         if task.id in tasks:
             raise Problem("task_exists", f"Two tasks have the id {task.id!r}.")

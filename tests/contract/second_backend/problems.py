@@ -9,6 +9,7 @@ _STATUS = {
     "unauthorized": 401,
     "forbidden_host": 403,
     "forbidden_container_key": 403,
+    "forbidden_container_url": 403,
     "processes_not_allowed": 403,
     "images_not_allowed": 403,
     "ray_not_allowed": 403,

@@ -290,6 +290,8 @@ def _place(call: Call, request: dict[str, Any], here: Pool | None) -> Pool:
         Problem: No pool takes it.
     """
     pool_id, task_id = request.get("pool_id"), request.get("task_id")
+    if pool_id == "" and not call.keeps("ids.empty_is_an_id"):
+        pool_id = None
     if here is not None and pool_id not in (None, here.id) and call.keeps("rollouts.pool_of_path"):
         raise Problem("id_mismatch", f"The path names pool {here.id!r}, the body {pool_id!r}.")
     if here is None and pool_id is not None:

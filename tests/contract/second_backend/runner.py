@@ -171,6 +171,8 @@ class Runner:
     def _put_back(self, rollout: Rollout, error: dict[str, Any]) -> None:
         pool = rollout.pool
         rollout.state, rollout.refused = "queued", error
+        if rollout.attempt == 1 and self._keeps("outages.start_taken_back"):
+            rollout.started_at = None
         rollout.away_since = rollout.away_since or self._store.clock.now()
         pool.running.remove(rollout)
         pool.waiting.append(rollout)
@@ -288,7 +290,9 @@ class Runner:
     def _tell_start(self, rollout: Rollout, previous: dict[str, Any] | None) -> None:
         now = self._store.clock.now()
         rollout.state = "running"
-        rollout.started_at, rollout.updated_at = rollout.started_at or now, now
+        rollout.updated_at = now
+        if rollout.started_at is None or not self._keeps("attempts.first_start"):
+            rollout.started_at = now
         data: dict[str, Any] = {
             "status": "running",
             "attempt": rollout.attempt if self._keeps("attempts.counted") else 1,

@@ -84,4 +84,5 @@ def _config(keys: Mapping[str, str], broken: tuple[str, ...], lacking: tuple[str
         timeout_keep_alive=30,
         h11_max_incomplete_event_size=64 * 1024,
         server_header=False,
+        proxy_headers=False,
     )

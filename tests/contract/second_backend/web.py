@@ -39,6 +39,7 @@ _HEADERS = {"Idempotency-Key": "idempotency_keys"}
 _LARGEST_BODY = 16 * 1024 * 1024
 _DEEPEST = 200
 _HOSTS = re.compile(r"(127\.\d+\.\d+\.\d+|localhost|\[::1\])(:\d+)?$", re.IGNORECASE)
+_PREFIX = re.compile(r"(/[\w~-][\w.~-]*)+$", re.ASCII)
 _WHOLE_NUMBER = re.compile(r"-?[0-9]{1,30}$")
 
 
@@ -148,7 +149,7 @@ class _Path:
         values = _parameters(request, operation, self._backend)
         raw, body = await _body(request, operation, keeps)
         host = request.headers.get("host", "127.0.0.1")
-        base = f"{request.url.scheme}://{host}"
+        base = f"{_scheme(request, keeps)}://{host}{_prefix(request, keeps)}"
         return await handler(
             Call(
                 self._backend,
@@ -163,6 +164,18 @@ class _Path:
                 request.url.query,
             )
         )
+
+
+def _scheme(request: Request, keeps: Rules) -> str:
+    scheme = request.headers.get("x-forwarded-proto", "").lower()
+    is_known = scheme in ("http", "https") and keeps("urls.forwarded_proto")
+    return scheme if is_known else request.url.scheme
+
+
+def _prefix(request: Request, keeps: Rules) -> str:
+    prefix = request.headers.get("x-forwarded-prefix", "").rstrip("/")
+    is_known = bool(_PREFIX.match(prefix)) and keeps("urls.forwarded_prefix")
+    return prefix if is_known else ""
 
 
 def refused(problem: Problem, request_id: str) -> Response:

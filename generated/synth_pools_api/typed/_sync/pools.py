@@ -85,7 +85,8 @@ class PoolsApi(Group):
         Returns the absolute addresses at which rollouts of the pool and of its tasks are made,
         and those of the containers behind them. The server's own addresses begin with the
         scheme and the `Host` of the request that asks for them, so that they lead to where it
-        led.
+        led. If a proxy sends `X-Forwarded-Proto`, its scheme counts, and if it sends
+        `X-Forwarded-Prefix`, their path begins with this prefix.
 
         Args:
             pool_id: The id of a pool.

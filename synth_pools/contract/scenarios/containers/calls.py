@@ -317,14 +317,21 @@ def containers_slow(ctx: Context) -> None:
     "containers.address",
     "create_pool",
     "create_task",
-    clauses="responses Forbidden#210e, Errors#1287",
+    clauses="Errors#fc28#619f, responses Forbidden#210e, PoolDefinition.container_url#d348",
 )
 def containers_address(ctx: Context) -> None:
-    url = "http://user:secret@127.0.0.1:9/"
-    refused = Status((403, 422), "the address holds userinfo")
     pool_id = ctx.resources.pool()
-    body = ctx.resources.body(container_url=url)
-    ctx.expect.status(ctx.call("create_pool", json=body), refused, "create_pool")
-    ctx.check(Status(404, "nothing was created"), "get_pool", {"pool_id": body["pool_id"]})
-    response = ctx.call("create_task", {"pool_id": pool_id}, json={"container_url": url})
-    ctx.expect.status(response, refused, "create_task")
+    uncallable = "forbidden_container_url"
+    for url, status, code in (
+        ("http://user:secret@127.0.0.1:9/", 403, uncallable),
+        ("http://127.0.0.1:65536/", 403, uncallable),
+        ("127.0.0.1:9", 422, "validation_failed"),
+        ("ftp://127.0.0.1/", 422, "validation_failed"),
+        ("http://127.0.0.1:9/ /", 422, "validation_failed"),
+        ("", 422, "validation_failed"),
+    ):
+        refused = Status(status, f"the address {url!r}", code=code)
+        body = ctx.resources.body(container_url=url)
+        ctx.check(refused, "create_pool", json=body)
+        ctx.check(Status(404, "nothing was created"), "get_pool", {"pool_id": body["pool_id"]})
+        ctx.check(refused, "create_task", {"pool_id": pool_id}, json={"container_url": url})

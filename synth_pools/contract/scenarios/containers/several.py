@@ -9,6 +9,7 @@ from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.holding import hold, only_in_time
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.rollout_views import judge_timing
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
     Rollout,
@@ -97,11 +98,15 @@ def _require_health(metrics: Response, boxes: tuple[SwitchedContainer, ...]) -> 
 @scenario(
     "containers.attempts",
     "create_rollout",
+    "get_rollout",
+    "get_rollout_summary",
     "stream_rollout_events",
     clauses="""
         Further attempts#5cc6#8e04#c906, RolloutLimits.max_attempts#34f4#c5cb,
         RolloutQueuedData.previous_error#b1da, RolloutStartedData.container_url#f024,
-        RolloutStartedData#7003, RolloutStartedData.attempt#33fb
+        RolloutStartedData#7003, RolloutStartedData.attempt#33fb, Rollout.started_at#ab61,
+        RolloutTiming.started_at#886a, RolloutTiming.queue_seconds#9cd5,
+        RolloutTiming.run_seconds#3087
     """,
     needs=("containers", _FEATURE),
 )
@@ -115,6 +120,21 @@ def containers_attempts(ctx: Context) -> None:
         count = len(ctx.session.received.sent(rollout.id))
         ctx.judge("create_rollout", response).equal("how often it reached a container", 1, count)
         _judge_attempts(ctx, rollout, {urls["nobody"], urls["good"]})
+        _judge_start(ctx, rollout, response)
+
+
+def _judge_start(ctx: Context, rollout: Rollout, final: Response) -> None:
+    """Expect the rollout to have started with its first attempt."""
+    stream = ctx.stream("stream_rollout_events", rollout.ids, limit=ctx.session.patience)
+    texts = [m.envelope.get("timestamp") for m in stream.messages if m.event == "rollout.started"]
+    moments = [moment(text) for text in texts]
+    started_at = moment(final.at("started_at"))
+    if len(moments) > 1 and started_at and moments[0] and moments[-1]:
+        is_first = abs(started_at - moments[0]) <= abs(moments[-1] - started_at)
+        observed = f"{final.at('started_at')}, and the attempts started at {texts}"
+        ctx.judge("get_rollout", final).that("started_at of the first attempt", is_first, observed)
+    summary = ctx.require(200, "get_rollout_summary", rollout.ids)
+    judge_timing(ctx, "get_rollout_summary", final.json, summary)
 
 
 def _judge_attempts(ctx: Context, rollout: Rollout, urls: set[str]) -> None:

@@ -12,7 +12,7 @@ from synth_pools.contract.document import TERMINAL
 from synth_pools.contract.exceptions import StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
-from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.registry import WITHOUT, scenario
 from synth_pools.contract.harness.waits import (
     STREAMS,
     Rollout,
@@ -130,10 +130,13 @@ def events_resume(ctx: Context) -> None:
             ctx.check(refused, operation, ids, query={"after_sequence": wrong})
 
 
-@scenario("events.not_resumed", *STREAMS, clauses="Features.event_resume#6413")
+@scenario(
+    "events.not_resumed",
+    *STREAMS,
+    clauses="Features.event_resume#6413",
+    needs=f"{WITHOUT}event_resume",
+)
 def events_not_resumed(ctx: Context) -> None:
-    if ctx.session.features.get("event_resume") is not False:
-        return
     rollout = run_rollout(ctx, ctx.resources.pool())
     for operation, ids in rollout.streams:
         messages = _read(ctx, operation, ids).messages

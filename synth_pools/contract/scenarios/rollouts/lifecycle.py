@@ -7,8 +7,8 @@ from typing import Any
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.holding import hold
-from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.rollout_views import ROUNDING, judge_usage
+from synth_pools.contract.harness.registry import WITHOUT, scenario
+from synth_pools.contract.harness.rollout_views import judge_timing, judge_usage
 from synth_pools.contract.harness.views import USAGE, of_rollout, readers
 from synth_pools.contract.harness.waits import (
     Rollout,
@@ -85,7 +85,7 @@ def rollouts_request(ctx: Context) -> None:
     clauses="""
         Rollouts: the two families#1e49, Rollout.score#9f18, Rollout#7253, RolloutSummary#8479,
         RolloutUsage.sandbox_minutes#1aa9, RolloutSummary.reward#40d6, get_rollout_summary#cb15,
-        RolloutTiming.queue_seconds#e86e
+        RolloutTiming.queue_seconds#9cd5
     """,
 )
 def rollouts_agree(ctx: Context) -> None:
@@ -149,22 +149,9 @@ def _judge_summary(ctx: Context, operation: str, whole_rollout: Any, response: R
         "error": at(whole_rollout, "error"),
     }.items():
         judge.field(field, expected)
-    for field in ("created_at", "started_at", "finished_at"):
-        if at(whole_rollout, field) is not ABSENT:
-            judge.field(f"timing.{field}", at(whole_rollout, field))
     judge.field("last_event.event", f"rollout.{status}", "the type of last_event")
     judge.field("last_event.rollout_id", at(whole_rollout, "id"), "rollout_id of last_event")
-    for seconds, begin, end in (
-        ("queue_seconds", "created_at", "started_at"),
-        ("run_seconds", "started_at", "finished_at"),
-    ):
-        actual = response.at("timing", seconds)
-        former, later = (moment(response.at("timing", name)) for name in (begin, end))
-        if former and later and isinstance(actual, int | float):
-            expected = (later - former).total_seconds()
-            is_near = abs(actual - expected) < ROUNDING + ctx.session.http.round_trip
-            demand = f"timing.{seconds} is {end} minus {begin}: {expected}"
-            judge.that(demand, is_near, str(actual))
+    judge_timing(ctx, operation, whole_rollout, response)
 
 
 @scenario(
@@ -173,7 +160,7 @@ def _judge_summary(ctx: Context, operation: str, whole_rollout: Any, response: R
     "create_rollout",
     clauses="""
         Rollouts: states#c39e, Rollout.finished_at#9458, RolloutTiming.finished_at#60d4,
-        Rollout.created_at#2b21, Rollout.started_at#4c3f, RolloutTiming.started_at#8067
+        Rollout.created_at#2b21, Rollout.started_at#4c3f, RolloutTiming.started_at#886a
     """,
 )
 def rollouts_ended(ctx: Context) -> None:
@@ -240,11 +227,9 @@ def rollouts_sync_failed(ctx: Context) -> None:
     "create_rollout",
     "create_global_rollout",
     clauses="Features.sync_mode#c0fa",
-    needs="live",
+    needs=("live", f"{WITHOUT}sync_mode"),
 )
 def rollouts_sync_not_offered(ctx: Context) -> None:
-    if ctx.session.features.get("sync_mode") is not False:
-        return
     body = {"mode": "sync", "env": {"delay": 600}}
     for operation, ids, more in creations(ctx.resources.live_pool()):
         response = ctx.check(202, operation, ids, json={**body, **more})
