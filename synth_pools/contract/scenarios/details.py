@@ -60,8 +60,8 @@ def details_forwarded(ctx: Context) -> None:
         ("", prefix, f"{plain}{prefix}"),
         ("javascript", "//elsewhere.invalid", plain),
     ):
-        named = {"x-forwarded-proto": proto, "x-forwarded-prefix": forwarded}
-        headers = {name: text for name, text in named.items() if text}
+        forwarded_headers = {"x-forwarded-proto": proto, "x-forwarded-prefix": forwarded}
+        headers = {name: text for name, text in forwarded_headers.items() if text}
         urls = ctx.require(200, "get_pool_urls", {"pool_id": rollout.pool_id}, headers=headers)
         page = ctx.require(200, _ARTIFACTS, rollout.global_ids, headers=headers)
         addresses = [(urls, "get_pool_urls", urls.at(field)) for field in _ADDRESSES]
@@ -71,7 +71,7 @@ def details_forwarded(ctx: Context) -> None:
         for response, operation, actual in addresses:
             if actual is not None:
                 ctx.judge(operation, response).that(
-                    f"addresses that begin with {expected}, as {named} say",
+                    f"addresses that begin with {expected}, as {headers} say",
                     str(actual).startswith(f"{expected}/v1/"),
                     str(actual),
                 )
