@@ -186,7 +186,7 @@ def properties(kind: str | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_every_header_that_is_listed_always_comes() -> None:
     for name, node in SPEC["components"]["headers"].items():
-        # Of all conflicts only that with a pool which is warming passes by itself.
+        # A conflict carries it only if it is about a warming pool.
         assert node["required"] is (name != "RetryAfterWarming"), name
 
 
