@@ -129,7 +129,7 @@ def _describe(file: OpenApiFile, errors: Sequence[GeneratorError]) -> str:
     first = min(errors, key=lambda error: "/components/" not in f"{error.header}{error.detail}")
     text = f"{first.header}: {first.detail or ''}".replace("::", ":")
     where = str(file.path)
-    if schema := re.search(r"/components/schemas/(\w+)", text):
+    if schema := re.search(r"components[/.]schemas[/.](\w+)", text):
         where = f"{file.at(('components', 'schemas', schema[1]))}: components.schemas.{schema[1]}"
     for method, path, operation in operations(file.content):
         # The generator names an operation by the stage in which it fails.

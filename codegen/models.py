@@ -130,11 +130,8 @@ def _simplify(document: dict[str, Any]) -> None:
             for media in node.keys() - {JSON, FORM, EVENTS}:
                 node[media]["schema"] = {"type": "string", "format": "binary"}
         elif kind_of(pointer) == "object" and {"in", "name", "schema"} <= node.keys():
-            schema = resolve(document, node["schema"])
-            if node["in"] == "path":
-                node["schema"] = {"type": "string"}
-            elif "format" in schema:
-                node["schema"] = {key: schema[key] for key in schema if key != "format"}
+            is_path = node["in"] == "path"
+            node["schema"] = {"type": "string"} if is_path else _plain(document, node["schema"])
         elif kind_of(pointer) == "object":
             if "parameters" not in pointer:
                 node.pop("default", None)
@@ -146,6 +143,20 @@ def _simplify(document: dict[str, Any]) -> None:
                 # The generator takes a single part for the whole.
                 more = {key: node.pop(key) for key in ("properties", "required") if key in node}
                 node["allOf"] += [{"type": "object", **more}] if more else []
+
+
+def _plain(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema of a parameter without formats, for which programs have other types."""
+    target = resolve(document, schema)
+    plain = (
+        {key: target[key] for key in target if key != "format"} if "format" in target else schema
+    )
+    if "items" in plain:
+        plain = {**plain, "items": _plain(document, plain["items"])}
+    if "properties" in plain:
+        fields = {key: _plain(document, field) for key, field in plain["properties"].items()}
+        plain = {**plain, "properties": fields}
+    return plain
 
 
 def _join_alternatives(schema: dict[str, Any]) -> None:

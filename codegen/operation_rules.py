@@ -48,8 +48,8 @@ def operation_problems(file: OpenApiFile) -> Problems:
         for key in ("$ref", "servers") if isinstance(item, dict) else ():
             if key in item:
                 yield ("paths", path, key), f"{path}: {key} is lost: write what it has in its place"
-        if not all(map(_SEGMENT.fullmatch, path.split("/"))):
-            text = "write each parameter as a segment of its own, in snake case: /{pool_id}/"
+        if not path.startswith("/") or not all(map(_SEGMENT.fullmatch, path.split("/"))):
+            text = "write /, and each parameter as a segment of its own, in snake case: /{pool_id}/"
             yield ("paths", path), f"{path}: {text}"
     yield from _names(file, document)
     for pointer, node in parameters(file):
@@ -94,7 +94,7 @@ def _names(file: OpenApiFile, document: dict[str, Any]) -> Problems:
             ("operationId", name),
             *(("tag", tag) for tag in operation.get("tags", ())[:1]),
         ):
-            if PythonIdentifier(text, "x") != text:
+            if PythonIdentifier(text, "x") != text or (noun, text) == ("tag", "calls"):
                 advice = f"write {_suggest(text)}in snake case, no word of Python"
                 yield at, f"{where}: {noun} {text} is no name of a module: {advice}"
         if "servers" in operation:
@@ -110,7 +110,8 @@ def _names(file: OpenApiFile, document: dict[str, Any]) -> Problems:
 
 def _suggest(name: str) -> str:
     snake = snake_case(name)
-    return f"{snake!r}, or another " if PythonIdentifier(snake, "x") == snake else "another "
+    is_better = snake != name and PythonIdentifier(snake, "x") == snake
+    return f"{snake!r}, or another " if is_better else "another "
 
 
 def _parameter(document: dict[str, Any], pointer: Pointer, node: dict[str, Any]) -> Problems:
@@ -122,8 +123,8 @@ def _parameter(document: dict[str, Any], pointer: Pointer, node: dict[str, Any])
         yield pointer, f"{noun} has another name in programs: {text}"
     elif python_name in _RESERVED or (place == "header" and name.lower() in _HEADERS):
         yield pointer, f"{noun} is a name that the client has for itself: write another"
-    if "content" in node:
-        yield pointer, f"{noun}: content is lost: write schema: instead"
+    if "schema" not in node:
+        yield pointer, f"{noun} is lost without a schema, as with content: write schema:"
     if node.get("allowReserved"):
         yield pointer, f"{noun}: its value is percent-encoded: remove allowReserved"
     styles = _STYLES.get(place, ("",))
@@ -145,8 +146,8 @@ def _parameter(document: dict[str, Any], pointer: Pointer, node: dict[str, Any])
 def _body(
     document: dict[str, Any], pointer: Pointer, content: dict[str, Any], noun: str
 ) -> Problems:
-    if len(content) > 1:
-        yield pointer, f"{noun} has several media types: write one of them"
+    if len(content) != 1:
+        yield pointer, f"{noun} has no media type, or several: write one"
     for media, node in content.items():
         at = (*pointer, media)
         schema = node.get("schema", {})

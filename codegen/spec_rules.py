@@ -25,8 +25,6 @@ from synth_pools.spec.changes.source import (
 _TYPED = {"type", "$ref", "enum", "const", *COMPOSED}
 # Words in the description of a schema without a type.
 _ANY = ("free-form", "any json")
-# An example of bytes explains nothing.
-_BINARY = ("application/octet-stream", "application/zip", "application/gzip")
 
 
 def read_spec_file(path: Path) -> OpenApiFile:
@@ -99,7 +97,7 @@ def missing_examples(file: OpenApiFile) -> Iterator[str]:
     for method, path, operation in operations(file.content):
         for pointer, content in contents(file, ("paths", path, method.lower()), operation):
             for media, described in content.items():
-                if media not in _BINARY and not _has_example(described):
+                if not _is_binary(described) and not _has_example(described):
                     where = "/".join(str(step) for step in pointer[3:])
                     yield (
                         f"{file.at((*pointer, media))}: {operation.get('operationId')}: "
@@ -111,6 +109,12 @@ def missing_examples(file: OpenApiFile) -> Iterator[str]:
                 f"{file.at(pointer)}: parameter {parameter.get('name')} has no example: "
                 "write 'example:' beside its 'schema:'"
             )
+
+
+def _is_binary(described: Any) -> bool:
+    # An example of bytes explains nothing.
+    schema = described.get("schema") if isinstance(described, dict) else None
+    return not schema or (isinstance(schema, dict) and schema.get("format") == "binary")
 
 
 def _has_example(node: Any) -> bool:

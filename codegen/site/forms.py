@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from codegen import CodegenError
 from codegen.command_operations import body_assignments
+from codegen.operation_rules import EVENTS, FORM, JSON
 from codegen.references import resolve, success_content
 from synth_pools.cli.operations.model import CommandRow
 
@@ -34,24 +35,32 @@ def forms_of(document: dict[str, Any], method: str, path: str, row: CommandRow) 
     item = document["paths"][path]
     operation = item[method.lower()]
     values = {name: _example_of(document, item, name) for name in re.findall(r"{(\w+)}", path)}
-    body = _body_of(document, operation)
+    media, body = _body_of(document, operation)
     answer = _answer_media(document, operation)
     return Forms(
-        _curl(method, path, values, body, answer),
+        _curl(method, path, values, media, body, answer),
         _python(operation["operationId"], values, body, answer, is_async=False),
         _python(operation["operationId"], values, body, answer, is_async=True),
         _command(operation["operationId"], row, values, body),
     )
 
 
-def _curl(method: str, path: str, values: dict[str, str], body: Any, answer: str) -> str:
+def _curl(
+    method: str, path: str, values: dict[str, str], media: str, body: Any, answer: str
+) -> str:
     target = re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
     # Print a stream without buffering.
-    options = "-sSN" if answer == "text/event-stream" else "-sS"
+    options = "-sSN" if answer == EVENTS else "-sS"
     lines = [f"curl {options} -X {method} " if method != "GET" else f"curl {options} "]
     lines[0] += f'"$SYNTH_BACKEND_URL{target}"'
     lines.append('-H "Authorization: Bearer $SYNTH_API_KEY"')
-    if body is not None:
+    if media == FORM:
+        for key, value in body.items():
+            words = [f"{key}={item}" for item in (value if isinstance(value, list) else [value])]
+            lines += [f"--data-urlencode {shlex.quote(word)}" for word in words]
+    elif isinstance(body, bytes):
+        lines += [f'-H "Content-Type: {media}"', "--data-binary @FILE"]
+    elif body is not None:
         text = json.dumps(body)
         text = text if len(text) <= _WIDTH else json.dumps(body, indent=2)
         lines.append(f"--json {shlex.quote(text)}")
@@ -68,7 +77,7 @@ def _python(
     keyword, name = (
         ("async ", "AsyncContainerPoolsClient") if is_async else ("", "ContainerPoolsClient")
     )
-    if answer == "text/event-stream":
+    if answer == EVENTS:
         use = f"{keyword}for event in {call}:\n    print(event)"
     else:
         call = f"await {call}" if is_async else call
@@ -104,7 +113,7 @@ def _command(operation: str, row: CommandRow, values: dict[str, str], body: Any)
     if row.destroys:
         words.append("--yes")
     lines = [shlex.join(words)]
-    for assignment in body_assignments(body or {}):
+    for assignment in ["@FILE"] if isinstance(body, bytes) else body_assignments(body or {}):
         word = shlex.quote(assignment)
         if len(lines[-1]) + len(word) > _WIDTH:
             lines.append("")
@@ -121,16 +130,18 @@ def _example_of(document: dict[str, Any], item: dict[str, Any], name: str) -> st
     raise CodegenError(f"openapi.yaml: the parameter {name} needs an example")
 
 
-def _body_of(document: dict[str, Any], operation: dict[str, Any]) -> Any:
-    """Return the first example of a required body."""
+def _body_of(document: dict[str, Any], operation: dict[str, Any]) -> tuple[str, Any]:
+    """Return the media type and the first example of a required body."""
     described = resolve(document, operation.get("requestBody", {}))
     if not described.get("required"):
-        return None
-    media = described["content"]["application/json"]
+        return "", None
+    [(name, media)] = described["content"].items()
+    if name not in (JSON, FORM):
+        return name, b"..."
     bodies = [resolve(document, example)["value"] for example in media.get("examples", {}).values()]
     for value in [*bodies, media.get("example")]:
         if value:
-            return _without_empty(value)
+            return name, _without_empty(value)
     raise CodegenError(f"openapi.yaml: the body of {operation['operationId']} needs an example")
 
 
@@ -143,11 +154,11 @@ def _without_empty(value: Any) -> Any:
 
 def _answer_media(document: dict[str, Any], operation: dict[str, Any]) -> str:
     media = success_content(document, operation)
-    return "text/event-stream" if "text/event-stream" in media else next(iter(media), "")
+    return EVENTS if EVENTS in media else next(iter(media), "")
 
 
 def _is_download(answer: str) -> bool:
-    return answer not in ("", "application/json", "text/event-stream")
+    return answer not in ("", JSON, EVENTS)
 
 
 def _indented(text: str) -> str:

@@ -53,17 +53,24 @@ def styled(name: str, style: str, value: Any) -> dict[str, Any]:
     return {name: Delimited(style, items)}
 
 
-def cookie_header(cookies: Mapping[str, Any]) -> dict[str, str]:
-    """Write the header of cookies, with what none may hold in percent-encoding"""
+def sent_headers(headers: Mapping[str, Any], cookies: Mapping[str, Any]) -> dict[str, Any]:
+    """Write the headers that have a value; what no cookie may hold is percent-encoded"""
+    sent = {name: _word(value) for name, value in headers.items() if _is_set(value)}
     pairs = [
         f"{name}={quote(_word(value), safe=_COOKIE)}"
         for name, value in cookies.items()
-        if value is not None and not isinstance(value, Unset)
+        if _is_set(value)
     ]
-    return {"Cookie": "; ".join(pairs)} if pairs else {}
+    return {**sent, "Cookie": "; ".join(pairs)} if pairs else sent
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and not isinstance(value, Unset)
 
 
 def _word(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     return str(value).lower() if isinstance(value, bool) else "" if value is None else str(value)
 
 

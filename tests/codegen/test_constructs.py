@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any
 import pytest
 
 from codegen import generate
+from codegen.site.http_pages import http_pages
+from synth_pools.spec import read_spec
 from tests.support.constructs import copy_with_constructs
 from tests.support.recording import Recorded, RecordingServer, Reply
 
@@ -91,7 +94,7 @@ QUERY = (
     "{'pool_id': 'p', 'filter': {'state': 'a b', 'depth': 2}, 'tags': ['a,b', 'c'], "
     "'sizes': [1, 2], 'words': ['x', 'y'], 'kinds': ['a', 'b'], 'bounds': {'low': 1, 'high': 9}, "
     "'pair': {'low': 3}, 'from': 'f', 'to': 't', 'since': '2026-01-02T03:04:05Z', 'exact': True, "
-    "'ratio': 0.5, 'either': 7, 'x_depth': 4, 'session': 's;1='}"
+    "'ratio': 0.5, 'either': 7, 'x_depth': 4, 'x_whole': 'false', 'session': 's;1='}"
 )
 SENT_QUERY = (
     "/v1/pools/p/search?filter%5Bstate%5D=a+b&filter%5Bdepth%5D=2&tags=a%2Cb,c&sizes=1%7C2"
@@ -106,7 +109,7 @@ TREE = (
 WIRE = {
     f"call('search_pool', {QUERY})": (
         SENT_QUERY,
-        {"x-depth": "4", "cookie": "own=1; session=s%3B1="},
+        {"x-depth": "4", "x-whole": "false", "cookie": "own=1; session=s%3B1="},
         b"",
     ),
     "pools.search_pool('p', tags=['a'], bounds=models.SearchPoolBounds(low=1), session='s')": (
@@ -219,6 +222,7 @@ ECHOES = {
             "ratio": 0.5,
             "either": 7,
             "X-Depth": 4,
+            "X-Whole": False,
             "session": "s;1=",
         },
         "body": None,
@@ -275,6 +279,8 @@ def test_what_cannot_be_sent_is_refused_before_it_is(copied: Path) -> None:
         "call('search_pool', {'pool_id': 'p', 'kinds': {'a': 1}})": "kinds must be a string, not",
         "call('search_pool', {'pool_id': 'p', 'filter': {'a': {}}})": "filter.a must be a string",
         "pools.search_pool('p', tags='a')": "tags must be a list, not str",
+        "call('submit_pool_form', {'pool_id': 'p'}, body={'name': {'a': 1}})": "holds no dict",
+        "call('submit_pool_form', {'pool_id': 'p'}, body={'name': [['a']]})": "holds no list",
     }
     with RecordingServer() as server:
         results = evaluate(copied, "sync", server.url, [*refused])
@@ -302,7 +308,7 @@ COMMANDS = [
         b"",
     ),
     (
-        "search p --from f --exact true --x-depth 2 --kinds a",
+        "search p --from f --exact true --x-depth 2 --x-whole false --kinds a",
         "/v1/pools/p/search?kinds=a&from=f&exact=true",
         b"",
     ),
@@ -348,6 +354,20 @@ def test_the_command_line_says_what_to_write(copied: Path, words: str, message: 
     )
     assert code != 0
     assert (out, message in err) == ("", True), err
+
+
+def test_the_site_shows_how_each_is_sent(copied: Path) -> None:
+    table = runpy.run_path(str(copied / "synth_pools/cli/operations/table.py"))
+    page = http_pages(read_spec(copied / "openapi.yaml"), table["COMMANDS"])[
+        "reference/http/pools.md"
+    ]
+    for line in (
+        "--data-urlencode name=n",
+        "--data-binary @FILE",
+        "synth-pools pools upload-blob docs-example-pool @FILE",
+        "synth-pools pools submit-form docs-example-pool name=n",
+    ):
+        assert line in page
 
 
 def test_what_is_generated_has_types(copied: Path) -> None:

@@ -70,7 +70,7 @@ REFUSED = {
     ),
     "two parameters in a segment": (
         operation(path="/things/a.{b} # here"),
-        "write each parameter as a segment of its own, in snake case: /{pool_id}/",
+        "write /, and each parameter as a segment of its own, in snake case: /{pool_id}/",
     ),
     "a HEAD": (operation(method="head # here"), "no call has this method: write one of GET, PUT"),
     "a name in camel case": (
@@ -108,7 +108,7 @@ REFUSED = {
     ),
     "a parameter in JSON": (
         parameter("name: kind, in: query, content: {application/json: {schema: {type: object}}}"),
-        "parameter kind: content is lost: write schema: instead",
+        "parameter kind is lost without a schema, as with content: write schema:",
     ),
     "a parameter as it is": (
         parameter(f"name: kind, in: query, allowReserved: true, {TEXT}"),
@@ -166,7 +166,7 @@ REFUSED = {
         body(
             f"{SCHEMA}Thing'}}, example: {{}}}}", "application/octet-stream: {}", here=False
         ).replace("  content:", "  content: # here", 1),
-        "get_it: its body has several media types: write one of them",
+        "get_it: its body has no media type, or several: write one",
     ),
     "a list as a body": (
         body("application/json: {schema: {type: array, items: {type: string}}, example: [a]}"),

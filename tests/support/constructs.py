@@ -51,13 +51,14 @@ PARAMETERS = "\n".join(
             for name, text in QUERY.items()
         ),
         "        - {name: X-Depth, in: header, schema: {type: integer}, example: 1}",
+        "        - {name: X-Whole, in: header, schema: {type: boolean}, example: true}",
         SESSION,
     ]
 )
 
 
 def body(media: str, schema: str, *, required: str = "true") -> str:
-    content = f"{media}: {{{f'schema: {schema}, ' if schema else ''}example: {{}}}}"
+    content = f"{media}: {{schema: {schema}, example: {{name: n}}}}" if schema else f"{media}: {{}}"
     return (
         f"      requestBody:\n        required: {required}\n        content:\n          {content}"
     )

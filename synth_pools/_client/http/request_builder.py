@@ -131,14 +131,16 @@ def _quote(text: Any, safe: Any, *more: Any) -> str:
 
 
 def _words(params: dict[str, Any]) -> dict[str, Any]:
-    return {name: _word(value) for name, value in params.items()}
+    return {name: _word(name, value) for name, value in params.items()}
 
 
-def _word(value: Any) -> Any:
+def _word(name: str, value: Any, *, is_item: bool = False) -> Any:
     if isinstance(value, str):
         return value
-    if isinstance(value, list | tuple):
-        return [_word(item) for item in value]
+    if isinstance(value, list | tuple) and not is_item:
+        return [_word(name, item, is_item=True) for item in value]
+    if isinstance(value, dict | list | tuple):
+        raise RequestValidationError(f"{name}: a form or a query holds no {type(value).__name__}")
     if value is None:
         return ""
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from ... import errors
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Response, Unset, sent_headers
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -19,9 +19,7 @@ def _get_kwargs(
     *, body: RolloutBatchRequest, idempotency_key: str | Unset = UNSET
 ) -> dict[str, Any]:
 
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["Idempotency-Key"] = idempotency_key
+    headers = sent_headers({"Idempotency-Key": idempotency_key}, {})
 
     _kwargs: dict[str, Any] = {"method": "post", "url": "/v1/rollouts/batch"}
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Response, Unset, sent_headers
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -23,15 +23,9 @@ def _get_kwargs(
     if_none_match: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
-    headers: dict[str, Any] = {}
-    if not isinstance(range_, Unset):
-        headers["Range"] = range_
-
-    if not isinstance(if_range, Unset):
-        headers["If-Range"] = if_range
-
-    if not isinstance(if_none_match, Unset):
-        headers["If-None-Match"] = if_none_match
+    headers = sent_headers(
+        {"Range": range_, "If-Range": if_range, "If-None-Match": if_none_match}, {}
+    )
 
     _kwargs: dict[str, Any] = {
         "method": "get",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 
 from ... import errors
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Response, Unset, sent_headers
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -22,9 +22,7 @@ def _get_kwargs(
     prefer: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
-    headers: dict[str, Any] = {}
-    if not isinstance(prefer, Unset):
-        headers["Prefer"] = prefer
+    headers = sent_headers({"Prefer": prefer}, {})
 
     params: dict[str, Any] = {"state": state, "limit": limit, "cursor": cursor}
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}

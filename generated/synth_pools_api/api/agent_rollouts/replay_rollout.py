@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Response, Unset, sent_headers
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def _get_kwargs(rollout_id: str, *, idempotency_key: str | Unset = UNSET) -> dict[str, Any]:
 
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["Idempotency-Key"] = idempotency_key
+    headers = sent_headers({"Idempotency-Key": idempotency_key}, {})
 
     _kwargs: dict[str, Any] = {
         "method": "post",

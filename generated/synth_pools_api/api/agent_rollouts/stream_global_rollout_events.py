@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Response, Unset, sent_headers
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -25,9 +25,7 @@ def _get_kwargs(
     last_event_id: str | Unset = UNSET,
 ) -> dict[str, Any]:
 
-    headers: dict[str, Any] = {}
-    if not isinstance(last_event_id, Unset):
-        headers["Last-Event-ID"] = last_event_id
+    headers = sent_headers({"Last-Event-ID": last_event_id}, {})
 
     params: dict[str, Any] = {
         "cursor": cursor,

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Response, Unset, sent_headers
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -20,9 +20,7 @@ def _get_kwargs(
     pool_id: str, *, body: RolloutRequest, idempotency_key: str | Unset = UNSET
 ) -> dict[str, Any]:
 
-    headers: dict[str, Any] = {}
-    if not isinstance(idempotency_key, Unset):
-        headers["Idempotency-Key"] = idempotency_key
+    headers = sent_headers({"Idempotency-Key": idempotency_key}, {})
 
     _kwargs: dict[str, Any] = {
         "method": "post",

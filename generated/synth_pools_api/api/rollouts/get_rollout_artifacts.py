@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...types import UNSET, Response, Unset
+from ...types import UNSET, Response, Unset, sent_headers
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -17,9 +17,7 @@ if TYPE_CHECKING:
 
 def _get_kwargs(pool_id: str, rollout_id: str, *, prefer: str | Unset = UNSET) -> dict[str, Any]:
 
-    headers: dict[str, Any] = {}
-    if not isinstance(prefer, Unset):
-        headers["Prefer"] = prefer
+    headers = sent_headers({"Prefer": prefer}, {})
 
     _kwargs: dict[str, Any] = {
         "method": "get",
