@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import asyncio
 import inspect
 import json
-import re
 import zlib
-from pathlib import Path
 from random import Random
 from typing import Any
 from urllib.parse import unquote
@@ -24,7 +23,7 @@ from synth_pools import (
 from tests.support import faults
 from tests.support.fault_server import FaultServer
 from tests.support.ports import HOST, HeldPort
-from tests.support.published import ANCESTORS, drive
+from tests.support.published import ANCESTORS, PACKAGES, drive
 from tests.support.published_driver import describe
 from tests.support.recording import Recorded, RecordingServer, Reply
 from tests.support.surface import CALLS, CONTENTS, FILES, LATER, Call, P, R, drawn_calls
@@ -279,17 +278,54 @@ def test_the_front_door_leads_to_the_same_calls(server: RecordingServer) -> None
     assert server.last.target == f"/v1/pools/{P}"
 
 
-def test_signatures_are_those_of_the_published_client() -> None:
-    source = Path(__file__).parents[2] / "support/published_signatures.txt"
-    expected = dict(
-        re.split(r"(?=\()", line, maxsplit=1) for line in source.read_text("utf-8").splitlines()
-    )
-    for name, signature in expected.items():
+# Classes of the published module, and what a client of ours has in their place.
+CLASSES = {
+    "ContainerPoolsClient": "",
+    "_PoolRolloutsClient": "rollouts",
+    "_AgentRolloutsClient": "agent_rollouts",
+    "_PoolTasksClient": "tasks",
+    "_PoolMetricsClient": "metrics",
+}
+
+
+@pytest.mark.parametrize("release", ANCESTORS)
+def test_signatures_are_those_of_the_published_client(release: str) -> None:
+    module = ast.parse((PACKAGES / release / "synth_ai/sdk/pools.py").read_text(encoding="utf-8"))
+    methods = [
+        (CLASSES[kind.name], method)
+        for kind in module.body
+        if isinstance(kind, ast.ClassDef) and kind.name in CLASSES
+        for method in kind.body
+        # `raw` is a property of the published client.
+        if isinstance(method, ast.FunctionDef) and method.name.strip("_") == method.name != "raw"
+    ]
+    assert len(methods) == 68
+    for namespace, method in methods:
+        # A bound method has no `self`.
+        expected = ", ".join(parameters_of(method)[1:])
         for kind in (ContainerPoolsClient, AsyncContainerPoolsClient):
-            parameters = inspect.signature(getattr(kind, name)).parameters.values()
-            plain = [
+            client: Any = kind(api_key=KEY)
+            function = getattr(getattr(client, namespace) if namespace else client, method.name)
+            actual = [
                 parameter.replace(annotation=inspect.Parameter.empty)
-                for parameter in parameters
+                for parameter in inspect.signature(function).parameters.values()
                 if parameter.name != "idempotency_key"
             ]
-            assert str(inspect.Signature(plain)) == signature, f"{kind.__name__}.{name}"
+            assert str(inspect.Signature(actual)) == f"({expected})", f"{kind.__name__}.{function}"
+    (created,) = [
+        method
+        for kind in module.body
+        if isinstance(kind, ast.ClassDef) and kind.name == "ContainerPoolsClient"
+        for method in kind.body
+        if isinstance(method, ast.FunctionDef) and method.name == "__init__"
+    ]
+    for kind in (ContainerPoolsClient, AsyncContainerPoolsClient):
+        settings = {f"{it.name}={it.default}" for it in inspect.signature(kind).parameters.values()}
+        assert set(parameters_of(created)[2:]) <= settings
+
+
+def parameters_of(method: ast.FunctionDef) -> list[str]:
+    """Return the parameters of a method with their defaults, without annotations."""
+    for argument in (*method.args.args, *method.args.kwonlyargs):
+        argument.annotation = None
+    return ast.unparse(method.args).split(", ")
