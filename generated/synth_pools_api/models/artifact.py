@@ -21,20 +21,23 @@ class Artifact:
 
         Attributes:
             artifact_id (str): The id of the artifact.
-            artifact_type (str): What kind of thing it is.
+            artifact_type (str): What kind of thing it is, as the container says it; else the `content_type`.
             kind (str): The same value as `artifact_type`.
             artifact_name (str): Its name, as the container gave it as `artifact_name`, `path`, `name` or `metadata.name`.
             path (str): A relative path that is safe to create below a folder, and unique in the rollout; made from
                 `artifact_name`.
             size_bytes (int): Length of the content, in bytes.
             sha256 (str): SHA-256 of the content, in hexadecimal.
-            content_type (str): The media type of the content, as the container says it. The server does not check it.
+            content_type (str): The media type of the content, as the container says it; else `application/octet-stream`.
+                The server does
+                not check it.
             created_at (datetime.datetime): When it was received, in UTC.
             download_url (None | str): The address at which `get_global_rollout_artifact` returns the content, with the same
                 key. It begins as the
                 addresses of `get_pool_urls` do. Null: the server offers no downloads, or no longer keeps the content. A
                 content of at most 4 KiB is in the rollout's `result` too.
-            metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+            metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent. Of a key that comes
+                twice the last value counts.
     """
 
     artifact_id: str

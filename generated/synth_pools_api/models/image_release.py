@@ -27,7 +27,8 @@ class ImageRelease:
         compute_provider (None | str | Unset): Where it runs.
         resolved_digest (None | str | Unset): The digest of the image, once there is one.
         source_content_hash (None | str | Unset): The SHA-256 of the archive, in hexadecimal; null where there was none.
-        metadata (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent.
+        metadata (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent. Of a key that
+            comes twice the last value counts.
         created_at (datetime.datetime | Unset): When it was created, in UTC.
     """
 

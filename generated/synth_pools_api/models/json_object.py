@@ -11,7 +11,7 @@ T = TypeVar("T", bound="JsonObject")
 
 @_attrs_define
 class JsonObject:
-    """Any JSON object: free-form, kept and answered as it was sent."""
+    """Any JSON object: free-form, kept and answered as it was sent. Of a key that comes twice the last value counts."""
 
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 

@@ -38,8 +38,10 @@ class Pool:
             admits rollouts.
         config (StoredPoolConfig): The settings of a pool as they are answered, see `PoolConfig`.
         pool_config (StoredPoolConfig): The settings of a pool as they are answered, see `PoolConfig`.
-        metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
-        pool_metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+        metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent. Of a key that comes
+            twice the last value counts.
+        pool_metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent. Of a key that
+            comes twice the last value counts.
         tasks (list[Task]): The active tasks of the pool: those of the last body with `tasks`, in its order, then those
             that
             `create_task` added, oldest first.

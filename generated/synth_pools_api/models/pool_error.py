@@ -23,7 +23,8 @@ class PoolError:
             `image_unavailable`: the image could not be pulled. `engine_unavailable`: the engine is missing, does not
             work, or cannot enforce a limit.
         message (str): The reason in words, for people.
-        details (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent.
+        details (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent. Of a key that
+            comes twice the last value counts.
     """
 
     code: str

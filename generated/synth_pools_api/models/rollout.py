@@ -35,7 +35,8 @@ class Rollout:
         state (RolloutStatus): The state of a rollout, see *Rollouts: states*. Its `state` and `status` carry the same
             value. The last three
             are final.
-        request (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+        request (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent. Of a key that comes
+            twice the last value counts.
         result (dict[str, Any] | None): The container's whole answer; null until there is one. The content of an
             artifact of more than 4 KiB is
             replaced by null, with `content_sha256` and `size_bytes` beside it. Nothing else is changed.

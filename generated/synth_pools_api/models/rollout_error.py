@@ -20,7 +20,8 @@ class RolloutError:
     Attributes:
         code (RolloutErrorCode): Why a rollout failed, stable, for programs; see the table in *Rollouts: states*.
         message (str): The reason in words, for people.
-        details (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent.
+        details (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent. Of a key that
+            comes twice the last value counts.
     """
 
     code: RolloutErrorCode

@@ -14,20 +14,22 @@ T = TypeVar("T", bound="RolloutUsage")
 
 @_attrs_define
 class RolloutUsage:
-    """What a rollout used.
+    """What a rollout used. Tokens and costs are what the container's last answer reports as `usage`;
+    container.openapi.yaml has the names.
 
-    Attributes:
-        id (str): The id of the rollout.
-        rollout_id (str): The same value as `id`.
-        wall_time_sec (float): Seconds from start to end, or until now while it runs.
-        sandbox_minutes (float): The same in minutes.
-        llm_input_tokens (int | None): Tokens read by models, where the container reports them.
-        llm_output_tokens (int | None): Tokens written by models, where the container reports them.
-        bytes_uploaded (int): Bytes of the bodies sent to the container.
-        bytes_downloaded (int): Bytes of the bodies received from it.
-        cost_usd (float | None): Cost in US dollars, where it is known.
-        provider_costs (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
-        pool_id (str | Unset): The id of the pool.
+        Attributes:
+            id (str): The id of the rollout.
+            rollout_id (str): The same value as `id`.
+            wall_time_sec (float): Seconds from start to end, or until now while it runs.
+            sandbox_minutes (float): The same in minutes.
+            llm_input_tokens (int | None): Tokens read by models; null where the container reports none.
+            llm_output_tokens (int | None): Tokens written by models; null where the container reports none.
+            bytes_uploaded (int): Bytes of the bodies sent to the container.
+            bytes_downloaded (int): Bytes of the bodies received from it.
+            cost_usd (float | None): Cost in US dollars; null where the container reports none.
+            provider_costs (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent. Of a key that
+                comes twice the last value counts.
+            pool_id (str | Unset): The id of the pool.
     """
 
     id: str

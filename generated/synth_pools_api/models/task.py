@@ -23,8 +23,10 @@ class Task:
         task_id (str): The id of the task, the same value as `id`; unique within its pool.
         pool_id (str): The id of the pool.
         backend (str): The substrate of the task.
-        task_config (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
-        task_metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent.
+        task_config (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent. Of a key that comes
+            twice the last value counts.
+        task_metadata (dict[str, Any]): Any JSON object: free-form, kept and answered as it was sent. Of a key that
+            comes twice the last value counts.
         container_url (None | str): The address of the task's own container. Null: it uses those of the pool.
         status (TaskStatus): The state of a task, see *Tasks: states*.
         created_at (datetime.datetime | Unset): When the task was created, in UTC.

@@ -65,7 +65,7 @@ CLAUSES = {
     "page.limit": "parameters Limit#cd20",
     "page.once": _LISTS,
     "page.order": _LISTS,
-    "page.state": "parameters State#a8ef#f87c",
+    "page.state": "parameters State#a8ef#73a4",
     "preflight.contact": "Authentication#5c46",
     "preflight.rollout": "Rollouts: states#f1bc",
     "schema": _ANSWERED_AS_DESCRIBED,

@@ -40,6 +40,7 @@ _ENTRIES = (
             "content": "Grüße\n",
             "metadata": {"n": [1, None]},
             "content_type": "text/html",
+            "artifact_type": "report",
         },
         "b.txt",
         "Grüße\n".encode(),
@@ -83,8 +84,8 @@ def _ended(ctx: Context, spelling: str) -> tuple[Rollout, dict[str, Any]]:
     clauses="""
         get_rollout_artifacts#a321, Artifact.artifact_name#e12d,
         get_rollout_artifacts responses 200#9b19, Artifact.metadata#e3b2,
-        Artifact.content_type#56e7#6019, Artifact.path#4f55, Artifact#1e33#ac9b,
-        Artifact.size_bytes#b6bf
+        Artifact.content_type#07bb#6019, Artifact.artifact_type#f583, Artifact.path#4f55,
+        Artifact#1e33#ac9b, Artifact.size_bytes#b6bf
     """,
     needs="containers",
 )
@@ -124,10 +125,14 @@ def artifacts_either(ctx: Context) -> None:
 
 def _judge_items(judge: Judge, items: list[Any]) -> None:
     for place, (expected, item) in enumerate(zip(_ENTRIES, items, strict=True)):
-        for field in ("metadata", "content_type"):
-            if field in expected.entry:
-                label = f"{field} of entry {place}"
-                judge.equal(label, expected.entry[field], at(item, field))
+        content_type = expected.entry.get("content_type", "application/octet-stream")
+        for field, default in (
+            ("metadata", {}),
+            ("content_type", content_type),
+            ("artifact_type", content_type),
+        ):
+            value = expected.entry.get(field, default)
+            judge.equal(f"{field} of entry {place}", value, at(item, field))
         if isinstance(expected.entry["content"], str):
             digest, size = hashlib.sha256(expected.content).hexdigest(), len(expected.content)
             judge.equal(f"sha256 of entry {place}", digest, at(item, "sha256"))

@@ -71,7 +71,7 @@ def _free_form() -> dict[str, Any]:
     "get_pool",
     "replace_pool",
     "update_pool",
-    clauses="create_pool#db2f, Pool.metadata#84b3, JsonObject#4d0a",
+    clauses="create_pool#db2f, Pool.metadata#84b3, JsonObject#4d0a#718c",
 )
 def values_pool(ctx: Context) -> None:
     value = _free_form()
@@ -84,6 +84,10 @@ def values_pool(ctx: Context) -> None:
     for operation, response in (("create_pool", created), ("get_pool", read)):
         for field in fields:
             _same(ctx, operation, field, value, response.at(field), response)
+    twice = b'{"x_unknown": {"key": 1, "key": 2}}'
+    headers = {"content-type": "application/json"}
+    updated = ctx.check(200, "update_pool", path, content=twice, headers=headers)
+    ctx.judge("update_pool", updated).field("x_unknown.key", 2, "the last of two values")
     body = {**ctx.session.pool_body("x"), "name": "ü🌍", "metadata": value, "pool_id": pool_id}
     put = ctx.require(200, "replace_pool", path, json=body)
     _same(ctx, "replace_pool", "metadata", value, put.at("metadata"), put)

@@ -93,6 +93,16 @@ def test_of_many_creations_of_one_id_one_wins(server: Server) -> None:
     assert answers.count(201) == 1
 
 
+def test_null_in_one_spelling_is_not_given(server: Server) -> None:
+    body = {"config": None, "pool_config": {"a": 1}, "metadata": None, "pool_metadata": {"b": 2}}
+    pool = server.post("/v1/pools", body, 201)
+    assert (pool["config"], pool["metadata"]) == ({"a": 1}, {"b": 2})
+    patched = server.call(
+        "PATCH", f"/v1/pools/{pool['id']}", json={**body, "pool_config": {"c": 3}}
+    )
+    assert (patched["config"], patched["metadata"]) == ({}, {})
+
+
 @pytest.mark.parametrize(
     ("original", "target", "backend"),
     [

@@ -258,20 +258,25 @@ class Rollout:
     def usage(self, now: datetime) -> dict[str, Any]:
         keeps = self.pool.keeps
         seconds = self.seconds(now) if keeps("usage.wall_time") else 0
-        reported = (self.result or {}).get("usage")
-        tokens = reported if isinstance(reported, dict) else {}
+        reports = _reports(self.result or {}) if keeps("usage.reported") else []
         return {
             "id": self.id,
             "rollout_id": self.id,
             "pool_id": self.pool.id,
             "wall_time_sec": seconds,
             "sandbox_minutes": seconds / 60 if keeps("usage.minutes") else seconds,
-            "llm_input_tokens": _count(tokens, "input_tokens", "prompt_tokens"),
-            "llm_output_tokens": _count(tokens, "output_tokens", "completion_tokens"),
+            "llm_input_tokens": _count(
+                reports, "llm_input_tokens", "input_tokens", "prompt_tokens"
+            ),
+            "llm_output_tokens": _count(
+                reports, "llm_output_tokens", "output_tokens", "completion_tokens"
+            ),
             "bytes_uploaded": self.uploaded if keeps("usage.bytes") else 0,
             "bytes_downloaded": self.downloaded if keeps("usage.bytes") else 0,
-            "cost_usd": None,
-            "provider_costs": {},
+            "cost_usd": _number(reports, "cost_usd", "total_cost_usd"),
+            "provider_costs": next(
+                (costs for it in reports if isinstance(costs := it.get("provider_costs"), dict)), {}
+            ),
         }
 
 
@@ -310,7 +315,8 @@ def pool_definition(body: dict[str, Any], keeps: Rules, *, patch: bool = False) 
         if longer not in definition:
             continue
         value = definition.pop(longer)
-        wins = shorter not in definition if patch else definition.get(shorter) is None
+        null_counts = patch or not keeps("pools.null_not_given")
+        wins = shorter not in definition if null_counts else definition.get(shorter) is None
         if wins or not keeps("pools.shorter_wins"):
             definition[shorter] = value
     return definition if patch else _given(definition)
@@ -358,9 +364,19 @@ def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _count(values: dict[str, Any], *names: str) -> int | None:
-    for name in names:
-        value = values.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-    return None
+def _reports(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the objects in which a container's answer may report usage."""
+    summary = result.get("summary")
+    inner = summary if isinstance(summary, dict) else {}
+    places = (result.get("usage"), inner.get("usage"), result.get("metrics"), inner)
+    return [place for place in places if isinstance(place, dict)]
+
+
+def _count(reports: list[dict[str, Any]], *names: str) -> int | None:
+    value = _number(reports, *names)
+    return None if value is None else int(value)
+
+
+def _number(reports: list[dict[str, Any]], *names: str) -> float | None:
+    values: list[Any] = [report.get(name) for report in reports for name in names]
+    return next((value for value in values if is_number(value) and value >= 0), None)

@@ -264,6 +264,8 @@ async def _body(request: Request, operation: Operation, keeps: Rules) -> tuple[b
             raw += chunk
     if operation.body is None or not (raw or too_large or operation.body_required):
         return bytes(raw), {}
+    if not (raw or too_large) and keeps("bodies.none_is_invalid"):
+        raise invalid([{"loc": ["body"], "msg": "is required", "type": "required"}])
     media = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media not in operation.media_types and keeps("bodies.media_type"):
         raise Problem("unsupported_media_type", f"The body must be {operation.media_types[0]}.")

@@ -114,11 +114,12 @@ class PoolsApi(Group):
         `archived`.
 
         Args:
-            state: Returns only items in exactly this state. Any text is valid: a state that no item
-                has returns an empty page.
+            state: Returns only items in exactly this state. Any text is valid, also an empty one: a
+                state that no item has returns an empty page.
             limit: The most items that the page may hold.
-            cursor: The `next_cursor` of the page before, an opaque string. Any text is valid: one
-                that this server did not issue returns an empty last page.
+            cursor: The `next_cursor` of the page before, an opaque string. `limit` may be another
+                one than there; `state` has to be the same. Any text is valid, also an empty one:
+                what this server did not issue for this list returns an empty last page.
             prefer: With `return=minimal` among the preferences (RFC 7240) the answer holds the list
                 once, as `items`, and has the header `Preference-Applied: return=minimal`. Without
                 it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,

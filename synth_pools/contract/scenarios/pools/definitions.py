@@ -93,6 +93,10 @@ def pools_spellings(ctx: Context) -> None:
         ({"pool_config": {"a": 1}, "config": {"b": 2}}, {"config": {"b": 2}}),
         ({"pool_metadata": {"a": 1}}, {"metadata": {"a": 1}, "pool_metadata": {"a": 1}}),
         ({"pool_metadata": {"a": 1}, "metadata": {"b": 2}}, {"metadata": {"b": 2}}),
+        # Null is the same as not given.
+        ({"pool_config": {"a": 1}, "config": None}, {"config": {"a": 1}}),
+        ({"pool_metadata": {"a": 1}, "metadata": None}, {"metadata": {"a": 1}}),
+        ({"backend": "of our own", "target": None}, {"target": "arbitrary"}),
     ]
     targets = ctx.call("get_capabilities").list_at("targets")
     for body, expected in cases:
