@@ -43,7 +43,12 @@ from synth_pools.backend.storage.contents.store import ContentStore, RemoteConte
 from synth_pools.backend.storage.cursors import Cursors, cursor_secret
 from synth_pools.backend.storage.database import Database, StorageError
 from synth_pools.backend.storage.opening import open_database
-from synth_pools.backend.storage.retention import forget_finished, keep_within, put_away_unnamed
+from synth_pools.backend.storage.retention import (
+    RetentionClock,
+    forget_finished,
+    keep_within,
+    put_away_unnamed,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,11 +195,14 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         if peers is not None:
             background.start(peers.health.keep())
         background.start(resume_forgotten(database, scheduler))
-        background.start(forget_old_keys(database))
+        retention = RetentionClock()
+        background.start(forget_old_keys(database, retention))
         background.start(database.maintain())
         if settings.keep_finished_seconds is not None:
             keep_seconds = settings.keep_finished_seconds
-            background.start(forget_finished(database, contents, keep_seconds, KEY_SECONDS))
+            background.start(
+                forget_finished(database, contents, retention, keep_seconds, KEY_SECONDS)
+            )
         if settings.keep_artifacts_bytes is not None:
             keep_bytes = settings.keep_artifacts_bytes
             background.start(keep_within(database, contents, keep_bytes))

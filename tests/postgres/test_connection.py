@@ -24,7 +24,7 @@ from synth_pools.backend.storage.transactions import Notice
 from tests.postgres.sessions import LIMIT
 
 JOIN = (
-    "INSERT INTO backends (token, contents, started_at, leased_until)"
+    "INSERT INTO backends (token, contents, started_at, renewed_at)"
     " VALUES ('a', '', now(), now()) RETURNING number"
 )
 NUMBERS = "SELECT number FROM generate_series(1, ?) AS s (number) ORDER BY number"

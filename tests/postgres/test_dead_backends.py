@@ -244,7 +244,7 @@ def test_a_listener_that_is_cut_off_misses_nothing(store: str, tmp_path: Path) -
         eventually(lambda: first.get("/v1/queue/status")["queued"] == 1)
         listeners = (
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE query LIKE '%leased_until%' AND pid <> pg_backend_pid()"
+            " WHERE query LIKE '%renewed_at%' AND pid <> pg_backend_pid()"
             " AND datname = current_database()"
         )
         execute(store, listeners)

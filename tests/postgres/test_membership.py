@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,7 +15,7 @@ from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.postgres import membership as membership_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
-from synth_pools.backend.storage.postgres.membership import LEASE_SECONDS, Membership
+from synth_pools.backend.storage.postgres.membership import LEASE_SECONDS, Membership, Renewal
 from synth_pools.backend.storage.postgres.notices import CHANNEL
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK, migrate
 from synth_pools.backend.storage.postgres.sessions import StoreSessions
@@ -24,9 +24,11 @@ from tests.postgres.sessions import LIMIT, Onlooker, stopped
 
 NUMBERS = "SELECT number FROM synth_pools.backends ORDER BY number"
 LAPSED = (
-    "INSERT INTO synth_pools.backends (token, contents, started_at, leased_until)"
-    " VALUES ('dead', '', now(), now() - interval '1 second')"
+    "INSERT INTO synth_pools.backends (token, contents, started_at, renewed_at)"
+    " VALUES ('dead', '', now(), now() - interval '6 seconds')"
 )
+# As the rows are after the server's clock was set forward by some seconds.
+CLOCK_AHEAD = "UPDATE synth_pools.backends SET renewed_at = renewed_at - interval '{} seconds'"
 NEVER = 3600.0
 Join = Callable[..., Awaitable[Membership]]
 
@@ -57,8 +59,8 @@ class NoticeRecorder:
         return [self.calls.get_nowait() for _ in range(self.calls.qsize())]
 
 
-async def nobody() -> None:
-    raise AssertionError("nothing is to be taken over")
+async def nobody(dead: Sequence[Renewal] = ()) -> None:
+    raise AssertionError(f"nothing is to be taken over from {dead}")
 
 
 @pytest.fixture
@@ -77,7 +79,7 @@ async def join(onlooker: Onlooker, store: str) -> AsyncIterator[Join]:
     async with contextlib.AsyncExitStack() as stack:
 
         async def join(
-            token: str, take_over: Callable[[], Awaitable[None]] = nobody, contents: str = "same"
+            token: str, take_over: Callable[..., Awaitable[None]] = nobody, contents: str = "same"
         ) -> Membership:
             member = Membership(StoreSessions(StoreURL("store", store)), token, contents, take_over)
             stack.push_async_callback(member.leave)
@@ -148,7 +150,7 @@ async def test_one_that_still_starts_keeps_its_lease(
 ) -> None:
     """Ending the remains of its former run may take longer than a lease."""
     monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", 0.01)
-    lease = "SELECT leased_until FROM synth_pools.backends"
+    lease = "SELECT renewals FROM synth_pools.backends"
     database = await PostgresDatabase.open(StoreURL("store", store))
     try:
         for _ in range(3):
@@ -267,7 +269,7 @@ async def test_one_whose_session_is_lost_listens_on_a_new_one_at_once(
     await notify(onlooker, 77, "pool p")
     assert await notices.next() == [Notice("pool", "p")]
     # One renewal, and then nothing before the next one is due.
-    lease = "SELECT leased_until FROM synth_pools.backends"
+    lease = "SELECT renewals FROM synth_pools.backends"
     leases = await onlooker.rows(lease)
     for _ in range(20):
         assert await onlooker.rows(lease) == leases
@@ -322,7 +324,8 @@ async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
     takeovers: list[int] = []
     end = asyncio.Event()
 
-    async def take_over() -> None:
+    async def take_over(dead: Sequence[Renewal]) -> None:
+        assert dead == [Renewal(2, 0)]
         takeovers.append(len(takeovers))
         await end.wait()
         if len(takeovers) == 1:
@@ -339,22 +342,72 @@ async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
     for second in range(1, 8):
         assert await after(second) == 0
     await onlooker.run(LAPSED)
-    assert await after(8) == 1
+    # The lease is over by the server's clock; by its own this backend has just seen it.
+    for second in range(8, 12):
+        assert await after(second) == 0
+    assert await after(12) == 1
     # One at a time; a failed takeover is tried again.
-    assert await after(9) == 1
+    assert await after(13) == 1
     end.set()
     await asyncio.gather(member._taking_over or nobody(), return_exceptions=True)
     assert failures == [
         "what a dead backend ran cannot be taken over; it is tried again: LookupError()"
     ]
     failures.clear()
-    assert await after(10) == 2
+    assert await after(14) == 2
     await asyncio.gather(member._taking_over or nobody())
     # After late renewals of its own, it gives the others as long to come back.
-    assert await after(10 + LEASE_SECONDS + 0.5) == 2
+    assert await after(14 + LEASE_SECONDS + 0.5) == 2
     for second in range(1, 5):
-        assert await after(10 + LEASE_SECONDS + 0.5 + second) == 2
-    assert await after(10 + 2 * LEASE_SECONDS + 1) == 3
+        assert await after(14 + LEASE_SECONDS + 0.5 + second) == 2
+    assert await after(14 + 2 * LEASE_SECONDS + 1) == 3
+
+
+@pytest.mark.parametrize("seconds", [10, -10, 600, -600])
+async def test_a_servers_clock_that_is_set_makes_nobody_dead(
+    join: Join, onlooker: Onlooker, at: Callable[[float], None], seconds: int
+) -> None:
+    members = [await join("a"), await join("b"), await join("c")]
+    notices = NoticeRecorder()
+    for second in range(1, 20):
+        at(second)
+        if second in (8, 9, 14):
+            await onlooker.run(CLOCK_AHEAD.format(seconds))
+        for member in members:
+            await renew(member, notices)
+            assert member._taking_over is None
+    assert [member.is_oldest for member in members] == [True, False, False]
+
+
+@pytest.mark.parametrize("seconds", [10, -10, 600, -600])
+async def test_a_servers_clock_that_is_set_keeps_no_dead_one_alive(
+    join: Join, onlooker: Onlooker, at: Callable[[float], None], seconds: int
+) -> None:
+    takeovers: asyncio.Queue[Sequence[Renewal]] = asyncio.Queue()
+    member, notices = await join("a", takeovers.put), NoticeRecorder()
+    for second in range(1, 8):
+        at(second)
+        await renew(member, notices)
+    await onlooker.run(LAPSED)
+    await onlooker.run(CLOCK_AHEAD.format(seconds))
+    for second in range(8, 13):
+        assert member._taking_over is None
+        at(second)
+        await renew(member, notices)
+    assert member._taking_over is not None
+    await member._taking_over
+    assert await takeovers.get() == [Renewal(2, 0)]
+
+
+async def test_the_servers_clock_is_that_of_all_backends(
+    join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "time_ns", lambda: 0)
+    member = await join("a")
+    for _ in range(2):
+        [(moment,)] = await onlooker.rows("SELECT EXTRACT(EPOCH FROM clock_timestamp())")
+        assert abs(member.unix_time() - float(moment)) < LIMIT
+        await renew(member, NoticeRecorder())
 
 
 async def test_one_that_has_just_joined_takes_nothing_over(

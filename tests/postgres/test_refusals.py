@@ -175,7 +175,7 @@ async def test_limits_of_a_role_are_not_those_of_a_session(
 ) -> None:
     if not await onlooker.rows(f"SELECT 1 FROM pg_settings WHERE name = '{name}'"):
         pytest.skip(f"this server has no {name}")
-    execute(store, f"ALTER ROLE {role.name} SET {name} = '20ms'")
+    execute(store, f"ALTER ROLE {role.name} SET {name} = '9s'")
     raw = await StoreSessions(StoreURL("store", role.url)).open()
     assert await raw.fetchval(f"SHOW {name}") == "0"
     await end_session(raw)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import StoreError
 from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
@@ -268,6 +269,25 @@ def test_contents_in_another_folder_are_refused(store: str, tmp_path: Path) -> N
         assert len(str(refused.value).splitlines()) == 1
     with LocalBackend(tmp_path / "b", store=store) as alone, alone.client() as client:
         assert client.list_pools() is not None
+
+
+def test_timestamps_are_those_of_the_server(
+    store: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_ns = clock.time_ns
+    monkeypatch.setattr(clock, "time_ns", lambda: time_ns() + 40 * 86_400 * 10**9)
+    form = "'YYYY-MM-DD\"T\"HH24:MI:SS'"
+    [(later,)] = fetch(
+        store, f"SELECT to_char(now() AT TIME ZONE 'UTC' + interval '1 hour', {form})"
+    )
+    with several(1, store, tmp_path) as (server,):
+        pool_id = server.pool()
+        rollout = server.run(pool_id)
+        pool = server.get(f"/v1/pools/{pool_id}")
+        events = server.events(rollout["id"])
+    moments = [rollout[f"{name}_at"] for name in ("created", "started", "finished", "updated")]
+    moments += [pool["created_at"], *(event["timestamp"] for event in events)]
+    assert max(moments) < later
 
 
 def test_what_keeps_the_queue_from_being_quick_is_measured(store: str, tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from synth_pools.backend.storage.postgres import database as postgres_module
 from synth_pools.backend.storage.postgres import writer as writer_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
+from synth_pools.backend.storage.postgres.membership import Renewal
 from synth_pools.backend.storage.statements import Snapshot
 from synth_pools.backend.storage.transactions import Notice
 from tests.postgres.sessions import LIMIT, Onlooker
@@ -339,12 +340,16 @@ async def test_who_takes_over_does_so_as_those_that_are_dead_leave(
     database = await PostgresDatabase.open(StoreURL("store", store), token="word")
     await onlooker.run(LAPSED)
     heir = Heir()
+    [(number,)] = await onlooker.rows("SELECT MAX(number) FROM synth_pools.backends")
     # It has no peer yet that would.
-    await database._take_over()
+    await database._take_over([Renewal(number, 0)])
     await database.join(heir)
     assert heir.left == [2]
-    await database._take_over()
-    assert heir.left == [2, 1]
+    # It has renewed its lease meanwhile.
+    await database._take_over([Renewal(number, -1)])
+    assert heir.left == [2, 2]
+    await database._take_over([Renewal(number, 0), Renewal(database.owner or 0, -1)])
+    assert heir.left == [2, 2, 1]
     tokens = "SELECT token FROM synth_pools.backends WHERE number = {}"
     assert await onlooker.rows(tokens.format(database.owner)) == [(database.scope,)] == [("word",)]
     await database.close()

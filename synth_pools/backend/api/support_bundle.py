@@ -172,7 +172,7 @@ def _read_documents(
         "rollout.json": lambda: _rollout_alone(rollout),
         "request.json": lambda: str(rollout["request"]),
         "container_answer.json": lambda: str(rollout["result"]),
-        "usage.json": lambda: json_text.dumps(usage_document(rollout)),
+        "usage.json": lambda: json_text.dumps(usage_document(rollout, services.database.now())),
         "artifacts.json": artifacts,
         "pool.json": lambda: json_text.dumps(pool_document),
         "task.json": lambda: json_text.dumps(task),

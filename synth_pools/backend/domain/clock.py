@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import random
 import secrets
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from time import monotonic as monotonic
 from time import time_ns as time_ns
 
+# The first second of the year 1.
+_EARLIEST = -62_135_596_800
 # Not the random module's own generator, which the program may have seeded for itself.
 _CHANCE = random.SystemRandom()
 
@@ -24,28 +26,23 @@ def unix_time() -> float:
 
 
 def now() -> str:
-    """Return the timestamp of this moment."""
+    """Return the timestamp of this moment by the system's clock."""
+    return timestamp(unix_time())
+
+
+def timestamp(seconds: float) -> str:
+    """Return the timestamp of a moment in seconds since 1970; the earliest one if it is before.
+
+    Timestamps have a fixed width, so that they sort and compare as text.
+    """
+    second, microsecond = divmod(int(max(seconds, _EARLIEST) * 1_000_000), 1_000_000)
     # Each rollout needs several timestamps: without the cache they cost three times as much.
-    second, microsecond = divmod(time_ns() // 1000, 1_000_000)
     return f"{_text_of_second(second)}.{microsecond:06d}Z"
 
 
 @lru_cache(maxsize=4)
 def _text_of_second(second: int) -> str:
-    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-
-
-def ago(seconds: float) -> str:
-    """Return the timestamp of a moment in the past; the earliest one if it would be before that."""
-    try:
-        return _text(datetime.fromtimestamp(unix_time(), UTC) - timedelta(seconds=seconds))
-    except OverflowError:
-        return _text(datetime.min.replace(tzinfo=UTC))
-
-
-def _text(moment: datetime) -> str:
-    # A fixed width, so that timestamps also sort and compare as text.
-    return f"{moment.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    return datetime.fromtimestamp(second, UTC).isoformat()[:19]
 
 
 def seconds_between(earlier: str, later: str) -> float:

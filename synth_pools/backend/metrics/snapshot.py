@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.domain.target import ContainerOrigin
 from synth_pools.backend.metrics.recorder import MetricsRecorder
 from synth_pools.backend.storage.database import Snapshot
@@ -93,7 +94,7 @@ def count(db: Snapshot) -> StoredCounts:
     oldest = db.execute(
         "SELECT created_at FROM rollouts WHERE status = 'queued' ORDER BY seq LIMIT 1"
     ).fetchone()
-    waited = 0.0 if oldest is None else seconds_between(oldest[0], now())
+    waited = 0.0 if oldest is None else seconds_between(oldest[0], clock.timestamp(db.unix_time()))
     return StoredCounts(rollouts, pools, _loads(db), waited)
 
 

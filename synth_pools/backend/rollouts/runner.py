@@ -12,7 +12,7 @@ from synth_pools.backend.containers.balancer import Balancer, Lease, LeaseInterr
 from synth_pools.backend.containers.client import ContainerClient
 from synth_pools.backend.containers.echo import EchoTarget
 from synth_pools.backend.domain import clock, json_text
-from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.domain.errors import SHORTAGE, ApiError
 from synth_pools.backend.domain.target import Answer, Target, TargetError
 from synth_pools.backend.resources.workers import Workers
@@ -184,7 +184,7 @@ class Runner:
 
         rollout, pool = await self._database.read_until_there(read)
         limit = self.limit_seconds(pool, json.loads(rollout["request"]).get("limits"))
-        return seconds_between(rollout["created_at"], now()), limit
+        return seconds_between(rollout["created_at"], self._database.now()), limit
 
     async def fail_crashed(self, rollout_id: str) -> None:
         """End a rollout whose `run` raised."""

@@ -8,7 +8,7 @@ from functools import partial
 from typing import NamedTuple
 
 from synth_pools.backend.containers.balancer import Balancer, Lease
-from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.domain.definitions import container_urls, starts_containers
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
@@ -157,7 +157,7 @@ class Transitions:
             return RunEnd.DONE
         if rollout["status"] == "running" and error is None:
             if not is_lost(tx, rollout, pool):
-                return self._attempt(rollout, pool, owner, is_resumed=True)
+                return self._attempt(tx, rollout, pool, owner, is_resumed=True)
             # Its container is gone. Rollouts without a further attempt were ended at the start.
             error = lost()
         if pool.is_archived:
@@ -197,9 +197,11 @@ class Transitions:
             return started
         pool = pools[started["pool_id"]]
         start.tx.after_commit(partial(self._notifier.notify, started["id"], pool.id))
-        return self._attempt(started, pool, start.owner, is_resumed=False)
+        return self._attempt(start.tx, started, pool, start.owner, is_resumed=False)
 
-    def _attempt(self, rollout: Row, pool: Pool, owner: int | None, *, is_resumed: bool) -> Attempt:
+    def _attempt(
+        self, tx: Transaction, rollout: Row, pool: Pool, owner: int | None, *, is_resumed: bool
+    ) -> Attempt:
         request = json.loads(rollout["request"])
         started_at = rollout["attempt_started_at"]
         return Attempt.of_pool(
@@ -209,7 +211,7 @@ class Transitions:
             rollout["attempt"],
             rollout["attempt_url"],
             self._settings.default_timeout_seconds,
-            spent_seconds=seconds_between(started_at, now()) if is_resumed else 0.0,
+            spent_seconds=seconds_between(started_at, tx.now()) if is_resumed else 0.0,
             is_resumed=is_resumed,
             owner=owner,
         )

@@ -146,6 +146,14 @@ class Database(abc.ABC):
         """
         return None
 
+    def unix_time(self) -> float:
+        """Return the seconds since 1970 by the clock that all users of the database share."""
+        return clock.unix_time()
+
+    def now(self) -> str:
+        """Return the timestamp of this moment by that clock."""
+        return clock.timestamp(self.unix_time())
+
     @property
     def is_leader(self) -> bool:
         """True if this backend does the tasks that one backend does for all."""

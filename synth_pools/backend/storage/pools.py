@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 from synth_pools.backend.domain import clock, json_text
-from synth_pools.backend.domain.clock import now
 from synth_pools.backend.domain.definitions import (
     can_be_id,
     pool_view,
@@ -215,7 +214,7 @@ def insert_pool(
         archived = existing["status"] == "archived"
         more = " It is archived, and its id cannot be used again." if archived else ""
         raise conflict("pool_exists", f"Pool {pool_id!r} exists already.{more}")
-    moment = now()
+    moment = tx.now()
     tx.execute(
         "INSERT INTO pools (id, status, definition, concurrency, created_at, updated_at)"
         " VALUES (?, ?, ?, ?, ?, ?)",
@@ -230,7 +229,7 @@ def update_pool(tx: Transaction, pool: Pool, definition: dict[str, Any]) -> Pool
     """Replace the definition of a pool."""
     tx.execute(
         "UPDATE pools SET definition = ?, concurrency = ?, updated_at = ? WHERE id = ?",
-        (json_text.dumps(definition), _concurrency(definition), now(), pool.id),
+        (json_text.dumps(definition), _concurrency(definition), tx.now(), pool.id),
     )
     _notify_backends(tx, pool.id, definition)
     return find_pool(tx, pool.id)
@@ -242,7 +241,7 @@ def move_pool(
     """Move a pool to another state; `error` is the cause of a failure."""
     tx.execute(
         "UPDATE pools SET status = ?, error = ?, updated_at = ? WHERE id = ?",
-        (status, json_text.dumps(error), now(), pool.id),
+        (status, json_text.dumps(error), tx.now(), pool.id),
     )
     tx.changed(PoolChange(pool.id, status, None if error is None else str(error["code"])))
     tx.tell("pool", pool.id)
@@ -251,7 +250,7 @@ def move_pool(
 
 def archive_pool(tx: Transaction, pool: Pool) -> Pool:
     """Archive a pool."""
-    moment = now()
+    moment = tx.now()
     tx.execute(
         "UPDATE pools SET status = 'archived', updated_at = ?, archived_at = ? WHERE id = ?",
         (moment, moment, pool.id),
@@ -308,7 +307,7 @@ def insert_task(
     """Store a new task; raise 409 if the pool has a task of this id."""
     if task_id is None:
         task_id = clock.new_id("task")
-    moment = now()
+    moment = tx.now()
     inserted = tx.execute(
         "INSERT INTO tasks (pool_id, id, definition, created_at, updated_at)"
         " VALUES (?, ?, ?, ?, ?) ON CONFLICT (pool_id, id) DO NOTHING",
@@ -323,7 +322,7 @@ def update_task(tx: Transaction, pool_id: str, task_id: str, definition: dict[st
     """Replace the definition of a task."""
     tx.execute(
         "UPDATE tasks SET definition = ?, updated_at = ? WHERE pool_id = ? AND id = ?",
-        (json_text.dumps(definition), now(), pool_id, task_id),
+        (json_text.dumps(definition), tx.now(), pool_id, task_id),
     )
     return find_task(tx, pool_id, task_id)
 
@@ -331,7 +330,7 @@ def update_task(tx: Transaction, pool_id: str, task_id: str, definition: dict[st
 def delete_task(tx: Transaction, pool_id: str, task_id: str) -> str:
     """Delete a task; return the time of the deletion."""
     tx.execute("DELETE FROM tasks WHERE pool_id = ? AND id = ?", (pool_id, task_id))
-    return now()
+    return tx.now()
 
 
 def replace_tasks(
@@ -349,7 +348,7 @@ def replace_tasks(
 
 def touch_pool(tx: Transaction, pool_id: str) -> None:
     """Set the pool's time of change after a change of its tasks, which its document has."""
-    tx.execute("UPDATE pools SET updated_at = ? WHERE id = ?", (now(), pool_id))
+    tx.execute("UPDATE pools SET updated_at = ? WHERE id = ?", (tx.now(), pool_id))
 
 
 def _notify_backends(tx: Transaction, pool_id: str, definition: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ import logging
 from functools import partial
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.domain.clock import ago
 from synth_pools.backend.domain.errors import StorageUnavailableError
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage import rollouts
@@ -20,6 +19,7 @@ from synth_pools.backend.storage.contents.store import (
     in_parts,
 )
 from synth_pools.backend.storage.database import Database, Transaction
+from synth_pools.backend.storage.statements import set_meta
 
 # Deleting more in one transaction would delay admissions.
 _MOST_FORGOTTEN = 200
@@ -30,24 +30,69 @@ _SWEEP_SECONDS = 86_400.0
 # Looking up more names at once would delay other reads.
 _MOST_NAMES = 100
 
+# Stored data grow old at most that many times as fast as time passes.
+_MOST_TIMES = 60.0
+_KEY = "time of retention"
+# In a statement: the time by which stored data expire, in seconds since 1970.
+RETENTION_TIME = (
+    f"CAST(COALESCE((SELECT value FROM meta WHERE key = '{_KEY}'), '0') AS DOUBLE PRECISION)"  # noqa: S608
+)
+_DAY = 86_400.0
+
 _log = logging.getLogger(__name__)
 
 
+class RetentionClock:
+    """Clock by which stored data expire: that of the database, with a limit to its pace.
+
+    A clock that is set forward by a month would delete a month of history at once. So in a minute
+    this one advances by an hour at most, also after a time in which no backend ran.
+    """
+
+    def __init__(self) -> None:
+        self._read_at = clock.monotonic()
+        self._is_logged = False
+
+    def read(self, tx: Transaction) -> float:
+        """Advance it, and return the seconds since 1970."""
+        actual, former_read_at = tx.unix_time(), self._read_at
+        self._read_at = clock.monotonic()
+        row = tx.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
+        reached = actual
+        if row is not None:
+            reached = float(row["value"]) + _MOST_TIMES * (self._read_at - former_read_at)
+        if actual - reached > _DAY and not self._is_logged:
+            self._is_logged = True
+            _log.warning(
+                "the clock is %.0f days ahead of that of retention, which follows within hours",
+                (actual - reached) / _DAY,
+            )
+        reached = min(actual, reached)
+        set_meta(tx, _KEY, repr(reached))
+        return reached
+
+
 async def forget_finished(
-    database: Database, contents: ContentStore, keep_seconds: float, key_seconds: float
+    database: Database,
+    contents: ContentStore,
+    retention: RetentionClock,
+    keep_seconds: float,
+    key_seconds: float,
 ) -> None:
     """Delete finished rollouts periodically.
 
     Args:
         database: Stores the rollouts.
         contents: Stores the contents of their artifacts.
+        retention: Tells what is old.
         keep_seconds: The time for which a finished rollout is kept.
         key_seconds: The lifetime of an Idempotency-Key, whose rollout is kept at least as long.
     """
 
     def work(tx: Transaction) -> tuple[int, set[str]]:
-        keys_since = clock.unix_time() - key_seconds
-        return rollouts.delete_finished(tx, ago(keep_seconds), keys_since, _MOST_FORGOTTEN)
+        reached = retention.read(tx)
+        before, keys_since = clock.timestamp(reached - keep_seconds), reached - key_seconds
+        return rollouts.delete_finished(tx, before, keys_since, _MOST_FORGOTTEN)
 
     pause = min(_LONGEST_PAUSE, keep_seconds / 10)
     while True:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from synth_pools.backend.domain import clock, json_text
-from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.state_changes import RolloutChange
 from synth_pools.backend.domain.target import TargetError
@@ -110,7 +110,7 @@ class NewRollout:
 
 def insert_rollouts(new: Sequence[NewRollout]) -> list[Row]:
     """Store new rollouts, queued, in this order."""
-    moment = now()
+    moment = new[0].tx.now()
     writes = [
         RolloutWrite(
             _INSERT,
@@ -134,7 +134,7 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
     Returns:
         The rollouts as they were before the start, queued.
     """
-    moment, owner = now(), new[0].tx.owner
+    moment, owner = new[0].tx.now(), new[0].tx.owner
     sql = _INSERT_STARTED if owner is None else _INSERT_OWNED
     number = values_of(owner)
     writes = [
@@ -176,7 +176,7 @@ def start_rollouts(starts: Sequence[Start]) -> list[Row | FencedError]:
     """
     if not starts:
         return []
-    moment = now()
+    moment = starts[0].tx.now()
     writes = []
     for _, rollout, url, error, owner in starts:
         attempt, number = rollout["attempt"] + 1, values_of(owner)
@@ -207,7 +207,7 @@ def put_back(
     Returns:
         The rollout; None if it has ended or another backend owns it: then nothing is changed.
     """
-    moment = now()
+    moment = tx.now()
     reason = {"code": error.code, "message": error.message}
     data = json_text.dumps({"status": "queued", "previous_error": reason})
     update = RolloutWrite(
@@ -237,7 +237,7 @@ def report_agent(
     row = find_head(tx, rollout_id)
     if row["status"] == "running" and data:
         condition = (fence(owner), values_of(owner))
-        if not events.append(tx, row["seq"], events.AGENT, now(), data, condition):
+        if not events.append(tx, row["seq"], events.AGENT, tx.now(), data, condition):
             raise FencedError(rollout_id)
         tx.tell("events", row["pool_id"], rollout_id)
     return str(row["pool_id"])
@@ -266,7 +266,7 @@ def finish_rollouts(
     """
     if not ends:
         return []
-    moment = now()
+    moment = ends[0][0].now()
     rows = ends[0][0].written_rollouts([_finish(end, moment) for _, end in ends])
     results: list[Row | ApiError | FencedError | None] = []
     for (tx, (rollout_id, result, _)), row in zip(ends, rows, strict=True):
@@ -315,7 +315,7 @@ def _not_finished(tx: Transaction, rollout_id: str) -> ApiError | FencedError | 
 
 def cancel_rollouts(tx: Transaction, rollouts: Sequence[Row]) -> list[Row]:
     """Cancel queued or running rollouts of this transaction, and return them."""
-    moment = now()
+    moment = tx.now()
     last_events = [(events.CANCELLED, '{"status":"cancelled"}')]
     writes = [
         RolloutWrite(_CANCEL, (moment, moment, row["seq"]), row["seq"], moment, last_events)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from synth_pools.backend.domain.clock import now, seconds_between
+from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.storage.events import Event
 from synth_pools.backend.storage.statements import Row
 
@@ -57,11 +57,11 @@ def with_rollout(event: Event, row: Mapping[str, Any]) -> Event:
     return replace(event, more=f',"rollout":{rollout},"summary":{summary}')
 
 
-def usage_document(rollout: Row) -> dict[str, Any]:
-    """Return the usage of a rollout in an answer."""
+def usage_document(rollout: Row, now: str) -> dict[str, Any]:
+    """Return the usage of a rollout in an answer, as of a moment if it still runs."""
     seconds = 0.0
     if rollout["started_at"] is not None:
-        seconds = seconds_between(rollout["started_at"], rollout["finished_at"] or now())
+        seconds = seconds_between(rollout["started_at"], rollout["finished_at"] or now)
     return {
         "id": rollout["id"],
         "rollout_id": rollout["id"],

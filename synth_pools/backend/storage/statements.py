@@ -7,7 +7,7 @@ functions that each database provides; `postgres.dialect` translates the few dif
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 # Columns are named, since a newer version may add some while this one runs: a prepared statement whose  # noqa: E501
@@ -79,7 +79,14 @@ class Executes(Protocol):
 
 
 class Snapshot(Executes, Protocol):
-    """Snapshot for reading."""
+    """Snapshot for reading.
+
+    Attributes:
+        unix_time: Returns the seconds since 1970 by the clock that all users of the database share.
+    """
+
+    @property
+    def unix_time(self) -> Callable[[], float]: ...
 
     def iterate(self, sql: str, parameters: Sequence[Any] = ..., /) -> Rows:
         """Run a statement with many rows, which are read on demand."""

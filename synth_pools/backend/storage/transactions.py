@@ -24,7 +24,11 @@ class WritingConnection(Executes, Protocol):
     Attributes:
         owner: The number of this backend in a shared database; None if it is not shared.
         notices: Notices of the transaction for other backends; None if there are no others.
+        unix_time: Returns the seconds since 1970 by the clock that all users of the database share.
     """
+
+    @property
+    def unix_time(self) -> Callable[[], float]: ...
 
     owner: int | None
     notices: dict[Notice, None] | None
@@ -103,6 +107,7 @@ class Transaction:
 
     Attributes:
         owner: The owner of the connection.
+        unix_time: Returns the seconds since 1970 by the clock that all users of the database share.
     """
 
     __slots__ = (
@@ -113,6 +118,7 @@ class Transaction:
         "execute",
         "executemany",
         "owner",
+        "unix_time",
         "written_rollouts",
     )
 
@@ -127,10 +133,15 @@ class Transaction:
         self.executemany = connection.executemany
         self.written_rollouts = connection.written_rollouts
         self.owner = connection.owner
+        self.unix_time = connection.unix_time
         self._notices = connection.notices
         self._callbacks = callbacks
         self._request_id = request_id
         self._observer = observer
+
+    def now(self) -> str:
+        """Return the timestamp of this moment."""
+        return clock.timestamp(self.unix_time())
 
     @property
     def has_peers(self) -> bool:

@@ -18,8 +18,8 @@ def test_all_that_tells_the_time_goes_by_one_source(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(clock, "time_ns", lambda: NOON)
     assert clock.now() == "2026-01-01T12:00:00.123456Z"
     assert clock.unix_time() == pytest.approx(NOON / 1e9)
-    assert clock.ago(3600.0).startswith("2026-01-01T11:00:00.12345")
-    assert clock.ago(1e12) == "0001-01-01T00:00:00.000000Z"
+    assert clock.timestamp(clock.unix_time() - 3600).startswith("2026-01-01T11:00:00.12345")
+    assert clock.timestamp(-1e12) == "0001-01-01T00:00:00.000000Z"
 
 
 def test_ids_name_their_kind_and_never_come_twice() -> None:

@@ -17,6 +17,7 @@ from synth_pools.backend.domain import clock
 from synth_pools.backend.rollouts.admission.idempotency import forget_old_keys
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.retention import RetentionClock
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import KEY, Server, eventually, serve
 
@@ -193,7 +194,7 @@ async def test_old_keys_are_removed_some_at_a_time(tmp_path: Path) -> None:
             return [row[0] for row in db.execute("SELECT key FROM idempotency ORDER BY key")]
 
     await database.write(fill)
-    clearing = asyncio.create_task(forget_old_keys(database))
+    clearing = asyncio.create_task(forget_old_keys(database, RetentionClock()))
     async with asyncio.timeout(60):
         while len(remaining()) > 3:  # noqa: ASYNC110 - only the file tells
             await asyncio.sleep(0.01)

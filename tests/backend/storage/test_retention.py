@@ -13,10 +13,15 @@ import pytest
 from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.local_backend import LocalBackend
+from synth_pools.backend.storage import retention as retention_module
 from synth_pools.backend.storage.data_dir import FILE_NAME
+from synth_pools.backend.storage.retention import RetentionClock
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase, _Connection
 from synth_pools.cli.options import seconds_of
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.commands import any_option, refusal_of
+
+DAY = 86_400.0
 
 
 def is_gone(server: Server, rollout_id: str) -> bool:
@@ -41,7 +46,7 @@ def test_what_has_ended_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
         for suffix in ("", "/events", "/artifacts", "/usage", "/summary"):
             server.refused("GET", f"/v1/rollouts/{old[0]}{suffix}", 404, "rollout_not_found")
         # One that a key must still lead to stays, and so does one that has not ended.
-        assert server.post(path, {}, 202, headers=key)["id"] == keyed
+        assert server.post(path, {}, 200, headers=key)["id"] == keyed
         eventually(lambda: is_gone(server, new))
         listed = [item["id"] for item in server.get(path)["items"]]
         assert listed == [running, keyed]
@@ -88,8 +93,65 @@ def test_no_lengths_of_time(text: str) -> None:
 
 
 def test_nothing_is_older_than_time() -> None:
-    assert clock.ago(999_999 * 7 * 86_400.0) == "0001-01-01T00:00:00.000000Z"
-    assert clock.ago(3600) < clock.now() < clock.ago(-3600)
+    before_time = clock.unix_time() - 999_999 * 7 * DAY
+    assert clock.timestamp(before_time) == "0001-01-01T00:00:00.000000Z"
+    moments = [clock.timestamp(clock.unix_time() + seconds) for seconds in (-3600, 3600)]
+    assert moments[0] < clock.now() < moments[1]
+
+
+async def test_retention_follows_a_clock_that_is_set_slowly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = {"time": 1_000_000_000.0, "monotonic": 5.0}
+    monkeypatch.setattr(clock, "unix_time", lambda: now["time"])
+    monkeypatch.setattr(clock, "monotonic", lambda: now["monotonic"])
+    monkeypatch.setattr(_Connection, "unix_time", staticmethod(lambda: now["time"]))
+    database = SQLiteDatabase(tmp_path)
+
+    async def read(of: RetentionClock, *, seconds: float, ahead: float = 0.0) -> float:
+        now["monotonic"] += seconds
+        now["time"] += seconds + ahead
+        return await database.write(of.read)
+
+    retention = RetentionClock()
+    begin = await read(retention, seconds=0)
+    assert begin == now["time"]
+    assert await read(retention, seconds=60) == begin + 60
+    # Set forward by forty days, it follows by an hour a minute.
+    assert await read(retention, seconds=60, ahead=40 * DAY) == begin + 60 + 3600
+    assert await read(retention, seconds=1) == begin + 60 + 3600 + 60
+    # No other backend follows faster.
+    assert await read(RetentionClock(), seconds=0) == begin + 60 + 3600 + 60
+    # Set right, it is right at once.
+    assert await read(retention, seconds=1, ahead=-40 * DAY) == now["time"]
+    # After a day without a backend it has followed in less than half an hour.
+    late, now["time"] = RetentionClock(), now["time"] + DAY
+    assert await read(late, seconds=1200) < now["time"]
+    assert await read(late, seconds=600) == now["time"]
+    await database.close()
+
+
+def test_a_clock_that_is_set_forward_deletes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention_module, "_LONGEST_PAUSE", 0.01)
+    time_ns = clock.time_ns
+    with serve(tmp_path, keep_finished_seconds=30 * DAY) as server:
+        pool_id = server.pool()
+        path, key = f"/v1/pools/{pool_id}/rollouts", {"idempotency-key": uuid.uuid4().hex}
+        old = server.run(pool_id)["id"]
+        keyed = server.post(path, {"mode": "sync"}, headers=key)["id"]
+        monkeypatch.setattr(clock, "time_ns", lambda: time_ns() + int(40 * DAY * 1e9))
+
+        def reached() -> str:
+            sql = "SELECT value FROM meta WHERE key = 'time of retention'"
+            return str(server.read(lambda db: db.execute(sql).fetchone()[0]))
+
+        for _ in range(3):
+            former = reached()
+            eventually(lambda: reached() != former)  # noqa: B023
+        assert not is_gone(server, old)
+        assert server.post(path, {"mode": "sync"}, headers=key)["id"] == keyed
 
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])

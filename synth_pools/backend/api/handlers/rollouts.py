@@ -109,7 +109,7 @@ async def cancel_rollout(request: Request) -> Response:
 
 async def get_rollout_usage(request: Request) -> Response:
     rollout = await read_rollout(request, lambda _, rollout: rollout)
-    return json_response(usage_document(rollout))
+    return json_response(usage_document(rollout, request.services.database.now()))
 
 
 async def get_rollout_summary(request: Request) -> Response:

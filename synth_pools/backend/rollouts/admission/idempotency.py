@@ -7,11 +7,13 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
-from synth_pools.backend.domain import clock, json_text
+from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError, conflict, rollout_not_found
 from synth_pools.backend.storage.database import Database, Row, StorageError, Transaction
+from synth_pools.backend.storage.retention import RETENTION_TIME, RetentionClock
 from synth_pools.backend.storage.rollouts import find_rollouts
 
 # Lifetime of an Idempotency-Key.
@@ -73,10 +75,10 @@ def find_existing(
     if not keys:
         return {}
     records: list[Row] = tx.execute(
-        "SELECT scope, key, body_sha256, rollout_id FROM idempotency"
+        "SELECT scope, key, body_sha256, rollout_id FROM idempotency"  # noqa: S608
         " WHERE scope IN (SELECT value FROM json_each(?))"
-        " AND key IN (SELECT value FROM json_each(?)) AND created >= ?",
-        (_listed(key.scope for key in keys), _listed(key.key for key in keys), _oldest()),
+        f" AND key IN (SELECT value FROM json_each(?)) AND created >= {RETENTION_TIME} - ?",
+        (_listed(key.scope for key in keys), _listed(key.key for key in keys), KEY_SECONDS),
     ).fetchall()
     if not records:
         return {}
@@ -98,7 +100,7 @@ def reserve_all(tx: Transaction, reserved: Iterable[tuple[IdempotencyKey, str]])
         " body_sha256 = excluded.body_sha256, rollout_id = excluded.rollout_id,"
         " created = excluded.created",
         [
-            (key.scope, key.key, key.body_sha256, rollout_id, clock.unix_time())
+            (key.scope, key.key, key.body_sha256, rollout_id, tx.unix_time())
             for key, rollout_id in reserved
         ],
     )
@@ -127,31 +129,28 @@ class BatchKey:
         reserve_all(tx, ((self._body_key, rollout_id),))
 
 
-async def forget_old_keys(database: Database) -> None:
+async def forget_old_keys(database: Database, retention: RetentionClock) -> None:
     """Delete expired keys periodically, a limited number at a time."""
+    work = partial(_delete_old, retention)
     while True:
         try:
-            deleted = await database.write(_delete_old) if database.is_leader else 0
+            deleted = await database.write(work) if database.is_leader else 0
         except StorageError:
             deleted = 0  # The error is logged; the next round tries again.
         if deleted < _DELETED_AT_ONCE:
             await asyncio.sleep(_PAUSE_SECONDS)
 
 
-def _delete_old(tx: Transaction) -> int:
+def _delete_old(retention: RetentionClock, tx: Transaction) -> int:
     return tx.execute(
         "DELETE FROM idempotency WHERE (scope, key) IN"
         " (SELECT scope, key FROM idempotency WHERE created < ? ORDER BY created LIMIT ?)",
-        (_oldest(), _DELETED_AT_ONCE),
+        (retention.read(tx) - KEY_SECONDS, _DELETED_AT_ONCE),
     ).rowcount
 
 
 def _listed(texts: Iterable[str]) -> str:
     return json.dumps(list(dict.fromkeys(texts)))
-
-
-def _oldest() -> float:
-    return clock.unix_time() - KEY_SECONDS
 
 
 def body_differs(rollout_id: str) -> ApiError:

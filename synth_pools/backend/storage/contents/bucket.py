@@ -19,7 +19,6 @@ import obstore
 from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import S3Store
 
-from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.content_places import BucketPlace
 from synth_pools.backend.errors import ArtifactsError
 from synth_pools.backend.storage.contents.store import (
@@ -201,7 +200,7 @@ class BucketContents(RemoteContents):
             return None
 
     def _has_aged(self, moment: datetime) -> bool:
-        return clock.unix_time() - moment.timestamp() >= self.young_seconds
+        return self.unix_time() - moment.timestamp() >= self.young_seconds
 
     def _call(self, work: Callable[[], _T]) -> _T:
         """Return the result of a call; raise `FileNotFoundError` only for a missing object."""

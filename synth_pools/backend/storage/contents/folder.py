@@ -118,20 +118,21 @@ class FolderContents(ContentStore):
             if not self._path(content.sha256).is_file():
                 self._write_all([content])
 
-    def unnamed(self, used: Collection[str]) -> list[str]:
+    def unnamed(self, used: Collection[str], now: float) -> list[str]:
         """Return the names of unused contents in a shared folder.
 
         Drafts so old that nobody can still be writing them are removed.
 
         Args:
             used: The contents that rollouts have.
+            now: The seconds since 1970.
         """
         unnamed_files = []
         for path in self._files():
             if _DRAFT.fullmatch(path.name):
                 # Its writer may have renamed it meanwhile.
                 with contextlib.suppress(FileNotFoundError):
-                    if clock.unix_time() - path.stat().st_mtime > _DRAFT_SECONDS:
+                    if now - path.stat().st_mtime > _DRAFT_SECONDS:
                         path.unlink()
             elif path.name not in used:
                 unnamed_files.append(path.name)

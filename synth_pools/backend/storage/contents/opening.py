@@ -61,7 +61,9 @@ async def open_contents(settings: Settings, database: Database) -> ContentStore:
             f"cannot use the database in {settings.store or data_dir}: {error.reason}; "
             "make room or repair it, or give another one"
         ) from error
-    return await asyncio.to_thread(_claim, place, settings, owner, os.environ)
+    contents = await asyncio.to_thread(_claim, place, settings, owner, os.environ)
+    contents.unix_time = database.unix_time
+    return contents
 
 
 async def sweep_contents(contents: FolderContents, database: Database) -> None:
@@ -74,7 +76,7 @@ async def sweep_contents(contents: FolderContents, database: Database) -> None:
     if not database.is_shared or database.is_new:
         await asyncio.to_thread(contents.sweep, used, is_new=database.is_new)
         return
-    unnamed = await asyncio.to_thread(contents.unnamed, used)
+    unnamed = await asyncio.to_thread(contents.unnamed, used, database.unix_time())
     for part in in_parts(unnamed, _MOST_SWEPT):
         await database.write(partial(_put_away, contents, part))
 
@@ -92,7 +94,7 @@ def contents_identity(settings: Settings) -> str | None:
 
 def _claim(
     place: BucketPlace, settings: Settings, owner: str, environment: Mapping[str, str]
-) -> ContentStore:
+) -> BucketContents:
     """Open a bucket, claim it for this database, and note it in the data directory."""
     data_dir = settings.data_dir
     former_place = contents_place(data_dir)

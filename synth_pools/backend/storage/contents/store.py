@@ -207,10 +207,15 @@ class RemoteContents(ContentStore):
     Attributes:
         young_seconds: The age up to which another backend may be about to name content, with a
             margin for differences of clocks and for slow uploads.
+        unix_time: Returns the seconds since 1970 by a clock that all backends share.
     """
 
     is_remote = True
     young_seconds = 3600.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.unix_time: Callable[[], float] = clock.unix_time
 
     @abc.abstractmethod
     def old_names(self) -> Iterator[list[str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Coroutine, Generator, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
+from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.postgres.dialect import translated
 from synth_pools.backend.storage.postgres.greenlets import wait
 from synth_pools.backend.storage.postgres.notices import telling
@@ -107,9 +108,11 @@ class PostgresConnection:
 
     Args:
         raw: The connection of the driver.
+        unix_time: Returns the seconds since 1970 by the server's clock.
 
     Attributes:
         raw: The connection of the driver.
+        unix_time: Returns the seconds since 1970 by the server's clock.
         changes: The number of rows changed since the last `begin`.
         transaction: The number of the transaction, if it is known.
         error: The first error since `begin`, which has broken the transaction.
@@ -118,8 +121,11 @@ class PostgresConnection:
         receipt: The first statement of a commit; it stores a text that identifies the commit.
     """
 
-    def __init__(self, raw: asyncpg.Connection) -> None:
+    def __init__(
+        self, raw: asyncpg.Connection, unix_time: Callable[[], float] = clock.unix_time
+    ) -> None:
         self.raw = raw
+        self.unix_time = unix_time
         self.changes = 0
         self.transaction = ""
         self.error: StatementError | None = None

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 import platform
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Self, TypeVar
 
@@ -24,7 +24,7 @@ from synth_pools.backend.storage.postgres.connection import (
     reason_in_one_line,
 )
 from synth_pools.backend.storage.postgres.greenlets import in_greenlet
-from synth_pools.backend.storage.postgres.membership import END_LAPSED, Membership
+from synth_pools.backend.storage.postgres.membership import END_LAPSED, Membership, Renewal
 from synth_pools.backend.storage.postgres.readers import Readers
 from synth_pools.backend.storage.postgres.schema import VERSION, migrate
 from synth_pools.backend.storage.postgres.sessions import StoreSessions
@@ -49,7 +49,7 @@ _CHECK_SECONDS = 2.0
 # The server keeps dead rows of the queue as long as there is an older snapshot.
 _SHARING = """
 SELECT
-    (SELECT COUNT(*) FROM backends WHERE leased_until >= clock_timestamp()) AS backends,
+    (SELECT COUNT(*) FROM backends) AS backends,
     COALESCE((SELECT n_dead_tup FROM pg_stat_user_tables
         WHERE schemaname = 'synth_pools' AND relname = 'queue'), 0) AS dead_queue_rows,
     COALESCE((SELECT EXTRACT(EPOCH FROM MAX(clock_timestamp() - xact_start)) FROM pg_stat_activity
@@ -87,8 +87,8 @@ class PostgresDatabase(Database):
         self._url = url
         self._token = token or clock.token(16)
         self._sessions = sessions or StoreSessions(url)
-        self._readers = Readers(self._sessions)
         self._membership = Membership(self._sessions, self._token, contents, self._take_over)
+        self._readers = Readers(self._sessions, self._membership.unix_time)
         self._writer = Writer(self._sessions, self._membership, self._token)
         self._peer: Peer | None = None
         self.identity: str
@@ -175,6 +175,10 @@ class PostgresDatabase(Database):
     async def maintain(self) -> None:
         """Do nothing: the server maintains its files itself."""
 
+    def unix_time(self) -> float:
+        """Return the seconds since 1970 by the server's clock."""
+        return self._membership.unix_time()
+
     @property
     def owner(self) -> int | None:
         """The number of this backend; None while others take it for dead."""
@@ -196,14 +200,15 @@ class PostgresDatabase(Database):
         await self.write(peer.take_over)
         self._membership.begin(peer)
 
-    async def _take_over(self) -> None:
-        """Take over from backends whose leases have expired."""
+    async def _take_over(self, dead: Sequence[Renewal]) -> None:
+        """Take over from backends that have not renewed their leases since."""
         peer = self._peer
         if peer is None:
             return
 
         def work(tx: Transaction) -> None:
-            tx.execute(END_LAPSED)
+            numbers, renewals = zip(*dead, strict=True)
+            tx.execute(END_LAPSED, (numbers, renewals))
             peer.take_over(tx)
 
         await self.write(work)

@@ -1,10 +1,14 @@
 """Membership of a backend on a shared database, by a lease of a few seconds.
 
-Each backend has a row with a unique number, and renews its lease by the server's clock. A backend
-that finds an expired lease deletes that row and takes over from its holder, in one transaction;
-each transaction of a backend begins by looking for its own row. So a backend that was taken for
-dead writes nothing under its old number, however late it wakes up: it gives up its rollouts, and
-joins again under a new number.
+Each backend has a row with a unique number, which it renews. A backend that finds a row that was
+not renewed in time deletes it and takes over from its holder, in one transaction; each transaction
+of a backend begins by looking for its own row. So a backend that was taken for dead writes nothing
+under its old number, however late it wakes up: it gives up its rollouts, and joins again under a
+new number.
+
+A renewal is late if it is old by the server's clock, and if this backend has seen none for about as
+long by its own. So neither clock alone, set forward or back, makes one backend take another for
+dead; a server's clock that was set back does not keep a dead one alive.
 """
 
 from __future__ import annotations
@@ -12,7 +16,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple
 
 import asyncpg
 
@@ -22,6 +27,7 @@ from synth_pools.backend.storage.postgres.connection import StatementError, driv
 from synth_pools.backend.storage.postgres.notices import CHANNEL, read_payload, telling
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK
 from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
+from synth_pools.backend.storage.statements import Row
 from synth_pools.backend.storage.transactions import Notice
 
 _log = logging.getLogger(__name__)
@@ -35,26 +41,43 @@ _PAUSE_SECONDS = 0.25
 # Seconds between two complete reads, which make up for lost notices.
 _LOOK_SECONDS = 5.0
 
-_LEASE = f"clock_timestamp() + interval '{LEASE_SECONDS} seconds'"
+# This backend looks at each renewal of its own, and so sees those of others up to that much later.
+_UNCHANGED_SECONDS = LEASE_SECONDS - _RENEWAL_SECONDS
+
+_NOW = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+# The clock may have been set back since the renewal.
+_IS_OLD = (
+    f"{_NOW} - EXTRACT(EPOCH FROM renewed_at) NOT BETWEEN -{_RENEWAL_SECONDS} AND {LEASE_SECONDS}"
+)
 # A backend with the same token is a former run of this one, which has ended.
 _JOIN = f"""
 WITH former AS (DELETE FROM backends WHERE token = $1)
-INSERT INTO backends (token, contents, started_at, leased_until)
-    SELECT $1, $2, clock_timestamp(), {_LEASE} WHERE NOT EXISTS (SELECT FROM backends
-        WHERE token <> $1 AND contents <> $2 AND leased_until >= clock_timestamp())
-RETURNING number
+INSERT INTO backends (token, contents, started_at, renewed_at)
+    SELECT $1, $2, clock_timestamp(), clock_timestamp() WHERE NOT EXISTS (SELECT FROM backends
+        WHERE token <> $1 AND contents <> $2 AND NOT ({_IS_OLD}))
+RETURNING number, {_NOW} AS moment
 """  # noqa: S608 - of ours
+# All rows, as they were before.
 _RENEW = f"""
-UPDATE backends SET leased_until = {_LEASE} WHERE number = $1
-RETURNING
-    (SELECT COUNT(*) FROM backends
-        WHERE number <> $1 AND leased_until < clock_timestamp()) AS lapsed,
-    NOT EXISTS (SELECT FROM backends
-        WHERE number < $1 AND leased_until >= clock_timestamp()) AS is_oldest
+WITH renewed AS (
+    UPDATE backends SET renewals = renewals + 1, renewed_at = clock_timestamp() WHERE number = $1
+)
+SELECT number, renewals, {_IS_OLD} AS is_old, {_NOW} AS moment FROM backends
 """  # noqa: S608 - of ours
 _LEAVE = "DELETE FROM backends WHERE number = $1"
 # The same transaction takes over the rollouts and pools that have no owner after this.
-END_LAPSED = "DELETE FROM backends WHERE leased_until < clock_timestamp()"
+END_LAPSED = """
+DELETE FROM backends
+    USING unnest(CAST(? AS BIGINT[]), CAST(? AS BIGINT[])) AS dead (number, renewals)
+    WHERE backends.number = dead.number AND backends.renewals = dead.renewals
+"""
+
+
+class Renewal(NamedTuple):
+    """Last renewal of a lease, by the number of the backend and that of its renewals."""
+
+    number: int
+    renewals: int
 
 
 class Membership:
@@ -64,7 +87,7 @@ class Membership:
         sessions: Opens the session.
         token: Identifies this backend across its restarts.
         contents: Identifies the folder of its artifacts' contents.
-        take_over: Takes over from backends whose leases have expired.
+        take_over: Takes over from backends, unless they have renewed their leases since.
 
     Attributes:
         number: The number of the backend; None while it is taken for dead.
@@ -76,7 +99,7 @@ class Membership:
         sessions: StoreSessions,
         token: str,
         contents: str,
-        take_over: Callable[[], Awaitable[None]],
+        take_over: Callable[[Sequence[Renewal]], Awaitable[None]],
     ) -> None:
         self._sessions = sessions
         self._token = token
@@ -90,9 +113,17 @@ class Membership:
         self._steady_since: float
         self._renewed_at: float
         self._looked_at: float
+        # When each last renewal of the others was seen first.
+        self._seen_at: dict[Renewal, float] = {}
+        # The seconds by which the server's clock is ahead of the monotonic one.
+        self._ahead = clock.unix_time() - clock.monotonic()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._taking_over: asyncio.Task[None] | None = None
+
+    def unix_time(self) -> float:
+        """Return the seconds since 1970 by the server's clock, as of the last renewal."""
+        return clock.monotonic() + self._ahead
 
     @property
     def is_current(self) -> bool:
@@ -107,11 +138,13 @@ class Membership:
             True if it has joined; False if others keep the contents of artifacts elsewhere.
         """
         raw = await self._connected()
-        number = await driven(self._inserted(raw))
-        if number is None:
+        row = await driven(self._inserted(raw))
+        if row is None:
             return False
-        self.number = int(number)
         self._renewed_at = self._steady_since = self._looked_at = clock.monotonic()
+        self._ahead = row["moment"] - self._renewed_at
+        self._seen_at.clear()
+        self.number = int(row["number"])
         return True
 
     def keep(self) -> None:
@@ -151,13 +184,13 @@ class Membership:
                 await self._announce_end(raw)
         await end_session(raw)
 
-    async def _inserted(self, raw: asyncpg.Connection) -> int | None:
+    async def _inserted(self, raw: asyncpg.Connection) -> Row | None:
         # Under the lock of the writers, so that each knows whether there are others to notify.
         async with raw.transaction():
             lock = "SELECT pg_advisory_xact_lock($1, $2)"
             await raw.execute(lock, *WRITERS_LOCK, timeout=_JOIN_SECONDS)
-            number: int | None = await raw.fetchval(_JOIN, self._token, self._contents)
-            return number
+            row: Row | None = await raw.fetchrow(_JOIN, self._token, self._contents)
+            return row
 
     async def _announce_end(self, raw: asyncpg.Connection) -> None:
         number, self.number = self.number, None
@@ -188,28 +221,42 @@ class Membership:
     async def _renew(self, peer: Peer | None, number: int) -> None:
         is_new = self._raw is None
         raw = await self._connected()
-        row = await driven(raw.fetchrow(_RENEW, number, timeout=_ANSWER_SECONDS))
+        rows = await driven(raw.fetch(_RENEW, number, timeout=_ANSWER_SECONDS))
         now = clock.monotonic()
-        if row is None:
+        numbers = [row["number"] for row in rows]
+        if number not in numbers:
             self.lose(number)
             return
+        self._ahead = rows[0]["moment"] - now
         if now - self._renewed_at > LEASE_SECONDS:
             # Other backends may have lost the server too, and get as much time to come back.
             self._steady_since = now
         self._renewed_at = now
-        self.is_oldest = bool(row["is_oldest"])
+        self.is_oldest = number == min(numbers)
+        others = [row for row in rows if row["number"] != number]
+        dead = self._dead_of(others, now)
         if peer is None:
             return
         if is_new or now - self._looked_at > _LOOK_SECONDS:
             self._looked_at = now
             peer.look_again()
         is_steady = now - self._steady_since > LEASE_SECONDS
-        if row["lapsed"] and is_steady and (self._taking_over is None or self._taking_over.done()):
-            self._taking_over = asyncio.create_task(self._try_to_take_over())
+        if dead and is_steady and (self._taking_over is None or self._taking_over.done()):
+            self._taking_over = asyncio.create_task(self._try_to_take_over(dead))
 
-    async def _try_to_take_over(self) -> None:
+    def _dead_of(self, others: Sequence[Row], now: float) -> list[Renewal]:
+        """Return the last renewals of backends that are late by both clocks."""
+        renewals = {Renewal(row["number"], row["renewals"]): row["is_old"] for row in others}
+        self._seen_at = {renewal: self._seen_at.get(renewal, now) for renewal in renewals}
+        return [
+            renewal
+            for renewal, is_old in renewals.items()
+            if is_old and now - self._seen_at[renewal] > _UNCHANGED_SECONDS
+        ]
+
+    async def _try_to_take_over(self, dead: Sequence[Renewal]) -> None:
         try:
-            await self._take_over()
+            await self._take_over(dead)
         except Exception:  # noqa: BLE001 - the cause may have passed by the next renewal
             _log.exception("what a dead backend ran cannot be taken over; it is tried again")
 

@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
+from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.postgres.connection import PostgresConnection, StatementError
 from synth_pools.backend.storage.postgres.greenlets import in_greenlet
 from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
@@ -26,10 +27,14 @@ class Readers:
 
     Args:
         sessions: Opens the sessions.
+        unix_time: Returns the seconds since 1970 by the server's clock.
     """
 
-    def __init__(self, sessions: StoreSessions) -> None:
+    def __init__(
+        self, sessions: StoreSessions, unix_time: Callable[[], float] = clock.unix_time
+    ) -> None:
         self._sessions = sessions
+        self._unix_time = unix_time
         self._idle: list[PostgresConnection] = []
         self._all = asyncio.Semaphore(_MOST_READERS)
         self._long = asyncio.Semaphore(_MOST_LONG_READERS)
@@ -74,7 +79,7 @@ class Readers:
                     lost_reader.raw.terminate()
             reader = self._idle.pop() if self._idle else None
             if reader is None or reader.raw.is_closed():
-                reader = PostgresConnection(await self._sessions.open())
+                reader = PostgresConnection(await self._sessions.open(), self._unix_time)
             is_intact = False
             try:
                 yield reader

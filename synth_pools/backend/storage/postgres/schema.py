@@ -153,7 +153,8 @@ CREATE TABLE backends (
     token TEXT COLLATE "C" NOT NULL,
     contents TEXT COLLATE "C" NOT NULL,
     started_at TIMESTAMPTZ NOT NULL,
-    leased_until TIMESTAMPTZ NOT NULL
+    renewals BIGINT NOT NULL DEFAULT 0,
+    renewed_at TIMESTAMPTZ NOT NULL
 ) WITH (fillfactor = 25);
 
 -- The rows are narrow, and exist while a rollout waits.

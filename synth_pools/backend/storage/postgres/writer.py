@@ -56,7 +56,8 @@ class Writer:
 
     async def open(self) -> PostgresConnection:
         """Open the connection for the first time."""
-        self.connection = PostgresConnection(await self._sessions.open(is_writing=True))
+        raw = await self._sessions.open(is_writing=True)
+        self.connection = PostgresConnection(raw, self._membership.unix_time)
         return self.connection
 
     async def connected(self) -> PostgresConnection:

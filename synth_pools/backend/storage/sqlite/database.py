@@ -303,6 +303,7 @@ class _Connection(sqlite3.Connection):
     # There are no other backends.
     owner: int | None = None
     notices: dict[Notice, None] | None = None
+    unix_time = staticmethod(clock.unix_time)
 
     def iterate(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Run a statement whose rows are read on demand."""
