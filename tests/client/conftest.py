@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from types import ModuleType
 
 import pytest
 
+from tests.support.authority import trusted_context
 from tests.support.fault_server import FaultServer
+from tests.support.variants import SECURE, new_event_loop
 
 
 @pytest.fixture(params=["httpx", "httpx2"])
@@ -18,6 +21,20 @@ def supplied(request: pytest.FixtureRequest) -> ModuleType:
 
 
 @pytest.fixture
-def server() -> Iterator[FaultServer]:
-    with FaultServer() as server:
+def server(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[FaultServer]:
+    context = None
+    if "library" in request.fixturenames and request.getfixturevalue("library") == SECURE:
+        context = trusted_context(tmp_path_factory.mktemp("authority"), monkeypatch)
+    closes = context is not None and not request.node.get_closest_marker("keeps_connections")
+    with FaultServer(context=context, closes=closes) as server:
         yield server
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return {"loop": new_event_loop}

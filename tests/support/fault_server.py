@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -55,6 +56,8 @@ class FaultServer:
     Args:
         script: The fault of all requests, or a list of faults in turn, of which the last one stays,
             or, with `choose`, a function of the request.
+        context: The TLS context; None for no TLS.
+        closes: Whether each answer says that it ends its connection, and does.
 
     Attributes:
         requests: The requests, in order.
@@ -67,6 +70,8 @@ class FaultServer:
         script: Fault | Sequence[Fault] | None = None,
         *,
         choose: Callable[[Seen], Fault] | None = None,
+        context: ssl.SSLContext | None = None,
+        closes: bool = False,
     ) -> None:
         self.requests: list[Seen] = []
         self.connections = 0
@@ -78,11 +83,14 @@ class FaultServer:
         self._beginning: set[asyncio.Task[None]] = set()
         self._generation = 0
         self._port = HeldPort()
+        self._context = context
+        self._closes = closes
         self.play(script, choose=choose)
 
     @property
     def url(self) -> str:
-        return f"http://{HOST}:{self._port.number}"
+        scheme = "http" if self._context is None else "https"
+        return f"{scheme}://{HOST}:{self._port.number}"
 
     def play(
         self,
@@ -174,7 +182,9 @@ class FaultServer:
         async def begin(accepted: socket.socket) -> None:
             protocol = asyncio.StreamReaderProtocol(_Reader(), serve)
             loop = asyncio.get_running_loop()
-            await loop.connect_accepted_socket(lambda: protocol, accepted)
+            # A client that leaves during the handshake is no failure.
+            with contextlib.suppress(OSError):
+                await loop.connect_accepted_socket(lambda: protocol, accepted, ssl=self._context)
 
         with contextlib.suppress(OSError):
             task = self._loop.create_task(begin(listener.accept()[0]))
@@ -204,7 +214,7 @@ class FaultServer:
     ) -> None:
         assert isinstance(reader, _Reader)
         self.connections += 1
-        connection = _Connection(self.connections, reader, writer)
+        connection = _Connection(self.connections, reader, writer, closes=self._closes)
         if generation != self._generation:
             # It was accepted, and not yet served, when all were reset.
             connection.reset()
@@ -232,7 +242,7 @@ class FaultServer:
             if isinstance(acting.exception(), OSError):
                 self.client_left.set()
                 return False
-            return acting.result()
+            return acting.result() and not connection.is_ending
         finally:
             acting.cancel()
             leaving.cancel()
@@ -255,8 +265,13 @@ class _Reader(asyncio.StreamReader):
 
 
 class _Connection:
-    def __init__(self, number: int, reader: _Reader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, number: int, reader: _Reader, writer: asyncio.StreamWriter, *, closes: bool
+    ) -> None:
         self.number = number
+        # True after an answer that ends the connection.
+        self.is_ending = False
+        self._closes = closes
         self.ended = reader.ended
         self._reader = reader
         self._writer = writer
@@ -286,6 +301,9 @@ class _Connection:
 
     async def send(self, data: bytes) -> None:
         if data:
+            if self._closes and data.startswith(b"HTTP/1.1 ") and data[9:10] != b"1":
+                self.is_ending = b"\r\n" in data
+                data = data.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
             self._writer.write(data)
             await self._writer.drain()
 

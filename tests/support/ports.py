@@ -68,6 +68,21 @@ def deaf_listener() -> Iterator[str]:
         yield f"http://{HOST}:{listener.getsockname()[1]}"
 
 
+@contextlib.contextmanager
+def full_listener(host: str = HOST, port: int = 0) -> Iterator[str]:
+    """The URL of a server that accepts no connection, and refuses none: its queue is full."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind((host, port))
+        listener.listen(0)
+        for _ in range(4):
+            pending = stack.enter_context(socket.socket())
+            pending.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                pending.connect(listener.getsockname())
+        yield f"http://{host}:{listener.getsockname()[1]}"
+
+
 def _bound(host: str, port: int) -> socket.socket:
     # Without IPPROTO_TCP asyncio never sets TCP_NODELAY, and every answer takes 40 ms longer.
     bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from inspect import iscoroutine
 from typing import Any
 
@@ -19,18 +24,24 @@ OTHER_VARIANT: dict[type[Any], type[Any]] = {
 
 # Names of the engines, the default one last.
 HTTP_LIBRARIES = ["httpx", "sockets"]
+# The default engine over TLS, in another event loop, with a server that ends each connection.
+SECURE = "secure"
+
+_loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
 
 def parametrize_library(metafunc: pytest.Metafunc) -> None:
-    """Run a test with every engine.
+    """Run a test with every engine, and with the `SECURE` variant.
 
-    The marks `one_library` and `sockets` select the default, as does a client that is `supplied`,
-    which sends its own requests.
+    The mark `sockets` excludes httpx. The mark `one_library` selects the default, as does a client
+    that is `supplied`, which sends its own requests.
     """
-    libraries = HTTP_LIBRARIES
+    libraries = [*HTTP_LIBRARIES, SECURE]
     find = metafunc.definition.get_closest_marker
-    if find("one_library") or find("sockets") or "supplied" in metafunc.fixturenames:
-        libraries = libraries[-1:]
+    if find("sockets"):
+        libraries = libraries[1:]
+    if find("one_library") or "supplied" in metafunc.fixturenames:
+        libraries = HTTP_LIBRARIES[-1:]
     metafunc.parametrize("library", libraries, indirect=True)
 
 
@@ -40,6 +51,14 @@ def send_through(library: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("SYNTH_POOLS_ENGINE", library)
     else:
         monkeypatch.delenv("SYNTH_POOLS_ENGINE", raising=False)
+    if library == SECURE and find_spec("uvloop"):
+        factory = import_module("uvloop").new_event_loop
+        monkeypatch.setattr(sys.modules[__name__], "_loop_factory", factory)
+
+
+def new_event_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop of an async test."""
+    return _loop_factory()
 
 
 def run_through(called: Any) -> None:

@@ -125,6 +125,7 @@ async def test_surplus_bytes_after_a_stream_answer_no_other_request(
     assert server.connections == 2
 
 
+@pytest.mark.keeps_connections
 async def test_an_idle_connection_is_dropped_before_the_server_does(
     server: FaultServer, client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +172,7 @@ async def test_an_answer_of_any_size_is_read_up_to_a_limit(
     assert await client.get_pool(P) == {"ok": True}
 
 
+@pytest.mark.keeps_connections
 async def test_an_event_stream_in_the_place_of_an_answer_is_left(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:

@@ -329,6 +329,7 @@ async def test_a_redirect_to_another_origin_or_of_a_change_is_not_followed(
         assert target_server.connections == 0
 
 
+@pytest.mark.keeps_connections
 @REDIRECTS
 async def test_a_redirect_of_a_get_within_the_origin_is_followed(
     server: FaultServer, client: AsyncContainerPoolsClient, status: int

@@ -35,6 +35,7 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.keeps_connections
 @pytest.mark.usefixtures("many_files")
 async def test_hundreds_of_open_streams_starve_nothing(server: FaultServer) -> None:
     server.play(choose=answering)
@@ -53,6 +54,7 @@ async def test_hundreds_of_open_streams_starve_nothing(server: FaultServer) -> N
         server.wait_until(lambda: server.open_connections <= 1)
 
 
+@pytest.mark.keeps_connections
 async def test_calls_use_one_connection_after_all_that_can_go_wrong(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
@@ -88,6 +90,7 @@ async def test_a_callers_own_client_sends_all_attempts_and_stays_open(
         assert request.headers["user-agent"].startswith("synth-pools/")
 
 
+@pytest.mark.keeps_connections
 async def test_closing_ends_all_connections(server: FaultServer) -> None:
     server.play(choose=answering)
     client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url)

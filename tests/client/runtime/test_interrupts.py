@@ -10,7 +10,7 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +32,7 @@ from tests.support import faults
 from tests.support.contents import serving
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.leaks import KEY
+from tests.support.ports import full_listener
 from tests.support.surface import P, R
 from tests.support.tls_backend import tls_backend
 from tests.support.variants import HTTP_LIBRARIES, send_through
@@ -64,21 +65,6 @@ class Background:
         self._thread.join(LIMIT)
         assert not self._thread.is_alive(), "it was not woken"
         return self.result
-
-
-@contextlib.contextmanager
-def full_listener() -> Iterator[str]:
-    """Run a server that accepts no connection, since its queue is full; yields its URL."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            pending = stack.enter_context(socket.socket())
-            pending.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                pending.connect(listener.getsockname())
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 def patient(url: str, **options: Any) -> ContainerPoolsClient:

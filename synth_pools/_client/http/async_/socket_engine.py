@@ -65,9 +65,6 @@ class AsyncSocketEngine(AsyncEngine):
                 self._encoder.encode(request, secret.reveal())
             ) or await connection.send_rest(limits.write)
             head = await connection.read_head(limits.read)
-            if not is_sent and head.status < 300:
-                problem = "the request was answered before it was through"
-                raise ExchangeError("RemoteProtocolError", problem)
             reusable = is_sent and not head.ends_connection
             response = _Response(self, connection, head, request.url, reusable=reusable)
             return response
@@ -201,7 +198,6 @@ class _Response(AsyncIncomingResponse):
             async with contextlib.aclosing(connection.read_body(self._head)) as body:
                 async for piece in body:
                     yield piece
-            await connection.see_rest()
             self._give_back()
 
     async def read(self, size_limit: int) -> None:
@@ -214,8 +210,6 @@ class _Response(AsyncIncomingResponse):
         try:
             body = connection.take(length or 0)
             self.content = await connection.read_at_once(length or 0) if body is None else body
-            if connection.is_paused:
-                await connection.see_rest()
             self._give_back()
         finally:
             if self.connection is not None:

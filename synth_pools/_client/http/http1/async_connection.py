@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import re
-import select
 import socket
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from ssl import SSLContext
-from typing import Any, cast
+from ssl import SSLContext, SSLError
+from typing import cast
 
 from synth_pools._client.http.http1.heads import (
     MOST_LINES,
@@ -18,21 +18,22 @@ from synth_pools._client.http.http1.heads import (
     check_beginning,
     read_answer_head,
 )
+from synth_pools._client.http.http1.tls import TlsSession
 from synth_pools._client.http.messages import ExchangeError, refused
 from synth_pools._client.runtime.async_.interrupts import AsyncAlarm
+from synth_pools._client.runtime.async_.sockets import connect
+from synth_pools._client.runtime.sockets import Addresses, readiness
 
 # Most bytes that are written at a time.
 _PIECE = 65_536
 # Most unread bytes in the buffer; a body of at most this size is read in one piece.
 MOST_BUFFERED = 131_072
 MOST_AT_ONCE = MOST_BUFFERED
-# Seconds after which the next address of a host is tried beside the previous one.
-_NEXT_ADDRESS_SECONDS = 0.25
 
 _HEAD_END = re.compile(rb"\n\r?\n")
 
 
-class AsyncConnection(asyncio.Protocol):
+class AsyncConnection(asyncio.BufferedProtocol):
     """Connection to a server. One task at a time uses it; any task of its loop may `close` it.
 
     Attributes:
@@ -40,35 +41,20 @@ class AsyncConnection(asyncio.Protocol):
         is_paused: Whether reading from the socket is paused because the buffer is full.
     """
 
-    __slots__ = (
-        "__weakref__",
-        "_connect",
-        "_connecting",
-        "_error",
-        "_has_ended",
-        "_is_closed",
-        "_is_full",
-        "_is_readable",
-        "_is_used",
-        "_limit",
-        "_loop",
-        "_received",
-        "_timer",
-        "_transport",
-        "_unsent",
-        "_until",
-        "_waiter",
-        "idle_since",
-        "is_paused",
-    )
-
     def __init__(self, connect: Callable[[AsyncConnection], Awaitable[object]]) -> None:
         self._connect = connect
         self._loop = asyncio.get_running_loop()
         self._connecting: asyncio.Timeout | None = None
         self._transport: asyncio.Transport | None = None
-        self._is_readable: Callable[[], bool] = _never
+        self._tls: TlsSession | None = None
+        self._poll: Callable[[float, bool], tuple[bool, bool]] = lambda *_: (False, False)
+        self._buffer = memoryview(b"")
         self._received = b""
+        # Number of its bytes that have no end of a head.
+        self._searched = 0
+        # Head of an answer that arrived before the request was sent.
+        self._head: AnswerHead | None = None
+        self._line_limit = MOST_LINES
         self._unsent: bytes | memoryview = b""
         self._waiter: asyncio.Future[bool] | None = None
         # One timer serves all waits: it checks whether the deadline of the current wait has passed.
@@ -95,21 +81,23 @@ class AsyncConnection(asyncio.Protocol):
             alarm: Not used: it wakes tasks, not sockets.
         """
         del alarm
-        loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {}
-        if encoder.is_secure:
-            options = {
-                "ssl": context,
-                "server_hostname": encoder.host,
-                # Connecting and the handshake have one limit together.
-                "ssl_handshake_timeout": 86_400,
-            }
-        if isinstance(loop, asyncio.BaseEventLoop) and not _is_address(encoder.host):
-            # Other loops do not have this option, and a single address does not need it.
-            options["happy_eyeballs_delay"] = _NEXT_ADDRESS_SECONDS
-        return lambda connection: loop.create_connection(
-            lambda: connection, encoder.host, encoder.port, **options
-        )
+        addresses = Addresses()
+        # One for all connections of a loop, which reads from one at a time. An object for each read
+        # takes longer than the read.
+        buffer = memoryview(bytearray(MOST_BUFFERED))
+
+        async def connect_to_service(connection: AsyncConnection) -> None:
+            connection._buffer = buffer
+            raw = await connect(encoder.host, encoder.port, addresses)
+            try:
+                if encoder.is_secure:
+                    connection._tls = TlsSession(context, encoder.host)
+                await connection._loop.create_connection(lambda: connection, sock=raw)
+            except BaseException:
+                raw.close()
+                raise
+
+        return connect_to_service
 
     # Called by the event loop.
 
@@ -117,12 +105,19 @@ class AsyncConnection(asyncio.Protocol):
         self._transport = stream = cast("asyncio.Transport", transport)
         if self._is_closed:
             stream.abort()
-        # Full as soon as the system does not accept everything. With 0 it is always full over TLS.
-        stream.set_write_buffer_limits(high=1)
-        self._is_readable = _readiness(stream.get_extra_info("socket"))
+        # Full as soon as the system does not accept everything.
+        stream.set_write_buffer_limits(high=0)
+        self._poll = readiness(stream.get_extra_info("socket"))
+        if self._tls is not None:
+            self._decrypt(b"")
 
-    def data_received(self, data: bytes) -> None:
-        if not self._is_used:
+    def get_buffer(self, _: int) -> memoryview:
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        raw = self._buffer[:nbytes]
+        data = bytes(raw) if self._tls is None else self._decrypt(raw)
+        if data and not self._is_used:
             # The data answer no request, and would be read as the answer to the next one.
             self.close()
             return
@@ -134,12 +129,13 @@ class AsyncConnection(asyncio.Protocol):
 
     def eof_received(self) -> None:
         # A cut body without a length looks complete, so over TLS only a closing alert ends it.
-        layer = getattr(self._transport, "_ssl_protocol", None)
-        self._has_ended = not getattr(layer, "_eof_received", False)
+        self._has_ended = self._has_ended or self._tls is None
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._error = exc
+        if exc is not None and not self._is_closed:
+            self._read_rest()
+        self._error = self._error or exc
         self.close()
 
     def pause_writing(self) -> None:
@@ -164,14 +160,17 @@ class AsyncConnection(asyncio.Protocol):
         Raises:
             ExchangeError: No connection could be made.
         """
-        failure = ExchangeError("ConnectError", "the connections were closed")
+        failure = ExchangeError("ConnectError", "the connection ended before it was ready")
         try:
             async with asyncio.timeout(seconds) as limit:
                 if not self._is_closed:
                     self._connecting = limit
                     await self._connect(self)
+                    while self._tls is not None and not (self._tls.is_ready or self._is_closed):
+                        await self._wait(seconds)
         except TimeoutError as error:
-            failure = ExchangeError("ConnectTimeout", str(error))
+            if not self._is_closed:
+                failure = ExchangeError("ConnectTimeout", str(error))
         except (OSError, ValueError) as error:
             failure = ExchangeError("ConnectError", str(error))
         else:
@@ -179,25 +178,22 @@ class AsyncConnection(asyncio.Protocol):
                 return
         finally:
             self._connecting = None
+        if self._error is not None:
+            failure = ExchangeError("ConnectError", str(self._error))
         raise failure
 
     def use(self) -> bool:
         """End the idle time; False if the connection was closed or bytes have arrived."""
-        self._is_used = not (self._is_closed or self._has_ended or self._is_readable())
+        self._is_used = not (self._is_closed or self._has_ended or self._poll(0.0, False)[0])
         return self._is_used
-
-    async def see_rest(self) -> None:
-        """Resume reading, to see whether bytes follow the answer."""
-        if self.is_paused:
-            self._resume()
-            # In its next round the loop delivers the bytes that the TLS layer has decoded.
-            await asyncio.sleep(0)
 
     def rest(self) -> bool:
         """Become idle; False if bytes remain, or if the connection cannot be used again."""
         is_unusable = self._is_closed or self._has_ended or self._transport is None
         if is_unusable or self._received or self._unsent:
             return False
+        # To notice bytes that follow the answer.
+        self._resume()
         self._is_used = False
         return True
 
@@ -231,7 +227,8 @@ class AsyncConnection(asyncio.Protocol):
         if len(data) > _PIECE:
             self._unsent = memoryview(data[_PIECE:])
             data = data[:_PIECE]
-        transport.write(data)
+        self._line_limit = MOST_LINES
+        self._write(transport, data)
         return not (self._is_full or self._unsent)
 
     async def send_rest(self, limit: float) -> bool:
@@ -249,18 +246,26 @@ class AsyncConnection(asyncio.Protocol):
         transport = cast("asyncio.Transport", self._transport)
         unsent_size = transport.get_write_buffer_size()
         while self._is_full or self._unsent:
-            if self._received or self._has_ended or self._is_closed:
+            if self._is_answered():
                 return False
-            if self._is_full:
+            # Writing to a connection that the other end has closed loses the answer.
+            if self._is_full or transport.is_closing() or self._poll(0.0, False)[0]:
                 if not await self._wait(limit):
                     previous_size, unsent_size = unsent_size, transport.get_write_buffer_size()
                     if unsent_size >= previous_size:
                         raise ExchangeError("WriteTimeout", "the request was not taken")
                 continue
             piece, self._unsent = self._unsent[:_PIECE], self._unsent[_PIECE:]
-            transport.write(piece)
+            self._write(transport, piece)
             unsent_size = transport.get_write_buffer_size()
         return True
+
+    def _is_answered(self) -> bool:
+        """Check that an answer or the end of the connection has arrived; skip hints."""
+        if self._received:
+            self._head = self._next_head()
+            self._resume()
+        return self._head is not None or self._has_ended or self._is_closed
 
     async def read_head(self, limit: float) -> AnswerHead:
         """Read the head of the answer, and skip the hints before it.
@@ -272,22 +277,28 @@ class AsyncConnection(asyncio.Protocol):
             ExchangeError: No head arrived, or a malformed one.
         """
         self._limit = limit
-        line_limit, searched = MOST_LINES, 0
-        while True:
-            received = self._received
-            if _HEAD_END.search(received, searched) is None:
-                check_beginning(received)
-                searched = max(0, len(received) - 2)
-                if not (self._has_ended or self._is_closed):
-                    await self._more()
-                    continue
-                if self._error is not None:
-                    raise self._broken("")
-            lines = io.BytesIO(received)
-            head, line_limit = read_answer_head(lines.readline, line_limit)
-            self._received, searched = received[lines.tell() :], 0
+        head, self._head = self._head, None
+        while head is None and (head := self._next_head()) is None:
+            if not (self._has_ended or self._is_closed):
+                await self._more()
+            elif self._error is not None:
+                raise self._broken("")
+            else:
+                # It is not complete: this raises.
+                head, _ = read_answer_head(io.BytesIO(self._received).readline, self._line_limit)
+        return head
+
+    def _next_head(self) -> AnswerHead | None:
+        """Read a head and the hints before it from the buffer; None if it is not complete yet."""
+        while _HEAD_END.search(self._received, self._searched) is not None:
+            lines = io.BytesIO(self._received)
+            head, self._line_limit = read_answer_head(lines.readline, self._line_limit)
+            self._received, self._searched = self._received[lines.tell() :], 0
             if head is not None:
                 return head
+        check_beginning(self._received)
+        self._searched = max(0, len(self._received) - 2)
+        return None
 
     def take(self, length: int) -> bytes | None:
         """Take a body of known length from the buffer; None if it is not complete yet."""
@@ -341,6 +352,41 @@ class AsyncConnection(asyncio.Protocol):
         self._received = b""
         return received
 
+    def _write(self, transport: asyncio.Transport, data: bytes | memoryview) -> None:
+        if self._tls is not None:
+            try:
+                data = self._tls.encrypt(data)
+            except SSLError as error:
+                self._error = error
+                self.close()
+                return
+        transport.write(data)
+
+    def _decrypt(self, raw: bytes | memoryview) -> bytes:
+        tls, transport = cast("TlsSession", self._tls), cast("asyncio.Transport", self._transport)
+        try:
+            data = tls.decrypt(raw)
+        except SSLError as error:
+            self._error, data = error, b""
+        if unsent := tls.unsent():
+            transport.write(unsent)
+        self._has_ended = tls.has_ended
+        if self._error is not None:
+            self.close()
+        return data
+
+    def _read_rest(self) -> None:
+        """Read what has arrived before a failure, such as the reason for it."""
+        transport, self.is_paused = cast("asyncio.Transport", self._transport), True
+        raw = transport.get_extra_info("socket")
+        with (
+            contextlib.suppress(OSError),
+            socket.fromfd(raw.fileno(), raw.family, raw.type) as rest,
+        ):
+            rest.setblocking(False)
+            while size := rest.recv_into(self._buffer):
+                self.buffer_updated(size)
+
     def _resume(self) -> None:
         if self.is_paused and self._transport is not None:
             self.is_paused = False
@@ -388,28 +434,3 @@ class AsyncConnection(asyncio.Protocol):
             self._timer = self._loop.call_at(self._until, self._check_time)
         else:
             self._wake(False)
-
-
-def _is_address(host: str) -> bool:
-    try:
-        socket.inet_pton(socket.AF_INET6 if ":" in host else socket.AF_INET, host)
-    except OSError:
-        return False
-    return True
-
-
-def _never() -> bool:
-    return False
-
-
-def _readiness(raw: Any) -> Callable[[], bool]:
-    """Return a function that checks for bytes, or an end, that the loop has not read yet."""
-    if not hasattr(select, "poll"):
-        return lambda: bool(select.select([raw], [], [], 0)[0])
-    poll = select.poll()
-    poll.register(raw, select.POLLIN)
-
-    def is_readable() -> bool:
-        return bool(poll.poll(0))
-
-    return is_readable

@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import io
-import math
-import select
 import socket
 import ssl
 import sys
 from collections.abc import Callable, Generator
 from typing import Any
 
-from synth_pools._client.http.http1.heads import AnswerHead, RequestEncoder, read_answer_head
+from synth_pools._client.http.http1.heads import (
+    MOST_LINES,
+    AnswerHead,
+    RequestEncoder,
+    read_answer_head,
+)
 from synth_pools._client.http.messages import ExchangeError, refused
+from synth_pools._client.runtime.sockets import Addresses, readiness
 from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, time_left
 from synth_pools._client.runtime.sync_.sockets import connect, shut_down_socket, start_tls
 
 # Most bytes that one call to the system reads or writes.
 _PIECE = 65_536
+# Most bytes of a record of TLS: of several records at once the system may have taken some when
+# the call fails or has to be repeated.
+_RECORD = 16_384
 _BUFFER = 32_768
 _STEP = 1_048_576
-# Milliseconds of 24 days, more than which poll refuses.
-_LONGEST_POLL = 2**31 - 1
 # A body of any size is read in one piece.
 MOST_AT_ONCE = sys.maxsize
-
-
-def _read_timeout(problem: str) -> ExchangeError:
-    return ExchangeError("ReadTimeout", problem)
 
 
 class Connection:
@@ -36,14 +37,13 @@ class Connection:
     Attributes:
         idle_since: Time of its last use, by the monotonic clock.
         is_woken: Whether another thread ended it.
-        is_paused: False: a socket is read only on demand.
     """
-
-    is_paused = False
 
     __slots__ = (
         "__weakref__",
         "_connect",
+        "_head",
+        "_line_limit",
         "_poll",
         "_reader",
         "_receiver",
@@ -57,6 +57,9 @@ class Connection:
         self._connect = connect
         self._socket: socket.socket | None = None
         self._unsent = b""
+        # Head of an answer that arrived before the request was sent.
+        self._head: AnswerHead | None = None
+        self._line_limit = MOST_LINES
         self.idle_since = 0.0
         self.is_woken = False
 
@@ -65,9 +68,10 @@ class Connection:
         encoder: RequestEncoder, context: ssl.SSLContext, alarm: Alarm
     ) -> Callable[[float], socket.socket]:
         """Return a function that connects to the service of an encoder."""
+        addresses = Addresses()
 
         def connect_within(seconds: float) -> socket.socket:
-            raw = connect(encoder.host, encoder.port, seconds, alarm)
+            raw = connect(encoder.host, encoder.port, seconds, alarm, addresses)
             if not encoder.is_secure:
                 return raw
             return start_tls(raw, context, encoder.host, seconds, alarm)
@@ -96,7 +100,7 @@ class Connection:
             failure = ExchangeError("ConnectError", str(error))
         else:
             self._socket = raw
-            self._poll = _readiness(raw)
+            self._poll = readiness(raw)
             self._receiver = _Receiver(raw)
             self._reader = io.BufferedReader(self._receiver, _BUFFER)
             return
@@ -128,12 +132,9 @@ class Connection:
         """End the idle time; False if the connection was closed or bytes have arrived."""
         return self._socket is not None and not self._poll(0.0, False)[0]
 
-    def see_rest(self) -> None:
-        """Do nothing: `rest` reads the socket."""
-
     def begin(self, data: bytes) -> bool:
         """Set the request that `send_rest` sends; returns False."""
-        self._unsent = data
+        self._unsent, self._line_limit = data, MOST_LINES
         return False
 
     def send_rest(self, limit: float) -> bool:
@@ -148,33 +149,54 @@ class Connection:
         Raises:
             ExchangeError: The bytes were not accepted in time, or nothing could be sent.
         """
-        raw, size = self._socket, len(self._unsent)
-        rest, self._unsent = memoryview(self._unsent), b""
-        failure: ExchangeError | None = None
+        raw, rest = self._socket, memoryview(self._unsent)
+        self._unsent = b""
         if raw is None:
             raise ExchangeError("WriteError", "the connection is closed", sent=False)
+        is_secure, is_begun = isinstance(raw, ssl.SSLSocket), False
+        piece = _RECORD if is_secure else _PIECE
+        failure: ExchangeError | None = None
         while rest:
-            is_partly_sent = len(rest) < size
-            timeout = time_left(limit, _partial_timeout if is_partly_sent else _write_timeout)
+            timeout = time_left(limit, _partial_timeout if is_begun else _write_timeout)
             try:
                 with interruptible(self):
-                    if is_partly_sent and not isinstance(raw, ssl.SSLSocket):
+                    if is_begun:
                         can_read, can_write = self._poll(timeout, True)
-                        if can_read and not can_write:
+                        if can_read and self._is_answered(limit):
                             return False
+                        # Only `poll` waits: while a call of TLS waits, no answer would be noticed.
+                        timeout = 0.0
+                        if not can_write:
+                            continue
                     self._receiver.set_timeout(timeout)
-                    rest = rest[raw.send(rest[:_PIECE]) :]
+                    # TLS may have sent a part of the piece when its call fails.
+                    is_begun = is_begun or is_secure
+                    rest = rest[raw.send(rest[:piece]) :]
+                    is_begun = True
+            except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                continue
             except TimeoutError:
-                failure = (_partial_timeout if is_partly_sent else _write_timeout)(
+                failure = (_partial_timeout if is_begun else _write_timeout)(
                     "the request was not taken"
                 )
             except OSError as error:
-                if is_partly_sent:
+                if is_begun:
                     return False
                 failure = ExchangeError("WriteError", str(error), sent=False)
             if failure is not None:
                 raise failure
         return True
+
+    def _is_answered(self, limit: float) -> bool:
+        """Check that an answer or the end of the connection has arrived; skip hints."""
+        while True:
+            self._receiver.limit = 0.0
+            if not self._reader.peek(1):
+                return self._receiver.has_ended
+            self._receiver.limit = limit
+            self._head, self._line_limit = read_answer_head(self._reader.readline, self._line_limit)
+            if self._head is not None:
+                return True
 
     def read_head(self, limit: float) -> AnswerHead:
         """Read the head of the answer, and skip the hints before it.
@@ -187,7 +209,7 @@ class Connection:
         """
         self._receiver.limit = limit
         read = self._reader.readline
-        head, line_limit = read_answer_head(read)
+        head, self._head, line_limit = self._head, None, self._line_limit
         while head is None:
             head, line_limit = read_answer_head(read, line_limit)
         return head
@@ -249,13 +271,20 @@ class Connection:
 
 
 class _Receiver(io.RawIOBase):
-    """Reader of a socket, within the remaining time of the thread."""
+    """Reader of a socket, within the remaining time of the thread.
+
+    Attributes:
+        limit: Seconds that a read waits for bytes; 0 to read only what has arrived.
+        is_paused: Whether nothing is read.
+        has_ended: Whether the other end has closed the connection.
+    """
 
     def __init__(self, raw: socket.socket) -> None:
         self._socket = raw
         self._timeout: float | None = -1.0
         self.limit: float | None = None
         self.is_paused = False
+        self.has_ended = False
 
     def readable(self) -> bool:
         return True
@@ -275,12 +304,20 @@ class _Receiver(io.RawIOBase):
         self.set_timeout(time_left(self.limit, _read_timeout))
         try:
             with interruptible(self):
-                return self._socket.recv_into(buffer)
+                size = self._socket.recv_into(buffer)
+            self.has_ended = not size
+            return size
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return None
         except TimeoutError:
             failure = _read_timeout("nothing came")
         except OSError as error:
             failure = ExchangeError("ReadError", str(error))
         raise failure
+
+
+def _read_timeout(problem: str) -> ExchangeError:
+    return ExchangeError("ReadTimeout", problem)
 
 
 def _write_timeout(problem: str) -> ExchangeError:
@@ -289,32 +326,3 @@ def _write_timeout(problem: str) -> ExchangeError:
 
 def _partial_timeout(problem: str) -> ExchangeError:
     return ExchangeError("WriteTimeout", problem)
-
-
-def _readiness(raw: socket.socket) -> Callable[[float | None, bool], tuple[bool, bool]]:
-    """Return a function that waits until a socket is readable, or, on request, writable."""
-    if not hasattr(select, "poll"):
-
-        def wait_select(seconds: float | None, writing: bool) -> tuple[bool, bool]:
-            readers, writers, _ = select.select([raw], [raw] if writing else [], [], seconds)
-            return bool(readers), bool(writers)
-
-        return wait_select
-    reading, both = select.poll(), select.poll()
-    reading.register(raw, select.POLLIN)
-    both.register(raw, select.POLLIN | select.POLLOUT)
-
-    def wait(seconds: float | None, writing: bool) -> tuple[bool, bool]:
-        poll = both if writing else reading
-        milliseconds = None
-        if seconds is not None:
-            milliseconds = min(_LONGEST_POLL, max(0, math.ceil(seconds * 1000)))
-        events = poll.poll(milliseconds)
-        if not events:
-            if writing:
-                raise TimeoutError
-            return False, False
-        event = events[0][1]
-        return bool(event & ~select.POLLOUT), bool(event & select.POLLOUT)
-
-    return wait

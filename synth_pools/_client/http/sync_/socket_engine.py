@@ -61,9 +61,6 @@ class SocketEngine(Engine):
                 self._encoder.encode(request, secret.reveal())
             ) or connection.send_rest(limits.write)
             head = connection.read_head(limits.read)
-            if not is_sent and head.status < 300:
-                problem = "the request was answered before it was through"
-                raise ExchangeError("RemoteProtocolError", problem)
             reusable = is_sent and not head.ends_connection
             response = _Response(self, connection, head, request.url, reusable=reusable)
             return response
@@ -197,7 +194,6 @@ class _Response(IncomingResponse):
             with contextlib.closing(connection.read_body(self._head)) as body:
                 for piece in body:
                     yield piece
-            connection.see_rest()
             self._give_back()
 
     def read(self, size_limit: int) -> None:
@@ -210,8 +206,6 @@ class _Response(IncomingResponse):
         try:
             body = connection.take(length or 0)
             self.content = connection.read_at_once(length or 0) if body is None else body
-            if connection.is_paused:
-                connection.see_rest()
             self._give_back()
         finally:
             if self.connection is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import selectors
 import socket
 import ssl
 import threading
@@ -10,7 +12,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from synth_pools._client.runtime import register_for_forks
-from synth_pools._client.runtime.sync_.interrupts import Alarm, interruptible, is_limited, time_left
+from synth_pools._client.runtime.sockets import NEXT_ADDRESS_SECONDS, Addresses
+from synth_pools._client.runtime.sync_.interrupts import (
+    Alarm,
+    interruptible,
+    is_limited,
+    limit_waiting,
+    time_left,
+)
+
+# Most seconds of one wait; the system refuses more than 24 days.
+_LONGEST = 86_400.0
+_WOKEN = "closed while it was connecting"
 
 
 def shut_down_socket(raw: Any) -> None:
@@ -21,31 +34,98 @@ def shut_down_socket(raw: Any) -> None:
             socket.socket.shutdown(raw, socket.SHUT_RDWR)
 
 
-def connect(host: str, port: int, timeout: float | None, alarm: Alarm) -> socket.socket:
+def connect(
+    host: str, port: int, timeout: float, alarm: Alarm, addresses: Addresses
+) -> socket.socket:
     """Connect to the first address of a host that accepts the connection.
 
     Args:
         host: Its name or address.
         port: Its port.
-        timeout: Seconds for each address; None for no limit.
+        timeout: Seconds for each address.
         alarm: Wakes the waiting thread.
+        addresses: The order of the addresses.
 
     Raises:
         TimeoutError: The last address did not answer in time.
         OSError: No address accepted the connection.
     """
+    waiting = addresses.order(look_up(host, port))
     failure = OSError("the host has no address")
-    for family, kind, protocol, _, address in look_up(host, port):
+    with contextlib.closing(_Attempts()) as attempts, interruptible(attempts):
+        alarm.add(attempts)
+        while (waiting or attempts.sockets) and not attempts.is_woken:
+            seconds = min(timeout, NEXT_ADDRESS_SECONDS if len(waiting) > 1 else _LONGEST)
+            try:
+                if waiting:
+                    attempts.begin(waiting.pop(0))
+                raw = attempts.wait(limit_waiting(seconds))
+            except OSError as error:
+                failure = error
+                continue
+            if raw is not None and not attempts.is_woken:
+                addresses.answered = attempts.sockets.pop(raw)
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                return raw
+            if not waiting:
+                failure = TimeoutError()
+                break
+    raise ConnectionAbortedError(_WOKEN) if attempts.is_woken else failure
+
+
+class _Attempts:
+    """Attempts to connect to the addresses of a host.
+
+    Attributes:
+        sockets: Sockets that are connecting, with the results of `socket.getaddrinfo`.
+        is_woken: Whether another thread ended the attempts.
+    """
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self.sockets: dict[socket.socket, Any] = {}
+        self.is_woken = False
+
+    def wake(self) -> None:
+        self.is_woken = True
+        for raw in list(self.sockets):
+            shut_down_socket(raw)
+
+    def close(self) -> None:
+        """Close the sockets that are still connecting."""
+        self._selector.close()
+        for raw in self.sockets:
+            raw.close()
+
+    def begin(self, result: Any) -> None:
+        """Begin to connect to an address; raise `OSError` if that fails at once."""
+        family, kind, protocol, _, address = result
         raw = socket.socket(family, kind, protocol)
         try:
-            with _connecting(raw, alarm):
-                raw.settimeout(time_left(timeout, TimeoutError))
+            raw.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
                 raw.connect(address)
-                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._selector.register(raw, selectors.EVENT_WRITE, raw)
+        except BaseException:
+            raw.close()
+            raise
+        self.sockets[raw] = result
+
+    def wait(self, seconds: float) -> socket.socket | None:
+        """Return a socket that has connected; None if no attempt ended in time.
+
+        Raises:
+            OSError: An attempt failed.
+        """
+        for key, _ in self._selector.select(seconds):
+            raw: socket.socket = key.data
+            if code := raw.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                self._selector.unregister(raw)
+                del self.sockets[raw]
+                raw.close()
+                raise OSError(code, os.strerror(code))
             return raw
-        except OSError as error:
-            failure = error
-    raise failure
+        return None
 
 
 def start_tls(
@@ -103,7 +183,7 @@ def _connecting(raw: socket.socket, alarm: Alarm) -> Iterator[None]:
         with interruptible(waiting):
             yield
         if waiting.is_woken:
-            raise ConnectionAbortedError("closed while it was connecting")
+            raise ConnectionAbortedError(_WOKEN)
     except BaseException:
         raw.close()
         raise

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,11 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import trustme
 
 from synth_pools import (
     APIConnectionError,
-    APIStatusError,
     APITimeoutError,
     AsyncContainerPoolsClient,
     ClientClosedError,
@@ -28,12 +25,14 @@ from synth_pools._client.http.http1.async_connection import MOST_BUFFERED, Async
 from synth_pools._client.http.messages import PoolLimits
 from synth_pools._client.runtime.async_.interrupts import AsyncTicket
 from tests.support import faults
+from tests.support.authority import trusted_context
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.hasty_server import hasty_server
 from tests.support.leaks import KEY
-from tests.support.ports import LARGE, deaf_listener
+from tests.support.ports import LARGE, deaf_listener, full_listener
 from tests.support.surface import P
 from tests.support.tls_backend import tls_backend
+from tests.support.variants import SECURE
 
 LIMIT = 20.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -76,27 +75,6 @@ async def acquire(engine: AsyncSocketEngine) -> AsyncConnection:
     return connection
 
 
-async def test_a_refusal_before_the_request_is_through_is_heard() -> None:
-    answer = faults.message(b'{"detail": "too large"}', 413, faults.JSON)
-    with hasty_server(answer) as url:
-        async with client_of(url) as client:
-            for _ in range(2):
-                with pytest.raises(APIStatusError, match="too large") as caught:
-                    await client.create_pool({"name": LARGE})
-                assert caught.value.status_code == 413
-            assert await connection_count(client) == 0
-
-
-async def test_a_success_before_the_request_is_through_is_none() -> None:
-    with hasty_server(faults.OK) as url:
-        async with client_of(url) as client:
-            with pytest.raises(APIConnectionError, match="before it was through") as caught:
-                await client.create_pool({"name": LARGE})
-            assert caught.value.sent
-            assert caught.value.cause == "RemoteProtocolError"
-            assert await connection_count(client) == 0
-
-
 async def test_a_request_that_nobody_takes() -> None:
     with deaf_listener() as url:
         async with client_of(url, 0.05) as client:
@@ -107,6 +85,7 @@ async def test_a_request_that_nobody_takes() -> None:
             assert await connection_count(client) == 0
 
 
+@pytest.mark.keeps_connections
 async def test_a_large_request_arrives_whole(server: FaultServer) -> None:
     async with client_of(server.url) as client:
         for _ in range(2):
@@ -115,6 +94,7 @@ async def test_a_large_request_arrives_whole(server: FaultServer) -> None:
         assert all(LARGE in request.body.decode() for request in server.requests)
 
 
+@pytest.mark.keeps_connections
 @pytest.mark.parametrize("size", [MOST_BUFFERED - 2, MOST_BUFFERED, 5 * MOST_BUFFERED])
 async def test_buffered_bytes_behind_a_body_answer_nothing(server: FaultServer, size: int) -> None:
     """The server sends a second answer behind a body that fills the buffer."""
@@ -132,6 +112,7 @@ async def test_buffered_bytes_behind_a_body_answer_nothing(server: FaultServer, 
         assert server.connections == 2
 
 
+@pytest.mark.keeps_connections
 async def test_a_slow_reader_pauses_the_sender(server: FaultServer) -> None:
     """Buffer up to a limit for a caller that does not read, and resume with the read."""
     size = 40_000_000
@@ -151,6 +132,32 @@ async def test_a_slow_reader_pauses_the_sender(server: FaultServer) -> None:
         assert server.connections == 1
 
 
+@pytest.mark.parametrize("size", [MOST_BUFFERED + 2, 1_000_000, 8_000_000])
+async def test_a_slow_reader_loses_nothing_when_the_connection_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, library: str, size: int
+) -> None:
+    """Bytes that arrive while reading is paused are read after the end of the connection."""
+    answer = faults.message(bytes(size), 200, {"Connection": "close"})
+    context = trusted_context(tmp_path, monkeypatch) if library == SECURE else None
+    with hasty_server(answer, context, closes=True) as ending_server:
+        async with client_of(ending_server.url) as client:
+            engine = await engine_of(client)
+            request = client._transport._calls.build(
+                {"method": "get", "url": "/x"}, None, longest=None
+            )
+            for _ in range(5):
+                response = await engine.send(request, client._config.api_key)
+                (connection,) = engine._all
+                read_size = 0
+                async for piece in response.chunks():
+                    read_size += len(piece)
+                    if connection.is_paused:
+                        # The server sends more, and closes the connection.
+                        await asyncio.sleep(0.002)
+                assert read_size == size
+
+
+@pytest.mark.keeps_connections
 @pytest.mark.parametrize("gets_a_connection", [True, False])
 async def test_a_connection_that_comes_free_as_its_waiter_is_cancelled(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, gets_a_connection: bool
@@ -188,6 +195,7 @@ async def test_cancelled_waiters_are_removed(
         assert await client.get_pool(P) == {"ok": True}
 
 
+@pytest.mark.keeps_connections
 async def test_a_place_that_does_not_become_free(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,28 +250,17 @@ async def test_idle_connections_beyond_the_limit_are_closed(
         await asyncio.to_thread(server.wait_until, lambda: server.open_connections <= 2)
 
 
-async def test_closing_wakes_a_call_that_connects_by_name() -> None:
-    """The backlog of the server is full, so that it does not answer the handshake."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        address = listener.getsockname()
-        pending = [socket.socket() for _ in range(4)]
-        try:
-            for connecting in pending:
-                connecting.setblocking(False)
-                connecting.connect_ex(address)
-            client = client_of(f"http://localhost:{address[1]}", 60.0)
-            call = asyncio.create_task(client.get_pool(P))
-            engine = await engine_of(client)
-            await until(lambda: any(connection._connecting for connection in engine._all))
-            await client.aclose()
-            with pytest.raises(ClientClosedError):
-                async with asyncio.timeout(LIMIT):
-                    await call
-        finally:
-            for connecting in pending:
-                connecting.close()
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"])
+async def test_closing_wakes_a_call_that_connects(name: str) -> None:
+    with full_listener() as url:
+        client = client_of(url.replace("127.0.0.1", name), 60.0)
+        call = asyncio.create_task(client.get_pool(P))
+        engine = await engine_of(client)
+        await until(lambda: any(connection._connecting for connection in engine._all))
+        await client.aclose()
+        with pytest.raises(ClientClosedError):
+            async with asyncio.timeout(LIMIT):
+                await call
 
 
 async def test_a_connection_that_opens_as_the_engine_is_closed(
@@ -314,12 +311,7 @@ def ending_server(
     folder: Path, monkeypatch: pytest.MonkeyPatch, *, closes_cleanly: bool
 ) -> Iterator[str]:
     """Run a TLS server whose answer has no length: only a closing alert shows its end."""
-    authority = trustme.CA()
-    authority_file = folder / "authority.pem"
-    authority.cert_pem.write_to_path(authority_file)
-    monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
+    context = trusted_context(folder, monkeypatch)
 
     def serve() -> None:
         accepted, _ = listener.accept()

@@ -12,22 +12,15 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from synth_pools import (
-    APIConnectionError,
-    APIStatusError,
-    APITimeoutError,
-    ContainerPoolsClient,
-    SynthPoolsError,
-)
+from synth_pools import APITimeoutError, ContainerPoolsClient, SynthPoolsError
 from synth_pools._client._sync import connections
-from synth_pools._client.http.http1.connection import Connection, _readiness
+from synth_pools._client.http.http1.connection import Connection
 from synth_pools._client.http.messages import ExchangeError, PoolLimits
 from synth_pools._client.http.sync_.socket_engine import SocketEngine
+from synth_pools._client.runtime.sockets import readiness
 from tests.support import faults
 from tests.support.fault_server import FaultServer
-from tests.support.hasty_server import hasty_server
 from tests.support.leaks import KEY
-from tests.support.ports import LARGE
 from tests.support.surface import P
 
 LIMIT = 20.0
@@ -35,25 +28,6 @@ LIMIT = 20.0
 
 def client_of(url: str) -> ContainerPoolsClient:
     return ContainerPoolsClient(api_key=KEY, base_url=url, timeout=LIMIT, max_retries=0)
-
-
-def test_a_refusal_before_the_request_is_through_is_heard() -> None:
-    answer = faults.message(b'{"detail": "too large"}', 413, faults.JSON)
-    with hasty_server(answer) as url, client_of(url) as client:
-        for _ in range(2):
-            with pytest.raises(APIStatusError, match="too large") as caught:
-                client.create_pool({"name": LARGE})
-            assert caught.value.status_code == 413
-        assert open_connections(client) == 0
-
-
-def test_a_success_before_the_request_is_through_is_none() -> None:
-    with hasty_server(faults.OK) as url, client_of(url) as client:
-        with pytest.raises(APIConnectionError, match="before it was through") as caught:
-            client.create_pool({"name": LARGE})
-        assert caught.value.sent
-        assert caught.value.cause == "RemoteProtocolError"
-        assert open_connections(client) == 0
 
 
 def send(connection: Connection, data: bytes, limit: float) -> bool:
@@ -104,7 +78,7 @@ def test_a_wait_lasts_as_long_as_it_may() -> None:
         with contextlib.suppress(BlockingIOError):
             while True:
                 theirs.send(b"x" * 65_536)
-        wait = _readiness(theirs)
+        wait = readiness(theirs)
         for seconds in (0.0009, 0.0019, 0.0105):
             started = time.monotonic()
             with pytest.raises(TimeoutError):
@@ -119,7 +93,7 @@ def test_a_wait_tells_what_may_be_done(monkeypatch: pytest.MonkeyPatch, has_poll
         monkeypatch.delattr(select, "poll")
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        wait = _readiness(theirs)
+        wait = readiness(theirs)
         assert wait(0.0, False) == (False, False)
         assert wait(LIMIT, True) == (False, True)
         ours.send(b"x")
@@ -127,6 +101,7 @@ def test_a_wait_tells_what_may_be_done(monkeypatch: pytest.MonkeyPatch, has_poll
         assert wait(LIMIT, True) == (True, True)
 
 
+@pytest.mark.keeps_connections
 @pytest.mark.parametrize("step", ["open", "begin", "send_rest", "read_head", "read_at_once"])
 def test_an_interrupt_costs_no_connection(
     server: FaultServer, monkeypatch: pytest.MonkeyPatch, step: str

@@ -156,12 +156,14 @@ def read_here(head: bytes) -> Read | str:
 async def read_in_pieces(head: bytes, dice: random.Random) -> Read | str:
     """Read a head with the async client, which gets it in pieces."""
     connection = AsyncConnection(refuse)
+    connection._buffer = memoryview(bytearray(65_536))
     reading = asyncio.ensure_future(connection.read_head(60.0))
     at = 0
     while at < len(head) and not reading.done():
         piece = head[at : at + 1 + int(dice.expovariate(0.05))]
         at += len(piece)
-        connection.data_received(piece)
+        connection.get_buffer(-1)[: len(piece)] = piece
+        connection.buffer_updated(len(piece))
         for _ in range(dice.randrange(4)):
             await asyncio.sleep(0)
     connection.eof_received()
