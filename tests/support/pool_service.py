@@ -31,6 +31,7 @@ class PoolService:
         serve: Returns the fault of a request for the events of a pool, or None to serve them.
         idle: Called again and again while a stream of a pool has nothing to send.
         forgets: Begin streams with the next event, whatever their cursor.
+        beats: Send a heartbeat whenever a stream has nothing else to send.
         summaries: Number of requests for the summary of each rollout.
         told: Called with an ended rollout; returns further fields of its last event.
     """
@@ -47,6 +48,7 @@ class PoolService:
         self.serve: Callable[[Seen], Fault | None] = lambda _: None
         self.idle: Callable[[], None] = lambda: None
         self.forgets = False
+        self.beats = False
         self.summaries: Counter[str] = Counter()
         self.told: Callable[[str], dict[str, Any]] = lambda _: {}
         self._keys: dict[str, str] = {}
@@ -143,6 +145,7 @@ class PoolService:
                         await wire.send(_chunk(blocks))
                     else:
                         self.idle()
+                        await wire.send(_chunk(b": here\n\n") if self.beats else b"")
                         await wire.nothing(0.002)
                 if self._cut[1] == "end":
                     await wire.send(b"0\r\n\r\n")

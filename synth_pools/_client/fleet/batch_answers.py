@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -56,30 +55,29 @@ def read_answers(
     """
     items = document.get("items") if isinstance(document, dict) else None
     items = items if isinstance(items, list) else []
-    by_index: dict[int, list[Answer | None]] = {}
+    # Without an index, a place in a list of another length says nothing.
+    has_places = len(items) == count
+    answers: dict[int, Answer | None] = {}
+    owners: dict[str, int] = {}
+    unclear: set[int] = set()
     for place, item in enumerate(items):
-        if isinstance(item, dict):
-            # Without an index, a place in a list of another length says nothing.
-            index = item.get("index", place if len(items) == count else None)
-            if type(index) is int and 0 <= index < count:
-                by_index.setdefault(index, []).append(_answer(item, url, path))
-    owners = Counter(
-        rollout_id_of(answer)
-        for claims in by_index.values()
-        for answer in claims
-        if isinstance(answer, dict)
-    )
-    answers: list[Answer | None] = []
-    for index in range(count):
-        claims = by_index.get(index, ())
-        answer = claims[0] if len(claims) == 1 else None
-        is_shared = isinstance(answer, dict) and owners[rollout_id_of(answer)] > 1
-        answers.append(None if is_shared else answer)
-    return answers, len(items) == count and None not in answers
+        index = item.get("index", place if has_places else None) if isinstance(item, dict) else None
+        if type(index) is not int or not 0 <= index < count:
+            continue
+        answer = _answer(item, url, path)
+        if isinstance(answer, dict):
+            owner = owners.setdefault(rollout_id_of(answer), index)
+            if owner != index:
+                unclear |= {owner, index}
+        if index in answers:
+            unclear.add(index)
+        answers[index] = answer
+    clear = [None if index in unclear else answers.get(index) for index in range(count)]
+    return clear, has_places and None not in clear
 
 
 def _answer(item: dict[str, Any], url: str, path: str) -> Answer | None:
-    rollout, error, status = (item.get(name) for name in ("rollout", "error", "status"))
+    rollout, error, status = item.get("rollout"), item.get("error"), item.get("status")
     if isinstance(rollout, dict):
         try:
             rollout_id_of(rollout)

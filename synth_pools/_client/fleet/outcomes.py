@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
+from synth_pools._client.events.position import is_final
 from synth_pools.errors import DecodeError, RolloutFailedError
 
 _COMPLETED = ("completed", "succeeded")
@@ -131,6 +133,40 @@ def rollout_error(rollout: dict[str, Any]) -> RolloutFailedError | None:
     return RolloutFailedError(
         text, code=code, message=message, status=status, rollout_id=str(rollout_id)
     )
+
+
+class EndedRollout(NamedTuple):
+    """Final state of a rollout and its summary; None if the summary was not sent."""
+
+    rollout: dict[str, Any]
+    summary: dict[str, Any] | None
+
+
+def read_last_event(data: str, pool_id: str) -> tuple[str, EndedRollout | None]:
+    """Read the last event of a rollout in the stream of a pool.
+
+    Returns:
+        The id of the rollout, and its end if the event holds all of it.
+
+    Raises:
+        DecodeError: The event does not name its rollout.
+    """
+    event: Any = None
+    try:
+        event = json.loads(data)
+        rollout_id = event["rollout_id"]
+    except (ValueError, RecursionError, TypeError, LookupError):
+        rollout_id = None
+    if not isinstance(rollout_id, str):
+        raise DecodeError("an event of the pool does not name its rollout", excerpt=data[:200])
+    rollout, summary = event.get("rollout"), event.get("summary")
+    is_whole = all(
+        isinstance(part, dict) and part.get("rollout_id", part.get("id")) == rollout_id
+        for part in (rollout, summary)
+    )
+    # An incomplete event, or one of another rollout or pool, is not used.
+    is_used = is_whole and is_final(rollout) and rollout.get("pool_id", pool_id) == pool_id
+    return rollout_id, EndedRollout(rollout, summary) if is_used else None
 
 
 def _entry(value: Any, name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Requests and outcomes of a fleet, and checks for leftovers at its end."""
+"""Requests and outcomes of a fleet, its batches, and checks for leftovers at its end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 from synth_pools import RolloutOutcome
 from synth_pools._client._async.fleet.fleet import AsyncFleet
+from tests.support.batch_service import BatchService
+from tests.support.fault_server import FaultServer, Seen
+from tests.support.faults import Fault, answer, when
 from tests.support.pool_service import PoolService
 
 
@@ -36,3 +39,22 @@ async def is_over(fleet: AsyncFleet, service: PoolService) -> bool:
     engine = fleet._running()
     assert engine.closed
     return not (service.live or engine._workers)
+
+
+def fleet_that_waits(server: FaultServer, batches: BatchService, fleet: AsyncFleet) -> AsyncFleet:
+    """The same fleet, with four waiting creations when it learns of batches."""
+    engine, refuse = fleet._running(), batches.refuse
+
+    def is_asked() -> bool:
+        return any(request.path == "/v1/capabilities" for request in server.requests)
+
+    def hold(request: Seen) -> Fault | None:
+        fault = refuse(request)
+        if fault is not None or request.path.endswith("/batch") or is_asked():
+            return fault
+        admitted = {"id": batches.admit(request.headers["idempotency-key"], request.json)}
+        return when(is_asked, answer({**admitted, "status": "queued"}, 202))
+
+    batches.refuse = hold
+    batches.tells = lambda: engine._creator is None or len(engine._creator._candidates) >= 4
+    return fleet

@@ -17,9 +17,8 @@ from synth_pools import (
     ServerError,
     ValidationFailedError,
 )
-from synth_pools._client._async.fleet.fleet import AsyncFleet
 from synth_pools._client.fleet.journal import AnswerRecord, BatchRecord, decode
-from tests.client.async_.fleet_ends import gather, seeds
+from tests.client.async_.fleet_ends import fleet_that_waits, gather, seeds
 from tests.support.batch_service import BatchService
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, html, reset, stall, when
@@ -43,25 +42,6 @@ async def run(
     client: AsyncContainerPoolsClient, requests: list[Any], **options: Any
 ) -> list[RolloutOutcome]:
     return await gather(client.rollouts.run_many(P, requests, in_order=True, **options))
-
-
-def fleet_that_waits(server: FaultServer, batches: BatchService, fleet: AsyncFleet) -> AsyncFleet:
-    """The same fleet, with four waiting creations when it learns of batches."""
-    engine, refuse = fleet._running(), batches.refuse
-
-    def is_asked() -> bool:
-        return any(request.path == "/v1/capabilities" for request in server.requests)
-
-    def hold(request: Seen) -> Fault | None:
-        fault = refuse(request)
-        if fault is not None or request.path.endswith("/batch") or is_asked():
-            return fault
-        admitted = {"id": batches.admit(request.headers["idempotency-key"], request.json)}
-        return when(is_asked, answer({**admitted, "status": "queued"}, 202))
-
-    batches.refuse = hold
-    batches.tells = lambda: engine._creator is None or len(engine._creator._candidates) >= 4
-    return fleet
 
 
 def each_ran_once(service: BatchService, number: int) -> bool:
@@ -344,6 +324,13 @@ async def test_a_run_that_ends_in_the_middle_of_a_batch_finds_what_it_made(
 ) -> None:
     journal = tmp_path / "run.jsonl"
     batches.reply = lambda _: None if len(batches.sent) <= answered else stall()
+
+    def choose(request: Seen) -> Fault:
+        # One outcome arrives after that batch.
+        is_last = request.path.endswith("/rollout_0/summary")
+        return when(lambda: not is_last or len(batches.sent) > answered, batches(request))
+
+    server.play(choose=choose)
     fleet = fleet_client.rollouts.run_many(P, seeds(150), journal=journal, max_in_flight=30)
     async with fleet_that_waits(server, batches, fleet):
         async for _ in fleet:

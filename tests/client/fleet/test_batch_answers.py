@@ -47,6 +47,7 @@ def test_each_is_its_rollout_or_its_error() -> None:
         {},
         # A rollout without an id.
         {"rollout": {"status": "queued"}},
+        {"rollout": {"id": 7, "rollout_id": ""}},
         {"status": 399, "error": ERROR},
         {"status": 600, "error": ERROR},
         {"status": "400", "error": ERROR},

@@ -15,11 +15,11 @@ from enum import Enum
 from typing import Any
 
 from synth_pools._client._async.facade.service import AsyncServiceOperations
+from synth_pools._client._async.fleet.creation_batch import CreationBatch, InFlight, RequestAnswer
 from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client.fleet.batch_answers import (
     MOST_REQUESTS,
-    Answer,
     has_no_batches,
     is_refused,
     may_be_in_batch,
@@ -33,9 +33,6 @@ from synth_pools.errors import SynthPoolsError
 
 _LOG = logging.getLogger("synth_pools")
 
-# The answer to one request of a batch; None for a request to create alone.
-_RequestAnswer = Answer | None
-
 # More than one, because a creation may hang.
 _MOST_TURNS = 4
 
@@ -47,64 +44,6 @@ _MOST_QUESTIONS = 3
 # each answer adds one request.
 _FIRST_REQUESTS = 8
 _LEAST_REQUESTS = 2
-
-
-@dataclasses.dataclass(slots=True, eq=False)
-class CreationBatch:
-    """Rollouts that are created together.
-
-    Attributes:
-        record: The requests and the key.
-        is_stored: True once the journal, if there is one, has the record.
-        is_being_sent: True while a worker sends it.
-        is_being_resolved: True while it is sent after the end of the fleet.
-        members: Requests that have not read their answer yet.
-        answers: Answer to each request, None for a request to create alone; None before the
-            service has answered.
-        failures: Number of failed attempts to send it.
-        failure: Error of the last failed attempt.
-        waiting: Condition of each waiting request, notified on a change.
-    """
-
-    record: BatchRecord
-    members: set[int]
-    is_stored: bool
-    is_being_sent: bool = False
-    is_being_resolved: bool = False
-    answers: dict[int, _RequestAnswer] | None = None
-    failures: int = 0
-    failure: SynthPoolsError | None = None
-    waiting: dict[int, AsyncCondition] = dataclasses.field(default_factory=dict)
-
-    def notify(self) -> None:
-        """Wake all waiting requests. The lock must be held."""
-        for condition in self.waiting.values():
-            condition.notify_all()
-
-
-@dataclasses.dataclass(slots=True)
-class InFlight:
-    """Request in flight.
-
-    Attributes:
-        index: Position among the fleet's requests.
-        request: The request.
-        group: Index of the caller's request that it repeats.
-        sha: Digest of the request.
-        key: Idempotency key of the current attempt; empty before the first one.
-        rollout_id: Id of its rollout; None while unknown.
-        is_alone: True if it is, or may have been, created alone.
-        batch: Batch that creates its rollout; None for none.
-    """
-
-    index: int
-    request: Any
-    group: int
-    sha: str
-    key: str = ""
-    rollout_id: str | None = None
-    is_alone: bool = False
-    batch: CreationBatch | None = None
 
 
 class _Turn(Enum):
@@ -182,6 +121,22 @@ class AsyncRolloutCreator:
         finally:
             self._pass_on()
 
+    async def wait_for_sender(self, item: InFlight) -> None:
+        """Wait while the worker of another request sends the batch of this one again.
+
+        Raises:
+            SynthPoolsError: That worker has given up.
+        """
+        batch = item.batch
+        if batch is None:
+            return
+        with self._lock:
+            while batch.answers is None and batch.sender not in (None, item.index):
+                self._group.check()
+                await self._wait(batch, item.index)
+            if batch.is_given_up and batch.failure is not None:
+                raise copy.copy(batch.failure)
+
     async def find(self, item: InFlight, scope: AsyncRolloutScope) -> dict[str, Any] | None:
         """Return the rollout of a request after the end of the fleet; None if there can be none."""
         batch = item.batch
@@ -211,6 +166,9 @@ class AsyncRolloutCreator:
         item.batch = None
         with self._lock:
             batch.members.discard(item.index)
+            if batch.sender == item.index:
+                batch.sender, batch.is_given_up = None, batch.answers is None
+                batch.notify()
             if not batch.members:
                 self._batches.pop(batch.record.key, None)
                 if batch.answers is None and self._is_proven:
@@ -333,7 +291,7 @@ class AsyncRolloutCreator:
         item.is_alone = True
         return await self._scope.create(item.request, item.key)
 
-    async def _answer(self, batch: CreationBatch, index: int) -> _RequestAnswer:
+    async def _answer(self, batch: CreationBatch, index: int) -> RequestAnswer:
         """Return a batch's answer to a request; the first caller sends the batch."""
         with self._lock:
             failures = batch.failures
@@ -345,8 +303,8 @@ class AsyncRolloutCreator:
                 return batch.answers.get(index)
             if batch.failures != failures and batch.failure is not None:
                 raise copy.copy(batch.failure)
-            batch.is_being_sent = True
-        answers: dict[int, _RequestAnswer] | None = None
+            batch.is_being_sent, batch.sender = True, index
+        answers: dict[int, RequestAnswer] | None = None
         failure: SynthPoolsError | None = None
         try:
             answers = await self._ask(batch, self._scope)
@@ -376,7 +334,7 @@ class AsyncRolloutCreator:
 
     async def _ask(
         self, batch: CreationBatch, scope: AsyncRolloutScope
-    ) -> dict[int, _RequestAnswer]:
+    ) -> dict[int, RequestAnswer]:
         """Send a batch, store its answer in the journal, and return it."""
         record, journal = batch.record, self._journal
         if journal is not None and not batch.is_stored:
@@ -407,9 +365,9 @@ class AsyncRolloutCreator:
             await journal.append(AnswerRecord(record.key, ids))
         return dict(zip(record.indices, answers, strict=True))
 
-    async def _send(self, record: BatchRecord, scope: AsyncRolloutScope) -> list[_RequestAnswer]:
+    async def _send(self, record: BatchRecord, scope: AsyncRolloutScope) -> list[RequestAnswer]:
         """Send a batch, once more if its answer is not one to each request, and return it."""
-        answers: list[_RequestAnswer] = []
+        answers: list[RequestAnswer] = []
         for _ in range(2):
             document = await scope.create_batch(record.requests, record.key)
             answers, is_exact = read_answers(
@@ -419,7 +377,7 @@ class AsyncRolloutCreator:
                 break
         return answers
 
-    def _take_account(self, answers: list[_RequestAnswer]) -> None:
+    def _take_account(self, answers: list[RequestAnswer]) -> None:
         """Size the next batches by the answer to one. The lock must be held."""
         unclear = answers.count(None)
         if unclear:

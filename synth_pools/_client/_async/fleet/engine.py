@@ -8,7 +8,8 @@ import uuid
 from collections import deque
 from typing import Any
 
-from synth_pools._client._async.fleet.creation import AsyncRolloutCreator, InFlight
+from synth_pools._client._async.fleet.creation import AsyncRolloutCreator
+from synth_pools._client._async.fleet.creation_batch import InFlight
 from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal
 from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches
 from synth_pools._client._async.fleet.retrying_caller import AsyncRetryingCaller
@@ -43,6 +44,9 @@ _MOST_ROWS = 100_000
 # Time for the last outcomes of the workers once the patience of a fleet is over.
 _LAST_OUTCOMES_SECONDS = 1.0
 
+# A stream keeps the time for the rollouts that it follows.
+_LONGEST_SILENCE_SECONDS = 60.0
+
 _LOG = logging.getLogger("synth_pools")
 
 
@@ -55,11 +59,17 @@ class AsyncFleetEngine:
         self._options = options
         self._pool_id = pool_id
         self._source = AsyncRequestSource(requests, "requests", snapshot, options.repeats)
+        config = transport.config
         # The transport does not retry: the retrying caller does, for all calls together.
         self._transport = transport.with_config(
-            dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
+            dataclasses.replace(
+                config,
+                max_retries=0,
+                idempotency_key=None,
+                stream_idle_timeout=min(config.stream_idle_timeout, _LONGEST_SILENCE_SECONDS),
+            )
         )
-        self._tries = transport.config.max_retries
+        self._tries = config.max_retries
         self._group = AsyncWorkerGroup()
         # A reader of outcomes waits for a change, a worker for room to take one more request.
         self._changed = AsyncCondition()

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import json
 import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from synth_pools._client._async.facade.pool_events import AsyncPoolEventOperations
+from synth_pools._client._async.facade.pools import AsyncPoolOperations
 from synth_pools._client._async.fleet.retrying_caller import BROKEN_SHARE, AsyncRetryingCaller
 from synth_pools._client._async.transport import AsyncTransport
-from synth_pools._client.events.position import TERMINAL_EVENTS, event_type, is_final
+from synth_pools._client.events.position import TERMINAL_EVENTS, event_type
 from synth_pools._client.events.sse import EventStreamDecoder, ServerSentEvent
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
+from synth_pools._client.fleet.outcomes import EndedRollout, read_last_event
 from synth_pools._client.http.async_.engine import AsyncIncomingResponse
 from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.retry import backoff
@@ -32,11 +33,15 @@ _MOST_WATCHES = 64
 _FIRST_BLOCK_SECONDS = 10.0
 # Attempts without a first block after which the pool is treated as one without a stream.
 _MOST_FAILURES = 3
+# Time after which a stream that has begun before is tried again for new rollouts.
+_RENEWAL_SECONDS = 60.0
 # The state of a rollout may lag behind the stream, so a rollout that may have ended is read again
-# at growing intervals.
+# at growing intervals. Events may get lost, so every rollout is read at the longest ones.
 _FIRST_DOUBT_SECONDS = 5.0
 _LONGEST_DOUBT_SECONDS = 60.0
 _NOT_IMPLEMENTED = 501
+# After these errors of another call the stream alone is not at fault.
+_NOT_THROUGH = (ErrorCategory.OVERLOADED, ErrorCategory.UNAVAILABLE, ErrorCategory.CONNECTION_LOST)
 # A service may refuse parameters that it does not know.
 _REFUSALS = (400, 422)
 # Bounds the memory of events of rollouts whose ids may arrive later.
@@ -81,6 +86,8 @@ class AsyncPoolWatches:
             return None
         with self.lock:
             watch = self._watches.get(pool_id)
+            if watch is not None and watch.may_be_renewed():
+                watch = self._watches[pool_id] = AsyncPoolWatch(self, pool_id)
             if watch is None:
                 if len(self._watches) >= _MOST_WATCHES:
                     return None
@@ -105,13 +112,6 @@ class AsyncPoolWatches:
         await self.readers.stop()
 
 
-class EndedRollout(NamedTuple):
-    """Final state of a rollout and its summary; None if the summary was not sent."""
-
-    rollout: dict[str, Any]
-    summary: dict[str, Any] | None
-
-
 class FollowedRollout:
     """Rollout that workers wait for.
 
@@ -120,34 +120,45 @@ class FollowedRollout:
         has_ended: True once its last event has arrived.
         ended_rollout: Content of that event; None if it did not hold the rollout.
         may_have_ended: True if its last event may have been missed.
-        doubts: Number of reads in doubt; after each the rollout went on.
+        since: Time since which it is followed.
+        pause: Seconds between its last read in doubt and the next one; 0 before the first one.
         waiting: Number of waiting workers.
     """
 
-    __slots__ = ("changed", "doubts", "ended_rollout", "has_ended", "may_have_ended", "waiting")
+    __slots__ = (
+        "changed",
+        "ended_rollout",
+        "has_ended",
+        "may_have_ended",
+        "pause",
+        "since",
+        "waiting",
+    )
 
     def __init__(self, changed: AsyncCondition, ended_rollout: EndedRollout | None) -> None:
         self.changed = changed
         self.ended_rollout = ended_rollout
         self.has_ended = ended_rollout is not None
         self.may_have_ended = False
-        self.doubts = 0
+        self.since = time.monotonic()
+        self.pause = 0.0
         self.waiting = 0
 
-    def doubt(self) -> float | None:
-        """Return the seconds until the next read in doubt; None without a doubt."""
-        if not self.doubts:
-            return None
-        return min(_FIRST_DOUBT_SECONDS * 2.0 ** min(self.doubts - 1, 10), _LONGEST_DOUBT_SECONDS)
+    def doubt(self, pause: float) -> None:
+        """Have it read now, and again at intervals that grow from twice a pause. Needs the lock."""
+        self.may_have_ended = True
+        self.pause = pause
+        self.changed.notify_all()
 
 
 class AsyncPoolWatch:
     """Watch of one pool. Its stream is opened when the first rollout is followed.
 
-    A worker reads a rollout after its last event, unless that event holds the rollout itself, and
-    after each start of the stream, which does not contain earlier ends. If it has not ended,
-    the worker reads it again after a pause, because the state of a rollout may lag behind the
-    stream. Without such a stream the watch is over, and its rollouts are followed one by one.
+    A worker reads a rollout after its last event, unless that event holds the rollout itself, after
+    each start of the stream, which does not contain earlier ends, and after a minute, because
+    events may get lost. If it has not ended, the worker reads it again after a pause, because the
+    state of a rollout may lag behind the stream. Without such a stream the watch is over, and its
+    rollouts are followed one by one.
 
     Attributes:
         interrupt: Interrupts the reader while it waits.
@@ -170,6 +181,8 @@ class AsyncPoolWatch:
         self._blind_until = 0
         self._ended = 0
         self._failures = 0
+        self._look_at = 0.0
+        self._over_since = 0.0
         self.interrupt = AsyncInterrupt()
         self.is_over = False
 
@@ -190,7 +203,7 @@ class AsyncPoolWatch:
                 self._rollouts[rollout_id] = rollout
             rollout.waiting += 1
             if self._is_live and self._blind_until > mark:
-                rollout.may_have_ended = True
+                rollout.doubt(0.0)
             must_read = not (self._is_read or self.is_over)
             self._is_read = self._is_read or must_read
         try:
@@ -209,20 +222,24 @@ class AsyncPoolWatch:
         Returns:
             False if this watch is over and will not report the end of the rollout.
         """
-        workers = self._watches.workers
-        with self._watches.lock:
-            pause, start = rollout.doubt(), time.monotonic()
+        watches = self._watches
+        with watches.lock:
+            # Random, so that the reads of all rollouts are spread over time.
+            pause = rollout.pause and rollout.pause * (0.75 + watches.transport.random() / 2)
+            start = time.monotonic()
             while not (rollout.has_ended or rollout.may_have_ended or self.is_over):
-                workers.check()
-                remaining = None if pause is None else start + pause - time.monotonic()
+                watches.workers.check()
+                remaining = start + pause - time.monotonic() if pause else None
                 if remaining is not None and remaining <= 0:
-                    rollout.may_have_ended = True
                     break
                 await rollout.changed.wait_at_most(remaining)
-            workers.check()
-            rollout.doubts += rollout.may_have_ended
+            watches.workers.check()
+            if rollout.has_ended:
+                return True
+            pause = max(2 * rollout.pause, _FIRST_DOUBT_SECONDS)
+            rollout.pause = min(pause, _LONGEST_DOUBT_SECONDS)
             rollout.may_have_ended = False
-            return rollout.has_ended or not self.is_over
+            return not self.is_over
 
     def wake(self) -> None:
         """Wake all waiting workers. The lock must be held."""
@@ -237,8 +254,14 @@ class AsyncPoolWatch:
             if not started:
                 self._give_up()
 
+    def may_be_renewed(self) -> bool:
+        """Check that it is over, but had begun, and that a minute has passed since."""
+        has_begun = bool(self._blind_until)
+        return has_begun and self.is_over and time.monotonic() > self._over_since + _RENEWAL_SECONDS
+
     def _give_up(self) -> None:
         with self._watches.lock:
+            self._over_since = time.monotonic()
             self.is_over = True
             self._is_live = False
             self.wake()
@@ -249,12 +272,15 @@ class AsyncPoolWatch:
         try:
             while self._goes_on():
                 ended_before = self._ended
-                stream = await watches.caller.call(self._open)
-                if stream is None:
+                stream = await self._open()
+                if stream is not None:
+                    await self._listen(stream)
+                elif self._failures >= _MOST_FAILURES:
                     return
-                await self._listen(stream)
+                self._look_around()
                 silent = 1 if self._ended > ended_before else silent + 1
-                await watches.caller.sleep(backoff(silent, watches.transport.random) * BROKEN_SHARE)
+                share = 1.0 if stream is None else BROKEN_SHARE
+                await watches.caller.sleep(backoff(silent, watches.transport.random) * share)
             is_idle = True
         except Exception as error:  # noqa: BLE001 - the calls of the workers fail with it, too
             kind = type(error).__name__
@@ -274,7 +300,7 @@ class AsyncPoolWatch:
             return self._is_read
 
     async def _open(self) -> _OpenStream | None:
-        """Open the stream and read its first block; None if there is no such stream."""
+        """Open the stream and read its first block; None if that failed."""
         transport = self._watches.transport
         operations = AsyncPoolEventOperations._on(transport)
         operation, call = operations._pool_events_call(
@@ -307,26 +333,34 @@ class AsyncPoolWatch:
             with self.interrupt:
                 return await transport.call_within(_FIRST_BLOCK_SECONDS, begin)
         except TimeoutError:
-            is_late = True
-            silence = ExchangeError("ReadTimeout", "the stream did not begin in time")
-            failure: SynthPoolsError = transport.stream_error(call, silence)
-            is_possible = bool(self._blind_until)
+            # A stream that is held back on its way does not begin later, either.
+            is_late, is_possible = True, bool(self._blind_until)
         except SynthPoolsError as error:
-            if self._include is not None and getattr(error, "status_code", None) in _REFUSALS:
+            status = getattr(error, "status_code", None)
+            if self._include is not None and status in _REFUSALS:
                 self._include = None
                 return await self._open()
-            failure = error
-            category, _ = classify_error(error)
-            if category in (ErrorCategory.OVERLOADED, ErrorCategory.UNAVAILABLE):
-                raise
-            is_possible = category is not ErrorCategory.PERMANENT and not (
-                isinstance(error, DecodeError)
-                or getattr(error, "status_code", None) == _NOT_IMPLEMENTED
+            is_possible = not (
+                classify_error(error)[0] is ErrorCategory.PERMANENT
+                or isinstance(error, DecodeError)
+                or status == _NOT_IMPLEMENTED
             )
-        self._failures += 1
-        if not (is_possible and (self._blind_until or self._failures < _MOST_FAILURES)):
-            return None
-        raise failure
+        if not is_possible:
+            self._failures = _MOST_FAILURES
+        elif await self._gets_through():
+            self._failures += 1
+        return None
+
+    async def _gets_through(self) -> bool:
+        """Check that another call reaches the service, which then refuses the stream alone."""
+        watches, pools = self._watches, AsyncPoolOperations._on(self._watches.transport)
+        try:
+            await watches.caller.call(lambda: pools.get_pool(self._pool_id), is_look=True)
+        except SynthPoolsError as error:
+            if not watches.caller.is_open:
+                raise
+            return classify_error(error)[0] not in _NOT_THROUGH
+        return True
 
     async def _listen(self, stream: _OpenStream) -> None:
         """Read one connection to its end."""
@@ -339,9 +373,10 @@ class AsyncPoolWatch:
                 async for chunk in response.chunks():
                     # Closing a shared connection does not end its reader.
                     watches.readers.check()
-                    watches.caller.alive()
                     self._take(decoder.feed(chunk))
                     self._cursor = decoder.last_event_id or self._cursor
+                    # Heartbeats keep the time.
+                    self._look_around()
         except ExchangeError:
             pass
         finally:
@@ -355,14 +390,27 @@ class AsyncPoolWatch:
             self._is_live = True
             self._blind_until = self._watches.mark()
             for rollout in self._rollouts.values():
-                rollout.may_have_ended = True
-                rollout.changed.notify_all()
+                rollout.doubt(0.0)
+
+    def _look_around(self) -> None:
+        """Have the rollouts read of which nothing has been reported for long."""
+        now = time.monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LONGEST_DOUBT_SECONDS / 12
+        with self._watches.lock:
+            # In the order of their ages.
+            for rollout in self._rollouts.values():
+                if now - rollout.since < _LONGEST_DOUBT_SECONDS:
+                    break
+                if not rollout.pause:
+                    rollout.doubt(_LONGEST_DOUBT_SECONDS)
 
     def _take(self, events: Iterable[ServerSentEvent]) -> None:
         for event in events:
             if event_type(event.event, event.data) not in TERMINAL_EVENTS:
                 continue
-            rollout_id, ended_rollout = _parse_last_event(event.data)
+            rollout_id, ended_rollout = read_last_event(event.data, self._pool_id)
             with self._watches.lock:
                 rollout = self._rollouts.get(rollout_id)
                 if rollout is None:
@@ -393,22 +441,3 @@ class _OpenStream(NamedTuple):
     response: AsyncIncomingResponse
     decoder: EventStreamDecoder
     events: list[ServerSentEvent]
-
-
-def _parse_last_event(data: str) -> tuple[str, EndedRollout | None]:
-    """Return the rollout id of a last event, and the rollout if the event holds it."""
-    event: Any = None
-    try:
-        event = json.loads(data)
-        rollout_id = event["rollout_id"]
-    except (ValueError, RecursionError, TypeError, LookupError):
-        rollout_id = None
-    if not isinstance(rollout_id, str):
-        raise DecodeError("an event of the pool does not name its rollout", excerpt=data[:200])
-    rollout, summary = event.get("rollout"), event.get("summary")
-    is_whole = all(
-        isinstance(part, dict) and part.get("rollout_id", part.get("id")) == rollout_id
-        for part in (rollout, summary)
-    )
-    # An incomplete event, or one of another rollout, is not used.
-    return rollout_id, EndedRollout(rollout, summary) if is_whole and is_final(rollout) else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import math
+from collections.abc import Callable
 from typing import TypeVar
 
 from synth_pools._client._async.attempts import AsyncAttempts
@@ -38,6 +39,10 @@ class AsyncRetryingCaller:
         limit: Most calls at a time.
         tries: Most server errors of a call.
         patience: Seconds of failures without any success after which all calls give up.
+
+    Attributes:
+        patience: The same.
+        followed: Ids of the rollouts that are under way.
     """
 
     def __init__(
@@ -58,24 +63,22 @@ class AsyncRetryingCaller:
         self._pauses = self._places.sibling()
         self._limiter = AdaptiveLimiter(min(limit, transport.most_calls), transport.random)
         self._tries = tries
-        self._patience = patience
+        self.patience = patience
         # Times since which no call gets through, and since which the pool admits nothing.
         self._failing_since: float | None = None
         self._paused_since: float | None = None
         # The latter time for each pool, if the fleet has several.
         self._pools_paused_since: dict[str, float] = {}
         self._failure: SynthPoolsError | None = None
-        # True while a waiting call watches the clock.
+        # True while a waiting call watches the clock, and the number of the others.
         self._is_timed = False
+        self._waiting = 0
+        self.followed: set[str] = set()
 
     @property
     def is_open(self) -> bool:
         """False if no call got through, or no rollout was admitted, for `patience` seconds."""
         return self._remaining(creates=True) > 0
-
-    def alive(self) -> None:
-        """Note a sign of life of the service, such as a heartbeat."""
-        self._failing_since = None
 
     def _remaining(self, *, creates: bool) -> float:
         """Return the remaining seconds of patience."""
@@ -84,18 +87,27 @@ class AsyncRetryingCaller:
             since = paused_since
         if since is None:
             return math.inf
-        return self._patience - (self._transport.clock() - since)
+        return self.patience - (self._transport.clock() - since)
 
     async def call(
-        self, send: AsyncFunction[[], T], *, creates: bool = False, pool_id: str | None = None
+        self,
+        send: AsyncFunction[[], T],
+        *,
+        creates: Callable[[], bool] | None = None,
+        prepare: AsyncFunction[[], None] | None = None,
+        pool_id: str | None = None,
+        is_look: bool = False,
     ) -> T:
         """Repeat a call until it succeeds, and return its result.
 
         Args:
             send: Makes the call once.
-            creates: True if it starts a rollout.
+            creates: If it starts rollouts, checks that it is for one alone. A full pool refuses
+                such a call, but not all of a batch.
+            prepare: Called before each further attempt; it may wait, or raise as `send` does.
             pool_id: Its pool, if the fleet has several: while that pool is paused, only its own
                 calls wait.
+            is_look: Only repeat it a few times, if its connection broke: it can wait.
 
         Raises:
             SynthPoolsError: The call failed permanently, or still fails after `patience` seconds.
@@ -107,37 +119,56 @@ class AsyncRetryingCaller:
             category, _ = classify_error(error)
             if category is ErrorCategory.PERMANENT:
                 return None
-            if category is ErrorCategory.SERVER_ERROR and failures > self._tries:
+            if is_look and category is not ErrorCategory.CONNECTION_LOST:
+                return None
+            may_end = is_look or category is ErrorCategory.SERVER_ERROR
+            if may_end and failures > self._tries:
                 return None
             now = self._transport.clock()
             if category is ErrorCategory.PAUSED and pool_id is not None:
-                remaining = self._patience - (now - self._pools_paused_since.get(pool_id, now))
+                remaining = self.patience - (now - self._pools_paused_since.get(pool_id, now))
                 return (
                     min(backoff(failures, self._transport.random), remaining)
                     if remaining > 0
                     else None
                 )
             failing_since = now if failing_since is None else failing_since
-            remaining = self._remaining(creates=creates)
-            # A full service is no reason to give up while other calls get through: the fleet's own
-            # rollouts fill it.
-            if category is not ErrorCategory.OVERLOADED:
-                remaining = min(remaining, self._patience - (now - failing_since))
+            remaining = self._remaining(creates=creates is not None)
+            # A full pool is no reason to give up while other calls get through: the fleet's own
+            # rollouts fill it. An overloaded service may refuse a call a few times by chance.
+            is_full = creates is not None and creates()
+            if category is not ErrorCategory.OVERLOADED or not (is_full or failures <= self._tries):
+                remaining = min(remaining, self.patience - (now - failing_since))
             if remaining <= 0:
                 return None
-            if category in _ALL_WAIT:
+            if category in _ALL_WAIT and (is_full or failures <= self._tries):
                 # The limiter holds all calls back.
                 return 0.0
             share = BROKEN_SHARE if category is ErrorCategory.CONNECTION_LOST else 1.0
             return min(backoff(failures, self._transport.random) * share, remaining)
 
         async for attempt in AsyncAttempts(pause, self.sleep):
-            with attempt:
+            with attempt as number:
+                if prepare is not None and number > 1:
+                    await prepare()
                 return await self._attempt(send, creates, pool_id)
         raise AssertionError
 
-    async def _attempt(self, send: AsyncFunction[[], T], creates: bool, pool_id: str | None) -> T:
-        ticket = await self._acquire(creates)
+    async def call_aside(self, send: AsyncFunction[[], T]) -> T:
+        """Make a call once. Its failure holds no other call back."""
+        ticket = await self._acquire(creates=False)
+        has_failed = True
+        try:
+            result = await send()
+            has_failed = False
+        finally:
+            self._release(ticket, None, None, None, is_aside=has_failed)
+        return result
+
+    async def _attempt(
+        self, send: AsyncFunction[[], T], creates: Callable[[], bool] | None, pool_id: str | None
+    ) -> T:
+        ticket = await self._acquire(creates=creates is not None)
         failure: BaseException | None = None
         try:
             return await send()
@@ -164,10 +195,10 @@ class AsyncRetryingCaller:
             for condition in (self._time, self._places, self._pauses):
                 condition.notify_all()
 
-    async def _acquire(self, creates: bool) -> int:
+    async def _acquire(self, *, creates: bool) -> int:
         with self._places:
             # A place that this call was woken for and does not take goes to the next call.
-            passed_on, was_timed = 1, False
+            passed_on, was_timed, has_waited = 1, False, False
             try:
                 while True:
                     self._group.check()
@@ -182,19 +213,27 @@ class AsyncRetryingCaller:
                         passed_on = self._limiter.room(self._transport.clock()) if was_timed else 0
                         return ticket
                     was_timed = await self._wait(
-                        remaining if seconds is None else min(seconds, remaining)
+                        remaining if seconds is None else min(seconds, remaining), has_waited
                     )
+                    has_waited = True
             finally:
                 self._wake_next(passed_on)
 
-    async def _wait(self, seconds: float) -> bool:
+    async def _wait(self, seconds: float, has_waited: bool) -> bool:
         """Wait for a place; one waiting call watches the clock for all.
 
         Returns:
             True for the call that watched the clock.
         """
-        if self._is_timed or seconds == math.inf:
-            await self._places.wait_at_most(None)
+        if self._is_timed or seconds == math.inf or (self._waiting and not has_waited):
+            if seconds < math.inf and not self._is_timed:
+                # The call that waits the longest goes first, and not always the one refused last.
+                self._places.notify()
+            self._waiting += 1
+            try:
+                await self._places.wait_at_most(None)
+            finally:
+                self._waiting -= 1
             return False
         self._is_timed = True
         try:
@@ -226,7 +265,13 @@ class AsyncRetryingCaller:
         self._places.notify(max(room, int(needs_time)))
 
     def _release(
-        self, ticket: int, failure: BaseException | None, creates: bool, pool_id: str | None
+        self,
+        ticket: int,
+        failure: BaseException | None,
+        creates: Callable[[], bool] | None,
+        pool_id: str | None,
+        *,
+        is_aside: bool = False,
     ) -> None:
         category, retry_after = None, None
         if isinstance(failure, SynthPoolsError):
@@ -247,9 +292,11 @@ class AsyncRetryingCaller:
                 self._pools_paused_since.pop(pool_id, None)
             if isinstance(failure, SynthPoolsError) and category in _NOT_THROUGH:
                 self._failure = copy.copy(failure)
+                # The rollouts under way may fill the pool, and more calls are made for them.
+                is_full = category is ErrorCategory.OVERLOADED and bool(self.followed)
                 if category is ErrorCategory.PAUSED:
                     self._paused_since = now if self._paused_since is None else self._paused_since
-                elif self._failing_since is None:
+                elif self._failing_since is None and not (is_full and creates and creates()):
                     self._failing_since = now
                 # The time to wait has changed.
                 self._time.notify()
@@ -260,9 +307,9 @@ class AsyncRetryingCaller:
                     if retry_after is not None and retry_after > pause + 1:
                         text += f" of the {retry_after:.0f} s that it asks for"
                     _LOG.warning(text)
-            elif failure is None or category is ErrorCategory.PERMANENT:
+            elif not is_aside and (failure is None or category is ErrorCategory.PERMANENT):
                 self._failing_since = None
-                if creates:
+                if creates is not None:
                     self._paused_since = None
                 self._limiter.on_success(ticket)
             else:

@@ -6,9 +6,10 @@ import contextlib
 import dataclasses
 from typing import Any
 
-from synth_pools._client._async.fleet.creation import AsyncRolloutCreator, InFlight
+from synth_pools._client._async.fleet.creation import AsyncRolloutCreator
+from synth_pools._client._async.fleet.creation_batch import InFlight
 from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal
-from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches, EndedRollout
+from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches
 from synth_pools._client._async.fleet.retrying_caller import BROKEN_SHARE, AsyncRetryingCaller
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client.arguments import validate_pool_rollout_request
@@ -17,7 +18,12 @@ from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.fleet import journal_errors
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run
-from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_error, rollout_id_of
+from synth_pools._client.fleet.outcomes import (
+    EndedRollout,
+    RolloutOutcome,
+    rollout_error,
+    rollout_id_of,
+)
 from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.retry import backoff
 from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup
@@ -32,6 +38,10 @@ from synth_pools.errors import (
 )
 
 _FAILED = frozenset({"failed", "error"})
+# Failed attempts in a row to open a stream, after which the rollout is only polled.
+_MOST_FAILURES = 3
+# Seconds between reads of a rollout whose stream is open: its last event may get lost.
+_LOOK_SECONDS = 60.0
 
 
 class AsyncFleetWorker:
@@ -156,7 +166,8 @@ class AsyncFleetWorker:
             pool = item.request.get("pool_id") if scope.pool_id is None else None
             rollout = await caller.call(
                 lambda: self._create(item),
-                creates=True,
+                creates=lambda: item.batch is None,
+                prepare=lambda: self._creator.wait_for_sender(item),
                 pool_id=pool if isinstance(pool, str) else None,
             )
             item.rollout_id = rollout_id_of(rollout)
@@ -192,64 +203,105 @@ class AsyncFleetWorker:
 
     async def _follow(self, rollout_id: str, pool_id: object, mark: int) -> EndedRollout:
         """Read a rollout whenever the watch of its pool asks for it, until it has ended."""
-        scope, watch = self._scope, self._watches.of(pool_id)
-        if watch is not None:
-            with watch.following(rollout_id, mark) as followed:
-                while await watch.wait(followed):
-                    if followed.ended_rollout is not None:
-                        return followed.ended_rollout
-                    has_ended = followed.has_ended
-                    rollout = await self._caller.call(lambda: scope.get(rollout_id))
-                    if is_final(rollout):
-                        return EndedRollout(rollout, None)
-                    if has_ended:
-                        # The state of the rollout lags behind its events.
-                        break
-        return EndedRollout(await self._follow_alone(rollout_id), None)
+        scope, caller, watch = self._scope, self._caller, self._watches.of(pool_id)
+        alone: _FollowedAlone | None = None
+        caller.followed.add(rollout_id)
+        try:
+            if watch is not None:
+                with watch.following(rollout_id, mark) as followed:
+                    while await watch.wait(followed):
+                        has_ended = followed.has_ended
+                        if followed.ended_rollout is not None:
+                            return followed.ended_rollout
+                        if has_ended:
+                            rollout = await caller.call(lambda: scope.get(rollout_id))
+                        else:
+                            alone = alone or _FollowedAlone(rollout_id)
+                            rollout = await self._look(alone)
+                        if is_final(rollout):
+                            return EndedRollout(rollout, None)
+                        if has_ended:
+                            # The state of the rollout lags behind its events.
+                            break
+            alone = alone or _FollowedAlone(rollout_id)
+            return EndedRollout(await self._follow_alone(alone), None)
+        finally:
+            caller.followed.discard(rollout_id)
 
-    async def _follow_alone(self, rollout_id: str) -> dict[str, Any]:
+    async def _look(self, alone: _FollowedAlone) -> dict[str, Any]:
+        """Read a rollout that may have ended; return an empty object if that fails for now."""
+        scope, now = self._scope, self._scope.transport.clock()
+        try:
+            rollout = await self._caller.call(lambda: scope.get(alone.rollout_id), is_look=True)
+        except (AuthenticationError, ClientClosedError, NotFoundError):
+            raise
+        except SynthPoolsError:
+            # Its last event may still arrive.
+            alone.unseen_since = unseen_since = alone.unseen_since or now
+            if not self._caller.is_open or now - unseen_since >= self._caller.patience:
+                raise
+            return {}
+        alone.unseen_since = None
+        return rollout
+
+    async def _follow_alone(self, alone: _FollowedAlone) -> dict[str, Any]:
         """Follow the events of a rollout, and poll it when they end or do not exist."""
-        scope, watch = self._scope, _Watch()
-        idle_polls = 0
+        scope, idle_polls = self._scope, 0
         while True:
-            if watch.is_possible:
-                events_before = watch.events
-                await self._watch(rollout_id, watch)
-                idle_polls = 0 if watch.events > events_before else idle_polls
-            rollout = await self._caller.call(lambda: scope.get(rollout_id))
+            if alone.failures < _MOST_FAILURES:
+                events_before = alone.events
+                rollout = await self._watch(alone)
+                if is_final(rollout):
+                    return rollout
+                idle_polls = 0 if alone.events > events_before else idle_polls
+            rollout = await self._caller.call(lambda: scope.get(alone.rollout_id))
             if is_final(rollout):
                 return rollout
             idle_polls += 1
             pause = backoff(idle_polls, scope.transport.random)
-            await self._caller.sleep(pause * (BROKEN_SHARE if watch.is_possible else 1.0))
+            is_watched = alone.failures < _MOST_FAILURES
+            await self._caller.sleep(pause * (BROKEN_SHARE if is_watched else 1.0))
 
-    async def _watch(self, rollout_id: str, watch: _Watch) -> None:
-        """Read the rollout's events until its last one, or until the stream breaks."""
+    async def _watch(self, alone: _FollowedAlone) -> dict[str, Any]:
+        """Read the rollout's events until its last one, or until the stream breaks.
+
+        Returns:
+            The rollout, if it has ended without its last event; else an empty object.
+        """
         transport = self._scope.transport
-        operation, call = self._scope.events(rollout_id, watch.cursor)
+        operation, call = self._scope.events(alone.rollout_id, alone.cursor)
         try:
-            response = await self._caller.call(lambda: transport.open_stream(operation, dict(call)))
-        except SynthPoolsError:
-            # Without a stream the rollout is polled.
-            watch.is_possible = False
-            return
-        decoder = EventStreamDecoder()
+            response = await self._caller.call_aside(
+                lambda: transport.open_stream(operation, dict(call))
+            )
+        except SynthPoolsError as error:
+            is_possible = classify_error(error)[0] is not ErrorCategory.PERMANENT
+            alone.failures = alone.failures + 1 if is_possible else _MOST_FAILURES
+            return {}
+        alone.failures = 0
+        decoder, look_at = EventStreamDecoder(), transport.clock() + _LOOK_SECONDS
         try:
             with self._group.reading(response):
                 async for chunk in response.chunks():
                     # Closing a shared connection does not end its reader.
                     self._group.check()
-                    self._caller.alive()
                     for event in decoder.feed(chunk):
-                        watch.events += 1
+                        alone.events += 1
                         if event_type(event.event, event.data) in TERMINAL_EVENTS:
                             await response.finish()
-                            return
-                    watch.cursor = decoder.last_event_id or watch.cursor
+                            return {}
+                    alone.cursor = decoder.last_event_id or alone.cursor
+                    if transport.clock() >= look_at:
+                        # Its last event may have got lost.
+                        rollout = await self._look(alone)
+                        if is_final(rollout):
+                            return rollout
+                        look_at = transport.clock() + _LOOK_SECONDS
         except (ExchangeError, DecodeError):
-            return
+            pass
         finally:
             await response.aclose()
+        return {}
 
     async def _write(self, record: AdmissionRecord | OutcomeRecord) -> None:
         if self._journal is not None:
@@ -257,10 +309,22 @@ class AsyncFleetWorker:
 
 
 @dataclasses.dataclass(slots=True)
-class _Watch:
+class _FollowedAlone:
+    """Position of a worker in the events of one rollout.
+
+    Attributes:
+        rollout_id: Id of the rollout.
+        cursor: Position after the last event.
+        events: Number of events.
+        failures: Attempts to open the stream that failed in a row.
+        unseen_since: Time since which the rollout cannot be read; None after a success.
+    """
+
+    rollout_id: str
     cursor: str | None = None
     events: int = 0
-    is_possible: bool = True
+    failures: int = 0
+    unseen_since: float | None = None
 
 
 def _replayed(ending: OutcomeRecord, request: Any, group: int) -> RolloutOutcome:

@@ -11,7 +11,8 @@ import uuid
 from collections import deque
 from typing import Any
 
-from synth_pools._client._sync.fleet.creation import InFlight, RolloutCreator
+from synth_pools._client._sync.fleet.creation import RolloutCreator
+from synth_pools._client._sync.fleet.creation_batch import InFlight
 from synth_pools._client._sync.fleet.fleet_journal import FleetJournal
 from synth_pools._client._sync.fleet.pool_watch import PoolWatches
 from synth_pools._client._sync.fleet.retrying_caller import RetryingCaller
@@ -46,6 +47,9 @@ _MOST_ROWS = 100_000
 # Time for the last outcomes of the workers once the patience of a fleet is over.
 _LAST_OUTCOMES_SECONDS = 1.0
 
+# A stream keeps the time for the rollouts that it follows.
+_LONGEST_SILENCE_SECONDS = 60.0
+
 _LOG = logging.getLogger("synth_pools")
 
 
@@ -58,11 +62,17 @@ class FleetEngine:
         self._options = options
         self._pool_id = pool_id
         self._source = RequestSource(requests, "requests", snapshot, options.repeats)
+        config = transport.config
         # The transport does not retry: the retrying caller does, for all calls together.
         self._transport = transport.with_config(
-            dataclasses.replace(transport.config, max_retries=0, idempotency_key=None)
+            dataclasses.replace(
+                config,
+                max_retries=0,
+                idempotency_key=None,
+                stream_idle_timeout=min(config.stream_idle_timeout, _LONGEST_SILENCE_SECONDS),
+            )
         )
-        self._tries = transport.config.max_retries
+        self._tries = config.max_retries
         self._group = WorkerGroup()
         # A reader of outcomes waits for a change, a worker for room to take one more request.
         self._changed = Condition()
