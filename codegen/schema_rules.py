@@ -15,6 +15,7 @@ from codegen.operation_rules import Problems, types_of
 from codegen.references import operations, properties, resolve, schemas
 from synth_pools.spec.changes.source import OpenApiFile, Pointer, iter_parts
 
+_TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 _REFERENCE = "$ref: '#/components/schemas/...'"
 _NULLABLE = "anyOf: [{$ref: '#/components/schemas/...'}, {type: 'null'}]"
 # Keywords that the models lose, and what to write instead.
@@ -98,7 +99,12 @@ def _keywords(pointer: Pointer, node: dict[str, Any], name: str) -> Problems:
     if node.get("format") == "binary" and "content" not in pointer[-3:-2]:
         text = "write contentEncoding: base64, or a body of application/octet-stream"
         yield pointer, f"{name}: JSON holds no bytes: {text}"
-    if node.get("type") == "array" and not {"items", "prefixItems"} & node.keys():
+    declared = node.get("type", [])
+    for kind in [declared] if isinstance(declared, str) else declared:
+        if kind not in _TYPES:
+            text = f"write one of {', '.join(_TYPES)}"
+            yield (*pointer, "type"), f"{name}: type {kind} is none of JSON Schema: {text}"
+    if declared == "array" and not {"items", "prefixItems"} & node.keys():
         yield pointer, f"{name}: a list without items: write items: with their schema"
 
 

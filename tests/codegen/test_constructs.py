@@ -346,6 +346,7 @@ def test_the_command_line_sends_it_too(copied: Path, words: str, target: str, bo
         ("upload-blob p @nowhere", "nowhere: No such file or directory"),
         ("plant-tree p name=n species=bush", 'species: must be one of "tree", not "bush"'),
         ("plant-tree p species=tree", "name is missing"),
+        ("plant-tree p name=n", "kind is missing"),
     ],
 )
 def test_the_command_line_says_what_to_write(copied: Path, words: str, message: str) -> None:

@@ -85,6 +85,14 @@ REFUSED = {
         operation(method="get # here").replace("[things]", "['Big Things']"),
         "tag Big Things is no name of a module: write 'big_things', or another",
     ),
+    "a tag of the typed calls": (
+        operation(method="get # here").replace("[things]", "[calls]"),
+        "tag calls is no name of a module: write another in snake case",
+    ),
+    "a path without its slash": (
+        operation(path="things # here"),
+        "things: write /, and each parameter as a segment of its own",
+    ),
     "one name in two places": (
         operation(
             "parameters:",
@@ -166,6 +174,10 @@ REFUSED = {
         body(
             f"{SCHEMA}Thing'}}, example: {{}}}}", "application/octet-stream: {}", here=False
         ).replace("  content:", "  content: # here", 1),
+        "get_it: its body has no media type, or several: write one",
+    ),
+    "a body of no type": (
+        operation("requestBody:", "  content: {} # here", method="post"),
         "get_it: its body has no media type, or several: write one",
     ),
     "a list as a body": (
@@ -301,6 +313,21 @@ REFUSED = {
             "discriminator: {propertyName: name}}"
         ),
         "Kind: the first of these objects that fits would be read: write a required name with a",
+    ),
+    "alternatives beside properties": (
+        of_kind(
+            "{type: object, properties: {a: {type: string}}, "
+            "anyOf: [{$ref: '#/components/schemas/Thing'}]}"
+        ),
+        "Kind: anyOf is lost beside other properties: write the properties in each alternative",
+    ),
+    "a module of two schemas": (
+        "    HTTPThing: {type: object}\n    HttpThing: {type: object} # here",
+        "components.schemas.HttpThing has the module of HTTPThing: write another name",
+    ),
+    "a type misspelt": (
+        of_kind("{type: object, properties: {a: {type: strin}}}"),
+        "components.schemas.Kind.a: type strin is none of JSON Schema: write one of string",
     ),
     "alternatives that are alike": (
         operation(

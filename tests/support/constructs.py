@@ -146,6 +146,7 @@ NamedTree:
 PoolTree:
   description: A tree of trees.
   minProperties: 1
+  anyOf: [{required: [kind]}, {required: [species]}]
   properties:
     kind: {anyOf: [{$ref: '#/components/schemas/TreeKind'}, {type: 'null'}]}
     branches: {type: array, items: {$ref: '#/components/schemas/PoolTree'}}
