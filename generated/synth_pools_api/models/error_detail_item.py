@@ -17,7 +17,9 @@ class ErrorDetailItem:
     """One offending field of a request.
 
     Attributes:
-        loc (list[int | str]): Where it is: `body`, `query`, `path` or `header`, then names and indexes.
+        loc (list[int | str]): Where it is: `body`, `query`, `path` or `header`, then names and indexes. For a key that
+            is missing or may
+            not be there it is the place of the key, or of its object; `msg` then names the key.
         msg (str): What is wrong and what is allowed.
         type_ (str | Unset): The kind of the fault.
     """

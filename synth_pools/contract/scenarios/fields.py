@@ -36,7 +36,7 @@ _TWINS |= {longer: shorter for shorter, longer in _TWINS.items()}
     *_ROLLOUTS,
     clauses="""
         responses Invalid#c83f, patch_task#51a8#a808, update_task responses 200#787f,
-        ErrorDetailItem#906f, ProcessEnvironment#a98e#0127#c898#f5c8, ErrorDetailItem.loc#4909,
+        ErrorDetailItem#906f, ProcessEnvironment#a98e#0127#c898#f5c8, ErrorDetailItem.loc#4909#0bdc,
         Identifiers#93d9, Errors#55f6, Limits#d3c0
     """,
 )
