@@ -41,6 +41,8 @@ _ALIVE_SECONDS = 10.0
 # Longest pause after new events; random, so that streams do not all reconnect at once.
 _PROMPT_SECONDS = 0.1
 _LONGEST_SERVER_PAUSE = 60.0
+# Seconds without an event, though with heartbeats, after which the last event may have got lost.
+_LOOK_SECONDS = 60.0
 _SHORTEST_SECONDS = 0.05
 
 
@@ -106,14 +108,18 @@ class AsyncEventStream(AsyncCloseable):
         call: Call,
         *,
         until: float | None = None,
+        longest_pause: float | None = None,
     ) -> None:
         # `until`: time at which the stream ends at the latest, by the transport's clock.
+        # `longest_pause`: if the next attempt must wait as long or longer, the stream is broken.
         self._interrupt = AsyncInterrupt()
         cursor = call.get("params", {}).get("cursor")
         cursor = cursor or call.get("headers", {}).get("Last-Event-ID")
         is_of_pool = operation == "stream_pool_events"
         self._position = position = PoolPosition(cursor) if is_of_pool else Position(cursor)
-        reader = _Reader(transport, operation, call, position, until, self._interrupt)
+        reader = _Reader(
+            transport, operation, call, position, until, longest_pause, self._interrupt
+        )
         self._events = reader.events()
 
     @property
@@ -166,6 +172,7 @@ class _Reader:
         call: Call,
         position: Position,
         until: float | None,
+        longest_pause: float | None,
         interrupt: AsyncInterrupt,
     ) -> None:
         self._transport = transport
@@ -174,6 +181,7 @@ class _Reader:
         self._subject = _SUBJECTS[operation]
         self._call = call
         self._until = until
+        self._longest_pause = longest_pause
         self._position = position
         self._connected = False
         # Attempts that failed since the last success.
@@ -202,6 +210,7 @@ class _Reader:
             else:
                 stream_failure: ExchangeError | None = None
                 decoder, stream_id = EventStreamDecoder(), ""
+                count, look_at = old_count, opened_at + _LOOK_SECONDS
                 try:
                     with self._interrupt.reading(response):
                         async for chunk in response.chunks():
@@ -242,6 +251,13 @@ class _Reader:
                             if self._patience and self._is_late(self._patience):
                                 is_late = True
                                 break
+                            now = self._transport.clock()
+                            if position.events > count or not subject.last:
+                                count, look_at = position.events, now + _LOOK_SECONDS
+                            elif now >= look_at:
+                                if await self._summary() is not None:
+                                    break
+                                look_at = self._transport.clock() + _LOOK_SECONDS
                         else:
                             event = decoder.end()
                             rest = None if event is None else _whole_object(event.data)
@@ -308,8 +324,8 @@ class _Reader:
         self._connected = True
         return response
 
-    async def _is_all(self, old_count: int) -> bool:
-        """Check that a stream that ended without a last event was read to its end."""
+    async def _summary(self) -> dict[str, Any] | None:
+        """Return the summary of the subject if it has ended; None if that is not known."""
         subject = self._subject
         url = self._call["url"].removesuffix("/events") + subject.path
         transport = self._transport
@@ -320,8 +336,13 @@ class _Reader:
         try:
             summary = await transport.request(subject.look, {"method": "get", "url": url})
         except (APIConnectionError, APIStatusError, ResponseDecodeError):
-            return False
-        if not isinstance(summary, dict) or not subject.has_ended(summary):
+            return None
+        return summary if isinstance(summary, dict) and subject.has_ended(summary) else None
+
+    async def _is_all(self, old_count: int) -> bool:
+        """Check that a stream that ended without a last event was read to its end."""
+        summary = await self._summary()
+        if summary is None:
             return False
         is_at_end = self._position.is_at(summary.get("last_event"))
         if is_at_end is None and self._position.events == old_count:
@@ -346,7 +367,9 @@ class _Reader:
                 cause="EndOfStream",
                 sent=True,
             )
-        wait = transport.retry_wait(self._operation, failure, self._failed_attempts)
+        wait = transport.retry_wait(
+            self._operation, failure, self._failed_attempts, remaining=self._longest_pause
+        )
         if wait is None:
             status = getattr(failure, "status_code", None)
             if not self._connected or (status is not None and status not in RETRIED_STATUSES):

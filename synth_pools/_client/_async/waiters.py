@@ -12,6 +12,7 @@ from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.arguments import format_seconds
 from synth_pools._client.events.position import is_final
 from synth_pools._client.http.request_builder import Call
+from synth_pools._client.http.retry import RETRIED_STATUSES
 from synth_pools._client.runtime.async_.concurrency import call_back
 from synth_pools.errors import (
     APIConnectionError,
@@ -31,6 +32,11 @@ _LONGEST_INTERVAL = 10.0
 # About ten minutes with the pauses: a wait survives a longer outage than a call.
 _PATIENT_RETRIES = 150
 _NO_STREAMS = frozenset({404, 405, 406, 501})
+# Pause before the next attempt to read events, from which on the rollout is asked for first.
+_LONG_PAUSE = 1.0
+# Most attempts to read the events of an ended rollout, and the time left for its summary.
+_MOST_ATTEMPTS = 4
+_SUMMARY_SECONDS = 5.0
 _LOST_POOL = frozenset({"failed", "archived", "deleted"})
 # Lines of a process's output in the error of its pool.
 _LINES_SHOWN = 20
@@ -91,7 +97,7 @@ class AsyncWaiter:
     """
 
     def __init__(self, transport: AsyncTransport, timeout: float | None) -> None:
-        config = transport.config
+        config, self._streams = transport.config, transport
         if config.max_retries:
             patient = max(config.max_retries, _PATIENT_RETRIES)
             transport = transport.with_config(dataclasses.replace(config, max_retries=patient))
@@ -146,24 +152,37 @@ class AsyncWaiter:
     ) -> dict[str, Any]:
         """Wait for a rollout to end, and pass its events to `on_event`."""
         problem = f"{path.name} had not ended"
-        progress, has_stream, pending = _Progress(), True, on_event is not None
+        progress, has_stream, stream_at = _Progress(), True, 0.0
+        attempts = 0 if on_event is None else _MOST_ATTEMPTS
         self.last = await self._look(path, problem)
-        while pending or not is_final(self.last):
-            pending = False
-            if has_stream:
+        while attempts or not is_final(self.last):
+            if has_stream and self._transport.clock() >= stream_at:
+                failure: SynthPoolsError | None = None
                 try:
                     await self._follow(path, progress, on_event)
                 except StreamBrokenError as error:
-                    # The state of the rollout decides whether to follow its events again.
-                    progress.cursor = error.cursor
+                    progress.cursor, failure = error.cursor, error
+                except APIConnectionError as error:
+                    failure = error
                 except APIStatusError as error:
-                    if error.status_code not in _NO_STREAMS:
+                    if error.status_code in RETRIED_STATUSES:
+                        failure = error
+                        stream_at = self._transport.clock() + (error.retry_after or 0.0)
+                    elif error.status_code not in _NO_STREAMS:
                         raise
-                    has_stream = False
+                    has_stream = error.status_code not in _NO_STREAMS
                 except ResponseDecodeError:
                     has_stream = False
-            self.last = await self._look(path, problem)
+                if failure is None:
+                    attempts = 0
+            # The state of the rollout decides whether to follow its events again.
             if not is_final(self.last):
+                self.last = await self._look(path, problem)
+            if is_final(self.last):
+                remaining = self._remaining()
+                has_time = remaining is None or remaining > _SUMMARY_SECONDS
+                attempts = attempts - 1 if attempts and has_time else 0
+            if attempts or not is_final(self.last):
                 await self._sleep(problem)
         return self.last
 
@@ -218,7 +237,7 @@ class AsyncWaiter:
         params = {} if progress.cursor is None else {"cursor": progress.cursor}
         call: Call = {"method": "get", "url": f"{path.url}/events", "params": params}
         async with AsyncEventStream(
-            self._transport, path.events, call, until=self._until
+            self._streams, path.events, call, until=self._until, longest_pause=_LONG_PAUSE
         ) as stream:
             async for event in stream:
                 self._interval = _SHORTEST_INTERVAL

@@ -47,7 +47,7 @@ class AsyncRolloutRunner(AsyncNamespace):
         Args:
             pool_id: Id of the pool.
             request: What to run, see `create_rollout`.
-            on_event: Called with each of its events.
+            on_event: Called with each of its events, unless the service refuses them to the end.
             timeout: Seconds for the whole call; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
                 more; else it goes on.
@@ -162,7 +162,7 @@ class AsyncAgentRolloutRunner(AsyncNamespace):
 
         Args:
             request: What to run, see `create_global_rollout`.
-            on_event: Called with each of its events.
+            on_event: Called with each of its events, unless the service refuses them to the end.
             timeout: Seconds for the whole call; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
                 more; else it goes on.

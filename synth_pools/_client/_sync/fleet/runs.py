@@ -50,7 +50,7 @@ class RolloutRunner(Namespace):
         Args:
             pool_id: Id of the pool.
             request: What to run, see `create_rollout`.
-            on_event: Called with each of its events.
+            on_event: Called with each of its events, unless the service refuses them to the end.
             timeout: Seconds for the whole call; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
                 more; else it goes on.
@@ -165,7 +165,7 @@ class AgentRolloutRunner(Namespace):
 
         Args:
             request: What to run, see `create_global_rollout`.
-            on_event: Called with each of its events.
+            on_event: Called with each of its events, unless the service refuses them to the end.
             timeout: Seconds for the whole call; None for no limit.
             cancel_on_timeout: Cancel the rollout when the time is over, which may take 10 seconds
                 more; else it goes on.
