@@ -47,6 +47,7 @@ class AsyncConnections:
 
     Attributes:
         keeps_limits: True if every wait for a socket respects the time limit of its thread.
+        is_multiplexed: Whether requests may share a connection.
         alarm: Wakes all tasks that wait.
     """
 
@@ -54,13 +55,14 @@ class AsyncConnections:
         self._base_url = base_url
         self.alarm = AsyncAlarm()
         self._supplied: AsyncHttpxEngine | None = None
-        self.keeps_limits = True
+        self.keeps_limits, self.is_multiplexed = True, False
         if supplied is not None:
             # Imported on first use: it takes 4 ms, and the socket engine does not need it.
             from synth_pools._client.http.async_.httpx_engine import AsyncHttpxEngine
 
             self._supplied = AsyncHttpxEngine(supplied, self.alarm)
             self.keeps_limits = self._supplied.keeps_limits
+            self.is_multiplexed = self._supplied.is_multiplexed
         self._closed = False
         self._sets: dict[Any, _EngineSet] = {}
         self._current: _EngineSet | None = None
@@ -84,6 +86,14 @@ class AsyncConnections:
         """Raise `ClientClosedError` if the client is closed."""
         if self._closed:
             raise ClientClosedError("the client is closed: make a new one")
+
+    def check_concurrency(self) -> None:
+        """Raise `ConfigurationError` if a caller's HTTP client cannot send for several workers."""
+        if self._supplied is not None:
+            # Loaded with the engine.
+            from synth_pools._client.http.httpx_clients import check_threads
+
+            check_threads(self._supplied.http)
 
     def ready(self) -> AsyncEngine | None:
         """Return the engine for calls if it is open; else None."""

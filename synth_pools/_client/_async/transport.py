@@ -128,6 +128,10 @@ class AsyncTransport:
         """Raise `ClientClosedError` if the client is closed."""
         self._connections.check_open()
 
+    def check_concurrency(self) -> None:
+        """Raise `ConfigurationError` if it cannot send for several workers at a time."""
+        self._connections.check_concurrency()
+
     async def aclose(self) -> None:
         """Close the connections; a caller's own HTTP client stays open. Can be repeated."""
         await self._connections.aclose()
@@ -221,7 +225,7 @@ class AsyncTransport:
             APIStatusError, APIConnectionError, ClientClosedError: As `open_stream` does.
         """
         engine = await self._connections.engine(streams=True)
-        request = kind.builder.build(call, None, longest=longest)
+        request = kind.builder.build(call, None, longest=self._longest(longest))
         observer = self.observer if self._is_observed() else None
         if observer is not None:
             observer.sending(operation, call, attempt, engine.headers_of(request))
@@ -341,7 +345,7 @@ class AsyncTransport:
         engine = self._connections.ready() or await self._connections.engine()
         # Read after opening the engine, which takes time for imports once.
         remaining = self._remaining(give_up_at)
-        request = builder.build(call, content, longest=remaining)
+        request = builder.build(call, content, longest=self._longest(remaining))
         observer = self.observer if self._is_observed() else None
         if observer is not None:
             observer.sending(details.id, call, attempt, engine.headers_of(request))
@@ -371,6 +375,11 @@ class AsyncTransport:
         config = self._config
         has_hooks = config.on_request is not None or config.on_response is not None
         return has_hooks or _LOG.isEnabledFor(logging.DEBUG)
+
+    def _longest(self, seconds: float | None) -> float | None:
+        """Return the limit for the waits of one request; None for those of the configuration."""
+        # A wait that ends early would end a shared connection for all that share it.
+        return None if self._connections.is_multiplexed else seconds
 
     def _remaining(self, give_up_at: float | None) -> float | None:
         return None if give_up_at is None else give_up_at - self.clock()

@@ -127,6 +127,10 @@ class Transport:
         """Raise `ClientClosedError` if the client is closed."""
         self._connections.check_open()
 
+    def check_concurrency(self) -> None:
+        """Raise `ConfigurationError` if it cannot send for several workers at a time."""
+        self._connections.check_concurrency()
+
     def close(self) -> None:
         """Close the connections; a caller's own HTTP client stays open. Can be repeated."""
         self._connections.close()
@@ -220,7 +224,7 @@ class Transport:
             APIStatusError, APIConnectionError, ClientClosedError: As `open_stream` does.
         """
         engine = self._connections.engine(streams=True)
-        request = kind.builder.build(call, None, longest=longest)
+        request = kind.builder.build(call, None, longest=self._longest(longest))
         observer = self.observer if self._is_observed() else None
         if observer is not None:
             observer.sending(operation, call, attempt, engine.headers_of(request))
@@ -338,7 +342,7 @@ class Transport:
         engine = self._connections.ready() or self._connections.engine()
         # Read after opening the engine, which takes time for imports once.
         remaining = self._remaining(give_up_at)
-        request = builder.build(call, content, longest=remaining)
+        request = builder.build(call, content, longest=self._longest(remaining))
         observer = self.observer if self._is_observed() else None
         if observer is not None:
             observer.sending(details.id, call, attempt, engine.headers_of(request))
@@ -368,6 +372,11 @@ class Transport:
         config = self._config
         has_hooks = config.on_request is not None or config.on_response is not None
         return has_hooks or _LOG.isEnabledFor(logging.DEBUG)
+
+    def _longest(self, seconds: float | None) -> float | None:
+        """Return the limit for the waits of one request; None for those of the configuration."""
+        # A wait that ends early would end a shared connection for all that share it.
+        return None if self._connections.is_multiplexed else seconds
 
     def _remaining(self, give_up_at: float | None) -> float | None:
         return None if give_up_at is None else give_up_at - self.clock()

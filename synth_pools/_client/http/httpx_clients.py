@@ -5,7 +5,9 @@ The classes are recognised by name: httpx2 is never imported here, only by calle
 
 from __future__ import annotations
 
+import functools
 import sys
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from synth_pools._client.http.messages import ExchangeError
@@ -73,8 +75,8 @@ def _details(error: BaseException) -> list[str]:
 def limit_sockets(http: Any, alarm: Any) -> bool:
     """Limit each wait for a client's sockets by the time limit of the waiting thread.
 
-    Without such a limit the sockets work as before, also for other users of the client. An async
-    client needs no change: a task is cancelled.
+    Without such a limit the sockets work as before, also for other users of the client. The tasks
+    of an async client are cancelled: there only the writes that others share are made whole.
 
     Args:
         http: The client.
@@ -84,27 +86,68 @@ def limit_sockets(http: Any, alarm: Any) -> bool:
         False if that is impossible: the waits of a transport that is not the library's own are
         unknown, and over HTTP/2 one thread waits for all that share its connection.
     """
+    pools = _pools(http)
     if "AsyncClient" in _names(type(http)):
+        # Asyncio is loaded with an async client.
+        from synth_pools._client.runtime.async_.io import AsyncWholeWrites
+
+        for pool in pools:
+            if pool and pool._http2:
+                _replace_network(pool, AsyncWholeWrites)
         return True
-    transports = [http._transport, *http._mounts.values()]
-    pools = [_plain_pool(transport) for transport in transports if transport is not None]
-    if None in pools:
+    if not all(pool and not pool._http2 for pool in pools):
         return False
     for pool in pools:
-        if not isinstance(pool._network_backend, _LimitedNetwork):
-            network = _LimitedNetwork(pool._network_backend, _Library.of(pool), alarm)
-            pool._network_backend = network
-            for connection in pool.connections:
-                network.limit_connection(connection)
+        library = _Library.of(pool)
+        _replace_network(pool, functools.partial(_LimitedNetwork, library=library, alarm=alarm))
     return True
 
 
-def _plain_pool(transport: Any) -> Any:
-    """Return the pool of the library's own HTTP/1.1 transport; None for another transport."""
+def is_multiplexed(http: Any) -> bool:
+    """Check whether requests of a client may share a connection, as over HTTP/2."""
+    return any(pool and pool._http2 for pool in _pools(http))
+
+
+def check_threads(http: Any) -> None:
+    """Check that several threads can use a client at once.
+
+    Over HTTP/2 they share a connection, whose state and whose TLS have no locks.
+
+    Raises:
+        ConfigurationError: They would mix up their requests.
+    """
+    if "AsyncClient" not in _names(type(http)) and is_multiplexed(http):
+        raise ConfigurationError(
+            "threads mix up their requests over HTTP/2: supply an HTTP client without http2=True, "
+            "or use the async client"
+        )
+
+
+def _pools(http: Any) -> list[Any]:
+    """Return the pools of a client's transports; None for a transport of the caller."""
+    transports = [http._transport, *http._mounts.values()]
+    return [_pool(transport) for transport in transports if transport is not None]
+
+
+def _pool(transport: Any) -> Any:
     kind = type(transport)
-    is_own = kind.__name__ == "HTTPTransport" and kind.__module__.partition(".")[0] in _LIBRARIES
-    pool = getattr(transport, "_pool", None)
-    return pool if is_own and pool is not None and not pool._http2 else None
+    is_own = kind.__name__.removeprefix("Async") == "HTTPTransport"
+    is_own = is_own and kind.__module__.partition(".")[0] in _LIBRARIES
+    return getattr(transport, "_pool", None) if is_own else None
+
+
+def _replace_network(pool: Any, replacement: Callable[[Any], Any]) -> None:
+    """Replace the network of a pool, also under the connections that are already open."""
+    if getattr(pool._network_backend, "is_replaced", False):
+        return
+    pool._network_backend = network = replacement(pool._network_backend)
+    for outer in pool.connections:
+        connection = outer
+        while getattr(connection, "_connection", None) is not None:
+            connection = connection._connection
+        stream = getattr(connection, "_network_stream", None)
+        if stream is not None:
+            connection._network_stream = network.replace_stream(stream)
 
 
 class _Library(NamedTuple):
@@ -126,18 +169,12 @@ class _Library(NamedTuple):
 class _LimitedNetwork:
     """Network of a pool, within the time limit of the thread that uses it."""
 
+    is_replaced = True
+
     def __init__(self, inner: Any, library: _Library, alarm: Alarm | None) -> None:
         self._inner = inner
         self._library = library
         self._alarm = alarm
-
-    def limit_connection(self, connection: Any) -> None:
-        """Limit the waits for a connection that is already open."""
-        while getattr(connection, "_connection", None) is not None:
-            connection = connection._connection
-        stream = getattr(connection, "_network_stream", None)
-        if stream is not None and not isinstance(stream, _LimitedStream):
-            connection._network_stream = self._limited(stream)
 
     def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, **options: Any
@@ -146,7 +183,9 @@ class _LimitedNetwork:
         # A caller's own network may resolve names in any way.
         if not (is_limited() and isinstance(self._inner, self._library.SyncBackend)):
             timeout = time_left(timeout, timed_out)
-            return self._limited(self._inner.connect_tcp(host, port, timeout=timeout, **options))
+            return self.replace_stream(
+                self._inner.connect_tcp(host, port, timeout=timeout, **options)
+            )
         try:
             addresses = [address[0] for *_, address in look_up(host, port)]
         except TimeoutError as error:
@@ -161,19 +200,21 @@ class _LimitedNetwork:
             except (timed_out, self._library.ConnectError) as error:
                 failure = error
             else:
-                return self._limited(stream)
+                return self.replace_stream(stream)
         raise failure
 
     def connect_unix_socket(
         self, path: str, timeout: float | None = None, **options: Any
     ) -> _LimitedStream:
         timeout = time_left(timeout, self._library.ConnectTimeout)
-        return self._limited(self._inner.connect_unix_socket(path, timeout=timeout, **options))
+        return self.replace_stream(
+            self._inner.connect_unix_socket(path, timeout=timeout, **options)
+        )
 
     def sleep(self, seconds: float) -> None:
         self._inner.sleep(limit_waiting(seconds))
 
-    def _limited(self, stream: Any) -> _LimitedStream:
+    def replace_stream(self, stream: Any) -> _LimitedStream:
         return _LimitedStream(stream, self._library, self._alarm)
 
 

@@ -22,6 +22,7 @@ from synth_pools import (
     APITimeoutError,
     AsyncContainerPoolsClient,
     ClientClosedError,
+    ConfigurationError,
     ContainerPoolsClient,
 )
 from synth_pools._client._async import connections as async_connections
@@ -281,10 +282,18 @@ def test_over_http_2_one_stream_is_ended_and_not_the_connection(
     tmp_path: Path, supplied: ModuleType
 ) -> None:
     """End a stream as a stopped fleet does, and as a reader of the last event does."""
+    limits: list[dict[str, float]] = []
+
+    def note(request: Any) -> None:
+        limits.append(request.extensions["timeout"])
+
     with (
         tls_backend(tmp_path) as backend,
         supplied.Client(
-            http2=True, verify=backend.trusting(), limits=supplied.Limits(max_connections=1)
+            http2=True,
+            verify=backend.trusting(),
+            limits=supplied.Limits(max_connections=1),
+            event_hooks={"request": [note]},
         ) as http,
         ContainerPoolsClient(
             api_key=KEY, base_url=backend.url, http_client=http, max_retries=0, timeout=20
@@ -308,6 +317,12 @@ def test_over_http_2_one_stream_is_ended_and_not_the_connection(
         response = client._transport.open_stream("stream_rollout_events", dict(call))
         response.finish()
         response.close()
+
+        # A wait that the deadline of one call ended would end the connection.
+        client.with_options(deadline=5).get_pool(pool["id"])
+        assert limits[-1]["read"] == 20
+        with pytest.raises(ConfigurationError, match="without http2=True"):
+            client.rollouts.run_many(pool["id"], [{}])
         client.rollouts.cancel(pool["id"], rollout["id"])
         assert [event["event"] for event in stream][-1] == "rollout.cancelled"
 

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import anyio
@@ -25,6 +26,7 @@ from tests.support.fleet_service import FleetService
 from tests.support.leaks import KEY
 from tests.support.ports import LARGE, deaf_listener
 from tests.support.surface import P
+from tests.support.tls_backend import tls_backend
 from tests.support.variants import HTTP_LIBRARIES, send_through
 
 Run = Callable[[Coroutine[Any, Any, Any]], Any]
@@ -328,3 +330,24 @@ def test_the_alarm_takes_for_its_own_only_what_nobody_cancelled(
 
     is_own = is_rung and not is_cancelled
     assert isinstance(asyncio.run(run()), TimeoutError if is_own else asyncio.CancelledError)
+
+
+@pytest.mark.parametrize("library", ["sockets"], indirect=True)
+async def test_over_http_2_a_cancelled_call_breaks_no_other(
+    tmp_path: Path, supplied: ModuleType
+) -> None:
+    """Cancel calls at each of their steps, also in the middle of a write."""
+    with tls_backend(tmp_path) as backend:
+        async with supplied.AsyncClient(http2=True, verify=backend.trusting()) as http:
+            client = AsyncContainerPoolsClient(
+                api_key=KEY, base_url=backend.url, http_client=http, max_retries=0, timeout=20
+            )
+            pool_id = (await client.create_pool({"name": "shared"}))["id"]
+            for steps in range(60):
+                cancelled = asyncio.create_task(client.get_pool(pool_id))
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                cancelled.cancel()
+                assert (await client.get_pool(pool_id))["name"] == "shared", steps
+            connections = http._transport._pool.connections
+            assert len(connections) == 1

@@ -126,6 +126,7 @@ class AsyncRolloutRunner(AsyncNamespace):
         from synth_pools._client._async.fleet.fleet import AsyncFleet
         from synth_pools._client.fleet.options import FleetOptions
 
+        self._client._transport.check_concurrency()
         options = FleetOptions(
             max_in_flight=max_in_flight,
             on_result=on_result,
@@ -238,6 +239,7 @@ class AsyncAgentRolloutRunner(AsyncNamespace):
         from synth_pools._client._async.fleet.fleet import AsyncFleet
         from synth_pools._client.fleet.options import FleetOptions
 
+        self._client._transport.check_concurrency()
         options = FleetOptions(
             max_in_flight=max_in_flight,
             on_result=on_result,

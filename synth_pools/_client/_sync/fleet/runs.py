@@ -129,6 +129,7 @@ class RolloutRunner(Namespace):
         from synth_pools._client._sync.fleet.fleet import Fleet
         from synth_pools._client.fleet.options import FleetOptions
 
+        self._client._transport.check_concurrency()
         options = FleetOptions(
             max_in_flight=max_in_flight,
             on_result=on_result,
@@ -241,6 +242,7 @@ class AgentRolloutRunner(Namespace):
         from synth_pools._client._sync.fleet.fleet import Fleet
         from synth_pools._client.fleet.options import FleetOptions
 
+        self._client._transport.check_concurrency()
         options = FleetOptions(
             max_in_flight=max_in_flight,
             on_result=on_result,

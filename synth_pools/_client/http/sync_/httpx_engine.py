@@ -13,7 +13,12 @@ from typing import Any
 
 from synth_pools._client.http import Client, Limits, Request, Response
 from synth_pools._client.http.content_encoding import decodable
-from synth_pools._client.http.httpx_clients import check_client, failure_of, limit_sockets
+from synth_pools._client.http.httpx_clients import (
+    check_client,
+    failure_of,
+    is_multiplexed,
+    limit_sockets,
+)
 from synth_pools._client.http.messages import (
     ExchangeError,
     OutgoingRequest,
@@ -50,6 +55,7 @@ class HttpxEngine(Engine):
 
     Attributes:
         keeps_limits: Whether its sockets keep to the time limit of the thread that uses them.
+        is_multiplexed: Whether its requests may share a connection.
 
     Raises:
         ConfigurationError: The client is not from httpx or httpx2, or is of the other variant.
@@ -60,6 +66,7 @@ class HttpxEngine(Engine):
         self.http = http
         self.alarm = alarm
         self.keeps_limits = limit_sockets(http, alarm if is_own else None)
+        self.is_multiplexed = is_multiplexed(http)
 
     @property
     def is_closed(self) -> bool:

@@ -206,3 +206,47 @@ async def end_reading(response: Any, *, is_shared: bool) -> None:
     """
     del is_shared
     await response.aclose()
+
+
+class AsyncWholeWrites:
+    """Network of an HTTP library on which a cancelled task breaks no write off.
+
+    Over HTTP/2 tasks share a connection. Bytes that are lost in the middle break it for all.
+    """
+
+    is_replaced = True
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def connect_tcp(self, *args: Any, **options: Any) -> _WholeWrites:
+        return self.replace_stream(await self._inner.connect_tcp(*args, **options))
+
+    async def connect_unix_socket(self, *args: Any, **options: Any) -> _WholeWrites:
+        return self.replace_stream(await self._inner.connect_unix_socket(*args, **options))
+
+    async def sleep(self, seconds: float) -> None:
+        await self._inner.sleep(seconds)
+
+    def replace_stream(self, stream: Any) -> _WholeWrites:
+        return _WholeWrites(stream)
+
+
+class _WholeWrites:
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self._lock = asyncio.Lock()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        await asyncio.shield(self._write(buffer, timeout))
+
+    async def _write(self, buffer: bytes, timeout: float | None) -> None:
+        # A cancelled task leaves the pool's own lock before its write has ended.
+        async with self._lock:
+            await self._inner.write(buffer, timeout)
+
+    async def start_tls(self, *args: Any, **options: Any) -> _WholeWrites:
+        return _WholeWrites(await self._inner.start_tls(*args, **options))
