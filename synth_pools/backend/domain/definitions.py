@@ -63,7 +63,7 @@ def require_same_id(body: Mapping[str, Any], expected: str, *spellings: str) -> 
 
 def pool_definition(body: Mapping[str, Any]) -> dict[str, Any]:
     """Return the fields to store of a complete pool body; its tasks are stored separately."""
-    return _pool_spelling(_without_nulls(body, _POOL_FIELDS))
+    return _pool_spelling(_without_nulls(body, _POOL_FIELDS | _POOL_ALIASES.keys()))
 
 
 def patched_pool(definition: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

@@ -101,6 +101,8 @@ def test_null_in_one_spelling_is_not_given(server: Server) -> None:
         "PATCH", f"/v1/pools/{pool['id']}", json={**body, "pool_config": {"c": 3}}
     )
     assert (patched["config"], patched["metadata"]) == ({}, {})
+    pool = server.post("/v1/pools", dict.fromkeys(body), 201)
+    assert (pool["config"], pool["metadata"]) == ({}, {})
 
 
 @pytest.mark.parametrize(
