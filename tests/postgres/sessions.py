@@ -17,6 +17,16 @@ _OURS = (
     "SELECT pid FROM pg_stat_activity WHERE application_name = 'synth-pools'"
     " AND datname = current_database()"
 )
+# Statistics of a grown database, by which the planner chooses other plans than in a new one. Each
+# pool has few rollouts in the queue, as the planner then expects of any other one.
+GROWN = """
+INSERT INTO synth_pools.rollouts
+    (id, pool_id, status, mode, request, created_at, updated_at, finished_at, last_sequence)
+    SELECT 'old_' || number, 'other_' || number,
+        CASE WHEN number <= 20 THEN 'queued' ELSE 'completed' END, 'async', '{}', '', '', '', 0
+    FROM generate_series(1, 5000) AS number;
+ANALYZE
+"""
 
 
 class Onlooker:

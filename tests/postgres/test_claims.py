@@ -14,18 +14,9 @@ from synth_pools.backend.storage.claims import Claim
 from synth_pools.backend.storage.database import Transaction
 from synth_pools.backend.storage.pools import insert_pool
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
-from tests.postgres.sessions import Onlooker
+from tests.postgres.sessions import GROWN, Onlooker
 
 GONE = 999
-# Each pool has few rollouts in the queue, as the planner then expects of any other one.
-GROWN = """
-INSERT INTO synth_pools.rollouts
-    (id, pool_id, status, mode, request, created_at, updated_at, finished_at, last_sequence)
-    SELECT 'old_' || number, 'other_' || number,
-        CASE WHEN number <= 20 THEN 'queued' ELSE 'completed' END, 'async', '{}', '', '', '', 0
-    FROM generate_series(1, 5000) AS number;
-ANALYZE
-"""
 ROLLOUT = (
     "INSERT INTO synth_pools.rollouts"
     " (id, pool_id, status, mode, request, created_at, updated_at, last_sequence, owner)"

@@ -108,17 +108,20 @@ async def test_rows_are_counted_and_those_that_were_changed(connection: Postgres
     await in_greenlet(work)
 
 
-@pytest.mark.parametrize("number", [0, 1, 99, 100, 101, 200, 250])
+@pytest.mark.parametrize("number", [0, 1, 11, 12, 13, 36, 84, 183, 184, 185, 250])
 async def test_rows_that_are_read_as_they_are_asked_for(
     connection: PostgresConnection, number: int
 ) -> None:
     def work() -> list[int]:
+        connection.run("CREATE TEMPORARY SEQUENCE read")
         connection.begin("BEGIN")
         actual = [row[0] for row in connection.iterate(NUMBERS, (number,))]
         # A reader that stops reading.
-        rows = connection.iterate(NUMBERS, (number,))
+        rows = connection.iterate(NUMBERS.replace("SELECT", "SELECT nextval('read'),"), (number,))
         next(rows, None)
         rows.close()
+        # It has read few of them, which may be large.
+        assert connection.execute("SELECT nextval('read')").fetchone()[0] <= 13
         connection.run("COMMIT")
         return actual
 

@@ -17,6 +17,7 @@ from synth_pools.backend.errors import StoreError
 from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.local import LocalBackend
+from tests.postgres.sessions import GROWN
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.containers import Seen, http, odd_container
 from tests.support.postgres_server import execute, fetch
@@ -122,6 +123,26 @@ def test_order_and_concurrency_are_those_of_the_pool(store: str, tmp_path: Path)
         assert sorted(gate.started) == sorted(ids)
         places = [ids.index(rollout_id) for rollout_id in gate.started]
         assert all(abs(place - number) < 9 for number, place in enumerate(places)), places
+
+
+def test_a_place_is_filled_once_in_a_grown_database(store: str, tmp_path: Path) -> None:
+    gate = Gate()
+    with odd_container(gate.answer) as container, several(3, store, tmp_path) as backends:
+        execute(store, GROWN)
+        pool_id = backends[0].pool(container_url=container.url, concurrency=3)
+        ids = [backends[number % 3].rollout(pool_id)["id"] for number in range(9)]
+        taken_places = (
+            "SELECT (SELECT COUNT(*) FROM synth_pools.rollouts WHERE status = 'running'),"
+            " (SELECT COUNT(*) FROM synth_pools.queue WHERE owner IS NOT NULL)"
+        )
+        eventually(lambda: fetch(store, taken_places) == [(3, 0)])
+        backends[0].post(f"/v1/rollouts/{ids[0]}/cancel")
+        waiting = f"SELECT 1 FROM synth_pools.queue WHERE pool_id = '{pool_id}' AND owner IS NULL"
+        eventually(lambda: len(fetch(store, waiting)) < 6)
+        assert sum(fetch(store, taken_places)[0]) == 3
+        gate.opened.set()
+        for rollout_id in ids[1:]:
+            assert backends[1].until(rollout_id)["status"] == "completed"
 
 
 def test_the_container_with_the_fewest_rollouts_of_all_backends_gets_one(

@@ -26,8 +26,9 @@ DRIVER_ERRORS = (
     asyncpg.InternalClientError,
     OSError,
 )
-# Most rows of a long result to fetch at a time.
-_MOST_ROWS = 100
+# Rows of a long result to fetch at first, since each may be large and the reader may stop soon, and
+# at most.
+_FIRST_ROWS, _MOST_ROWS = 12, 100
 # Classes of errors of the server itself: connection, resources, operator intervention, system,
 # files. A read-only server has another error, and that of a limit belongs to a single statement.
 _SERVER = frozenset({"08", "53", "57", "58", "F0", "XX"})
@@ -176,11 +177,11 @@ class PostgresConnection:
         statement = translated(sql)
         prepared = self._prepare(statement.sql)
         cursor = self._await(_opened(prepared, statement.arguments(parameters)))
-        while True:
-            rows = self._await(cursor.fetch(_MOST_ROWS))
+        number = _FIRST_ROWS
+        while len(rows := self._await(cursor.fetch(number))) == number:
             yield from rows
-            if len(rows) < _MOST_ROWS:
-                return
+            number = min(2 * number, _MOST_ROWS)
+        yield from rows
 
     def written_rollouts(self, writes: Sequence[RolloutWrite], /) -> list[Row | None]:
         """Write rollouts with their events, many in one statement, and return the rows."""
