@@ -418,4 +418,4 @@ def _headers(
 
 def _retry_after(exchange: Exchange) -> float:
     text = exchange.header("retry-after") or ""
-    return min(float(text), 10.0) if text.isdigit() else 1.0
+    return min(max(float(text), 0.1), 10.0) if text.isdigit() else 1.0

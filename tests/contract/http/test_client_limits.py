@@ -196,9 +196,15 @@ def test_a_server_is_not_busy_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "pause"), [({}, 1.0), ({"retry_after": "99"}, 10.0), ({"retry_after": "soon"}, 1.0)]
+    ("headers", "pause"),
+    [
+        ({}, 1.0),
+        ({"retry_after": "0"}, 0.1),
+        ({"retry_after": "99"}, 10.0),
+        ({"retry_after": "soon"}, 1.0),
+    ],
 )
-def test_it_waits_as_long_as_the_server_says_but_not_for_long(
+def test_it_waits_as_long_as_the_server_says_within_bounds(
     headers: dict[str, str], pause: float
 ) -> None:
     with behaving(_Recorder(429, b"{}", **headers)) as http:
