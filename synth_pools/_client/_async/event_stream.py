@@ -21,7 +21,7 @@ from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.http.async_.engine import AsyncCloseable, AsyncIncomingResponse
 from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.request_builder import Call
-from synth_pools._client.http.retry import RETRIED_STATUSES
+from synth_pools._client.http.retry import RETRIED_STATUSES, SHORTEST_RETRY_AFTER
 from synth_pools._client.runtime.async_.interrupts import AsyncInterrupt
 from synth_pools.errors import (
     APIConnectionError,
@@ -276,7 +276,8 @@ class _Reader:
                 if self._interrupt.is_stopped and not self._transport.is_closed:
                     return
                 if decoder.retry is not None:
-                    self._server_pause = min(decoder.retry / 1000, _LONGEST_SERVER_PAUSE)
+                    seconds = min(decoder.retry / 1000, _LONGEST_SERVER_PAUSE)
+                    self._server_pause = seconds if seconds >= SHORTEST_RETRY_AFTER else None
                 if stream_failure is not None:
                     is_late = bool(self._patience) and stream_failure.cause == "ReadTimeout"
                     failure = self._transport.stream_error(self._call, stream_failure)

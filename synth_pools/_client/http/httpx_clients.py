@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from synth_pools._client.http.messages import ExchangeError
+from synth_pools._client.runtime.sockets import Addresses
 from synth_pools._client.runtime.sync_.interrupts import (
     Alarm,
     interruptible,
@@ -24,6 +25,8 @@ from synth_pools.errors import ConfigurationError
 _LIBRARIES = ("httpx", "httpx2")
 _LONGEST_CHAIN = 10
 _PIECE = 65_536
+# Most seconds of an attempt to connect while there are more addresses: one follows the other.
+_NEXT_ADDRESS_SECONDS = 2.0
 
 
 def check_client(http: object, name: str) -> None:
@@ -175,6 +178,7 @@ class _LimitedNetwork:
         self._inner = inner
         self._library = library
         self._alarm = alarm
+        self._addresses: dict[tuple[str, int], Addresses] = {}
 
     def connect_tcp(
         self, host: str, port: int, timeout: float | None = None, **options: Any
@@ -186,20 +190,25 @@ class _LimitedNetwork:
             return self.replace_stream(
                 self._inner.connect_tcp(host, port, timeout=timeout, **options)
             )
+        addresses = self._addresses.setdefault((host, port), Addresses())
         try:
-            addresses = [address[0] for *_, address in look_up(host, port)]
+            waiting = addresses.order(look_up(host, port))
         except TimeoutError as error:
             raise timed_out(error) from error
         except OSError as error:
             raise self._library.ConnectError(error) from error
         failure = self._library.ConnectError("the host has no address")
-        for address in addresses:
-            timeout = time_left(timeout, timed_out)
+        while waiting:
+            result = waiting.pop(0)
+            seconds = time_left(timeout, timed_out)
+            if waiting:
+                seconds = min(_NEXT_ADDRESS_SECONDS, seconds or _NEXT_ADDRESS_SECONDS)
             try:
-                stream = self._inner.connect_tcp(address, port, timeout=timeout, **options)
+                stream = self._inner.connect_tcp(result[4][0], port, timeout=seconds, **options)
             except (timed_out, self._library.ConnectError) as error:
                 failure = error
             else:
+                addresses.answered = result
                 return self.replace_stream(stream)
         raise failure
 

@@ -201,6 +201,24 @@ async def test_the_servers_own_time_is_kept(
     assert waits == [1.5]
 
 
+async def test_a_server_that_asks_for_no_pause_causes_no_flood(
+    server: FaultServer,
+    client: AsyncContainerPoolsClient,
+    waits: list[float],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client._transport, "random", lambda: 1.0)
+    service = EventService(
+        faults=[
+            events([b"retry: 0\n\n", b": hello\n\n"], end="cut"),
+            *[answer({}, 503, Retry_After="0")] * 3,
+        ]
+    )
+    server.play(choose=service)
+    assert await read(client.with_options(max_retries=9)) == service.events
+    assert waits == [0.5, 1.0, 2.0, 4.0]
+
+
 async def test_attempts_without_progress_are_limited(
     server: FaultServer, client: AsyncContainerPoolsClient, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -357,23 +357,28 @@ class AsyncConnection(asyncio.BufferedProtocol):
             try:
                 data = self._tls.encrypt(data)
             except SSLError as error:
-                self._error = error
-                self.close()
+                self._fail(error)
                 return
         transport.write(data)
 
     def _decrypt(self, raw: bytes | memoryview) -> bytes:
         tls, transport = cast("TlsSession", self._tls), cast("asyncio.Transport", self._transport)
+        failure: SSLError | None = None
         try:
             data = tls.decrypt(raw)
+            self._has_ended = tls.has_ended
         except SSLError as error:
-            self._error, data = error, b""
+            data, failure = b"", error
         if unsent := tls.unsent():
             transport.write(unsent)
-        self._has_ended = tls.has_ended
-        if self._error is not None:
-            self.close()
+        if failure is not None:
+            self._fail(failure)
         return data
+
+    def _fail(self, error: SSLError) -> None:
+        # The frames of its traceback have parts of requests.
+        self._error = error.with_traceback(None)
+        self.close()
 
     def _read_rest(self) -> None:
         """Read what has arrived before a failure, such as the reason for it."""
