@@ -92,7 +92,7 @@ def _names(file: OpenApiFile, document: dict[str, Any]) -> Problems:
         first_uses[name] = where
         for noun, text in (
             ("operationId", name),
-            *(("tag", tag) for tag in operation.get("tags", ())[:1]),
+            *(("tag", str(tag)) for tag in operation.get("tags", ())[:1]),
         ):
             if PythonIdentifier(text, "x") != text or (noun, text) == ("tag", "calls"):
                 advice = f"write {_suggest(text)}in snake case, no word of Python"
@@ -101,7 +101,7 @@ def _names(file: OpenApiFile, document: dict[str, Any]) -> Problems:
             yield (*at, "servers"), f"{name}: servers is lost: write it in api/openapi.yaml"
         nodes = (*document["paths"][path].get("parameters", ()), *operation.get("parameters", ()))
         places = {
-            (node["in"], node["name"]) for node in (resolve(document, node) for node in nodes)
+            (node["in"], str(node["name"])) for node in (resolve(document, node) for node in nodes)
         }
         names = [PythonIdentifier(text, "x") for _, text in places]
         for text in {text for text in names if names.count(text) > 1}:

@@ -8,6 +8,8 @@ from typing import Any
 from synth_pools.spec.changes.source import OpenApiFile, Pointer, iter_parts, kind_of
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+# References to references.
+_LONGEST_CHAIN = 16
 COMPOSED = ("allOf", "anyOf", "oneOf")
 _NAMED_SCHEMAS = ("properties", "schemas", "patternProperties", "$defs", "dependentSchemas")
 
@@ -31,11 +33,10 @@ def contents(
         if str(status).startswith("2"):
             places.append(((*base, "responses", status), response))
     for pointer, node in places:
-        if not isinstance(node, dict):
-            continue
-        if isinstance(node.get("$ref"), str):
-            pointer, node = file.find(node["$ref"])
-        if isinstance(node.get("content"), dict):
+        for _ in range(_LONGEST_CHAIN):
+            if isinstance(node, dict) and isinstance(node.get("$ref"), str):
+                pointer, node = file.find(node["$ref"])
+        if isinstance(node, dict) and isinstance(node.get("content"), dict):
             yield (*pointer, "content"), node["content"]
 
 
@@ -56,6 +57,27 @@ def schemas(file: OpenApiFile) -> Iterator[tuple[Pointer, Any]]:
             yield pointer, node
 
 
+def circles(file: OpenApiFile) -> Iterator[tuple[Pointer, str]]:
+    """Iterate over the schemas that are defined by themselves, which no other rule can read."""
+    for name, schema in file.content.get("components", {}).get("schemas", {}).items():
+        pointer: Pointer = ("components", "schemas", name)
+        waiting, visited = [schema], set[Pointer]()
+        while waiting:
+            node = waiting.pop()
+            if not isinstance(node, dict):
+                continue
+            waiting += node.get("allOf", ())
+            if isinstance(node.get("$ref"), str):
+                target, node = file.find(node["$ref"])
+                if target == pointer:
+                    text = "write in $ref and allOf: what does not lead back here"
+                    yield pointer, f"components.schemas.{name} is defined by itself: {text}"
+                    break
+                if target not in visited:
+                    visited.add(target)
+                    waiting.append(node)
+
+
 def _is_schema(pointer: Pointer) -> bool:
     if not pointer or kind_of(pointer) != "object":
         return False
@@ -67,12 +89,14 @@ def _is_schema(pointer: Pointer) -> bool:
 
 def resolve(document: dict[str, Any], node: Any) -> Any:
     """Follow references within the document; return an empty object for true, false and nowhere."""
-    while isinstance(node, dict) and isinstance(node.get("$ref"), str):
+    for _ in range(_LONGEST_CHAIN):
+        if not (isinstance(node, dict) and isinstance(node.get("$ref"), str)):
+            return {} if isinstance(node, bool) else node
         target: Any = document
         for step in node["$ref"].removeprefix("#/").split("/"):
             target = target.get(step, {}) if isinstance(target, dict) else {}
         node = target
-    return {} if isinstance(node, bool) else node
+    return {}
 
 
 def properties(document: dict[str, Any], schema: Any) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from codegen import CodegenError
 from codegen.operation_rules import operation_problems
 from codegen.parts import FOLDER, PATHS, JoinedDocument
-from codegen.references import COMPOSED, contents, operations, parameters, schemas
+from codegen.references import COMPOSED, circles, contents, operations, parameters, schemas
 from codegen.schema_rules import schema_problems
 from synth_pools.spec.changes.source import (
     OpenApiFile,
@@ -50,7 +50,7 @@ def read_joined_spec(document: JoinedDocument) -> OpenApiFile:
         file = parse_openapi_text(document.text, document.path, document.locate)
     except UnusableDocumentError as error:
         raise CodegenError(str(error)) from None
-    problems = (*operation_problems(file), *schema_problems(file))
+    problems = [*circles(file)] or [*operation_problems(file), *schema_problems(file)]
     lines = [f"{file.at(pointer)}: {problem}" for pointer, problem in problems]
     return _keep_rules(file, *misplaced_operations(file), *dict.fromkeys(lines))
 

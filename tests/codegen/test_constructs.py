@@ -338,6 +338,16 @@ def test_the_command_line_sends_it_too(copied: Path, words: str, target: str, bo
         assert (server.last.target, server.last.body) == (target, body)
 
 
+@pytest.mark.parametrize(("words", "name"), [("table p", "p-table"), ("report", "report")])
+def test_the_command_line_saves_an_answer_in_another_format(
+    copied: Path, words: str, name: str
+) -> None:
+    with RecordingServer(Reply(200, b"a,b\n", {"Content-Type": "text/csv"})) as server:
+        command = ("-m", "synth_pools", "pools", *words.split())
+        assert run(copied, *command, url=server.url) == (0, f"{name}\n", "")
+    assert (copied / name).read_bytes() == b"a,b\n"
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -325,6 +325,18 @@ REFUSED = {
         "    HTTPThing: {type: object}\n    HttpThing: {type: object} # here",
         "components.schemas.HttpThing has the module of HTTPThing: write another name",
     ),
+    "a schema that is itself": (
+        of_kind("{$ref: '#/components/schemas/Kind'}"),
+        "components.schemas.Kind is defined by itself: write in $ref and allOf: what does not",
+    ),
+    "a part that is the whole": (
+        of_kind("{allOf: [{allOf: [{$ref: '#/components/schemas/Kind'}]}]}"),
+        "components.schemas.Kind is defined by itself",
+    ),
+    "a summary that is a number": (
+        operation("summary: 404 # here"),
+        "summary is 404; write a text",
+    ),
     "a type misspelt": (
         of_kind("{type: object, properties: {a: {type: strin}}}"),
         "components.schemas.Kind.a: type strin is none of JSON Schema: write one of string",

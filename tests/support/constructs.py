@@ -8,9 +8,8 @@ from pathlib import Path
 REPO = Path(__file__).parents[2]
 
 OPERATION = """\
-  /v1/pools/{{pool_id}}/{path}:
-    parameters:
-      - $ref: '#/components/parameters/PoolId'
+  {path}:
+    parameters: [{parameter}]
     {method}:
       operationId: {name}
       tags:
@@ -106,6 +105,7 @@ OPERATIONS = [
         f"application/json: {{schema: {reference('PoolTree')}, example: {{}}}}",
     ),
     ("table", "get", "get_pool_table", "", "text/csv: {schema: {type: string}, example: 'a,b'}"),
+    ("/v1/report", "get", "get_report", "", "text/csv: {schema: {type: string}, example: 'a,b'}"),
     (
         "either",
         "post",
@@ -187,7 +187,15 @@ def copy_with_constructs(root: Path) -> None:
         shutil.copy(REPO / name, root / name)
     with (root / "api/paths/pools.yaml").open("a", encoding="utf-8") as part:
         for path, method, name, more, answer in OPERATIONS:
-            text = OPERATION.format(path=path, method=method, name=name, more=more, answer=answer)
+            full_path = path if path.startswith("/") else f"/v1/pools/{{pool_id}}/{path}"
+            text = OPERATION.format(
+                path=full_path,
+                parameter="{$ref: '#/components/parameters/PoolId'}" if full_path != path else "",
+                method=method,
+                name=name,
+                more=more,
+                answer=answer,
+            )
             part.write("".join(line[2:] for line in text.splitlines(keepends=True) if line.strip()))
     names = [name for _, _, name, _, _ in OPERATIONS]
     handlers = HANDLERS.format(names=names, bodies=["choose_in_pool", "plant_pool_tree"])

@@ -263,7 +263,9 @@ def event_line(event: dict[str, Any], *, of_many: bool = False) -> str:
 
 
 def _file_name(row: CommandRow, arguments: dict[str, Any]) -> str:
-    """Name a downloaded file after the last id of its path, without folders."""
+    """Name a downloaded file after the last id of its path, else the verb, without folders."""
+    if not row.arguments:
+        return row.suffix.removeprefix("-") or row.name
     last = str(arguments[row.arguments[-1]]).replace("\\", "/").rstrip("/").rpartition("/")[2]
     plain = "".join(character for character in last if character.isprintable()).lstrip(".")
     return f"{plain or 'download'}{row.suffix}"
