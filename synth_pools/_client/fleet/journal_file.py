@@ -34,6 +34,7 @@ from synth_pools._client.fleet.journal import (
     decode_run,
 )
 from synth_pools._client.fleet.journal_segments import (
+    FileBlocks,
     Segments,
     copy_mode,
     segment_path,
@@ -106,6 +107,7 @@ class JournalFile:
         self._name = path
         # A symbolic link stays a link when the file is replaced.
         self._path = Path(os.path.realpath(path))
+        self._blocks = FileBlocks(self._path)
         self._writing = threading.Lock()
         self._syncing = threading.Lock()
         # Bytes written since it was opened, and the part of them that is synced.
@@ -153,7 +155,11 @@ class JournalFile:
     def is_near(self, index: int) -> bool:
         """Check that `ending` does not read from the disk."""
         place = self.entries.ended_at(index)
-        return place is None or self._segments.is_near(place)
+        return (
+            place is None
+            or self._segments.is_near(place)
+            or self._blocks.near_line(place) is not None
+        )
 
     def ending(self, index: int) -> OutcomeRecord | None:
         """Return a request's outcome; None without an outcome."""
@@ -161,9 +167,14 @@ class JournalFile:
         if place is None:
             return None
         try:
+            record: Record | None = None
             if place < 0:
                 record = decode(self._segments.line(index, place))
-            else:
+            elif line := self._blocks.near_line(place):
+                # The file may have been compacted since its block was read.
+                with contextlib.suppress(BadLineError):
+                    record = decode(line)
+            if not isinstance(record, OutcomeRecord) or record.index != index:
                 record = decode(self._line(index))
         except OSError as error:
             raise self._error(f"it cannot be read: {error.strerror}") from None
@@ -196,8 +207,7 @@ class JournalFile:
             assert place is not None  # noqa: S101 - an ended request stays ended
             if place < 0:
                 return self._segments.line(index, place)
-            with self._path.open("rb") as file:
-                return _line_at(file, place)
+            return self._blocks.line(place)
 
     def _put(self, line: bytes) -> None:
         """Write to the file. The lock must be held."""
@@ -293,6 +303,7 @@ class JournalFile:
         sync_folder(self._path)
         self._unlock(old)
         old.close()
+        self._blocks = FileBlocks(self._path)
         self.run, self._end, self._synced = run, len(content), self._written
         self._compact_at = max(self._segment_bytes, 2 * self._end)
         entries.moved(places, interruptions, len(head))

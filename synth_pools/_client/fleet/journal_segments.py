@@ -147,6 +147,37 @@ class Segments:
         return {_index(line, path): line for line in (lines if block else lines[1:])}
 
 
+class FileBlocks:
+    """Reader of the lines of a journal's file, in blocks. Safe from many threads.
+
+    Args:
+        path: The file. Lines may be added to it; once it is replaced, so is the reader.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._blocks: OrderedDict[int, bytes] = OrderedDict()
+
+    def near_line(self, place: int) -> bytes | None:
+        """Return the line at a place if its block has been read, else None."""
+        number, begin = divmod(place, _BLOCK_BYTES)
+        block = self._blocks.get(number, b"")
+        end = block.find(b"\n", begin) + 1
+        return block[begin:end] if end else None
+
+    def line(self, place: int) -> bytes:
+        """Return the line at a place, and read its block; raises `OSError`."""
+        number, begin = divmod(place, _BLOCK_BYTES)
+        with self._path.open("rb") as file:
+            file.seek(number * _BLOCK_BYTES)
+            # The last line may end beyond the block.
+            block = self._blocks[number] = file.read(_BLOCK_BYTES) + file.readline()
+        while len(self._blocks) > _KEPT_BLOCKS:
+            with contextlib.suppress(KeyError):
+                self._blocks.popitem(last=False)
+        return block[begin:].partition(b"\n")[0] + b"\n"
+
+
 def _blocks(block: list[bytes], lines: Iterable[bytes]) -> Iterator[bytes]:
     size = 0
     for line in lines:

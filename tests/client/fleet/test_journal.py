@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import random
 import tempfile
 import threading
 import time
@@ -120,6 +121,31 @@ def test_what_has_ended_is_read_from_its_place(tmp_path: Path) -> None:
     assert again.ending(50) is None
     assert again.entries.admission(3) is None
     assert again.entries.highest == 50
+    again.close()
+
+
+def test_what_has_ended_is_read_in_blocks(tmp_path: Path) -> None:
+    """Once for many outcomes, in whatever order they ended."""
+    path, dice = tmp_path / "run.jsonl", random.Random(5)
+    endings = [
+        OutcomeRecord(n, 0, "sha", {"n": n, "text": "x" * dice.randrange(2000)}, None)
+        for n in range(1500)
+    ]
+    first = JournalFile(path, *HERE)
+    for start in range(0, 1500, 50):
+        first.append(*dice.sample(endings[start : start + 50], 50))
+    first.close()
+    again = JournalFile(path, *HERE)
+    distances = []
+    for ending in endings:
+        distances.append(not again.is_near(ending.index))
+        assert again.ending(ending.index) == ending
+    assert 2 < sum(distances) < 20
+    # A block that was read before its last line was written is read again.
+    late = [OutcomeRecord(n, 0, "sha", {"n": n}, None) for n in range(1500, 1520)]
+    for ending in late:
+        again.append(ending)
+        assert again.ending(ending.index) == ending
     again.close()
 
 

@@ -105,6 +105,19 @@ def test_a_compacted_journal_says_what_a_whole_one_says(tmp_path: Path) -> None:
         reopened.close()
 
 
+def test_outcomes_that_were_read_before_a_compaction_are_read_after_it(tmp_path: Path) -> None:
+    opened = JournalFile(tmp_path / "run.jsonl", *HERE, segment_bytes=SMALL)
+    for index in range(200):
+        opened.append(ending(index))
+        assert [opened.ending(number) for number in (0, index // 2, index)] == [
+            ending(0),
+            ending(index // 2),
+            ending(index),
+        ]
+    assert opened.run.segments > 2
+    opened.close()
+
+
 def test_what_is_not_compacted_stays_small(tmp_path: Path) -> None:
     path = tmp_path / "run.jsonl"
     opened = JournalFile(path, *HERE, segment_bytes=SMALL)
