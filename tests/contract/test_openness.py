@@ -22,6 +22,7 @@ from tests.contract.faults.fault import (
 )
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response, header
+from tests.contract.selftest.serving import LOOPBACK
 from tests.support.unanswered import waits_of
 
 _EVERYTHING = tuple(DOCUMENT.operations)
@@ -133,7 +134,7 @@ async def _no_slow_rollouts(request: Request, passing: Passing) -> Response | No
     """Offer no echo target, and refuse loopback by policy."""
     if passing.operation == "get_capabilities":
         return json_response(200, {"targets": ["arbitrary"], "features": {}, "version": "1"})
-    if b'"container_url":"http://127.0.0.1' in request.body:
+    if LOOPBACK.search(request.body):
         return error_response(403, "forbidden_container_url")
     return None
 
