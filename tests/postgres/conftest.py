@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 import pytest
 
+from synth_pools.backend.domain import clock
 from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
+from synth_pools.backend.storage.postgres.membership import Membership
+from synth_pools.backend.storage.postgres.sessions import StoreSessions
+from tests.postgres.members import Join, make_tables, nobody
 from tests.postgres.sessions import Onlooker, open_onlooker
 from tests.support.backend_fixtures import failures, no_failures
 from tests.support.postgres_server import PostgresServer, find_programs, running_server
 
-__all__ = ["database", "failures", "no_failures", "onlooker", "own_server", "server", "store"]
+__all__ = [
+    "at",
+    "database",
+    "failures",
+    "join",
+    "no_failures",
+    "onlooker",
+    "own_server",
+    "server",
+    "store",
+]
 
 # Time limit of a test: one runs the entire contract kit.
 _LIMIT = 2700
@@ -65,3 +80,31 @@ async def database(store: str) -> AsyncIterator[PostgresDatabase]:
     opened = await PostgresDatabase.open(StoreURL("store", store))
     yield opened
     await opened.close()
+
+
+@pytest.fixture
+async def join(store: str) -> AsyncIterator[Join]:
+    """Join a backend to those of the database."""
+    await make_tables(store)
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def join(
+            token: str, take_over: Callable[..., Awaitable[None]] = nobody, contents: str = "same"
+        ) -> Membership:
+            member = Membership(StoreSessions(StoreURL("store", store)), token, contents, take_over)
+            stack.push_async_callback(member.leave)
+            assert await member.join()
+            return member
+
+        yield join
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Set the clock of this backend; the server keeps its own."""
+
+    def put(seconds: float) -> None:
+        monkeypatch.setattr(clock, "monotonic", lambda: 1000.0 + seconds)
+
+    put(0.0)
+    return put

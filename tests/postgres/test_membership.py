@@ -4,106 +4,33 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
-from synth_pools.backend.domain import clock
 from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.postgres import membership as membership_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
-from synth_pools.backend.storage.postgres.membership import LEASE_SECONDS, Membership, Renewal
+from synth_pools.backend.storage.postgres.membership import Membership
 from synth_pools.backend.storage.postgres.notices import CHANNEL
-from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK, migrate
+from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK
 from synth_pools.backend.storage.postgres.sessions import StoreSessions
-from synth_pools.backend.storage.transactions import Notice, Transaction
+from synth_pools.backend.storage.transactions import Notice
+from tests.postgres.members import LAPSED, Join, NoticeRecorder, make_tables, nobody, renew
 from tests.postgres.sessions import LIMIT, Onlooker, stopped
 
 NUMBERS = "SELECT number FROM synth_pools.backends ORDER BY number"
-LAPSED = (
-    "INSERT INTO synth_pools.backends (token, contents, started_at, renewed_at)"
-    " VALUES ('dead', '', now(), now() - interval '6 seconds')"
-)
-# As the rows are after the server's clock was set forward by some seconds.
-CLOCK_AHEAD = "UPDATE synth_pools.backends SET renewed_at = renewed_at - interval '{} seconds'"
 NEVER = 3600.0
-Join = Callable[..., Awaitable[Membership]]
-
-
-class NoticeRecorder:
-    """Peer that records its notices."""
-
-    def __init__(self) -> None:
-        self.calls: asyncio.Queue[object] = asyncio.Queue()
-
-    def receive(self, notices: Iterable[Notice]) -> None:
-        self.calls.put_nowait(list(notices))
-
-    def look_again(self) -> None:
-        self.calls.put_nowait("look again")
-
-    def give_up(self) -> None:
-        self.calls.put_nowait("give up")
-
-    def take_over(self, tx: Transaction) -> None:
-        raise NotImplementedError(f"nobody asks for it here, with {tx}")
-
-    async def next(self) -> object:
-        async with asyncio.timeout(LIMIT):
-            return await self.calls.get()
-
-    def rest(self) -> list[object]:
-        return [self.calls.get_nowait() for _ in range(self.calls.qsize())]
-
-
-async def nobody(dead: Sequence[Renewal] = ()) -> None:
-    raise AssertionError(f"nothing is to be taken over from {dead}")
 
 
 @pytest.fixture
 async def onlooker(store: str, onlooker: Onlooker) -> Onlooker:
     """A session on a database that has its tables."""
-    raw = await StoreSessions(StoreURL("store", store)).open()
-    await migrate(raw)
-    await raw.close()
+    await make_tables(store)
     return onlooker
-
-
-@pytest.fixture
-async def join(onlooker: Onlooker, store: str) -> AsyncIterator[Join]:
-    """Join a backend to those of the database."""
-    del onlooker  # Its schema is there.
-    async with contextlib.AsyncExitStack() as stack:
-
-        async def join(
-            token: str, take_over: Callable[..., Awaitable[None]] = nobody, contents: str = "same"
-        ) -> Membership:
-            member = Membership(StoreSessions(StoreURL("store", store)), token, contents, take_over)
-            stack.push_async_callback(member.leave)
-            assert await member.join()
-            return member
-
-        yield join
-
-
-@pytest.fixture
-def at(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    """Set the clock of this backend; the server keeps its own."""
-
-    def put(seconds: float) -> None:
-        monkeypatch.setattr(clock, "monotonic", lambda: 1000.0 + seconds)
-
-    put(0.0)
-    return put
-
-
-async def renew(member: Membership, notices: NoticeRecorder) -> list[object]:
-    assert member.number is not None
-    await member._renew(notices, member.number)
-    return notices.rest()
 
 
 async def notify(onlooker: Onlooker, sender: int | None, *lines: str) -> None:
@@ -316,110 +243,6 @@ async def test_a_session_in_which_nobody_listens_is_not_left_behind(
             await joining
         assert raw.is_closed()
     await onlooker.until_ended()
-
-
-async def test_what_ran_on_one_whose_lease_has_run_out_is_taken_over(
-    join: Join, onlooker: Onlooker, at: Callable[[float], None], failures: list[str]
-) -> None:
-    takeovers: list[int] = []
-    end = asyncio.Event()
-
-    async def take_over(dead: Sequence[Renewal]) -> None:
-        assert dead == [Renewal(2, 0)]
-        takeovers.append(len(takeovers))
-        await end.wait()
-        if len(takeovers) == 1:
-            raise LookupError
-
-    member, notices = await join("a", take_over), NoticeRecorder()
-
-    async def after(seconds: float) -> int:
-        at(seconds)
-        await renew(member, notices)
-        await asyncio.sleep(0)
-        return len(takeovers)
-
-    for second in range(1, 8):
-        assert await after(second) == 0
-    await onlooker.run(LAPSED)
-    # The lease is over by the server's clock; by its own this backend has just seen it.
-    for second in range(8, 12):
-        assert await after(second) == 0
-    assert await after(12) == 1
-    # One at a time; a failed takeover is tried again.
-    assert await after(13) == 1
-    end.set()
-    await asyncio.gather(member._taking_over or nobody(), return_exceptions=True)
-    assert failures == [
-        "what a dead backend ran cannot be taken over; it is tried again: LookupError()"
-    ]
-    failures.clear()
-    assert await after(14) == 2
-    await asyncio.gather(member._taking_over or nobody())
-    # After late renewals of its own, it gives the others as long to come back.
-    assert await after(14 + LEASE_SECONDS + 0.5) == 2
-    for second in range(1, 5):
-        assert await after(14 + LEASE_SECONDS + 0.5 + second) == 2
-    assert await after(14 + 2 * LEASE_SECONDS + 1) == 3
-
-
-@pytest.mark.parametrize("seconds", [10, -10, 600, -600])
-async def test_a_servers_clock_that_is_set_makes_nobody_dead(
-    join: Join, onlooker: Onlooker, at: Callable[[float], None], seconds: int
-) -> None:
-    members = [await join("a"), await join("b"), await join("c")]
-    notices = NoticeRecorder()
-    for second in range(1, 20):
-        at(second)
-        if second in (8, 9, 14):
-            await onlooker.run(CLOCK_AHEAD.format(seconds))
-        for member in members:
-            await renew(member, notices)
-            assert member._taking_over is None
-    assert [member.is_oldest for member in members] == [True, False, False]
-
-
-@pytest.mark.parametrize("seconds", [10, -10, 600, -600])
-async def test_a_servers_clock_that_is_set_keeps_no_dead_one_alive(
-    join: Join, onlooker: Onlooker, at: Callable[[float], None], seconds: int
-) -> None:
-    takeovers: asyncio.Queue[Sequence[Renewal]] = asyncio.Queue()
-    member, notices = await join("a", takeovers.put), NoticeRecorder()
-    for second in range(1, 8):
-        at(second)
-        await renew(member, notices)
-    await onlooker.run(LAPSED)
-    await onlooker.run(CLOCK_AHEAD.format(seconds))
-    for second in range(8, 13):
-        assert member._taking_over is None
-        at(second)
-        await renew(member, notices)
-    assert member._taking_over is not None
-    await member._taking_over
-    assert await takeovers.get() == [Renewal(2, 0)]
-
-
-async def test_the_servers_clock_is_that_of_all_backends(
-    join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(clock, "time_ns", lambda: 0)
-    member = await join("a")
-    for _ in range(2):
-        [(moment,)] = await onlooker.rows("SELECT EXTRACT(EPOCH FROM clock_timestamp())")
-        assert abs(member.unix_time() - float(moment)) < LIMIT
-        await renew(member, NoticeRecorder())
-
-
-async def test_one_that_has_just_joined_takes_nothing_over(
-    join: Join, onlooker: Onlooker, at: Callable[[float], None]
-) -> None:
-    at(-500.0)
-    member, notices = await join("a"), NoticeRecorder()
-    await onlooker.run(LAPSED)
-    for second in range(1, 5):
-        at(second - 500.0)
-        await renew(member, notices)
-        assert member._taking_over is None
 
 
 async def test_one_looks_at_everything_now_and_then(

@@ -123,6 +123,20 @@ async def test_whatever_the_server_refuses_is_stored_later(
     failures.clear()
 
 
+async def test_a_check_finds_out_whether_it_is_over(
+    database: PostgresDatabase, onlooker: Onlooker, failures: list[str]
+) -> None:
+    await onlooker.run("ALTER TABLE synth_pools.backends RENAME TO away")
+    with pytest.raises(StorageError, match="away|does not exist"):
+        await database.write(put("refused"))
+    with pytest.raises(StorageError, match="does not exist"):
+        await database.check()
+    await onlooker.run("ALTER TABLE synth_pools.away RENAME TO backends")
+    # Without another request that writes.
+    await database.check()
+    failures.clear()
+
+
 @pytest.mark.parametrize("code", ["23505", "22P02", "42601"])
 async def test_our_own_mistakes_are_not_waited_out(
     database: PostgresDatabase, onlooker: Onlooker, code: str

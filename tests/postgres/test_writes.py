@@ -29,8 +29,8 @@ from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.backend.storage.postgres.membership import Renewal
 from synth_pools.backend.storage.statements import Snapshot
 from synth_pools.backend.storage.transactions import Notice
+from tests.postgres.members import LAPSED
 from tests.postgres.sessions import LIMIT, Onlooker
-from tests.postgres.test_membership import LAPSED
 from tests.postgres.test_outages import keys, put
 from tests.support.postgres_server import PostgresServer
 
