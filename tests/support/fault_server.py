@@ -60,7 +60,8 @@ class FaultServer:
         closes: Whether each answer says that it ends its connection, and does.
 
     Attributes:
-        requests: The requests, in order.
+        requests: The requests, in order, without those that are answered aside.
+        questions: The requests that are answered aside.
         connections: The number of connections.
         client_left: Set when a client leaves during its answer.
     """
@@ -74,6 +75,7 @@ class FaultServer:
         closes: bool = False,
     ) -> None:
         self.requests: list[Seen] = []
+        self.questions: list[Seen] = []
         self.connections = 0
         self.client_left = threading.Event()
         self._loop = asyncio.new_event_loop()
@@ -97,8 +99,14 @@ class FaultServer:
         script: Fault | Sequence[Fault] | None = None,
         *,
         choose: Callable[[Seen], Fault] | None = None,
+        keeps_keys: bool | None = None,
     ) -> None:
-        """Replace the script, and forget what came before."""
+        """Replace the script, and forget what came before.
+
+        With `keeps_keys` it says aside of the script whether it offers idempotency keys.
+        """
+        self._keeps_keys = keeps_keys
+        self.questions.clear()
         faults = [answer()] if script is None else [script] if callable(script) else [*script]
         self._faults = faults
         self._choose = choose
@@ -106,6 +114,9 @@ class FaultServer:
         self.client_left.clear()
 
     def next_fault(self, request: Seen) -> Fault:
+        if self._keeps_keys is not None and request.path == "/v1/capabilities":
+            self.questions.append(request)
+            return answer({"features": {"idempotency_keys": self._keeps_keys}})
         self.requests.append(request)
         if self._choose is not None:
             return self._choose(request)

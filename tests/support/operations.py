@@ -15,6 +15,11 @@ class Sample(NamedTuple):
     call: Call
     is_repeatable: bool
 
+    @property
+    def keeps_keys(self) -> bool | None:
+        """True if it is only repeated to a service that keeps idempotency keys."""
+        return True if self.operation.retry == "with-key" else None
+
     def __str__(self) -> str:
         return f"{self.call.name}{'' if self.is_repeatable else '-once'}"
 

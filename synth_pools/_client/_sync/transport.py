@@ -43,6 +43,8 @@ _KEY_HEADER = "Idempotency-Key"
 _LEAST_SECONDS = 0.001
 # The limit of httpx.
 _MOST_REDIRECTS = 20
+# Answers of a service from before an operation.
+_NO_SUCH_OPERATION = frozenset({404, 405, 501})
 # Answers that an earlier attempt with a lost answer may have caused.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
@@ -308,26 +310,73 @@ class Transport:
         content = builder.content(call)
         deadline = self._config.deadline
         give_up_at = None if deadline is None else self.clock() + deadline
-        number, has_lost_answer = 0, False
+        number = 0
+        # Error of the last attempt that may have had an effect.
+        lost: SynthPoolsError | None = None
         while True:
             number += 1
+            keeps_keys: bool | None = True
+            if lost is not None and details.retry == "with-key":
+                keeps_keys = self.keeps_keys(self._remaining(give_up_at))
             try:
+                if lost is not None and not keeps_keys:
+                    raise lost
                 return self._attempt(details, call, builder, content, read, number, give_up_at)
             except SynthPoolsError as error:
                 remaining = self._remaining(give_up_at)
                 wait = self.retry_wait(details.id, error, number, call=call, remaining=remaining)
+                if keeps_keys is False:
+                    wait = None
+                    error.add_note(
+                        "it was not repeated, because the service does not offer idempotency_keys: "
+                        "an attempt whose answer was lost may have done it"
+                    )
                 if wait is None:
                     status = getattr(error, "status_code", None)
-                    if has_lost_answer and (details.method, status) in _OWN_DOING:
+                    if lost is not None and (details.method, status) in _OWN_DOING:
                         error.add_note(
                             "an earlier attempt of this call may have done it; its answer was lost"
                         )
+                    lost = None
                     raise
                 from synth_pools._client.http.retry import outcome_of  # loaded by `retry_wait`
 
-                has_lost_answer = has_lost_answer or not outcome_of(error).changed_nothing
+                if not outcome_of(error).changed_nothing:
+                    # A traceback would refer to this frame.
+                    lost = error.with_traceback(None)
                 self.observer.retrying(call, error, number, wait, self._config.max_retries)
             self.sleep(wait)
+
+    def keeps_keys(self, remaining: float | None = None) -> bool | None:
+        """Ask whether a repetition with the same ``Idempotency-Key`` creates nothing.
+
+        Asked anew for each repetition: what broke a connection may have been another release.
+
+        Args:
+            remaining: Seconds that remain; None for no limit.
+
+        Returns:
+            Whether the service offers ``idempotency_keys``; None without an answer.
+
+        Raises:
+            ClientClosedError: The client is closed.
+        """
+        if remaining is not None:
+            remaining = max(_LEAST_SECONDS, remaining)
+        config = dataclasses.replace(self._config, max_retries=0, deadline=remaining)
+        from synth_pools_api import api  # only failed creations need it
+
+        call = api.service.get_capabilities._get_kwargs()
+        try:
+            answer = self.with_config(config).request("get_capabilities", call)
+        except ClientClosedError:
+            raise
+        except APIStatusError as error:
+            return False if error.status_code in _NO_SUCH_OPERATION else None
+        except SynthPoolsError:
+            return None
+        features = answer.get("features")
+        return isinstance(features, dict) and features.get("idempotency_keys") is True
 
     def _attempt(
         self,

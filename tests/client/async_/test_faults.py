@@ -117,7 +117,8 @@ async def test_once_and_then_well(
     server: FaultServer, client: AsyncContainerPoolsClient, row: Row
 ) -> None:
     for sample in SAMPLES if row in FOR_ALL else FEW:
-        server.play([row.fault, faults.answer({"id": "x"})])
+        script = [row.fault, faults.answer({"id": "x"})]
+        server.play(script, keeps_keys=sample.keeps_keys)
         result = await outcome(client, sample.call)
         if is_retried(row, sample):
             assert result == {"id": "x"}, str(sample)
@@ -135,7 +136,7 @@ async def test_each_time(
 ) -> None:
     for sample in FEW:
         waits.clear()
-        server.play(row.fault)
+        server.play(row.fault, keeps_keys=sample.keeps_keys)
         result = await outcome(client, sample.call)
         check(row, result)
         assert len(server.requests) == (3 if is_retried(row, sample) else 1), str(sample)

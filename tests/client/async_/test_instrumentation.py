@@ -39,12 +39,14 @@ async def test_one_line_of_debugging_for_each_attempt(
     server: FaultServer, client: AsyncContainerPoolsClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="synth_pools")
-    server.play([faults.html(502), faults.answer({}, 200, X_Request_Id="req_1")])
+    script = [faults.html(502), faults.answer({}, 200, X_Request_Id="req_1")]
+    server.play(script, keeps_keys=True)
     await client.create_rollout(P, SECRET_BODY)
-    first, retry, second = messages(caplog, logging.DEBUG)
+    first, retry, question, second = messages(caplog, logging.DEBUG)
     assert first.startswith(f"POST /v1/pools/{P}/rollouts -> 502 in ")
     assert "attempt 1" in first
     assert "retry 1 of 2 in" in retry
+    assert question.startswith("GET /v1/capabilities -> 200 in ")
     assert f"POST /v1/pools/{P}/rollouts -> 200 in " in second
     assert "ms, attempt 2, request id req_1" in second
 
@@ -117,12 +119,17 @@ async def test_hooks_see_every_attempt(server: FaultServer) -> None:
             faults.reset(),
             faults.answer({}, 429, Retry_After="0.01", X_Request_Id="req_1"),
             faults.answer({}, 200, X_Request_Id="req_2", Set_Cookie="hush"),
-        ]
+        ],
+        keeps_keys=True,
     )
     async with AsyncContainerPoolsClient(**settings) as client:
         await client.rollouts.create(P, SECRET_BODY)
+    assert [type(info) for info in infos] == [RequestInfo, ResponseInfo] * 5
+    # Before each repetition the service is asked whether it keeps keys.
+    questions = [*infos[2:4], *infos[6:8]]
+    assert {info.operation for info in questions} == {"get_capabilities"}
+    infos = [info for info in infos if info not in questions]
     requests, responses = infos[::2], infos[1::2]
-    assert [type(info) for info in infos] == [RequestInfo, ResponseInfo] * 3
     assert [info.attempt for info in requests] == [1, 2, 3]
     assert {(info.operation, info.method, info.path) for info in infos} == {
         ("create_rollout", "POST", f"/v1/pools/{P}/rollouts")
