@@ -20,7 +20,7 @@ _NO_SUCH_OPERATION = frozenset({404, 405, 501})
 def keeps_keys(transport: Transport, remaining: float | None = None) -> bool | None:
     """Ask whether a repetition with the same ``Idempotency-Key`` creates nothing.
 
-    Asked anew for each repetition: what broke a connection may have been another release.
+    No answer is stored: a restart that broke a connection may have brought another release.
 
     Args:
         transport: The transport of the repetition.
