@@ -60,8 +60,8 @@ class FaultServer:
         closes: Whether each answer says that it ends its connection, and does.
 
     Attributes:
-        requests: The requests, in order, without those that are answered aside.
-        questions: The requests that are answered aside.
+        requests: The requests that the script answers, in order.
+        questions: The requests for its features, if it answers them aside.
         connections: The number of connections.
         client_left: Set when a client leaves during its answer.
     """
