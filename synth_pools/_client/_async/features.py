@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Any
 
-from synth_pools._client._async.transport import AsyncTransport
+from synth_pools._client.http.request_builder import Call
+from synth_pools._client.runtime.async_.io import AsyncFunction
 from synth_pools.errors import APIStatusError, ClientClosedError, SynthPoolsError
 from synth_pools_api import api
+from synth_pools_api.operations import OperationId
 
-# The question needs a deadline even if the call has used it up.
-_LEAST_SECONDS = 0.001
 # Answers of a service from before the operation.
 _NO_SUCH_OPERATION = frozenset({404, 405, 501})
 
 
-async def keeps_keys(transport: AsyncTransport, remaining: float | None = None) -> bool | None:
+async def keeps_keys(request: AsyncFunction[[OperationId, Call], dict[str, Any]]) -> bool | None:
     """Ask whether a repetition with the same ``Idempotency-Key`` creates nothing.
 
     No answer is stored: a restart that broke a connection may have brought another release.
 
     Args:
-        transport: The transport of the repetition.
-        remaining: Seconds that remain; None for no limit.
+        request: Makes a call, in one attempt.
 
     Returns:
         Whether the service offers ``idempotency_keys``; None without an answer.
@@ -29,11 +28,8 @@ async def keeps_keys(transport: AsyncTransport, remaining: float | None = None) 
     Raises:
         ClientClosedError: The client is closed.
     """
-    deadline = None if remaining is None else max(_LEAST_SECONDS, remaining)
-    config = dataclasses.replace(transport.config, max_retries=0, deadline=deadline)
-    call = api.service.get_capabilities._get_kwargs()
     try:
-        answer = await transport.with_config(config).request("get_capabilities", call)
+        answer = await request("get_capabilities", api.service.get_capabilities._get_kwargs())
     except ClientClosedError:
         raise
     except APIStatusError as error:

@@ -318,7 +318,7 @@ class AsyncTransport:
             if lost is not None and details.retry == "with-key":
                 from synth_pools._client._async.features import keeps_keys as ask  # saves 1 ms
 
-                keeps_keys = await ask(self, self._remaining(give_up_at))
+                keeps_keys = await ask(self._once_within(give_up_at).request)
             try:
                 if lost is not None and not keeps_keys:
                     raise lost
@@ -388,6 +388,12 @@ class AsyncTransport:
         if failure is not None:
             raise failure
         return cast("T", result)
+
+    def _once_within(self, give_up_at: float | None) -> AsyncTransport:
+        """Return a view whose calls are made once, and end in time."""
+        remaining = self._remaining(give_up_at)
+        deadline = None if remaining is None else max(_LEAST_SECONDS, remaining)
+        return self.with_config(dataclasses.replace(self._config, max_retries=0, deadline=deadline))
 
     def _is_observed(self) -> bool:
         config = self._config

@@ -5,26 +5,25 @@
 
 from __future__ import annotations
 
-import dataclasses
+from typing import Any
 
-from synth_pools._client._sync.transport import Transport
+from synth_pools._client.http.request_builder import Call
+from synth_pools._client.runtime.sync_.io import Function
 from synth_pools.errors import APIStatusError, ClientClosedError, SynthPoolsError
 from synth_pools_api import api
+from synth_pools_api.operations import OperationId
 
-# The question needs a deadline even if the call has used it up.
-_LEAST_SECONDS = 0.001
 # Answers of a service from before the operation.
 _NO_SUCH_OPERATION = frozenset({404, 405, 501})
 
 
-def keeps_keys(transport: Transport, remaining: float | None = None) -> bool | None:
+def keeps_keys(request: Function[[OperationId, Call], dict[str, Any]]) -> bool | None:
     """Ask whether a repetition with the same ``Idempotency-Key`` creates nothing.
 
     No answer is stored: a restart that broke a connection may have brought another release.
 
     Args:
-        transport: The transport of the repetition.
-        remaining: Seconds that remain; None for no limit.
+        request: Makes a call, in one attempt.
 
     Returns:
         Whether the service offers ``idempotency_keys``; None without an answer.
@@ -32,11 +31,8 @@ def keeps_keys(transport: Transport, remaining: float | None = None) -> bool | N
     Raises:
         ClientClosedError: The client is closed.
     """
-    deadline = None if remaining is None else max(_LEAST_SECONDS, remaining)
-    config = dataclasses.replace(transport.config, max_retries=0, deadline=deadline)
-    call = api.service.get_capabilities._get_kwargs()
     try:
-        answer = transport.with_config(config).request("get_capabilities", call)
+        answer = request("get_capabilities", api.service.get_capabilities._get_kwargs())
     except ClientClosedError:
         raise
     except APIStatusError as error:

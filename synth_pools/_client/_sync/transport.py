@@ -317,7 +317,7 @@ class Transport:
             if lost is not None and details.retry == "with-key":
                 from synth_pools._client._sync.features import keeps_keys as ask  # saves 1 ms
 
-                keeps_keys = ask(self, self._remaining(give_up_at))
+                keeps_keys = ask(self._once_within(give_up_at).request)
             try:
                 if lost is not None and not keeps_keys:
                     raise lost
@@ -385,6 +385,12 @@ class Transport:
         if failure is not None:
             raise failure
         return cast("T", result)
+
+    def _once_within(self, give_up_at: float | None) -> Transport:
+        """Return a view whose calls are made once, and end in time."""
+        remaining = self._remaining(give_up_at)
+        deadline = None if remaining is None else max(_LEAST_SECONDS, remaining)
+        return self.with_config(dataclasses.replace(self._config, max_retries=0, deadline=deadline))
 
     def _is_observed(self) -> bool:
         config = self._config
