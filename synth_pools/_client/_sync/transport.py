@@ -43,8 +43,6 @@ _KEY_HEADER = "Idempotency-Key"
 _LEAST_SECONDS = 0.001
 # The limit of httpx.
 _MOST_REDIRECTS = 20
-# Answers that an earlier attempt with a lost answer may have caused.
-_OWN_DOING = {("DELETE", 404), ("POST", 409)}
 
 
 class Transport:
@@ -153,12 +151,9 @@ class Transport:
         Raises:
             SynthPoolsError: See `request`.
         """
-        started, deadline = self.clock(), self._config.deadline
+        give_up_at = self._give_up_at()
         self.request(operation, call)
-        if deadline is None:
-            return self
-        remaining = max(_LEAST_SECONDS, deadline - (self.clock() - started))
-        return self.with_config(dataclasses.replace(self._config, deadline=remaining))
+        return self._until(give_up_at, self._config.max_retries)
 
     def content(self, operation: OperationId, call: Call, *, accept: str = "*/*") -> bytes:
         """Make a call as `request` does, and return its bytes."""
@@ -306,8 +301,7 @@ class Transport:
         read: Callable[[Call, ResponseHead], T],
     ) -> T:
         content = builder.content(call)
-        deadline = self._config.deadline
-        give_up_at = None if deadline is None else self.clock() + deadline
+        give_up_at = self._give_up_at()
         number = 0
         # Error of the last attempt that may have had an effect.
         lost: SynthPoolsError | None = None
@@ -317,7 +311,7 @@ class Transport:
             if lost is not None and details.retry == "with-key":
                 from synth_pools._client._sync.features import keeps_keys as ask  # saves 1 ms
 
-                keeps_keys = ask(self._once_within(give_up_at).request)
+                keeps_keys = ask(self._until(give_up_at, max_retries=0).request)
             try:
                 if lost is not None and not keeps_keys:
                     raise lost
@@ -325,23 +319,14 @@ class Transport:
             except SynthPoolsError as error:
                 remaining = self._remaining(give_up_at)
                 wait = self.retry_wait(details.id, error, number, call=call, remaining=remaining)
-                if keeps_keys is False:
-                    wait = None
-                    error.add_note(
-                        "it was not repeated, because the service does not offer idempotency_keys: "
-                        "an attempt whose answer was lost may have done it"
-                    )
-                if wait is None:
-                    status = getattr(error, "status_code", None)
-                    if lost is not None and (details.method, status) in _OWN_DOING:
-                        error.add_note(
-                            "an earlier attempt of this call may have done it; its answer was lost"
-                        )
+                from synth_pools._client.http import retry  # loaded by `retry_wait`
+
+                if wait is None or keeps_keys is False:
+                    if lost is not None:
+                        retry.note_lost_answer(error, details.method, is_final=keeps_keys is False)
                     lost = None
                     raise
-                from synth_pools._client.http.retry import outcome_of  # loaded by `retry_wait`
-
-                if not outcome_of(error).changed_nothing:
+                if not retry.outcome_of(error).changed_nothing:
                     # A traceback would refer to this frame.
                     lost = error.with_traceback(None)
                 self.observer.retrying(call, error, number, wait, self._config.max_retries)
@@ -386,11 +371,16 @@ class Transport:
             raise failure
         return cast("T", result)
 
-    def _once_within(self, give_up_at: float | None) -> Transport:
-        """Return a view whose calls are made once, and end in time."""
+    def _until(self, give_up_at: float | None, max_retries: int) -> Transport:
+        """Return a view with the remaining time as its deadline."""
         remaining = self._remaining(give_up_at)
         deadline = None if remaining is None else max(_LEAST_SECONDS, remaining)
-        return self.with_config(dataclasses.replace(self._config, max_retries=0, deadline=deadline))
+        config = dataclasses.replace(self._config, deadline=deadline, max_retries=max_retries)
+        return self.with_config(config)
+
+    def _give_up_at(self) -> float | None:
+        deadline = self._config.deadline
+        return None if deadline is None else self.clock() + deadline
 
     def _is_observed(self) -> bool:
         config = self._config

@@ -27,6 +27,9 @@ SHORTEST_RETRY_AFTER = 0.1
 # The service, or a proxy in front of it, failed for now; a later attempt may succeed.
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
 
+# Answers that an earlier attempt with a lost answer may have caused.
+_OWN_DOING = {("DELETE", 404), ("POST", 409)}
+
 
 class AttemptOutcome(NamedTuple):
     """Outcome of an attempt.
@@ -59,6 +62,23 @@ def outcome_of(error: SynthPoolsError) -> AttemptOutcome:
     if isinstance(error, APIStatusError):
         return AttemptOutcome(error.status_code, retry_after=error.retry_after)
     return AttemptOutcome(sent=error.sent if isinstance(error, APIConnectionError) else True)
+
+
+def note_lost_answer(error: SynthPoolsError, method: str, *, is_final: bool) -> None:
+    """Add a note to the error of a call if an earlier attempt may have done what it asks for.
+
+    Args:
+        error: The error.
+        method: Verb of the request.
+        is_final: Whether the call was not repeated because the service keeps no idempotency keys.
+    """
+    if is_final:
+        error.add_note(
+            "it was not repeated, because the service does not offer idempotency_keys: an attempt "
+            "whose answer was lost may have done it"
+        )
+    elif (method, getattr(error, "status_code", None)) in _OWN_DOING:
+        error.add_note("an earlier attempt of this call may have done it; its answer was lost")
 
 
 def is_repeatable(retry: str, *, has_key: bool = False, has_id: bool = False) -> bool:
