@@ -15,6 +15,7 @@ import pytest
 from synth_pools.backend.rollouts.recovery import resume_unknown
 from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.database import StorageError
+from synth_pools.backend.storage.postgres import sessions as sessions_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
@@ -120,6 +121,29 @@ async def test_whatever_the_server_refuses_is_stored_later(
     async with asyncio.timeout(LIMIT):
         await patient
     assert "refused" in await keys(database)
+    failures.clear()
+
+
+async def test_what_takes_too_long_is_not_done_twice(
+    store: str, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    """Another table lock than one of ours, such as that of a dump."""
+    calls: list[str] = []
+
+    def read(db: Any) -> None:
+        calls.append("read")
+        db.execute("SELECT * FROM public.gate").fetchall()
+
+    await onlooker.run("CREATE TABLE gate (id INT)")
+    monkeypatch.setattr(sessions_module, "_STATEMENT_SECONDS", 0.5)
+    database = await PostgresDatabase.open(StoreURL("store", store))
+    await onlooker.run("BEGIN; LOCK TABLE gate")
+    for use in (database.write, database.read):
+        with pytest.raises(StorageError, match="did not answer in time"):
+            await use(read)
+    await onlooker.run("COMMIT")
+    assert calls == ["read", "read"]
+    await database.close()
     failures.clear()
 
 

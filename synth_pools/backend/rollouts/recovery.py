@@ -100,7 +100,11 @@ def resume_unknown(scheduler: Scheduler, tx: Transaction) -> None:
 
     def resume() -> None:
         # The callbacks of all earlier commits have run, and none of a later one.
-        unknown = [row for row in rows if not scheduler.knows(row["pool_id"], row["id"])]
+        unknown = [
+            row
+            for row in rows
+            if not (row["is_archived"] or scheduler.knows(row["pool_id"], row["id"]))
+        ]
         if unknown:
             _log.error("%d rollouts were running, and nobody worked on them", len(unknown))
             _enqueue(scheduler, unknown, is_resumed=True)

@@ -45,6 +45,8 @@ _FAILED = "25P02"
 _LOST = frozenset({"08", "57", "0A", "26"})
 # The session was idle in a transaction, or the transaction lasted, for too long.
 _TOO_SLOW = frozenset({"25P03", "25P04"})
+# The statement took longer than it may.
+_CANCELLED = "57014"
 # Raised by the function `enter`.
 _FENCED = "SP001"
 
@@ -56,6 +58,7 @@ class StatementError(Exception):
         is_outage: True if the statement is not at fault, so that it may succeed later.
         is_servers: True if any other statement would fail as well.
         is_lost: True if the connection cannot be used again.
+        is_late: True if it was not answered in time, and another attempt would take as long.
         is_fenced: True if other backends have taken this one for dead.
     """
 
@@ -65,6 +68,7 @@ class StatementError(Exception):
         super().__init__(reason_in_one_line(cause))
         self.is_fenced = state == _FENCED
         self.is_lost = state[:2] in _LOST or state in _TOO_SLOW
+        self.is_late = state == _CANCELLED or isinstance(cause, TimeoutError)
         is_mistake = state[:2] in _MISTAKES and state not in _MISSING
         self.is_outage = not (is_mistake or self.is_fenced or state == _FAILED)
         is_servers = state[:2] in _SERVER and state != _LIMIT

@@ -324,7 +324,7 @@ class PostgresDatabase(Database):
             writer = await self._writer.connected()
             return writer, await in_greenlet(self._work, writer, batch)
         except StatementError as error:
-            if not error.is_lost or self._writer.connection is None:
+            if not error.is_lost or error.is_late or self._writer.connection is None:
                 raise
         self._writer.drop()
         for job in batch.jobs:

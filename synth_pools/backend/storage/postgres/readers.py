@@ -54,7 +54,7 @@ class Readers:
                 async with self._lent(is_new=is_retry) as reader:
                     return await in_greenlet(_reading, reader, work, in_snapshot=in_snapshot)
             except StatementError as error:
-                if is_retry or not error.is_lost or self._is_closed:
+                if is_retry or not error.is_lost or error.is_late or self._is_closed:
                     raise
                 is_retry = True
 
