@@ -1,15 +1,16 @@
-"""Records of a fleet's journal, and their index. Pure, no I/O.
+"""Records of a fleet's journal, as lines of text. Pure, no I/O.
 
 A journal is text with one JSON object per line. The first line names the run; the others record
 the progress of its requests, in order of time::
 
-    {"synth_pools_journal":2,"run_id":"...","pool_id":"...","base_url":"...","highest":-1,
-     "in_flight":64,"segments":0}
-    {"is":"batch","key":"...","i":[0,1],"sha":["...","..."],"requests":[{...},{...}]}
-    {"is":"answer","key":"...","rollouts":["rollout_1",null]}
-    {"i":1,"is":"admitted","attempt":0,"sha":"...","rollout_id":"..."}
-    {"i":0,"is":"outcome","attempt":0,"sha":"...","rollout":{...},"error":null}
+    {"synth_pools_journal":3,"run_id":"...","pool_id":"...","base_url":"...","highest":-1,
+     "in_flight":64,"segments":0,"crc":"..."}
+    {"is":"batch","key":"...","i":[0,1],"sha":["...","..."],"requests":[{...},{...}],"crc":"..."}
+    {"is":"answer","key":"...","rollouts":["rollout_1",null],"crc":"..."}
+    {"i":1,"is":"admitted","attempt":0,"sha":"...","rollout_id":"...","crc":"..."}
+    {"i":0,"is":"outcome","attempt":0,"sha":"...","rollout":{...},"error":null,"crc":"..."}
 
+The last member of a line is the CRC-32 of what precedes it; journals before version 3 have none.
 After a crash the disk may hold only the first part of these lines, and no such part may lead to a
 wrong conclusion. A last line without a line feed counts as missing: the run never acted on it. The
 key of a rollout that is created alone follows from the run's id, so that a request without an
@@ -23,18 +24,21 @@ from __future__ import annotations
 
 import hashlib
 import json
-from array import array
-from collections.abc import Iterator, Mapping, Sequence
+import re
+import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-VERSION = 2
+VERSION = 3
+# The first version whose lines have checksums. The blocks of a segment have their own.
+_CHECKED = 3
+IN_SEGMENT = 0
 # Most requests that a run has in flight; journals before version 2 do not record the number.
 MOST_IN_FLIGHT = 10_000
 _BEGINNING = b'{"synth_pools_journal":'
-_NOWHERE = -1
-# A line of a damaged file may claim any index; the table of offsets must not grow with it.
-_LARGEST_STEP = 10_000_000
+_CHECKSUM = re.compile(rb',"crc":"([0-9a-f]{8})"}\n')
+_CHECKSUM_LENGTH = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,13 +212,28 @@ def could_begin(data: bytes) -> bool:
     return data.startswith(_BEGINNING) or _BEGINNING.startswith(data)
 
 
+def has_checksum(line: bytes) -> bool:
+    """Check whether a line has a checksum.
+
+    Raises:
+        BadLineError: It has one that does not fit.
+    """
+    match = _CHECKSUM.fullmatch(line[-_CHECKSUM_LENGTH:])
+    if match is None:
+        return False
+    if int(match[1], 16) != zlib.crc32(line[:-_CHECKSUM_LENGTH]):
+        raise BadLineError("its checksum does not fit")
+    return True
+
+
 def decode_run(line: bytes) -> Run:
-    record = _parse(line)
+    record = _parse(line, IN_SEGMENT)
     version = record.get("synth_pools_journal")
     if version is None:
         raise BadLineError("it is not a journal")
-    if version not in (1, VERSION):
+    if version not in range(1, VERSION + 1):
         raise BadLineError(f"it is of version {version!r}, and only {VERSION} is known here")
+    _parse(line, version)
     run_id = _text(record, "run_id")
     pool_id = None if record.get("pool_id", "") is None else _text(record, "pool_id")
     run = Run(run_id, pool_id, _text(record, "base_url"), version=version)
@@ -228,9 +247,9 @@ def decode_run(line: bytes) -> Run:
     )
 
 
-def decode(line: bytes) -> Record:
-    """Decode a line after the first one."""
-    record = _parse(line)
+def decode(line: bytes, version: int = VERSION) -> Record:
+    """Decode a line after the first one, of a journal of a version or `IN_SEGMENT`."""
+    record = _parse(line, version)
     kind = record.get("is")
     if kind == "batch":
         return _decode_batch(record)
@@ -258,134 +277,6 @@ def decode_step(record: dict[str, Any]) -> AdmissionRecord | OutcomeRecord:
     return OutcomeRecord(index, attempt, sha, rollout, error, final=kind == "outcome")
 
 
-class JournalIndex:
-    """Index of a journal, with the facts needed to resume its run.
-
-    It keeps only the place of an ended request, so that a million requests take some megabytes. A
-    place is the offset of a line in the file, or a negative number for a block of a segment.
-
-    Attributes:
-        highest: Highest index of a request in the journal; -1 without any.
-        in_flight: Most requests in flight at a time.
-        lines: Places of the outcomes in the file itself, by request.
-        interruptions: Places of the outcomes that are not final, by request, until it ends.
-    """
-
-    def __init__(self, in_flight: int = MOST_IN_FLIGHT, highest: int = -1) -> None:
-        self._ended = array("q")
-        self._running: dict[int, AdmissionRecord] = {}
-        self._batches: dict[str, BatchRecord] = {}
-        self._batch_of: dict[int, BatchRecord] = {}
-        self.highest = highest
-        self.in_flight = in_flight
-        self.lines: dict[int, int] = {}
-        self.interruptions: dict[int, int] = {}
-
-    @property
-    def reach(self) -> int:
-        """Number of requests that may have been sent alone."""
-        # Requests in flight without a line follow all requests with a line.
-        return self.highest + 1 + self.in_flight
-
-    def add(self, record: Record, place: int) -> None:
-        """Add a record at `place`."""
-        if isinstance(record, WidthRecord):
-            self.in_flight = max(self.in_flight, record.in_flight)
-        elif isinstance(record, BatchRecord):
-            self._see(max(record.indices))
-            self._batches[record.key] = record
-            for index in record.indices:
-                if self.ended_at(index) is None:
-                    self._batch_of[index] = record
-        elif isinstance(record, AnswerRecord):
-            self._add_answer(record)
-        elif isinstance(record, AdmissionRecord):
-            self._see(record.index)
-            self._leave_batch(record.index)
-            if self.ended_at(record.index) is None:
-                self._running[record.index] = record
-        elif record.final:
-            self.end(record.index, place)
-        else:
-            self._see(record.index)
-            self.interruptions[record.index] = place
-
-    def end(self, index: int, place: int) -> None:
-        """Note the end of a request, and the place of its outcome."""
-        self._see(index)
-        if index >= len(self._ended):
-            self._ended.extend([_NOWHERE] * (index + 1 - len(self._ended)))
-        self._ended[index] = place
-        if place >= 0:
-            self.lines[index] = place
-        self.interruptions.pop(index, None)
-        self._running.pop(index, None)
-        self._leave_batch(index)
-
-    def moved(
-        self, new_places: Mapping[int, int], interruptions: Sequence[bytes], place: int
-    ) -> None:
-        """Note the places of outcomes after a compaction.
-
-        Args:
-            new_places: Places of the outcomes that moved into a segment.
-            interruptions: Lines of the interruptions, in their order.
-            place: Place of the first of these lines.
-        """
-        for index, new_place in new_places.items():
-            self._ended[index] = new_place
-        self.lines.clear()
-        for index, line in zip(list(self.interruptions), interruptions, strict=True):
-            self.interruptions[index] = place
-            place += len(line)
-
-    def ended_at(self, index: int) -> int | None:
-        """Return the place of a request's outcome; None without an outcome."""
-        place = self._ended[index] if index < len(self._ended) else _NOWHERE
-        return None if place == _NOWHERE else place
-
-    def admission(self, index: int) -> AdmissionRecord | None:
-        """Return the last admission of a request that has not ended."""
-        return self._running.get(index)
-
-    def batch(self, index: int) -> BatchRecord | None:
-        """Return the batch without an answer that may have admitted a request."""
-        return self._batch_of.get(index)
-
-    def open_batch(self, key: str) -> BatchRecord | None:
-        """Return a batch without an answer."""
-        return self._batches.get(key)
-
-    def live(self) -> Iterator[Record]:
-        """Yield the records of a journal without its outcomes, in order."""
-        yield from self._batches.values()
-        yield from self._running.values()
-
-    def _add_answer(self, answer: AnswerRecord) -> None:
-        batch = self._batches.pop(answer.key, None)
-        if batch is None or len(batch.indices) != len(answer.rollouts):
-            raise BadLineError("it answers no batch")
-        for index, sha, rollout_id in zip(batch.indices, batch.shas, answer.rollouts, strict=True):
-            is_last = self._batch_of.get(index) is batch
-            if is_last:
-                del self._batch_of[index]
-            if is_last and rollout_id is not None:
-                self._running[index] = AdmissionRecord(index, 0, sha, rollout_id)
-
-    def _leave_batch(self, index: int) -> None:
-        """Note that a request no longer depends on the answer to its batch."""
-        batch = self._batch_of.pop(index, None)
-        if batch is not None and not any(
-            self._batch_of.get(member) is batch for member in batch.indices
-        ):
-            self._batches.pop(batch.key, None)
-
-    def _see(self, index: int) -> None:
-        if index > self.highest + _LARGEST_STEP:
-            raise BadLineError(f"no run gets to its request {index} so early")
-        self.highest = max(self.highest, index)
-
-
 def digest(request: object) -> str:
     """Hash a request; empty for a request that is not JSON, which is never sent."""
     if not isinstance(request, Mapping):
@@ -398,10 +289,13 @@ def digest(request: object) -> str:
 
 
 def _line(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, separators=(",", ":")).encode("ascii") + b"\n"
+    text = json.dumps(record, separators=(",", ":")).encode("ascii")[:-1]
+    return b'%b,"crc":"%08x"}\n' % (text, zlib.crc32(text))
 
 
-def _parse(line: bytes) -> dict[str, Any]:
+def _parse(line: bytes, version: int) -> dict[str, Any]:
+    if not has_checksum(line) and version >= _CHECKED:
+        raise BadLineError("it has no checksum")
     try:
         record = json.loads(line)
     except (ValueError, RecursionError):

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from synth_pools._client.fleet.journal import (
+    IN_SEGMENT,
     MOST_IN_FLIGHT,
     VERSION,
     AnswerRecord,
     BadLineError,
-    JournalIndex,
     OutcomeRecord,
     Record,
     Run,
@@ -32,7 +32,9 @@ from synth_pools._client.fleet.journal import (
     could_begin,
     decode,
     decode_run,
+    has_checksum,
 )
+from synth_pools._client.fleet.journal_index import JournalIndex
 from synth_pools._client.fleet.journal_segments import (
     FileBlocks,
     Segments,
@@ -169,13 +171,13 @@ class JournalFile:
         try:
             record: Record | None = None
             if place < 0:
-                record = decode(self._segments.line(index, place))
+                record = decode(self._segments.line(index, place), IN_SEGMENT)
             elif line := self._blocks.near_line(place):
                 # The file may have been compacted since its block was read.
                 with contextlib.suppress(BadLineError):
-                    record = decode(line)
+                    record = decode(line, self.run.version)
             if not isinstance(record, OutcomeRecord) or record.index != index:
-                record = decode(self._line(index))
+                record = self._record(index)
         except OSError as error:
             raise self._error(f"it cannot be read: {error.strerror}") from None
         except BadLineError as error:
@@ -200,14 +202,14 @@ class JournalFile:
         self._broken = "it was opened in another process"
         self._file.close()
 
-    def _line(self, index: int) -> bytes:
-        """Return the line of an outcome, also after a compaction."""
+    def _record(self, index: int) -> Record:
+        """Return the record of an outcome, also after a compaction."""
         with self._writing:
             place = self.entries.ended_at(index)
             assert place is not None  # noqa: S101 - an ended request stays ended
             if place < 0:
-                return self._segments.line(index, place)
-            return self._blocks.line(place)
+                return decode(self._segments.line(index, place), IN_SEGMENT)
+            return decode(self._blocks.line(place), self.run.version)
 
     def _put(self, line: bytes) -> None:
         """Write to the file. The lock must be held."""
@@ -247,7 +249,9 @@ class JournalFile:
             self._compact()
         except OSError as error:
             self._broken = f"it cannot be written: {error.strerror}"
-            self._check()
+        except BadLineError as error:
+            self._broken = f"it was changed while it was in use: {error}"
+        self._check()
 
     def _try_to_compact(self) -> None:
         """Compact the file, or put that off if the disk fails. The locks must be held."""
@@ -268,12 +272,12 @@ class JournalFile:
         with self._path.open("rb") as file:
             if ended_indices:
                 number += 1
-                lines = (_normal(_line_at(file, entries.lines[index])) for index in ended_indices)
+                lines = (self._line(file, entries.lines[index]) for index in ended_indices)
                 write_segment(
                     segment_path(self._path, number), self.run.run_id, number, lines, mode
                 )
                 places = dict(self._segments.open(number))
-            interruptions = [_line_at(file, place) for place in entries.interruptions.values()]
+            interruptions = [self._line(file, place) for place in entries.interruptions.values()]
         run = dataclasses.replace(
             self.run,
             highest=entries.highest,
@@ -307,6 +311,11 @@ class JournalFile:
         self.run, self._end, self._synced = run, len(content), self._written
         self._compact_at = max(self._segment_bytes, 2 * self._end)
         entries.moved(places, interruptions, len(head))
+
+    def _line(self, file: BinaryIO, place: int) -> bytes:
+        """Return a line of the file with its checksum, which an older version does not have."""
+        line = _line_at(file, place)
+        return line if has_checksum(line) else decode(line, self.run.version).encode()
 
     def _write(self, line: bytes) -> None:
         _write(self._file, line)
@@ -375,7 +384,7 @@ class JournalFile:
                         run = decode_run(line)
                         self._read_segments(run)
                     else:
-                        self.entries.add(decode(line), self._end)
+                        self.entries.add(decode(line, run.version), self._end)
                 except BadLineError as error:
                     if number == 1:
                         raise self._error(f"line 1: {error}") from None
@@ -411,11 +420,6 @@ class JournalFile:
 def _line_at(file: BinaryIO, place: int) -> bytes:
     file.seek(place)
     return file.readline()
-
-
-def _normal(line: bytes) -> bytes:
-    """Return a line in our own form: an edited journal may have another order of members."""
-    return line if line.startswith(b'{"i":') else decode(line).encode()
 
 
 def _write(file: BinaryIO, content: bytes) -> None:

@@ -6,16 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synth_pools._client.fleet.journal import (
+    IN_SEGMENT,
     AdmissionRecord,
     AnswerRecord,
     BadLineError,
-    JournalIndex,
     OutcomeRecord,
     Record,
     Run,
     decode,
     decode_run,
 )
+from synth_pools._client.fleet.journal_index import JournalIndex
 from synth_pools._client.fleet.journal_segments import Segments
 
 
@@ -71,7 +72,7 @@ class JournalReader:
                 place, self._read = self._read, self._read + len(line)
                 self._lines += 1
                 try:
-                    yield from self._add(decode(line), place)
+                    yield from self._add(decode(line, self.run.version), place)
                 except BadLineError as error:
                     self.damaged = self.damaged or (self._lines, str(error))
 
@@ -84,7 +85,7 @@ class JournalReader:
         """
         place = self._index.ended_at(index)
         if place is not None and place < 0:
-            record = decode(self._segments.line(index, place))
+            record = decode(self._segments.line(index, place), IN_SEGMENT)
         else:
             admission = self._index.admission(index)
             place = self._index.interruptions.get(index) if place is None else place
@@ -92,7 +93,7 @@ class JournalReader:
                 return admission
             with self._path.open("rb") as file:
                 file.seek(place)
-                record = decode(file.readline())
+                record = decode(file.readline(), self.run.version)
         if not isinstance(record, OutcomeRecord) or record.index != index:
             raise BadLineError("it was changed while it was read")
         return record

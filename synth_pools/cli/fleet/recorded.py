@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
@@ -98,7 +98,7 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
     run: dict[str, Any] | None = None
     latest: dict[int, dict[str, Any]] = {}
     batches: dict[Any, dict[str, Any]] = {}
-    for place, record in iter_objects(path):
+    for place, record in iter_objects(path, check=_checker()):
         if run is None and _MARK in record and isinstance(record.get("segments", 0), int):
             run = record
         elif run is not None and record.get("is") == "batch":
@@ -112,6 +112,27 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
     if run is None:
         raise CommandError(f"{path}: it is no journal")
     return run, latest
+
+
+def _checker() -> Callable[[bytes], str | None]:
+    """Return a function that checks the lines of a journal one after the other."""
+    # Imported here, since help does not need it.
+    from synth_pools._client.fleet.journal import BadLineError, has_checksum
+
+    are_checked = False
+
+    def check(line: bytes) -> str | None:
+        nonlocal are_checked
+        try:
+            is_missing = not has_checksum(line)
+        except BadLineError as error:
+            return str(error)
+        if is_missing and are_checked:
+            return "it has no checksum"
+        are_checked = not is_missing
+        return None
+
+    return check
 
 
 def _segment(path: Path, number: int) -> Iterator[tuple[int, dict[str, Any]]]:

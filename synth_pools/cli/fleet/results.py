@@ -8,7 +8,7 @@ import json
 import os
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
@@ -123,20 +123,29 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def iter_objects(
-    path: Path, *, is_compressed: bool = False
+    path: Path, *, is_compressed: bool = False, check: Callable[[bytes], str | None] | None = None
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the objects of a file, one on each line, with the place of each for messages.
 
     An incomplete last line is ignored: its writer stopped there.
 
+    Args:
+        path: The file.
+        is_compressed: Whether it is a gzip file.
+        check: Returns the problem of a line; None without one.
+
     Raises:
-        CommandError: It cannot be read, or a line is no object; with line and column.
+        CommandError: It cannot be read, or a line is no object or has a problem.
     """
     try:
         with gzip.open(path, "rb") if is_compressed else path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.endswith(b"\n"):
-                    yield f"{path}: line {number}", _object(line, f"{path}: line {number}")
+                    place = f"{path}: line {number}"
+                    problem = check(line) if check is not None else None
+                    if problem:
+                        raise CommandError(f"{place} is damaged: {problem}")
+                    yield place, _object(line, place)
     except (OSError, EOFError, zlib.error) as error:
         raise CommandError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
 

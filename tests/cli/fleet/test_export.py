@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 from pyarrow import parquet
 
+from synth_pools._client.fleet.journal import OutcomeRecord, Run, decode
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 
 # A row of a file of results.
 ROW: dict[str, Any] = {"index": 0, "group": 0, "seed": 1, "status": "completed", "reward": 0.5}
+HEAD = Run("run", "pool", "http://127.0.0.1:1").encode().decode()
+OUTCOME = OutcomeRecord(0, 0, "sha", {"reward": 0.5}, None).encode().decode()
 
 
 @pytest.fixture
@@ -29,13 +32,15 @@ def run(command: Command, backend: LocalBackend, tmp_path: Path) -> tuple[Path, 
     files = ("--journal", journal, "--out", results)
     done = command("run", pool, "--seeds", "3..4", "--repeats", "2", "--env", "reward=0.5", *files)
     assert done.returncode == 0, done.stderr
-    record = json.loads(journal.read_text().splitlines()[-1])
-    record["rollout"].update(
+    record = decode(journal.read_bytes().splitlines(keepends=True)[-1])
+    assert isinstance(record, OutcomeRecord)
+    assert record.rollout is not None
+    record.rollout.update(
         status="failed", error={"code": "container_failed", "message": 'It said "no",\nand left.'}
     )
-    record["rollout"]["metrics"] = record["rollout"]["summary"] = record["rollout"]["score"] = None
-    with journal.open("a") as file:
-        file.write(json.dumps(record) + "\n")
+    record.rollout.update(metrics=None, summary=None, score=None)
+    with journal.open("ab") as file:
+        file.write(record.encode())
     return journal, results
 
 
@@ -131,6 +136,8 @@ def test_what_runs_is_left_out_and_told(
         ('{"a": 1}\n', "line 1 is no result of a run"),
         (f"{json.dumps(ROW)}\n{{'a'}}\n", "line 2, column 2: not JSON"),
         ("[]\n", "line 1: must hold an object, not list"),
+        (HEAD + OUTCOME.replace("0.5", "0.7"), "line 2 is damaged: its checksum does not fit"),
+        (HEAD + '{"i":1,"is":"outcome"}\n', "line 2 is damaged: it has no checksum"),
         ('{"synth_pools_journal": 1}\n{"i": 0}\n', "line 2 is no line of a journal"),
         (
             '{"synth_pools_journal": 1}\n{"i": 0, "is": "outcome", "rollout": []}\n',

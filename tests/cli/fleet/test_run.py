@@ -166,7 +166,7 @@ def test_a_pool_that_is_not_there_is_found_out_once(
 
 def compacted(path: Path) -> None:
     """Move all outcomes of a journal into a segment, as a long run does."""
-    head = decode_run(path.read_bytes().partition(b"\n")[0])
+    head = decode_run(path.read_bytes().splitlines(keepends=True)[0])
     opened = JournalFile(path, head.pool_id, head.base_url, segment_bytes=1)
     opened.append(WidthRecord(head.in_flight))
     opened.close()

@@ -20,12 +20,16 @@ from synth_pools import errors
 from synth_pools._client.fleet import journal, journal_errors
 from synth_pools._client.fleet.journal import (
     AdmissionRecord,
+    AnswerRecord,
     BadLineError,
-    JournalIndex,
+    BatchRecord,
     OutcomeRecord,
+    Record,
     Run,
 )
 from synth_pools._client.fleet.journal_file import JournalFile, journal_path
+from synth_pools._client.fleet.journal_index import JournalIndex
+from synth_pools._client.fleet.journal_reader import JournalReader
 from synth_pools._client.http.error_mapping import status_error
 from synth_pools.errors import JournalError, NotFoundError, RequestValidationError, SynthPoolsError
 
@@ -149,13 +153,62 @@ def test_what_has_ended_is_read_in_blocks(tmp_path: Path) -> None:
     again.close()
 
 
+def test_a_changed_bit_is_never_believed(tmp_path: Path) -> None:
+    path, dice = tmp_path / "run.jsonl", random.Random(5)
+    batch = BatchRecord("b", (0, 1), ("s", "s"), ({"seed": 1}, {"seed": 2}))
+    story: list[Record] = [
+        batch,
+        AnswerRecord("b", ("rollout_0", "rollout_1")),
+        OutcomeRecord(0, 0, "s", {"id": "rollout_0", "reward": 0.5}, None),
+        OutcomeRecord(1, 0, "s", None, {"type": "ServerError", "text": "500"}),
+    ]
+    first = JournalFile(path, *HERE)
+    for record in story:
+        first.append(record)
+    first.close()
+    content = path.read_bytes()
+    last = content.rindex(b"\n", 0, -1) + 1
+    for place in range(len(content)):
+        changed = bytearray(content)
+        changed[place] ^= 1 << dice.randrange(8)
+        path.write_bytes(changed)
+        try:
+            opened = JournalFile(path, *HERE)
+        except JournalError:
+            assert place < last or b"\n" in changed[last:-1]
+            continue
+        # The last line counts as missing: the run asks for its rollout again.
+        assert place >= last - 1
+        assert (opened.ending(0), opened.ending(1)) == (story[2] if place >= last else None, None)
+        assert opened.entries.admission(1) == AdmissionRecord(1, 0, "s", "rollout_1")
+        opened.close()
+
+
+def test_a_bit_that_changes_while_the_journal_is_open_is_not_believed(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    opened = JournalFile(path, *HERE, segment_bytes=2000)
+    reader = JournalReader(path)
+    opened.append(OutcomeRecord(0, 0, "s", {"reward": 0.5}, None))
+    assert list(reader.new()) == [0]
+    path.write_bytes(path.read_bytes().replace(b"0.5", b"0.7"))
+    with pytest.raises(JournalError, match="checksum"):
+        opened.ending(0)
+    with pytest.raises(BadLineError, match="checksum"):
+        reader.record(0)
+    with pytest.raises(JournalError, match="changed while it was in use"):
+        for index in range(1, 50):
+            opened.append(OutcomeRecord(index, 0, "s", {"reward": 0.5}, None))
+    opened.close()
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         (b"not a journal", "not a journal"),
         (b"not a journal\n", "line 1: it is not a JSON object"),
         (b'{"a": 1}\n', "line 1: it is not a journal"),
-        (b'{"synth_pools_journal":3}\n', "line 1: it is of version 3"),
+        (b'{"synth_pools_journal":4}\n', "line 1: it is of version 4"),
+        (b'{"synth_pools_journal":3}\n', "line 1: it has no checksum"),
         (b'{"synth_pools_journal":2}\n', "line 1: run_id is missing"),
         (b'{"synth_pools_journal":1}\n', "line 1: run_id is missing"),
         (Run("r", "other", HERE[1]).encode(), "belongs to another run: it is about pool 'other'"),

@@ -20,6 +20,7 @@ from synth_pools._client.fleet.journal import (
     BatchRecord,
     OutcomeRecord,
     Record,
+    has_checksum,
 )
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.journal_reader import JournalReader
@@ -28,7 +29,11 @@ from synth_pools.errors import JournalError
 
 HERE = ("pool", "http://127.0.0.1:1")
 SMALL = 4000
-OLD = b'{"synth_pools_journal":1,"run_id":"r","pool_id":"pool","base_url":"http://127.0.0.1:1"}\n'
+OLD = b'"run_id":"r","pool_id":"pool","base_url":"http://127.0.0.1:1"'
+OLDER = {
+    1: b'{"synth_pools_journal":1,%b}\n' % OLD,
+    2: b'{"synth_pools_journal":2,%b,"highest":-1,"in_flight":10000,"segments":0}\n' % OLD,
+}
 
 
 class KilledError(BaseException):
@@ -183,15 +188,22 @@ def test_a_run_that_is_killed_in_a_compaction_goes_on(
     assert not is_dead
 
 
-def test_a_journal_before_segments_is_read_and_goes_on(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", OLDER)
+def test_a_journal_of_an_older_version_is_read_and_goes_on(tmp_path: Path, version: int) -> None:
     path = tmp_path / "run.jsonl"
+    interrupted = OutcomeRecord(3, 0, "s", None, {"type": "ServerError"}, final=False)
     old: list[Record] = [
         AdmissionRecord(0, 0, "s", "a"),
         ending(1),
         AdmissionRecord(2, 1, "s", "c"),
         ending(7),
+        interrupted,
     ]
-    content = OLD + b"".join(record.encode() for record in old)
+    # Its lines have no checksum.
+    lines = [json.loads(record.encode()) for record in old]
+    for line in lines:
+        del line["crc"]
+    content = OLDER[version] + b"".join(json.dumps(line).encode() + b"\n" for line in lines)
     path.write_bytes(content)
     opened = JournalFile(path, *HERE, in_flight=64)
     # The file stays unchanged while there is nothing to add.
@@ -202,7 +214,9 @@ def test_a_journal_before_segments_is_read_and_goes_on(tmp_path: Path) -> None:
     opened.append(BatchRecord("key", (8, 9), ("x", "y"), ({}, {})))
     opened.close()
     again = JournalFile(path, *HERE)
-    assert again.run.version == 2
+    assert again.run.version == 3
+    assert all(has_checksum(line) for line in path.read_bytes().splitlines(keepends=True))
+    assert list(again.entries.interruptions) == [3]
     assert (again.ending(1), again.ending(7)) == (ending(1), ending(7))
     assert again.entries.admission(2) == AdmissionRecord(2, 1, "s", "c")
     batch = again.entries.batch(9)
