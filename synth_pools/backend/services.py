@@ -19,13 +19,13 @@ from synth_pools.backend.metrics.recorder import MetricsRecorder
 from synth_pools.backend.metrics.snapshot import ContainerReading
 from synth_pools.backend.processes import Processes
 from synth_pools.backend.processes.permissions import check_engines
+from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation
 from synth_pools.backend.resources.sending_room import SendingRoom
 from synth_pools.backend.resources.workers import Workers
 from synth_pools.backend.rollouts.admission.capacity import AdmissionControl
 from synth_pools.backend.rollouts.admission.idempotency import KEY_SECONDS, forget_old_keys
 from synth_pools.backend.rollouts.admission.service import RolloutAdmission
-from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.cancellation import RolloutCancellation
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.event_feed import StreamLimit
@@ -76,6 +76,7 @@ class Services:
     # Separate, since a redaction may take a minute, and answers of containers must not wait for it.
     redaction_workers: Workers
     recorder: MetricsRecorder
+    background: BackgroundTasks
 
     async def room_to_send(self, size: int) -> Reservation:
         """Wait for room for a large response; 503 if it takes too long."""
@@ -161,7 +162,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             partial(claim_rollouts, database) if database.is_shared else None,
             recorder.refused,
         )
-        processes = Processes(settings, database, balancer, scheduler)
+        processes = Processes(settings, database, balancer, scheduler, background)
         stack.push_async_callback(processes.close)
         stack.push_async_callback(scheduler.close, settings.shutdown_seconds)
         # Closed before the scheduler, which leaves its rollouts to the next start: their containers
@@ -175,7 +176,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             notifier=notifier,
             default_seconds=settings.default_timeout_seconds,
         )
-        cancellation = RolloutCancellation(database, scheduler, notifier)
+        cancellation = RolloutCancellation(database, scheduler, notifier, background)
         peers = None
         if database.is_shared:
             peers = Peers(
@@ -193,19 +194,22 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         await _sweep(database, contents, settings, background)
         scheduler.start()
         if peers is not None:
-            background.start(peers.health.keep())
-        background.start(resume_forgotten(database, scheduler))
+            background.keep("health of shared containers", peers.health.keep)
+        background.keep("forgotten rollouts", partial(resume_forgotten, database, scheduler))
         retention = RetentionClock()
-        background.start(forget_old_keys(database, retention))
-        background.start(database.maintain())
+        background.keep("retention of keys", partial(forget_old_keys, database, retention))
+        background.keep("size of the database", database.maintain)
         if settings.keep_finished_seconds is not None:
             keep_seconds = settings.keep_finished_seconds
-            background.start(
-                forget_finished(database, contents, retention, keep_seconds, KEY_SECONDS)
+            background.keep(
+                "retention of rollouts",
+                partial(forget_finished, database, contents, retention, keep_seconds, KEY_SECONDS),
             )
         if settings.keep_artifacts_bytes is not None:
             keep_bytes = settings.keep_artifacts_bytes
-            background.start(keep_within(database, contents, keep_bytes))
+            background.keep(
+                "size of artifacts", partial(keep_within, database, contents, keep_bytes)
+            )
         yield Services(
             settings=settings,
             contract=contract,
@@ -227,6 +231,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             workers=workers,
             redaction_workers=redaction_workers,
             recorder=recorder,
+            background=background,
         )
 
 
@@ -269,7 +274,7 @@ async def _sweep(
 ) -> None:
     """Put away contents that a former run stored and no rollout names."""
     if isinstance(contents, RemoteContents) and not database.is_new:
-        background.start(put_away_unnamed(database, contents))
+        background.keep("unnamed artifacts", partial(put_away_unnamed, database, contents))
     try:
         if isinstance(contents, FolderContents):
             await sweep_contents(contents, database)

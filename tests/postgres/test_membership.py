@@ -261,3 +261,27 @@ async def test_a_server_that_is_away_is_an_error_of_ours(store: str) -> None:
     away = StoreURL("store", f"{store}_that_is_not_there")
     with pytest.raises(StatementError, match="does not exist"):
         await Membership(StoreSessions(away), "a", "", nobody).join()
+
+
+async def test_a_crash_ends_no_lease(
+    join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", 0.01)
+
+    class Crashing(NoticeRecorder):
+        def look_again(self) -> None:
+            if self.calls.empty():
+                super().look_again()
+                raise ZeroDivisionError
+
+    member = await join("a")
+    member.begin(Crashing())
+    member._drop()
+    number = f"SELECT 1 FROM synth_pools.backends WHERE number = {member.number} AND renewals > 3"
+    await onlooker.until(partial(_has, onlooker, number))
+    assert len(failures) == 1
+    failures.clear()
+
+
+async def _has(onlooker: Onlooker, sql: str) -> bool:
+    return bool(await onlooker.rows(sql))

@@ -38,6 +38,7 @@ def create_app(settings: Settings, links: LoginLinks) -> Starlette:
             dispatcher.page = LivePage(services, links)
             dispatcher.services = app.state.services = services
             app.state.wind_down = services.wind_down
+            app.state.background = services.background
             try:
                 yield
             finally:

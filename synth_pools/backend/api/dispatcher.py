@@ -33,6 +33,7 @@ from synth_pools.backend.api.responses import (
     JSONResponse,
     TextResponse,
     in_pieces,
+    json_response,
     send_json,
     send_large,
     send_stream,
@@ -53,7 +54,6 @@ from synth_pools.ui.site import is_page_path
 
 _log = logging.getLogger(__name__)
 
-_HEALTH = b'{"status":"ok"}'
 _READING = ("GET", "HEAD")
 
 
@@ -138,7 +138,10 @@ class _Exchange:
         if path == "/health" and method in _READING:
             self._name = "health"
             await self._services.database.check()
-            return JSONResponse(200, _HEALTH)
+            works = self._services.background.running.items()
+            if crashed := [name for name, is_running in works if not is_running]:
+                return json_response({"status": "degraded", "not_running": crashed})
+            return json_response({"status": "ok"})
         if path in ("/v1", "/metrics") or path.startswith("/v1/"):
             self._require_key()
         elif is_page_path(path):

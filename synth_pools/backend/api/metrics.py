@@ -27,6 +27,7 @@ async def exposition(services: Services) -> bytes:
         recorder=services.recorder,
         limits={name: getattr(services.settings, name) for name in _LIMITS},
         open_streams=len(services.streams),
+        background=services.background.running,
         waiting_writes=services.database.waiting,
         bytes_on_disk=await services.database.bytes_on_disk(),
         sharing=await services.database.sharing(),

@@ -62,6 +62,9 @@ class _Collected:
         yield from _stored(reading.stored)
         yield from _containers(reading.containers)
         yield _gauge("event_streams", "Event streams that are open.", [((), reading.open_streams)])
+        works = (((name,), is_running) for name, is_running in reading.background.items())
+        text = "Whether work in the background runs; 0 for a minute after it crashed."
+        yield _gauge("background_running", text, works, "work")
         yield _histogram(
             "request_seconds",
             "From a request to its answer, or to the first byte of an event stream.",

@@ -71,6 +71,8 @@ class Reading:
     # Limits by name.
     limits: Mapping[str, int]
     open_streams: int
+    # True for work in the background that runs, by its name.
+    background: Mapping[str, bool]
     waiting_writes: int
     bytes_on_disk: Mapping[str, int]
     # As the database reports them; empty if it could not be asked.

@@ -76,7 +76,7 @@ class PoolProcesses:
         self._drain_replicas(len(self._replicas) - capacity)
         self._grow()
         if isinstance(spec, ImageSpec) and spec.warm is not None:
-            self._demand_task = self._in_background(self._follow_demand())
+            self._demand_task = self.context.background.keep("processes", self._follow_demand)
 
     def end_when_drained(self, drained: Callable[[], Awaitable[None]]) -> None:
         """End all replicas when `drained` returns, unless `scale` is called first."""

@@ -24,6 +24,7 @@ from synth_pools.backend.processes.launcher import (
 )
 from synth_pools.backend.processes.output import OutputLogs, ProcessOutput
 from synth_pools.backend.processes.ports import HOST, Ports
+from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class ReplicaContext:
     launcher_of: Callable[[ContainerSpec], AnyLauncher]
     ports: Ports
     logs: OutputLogs
+    background: BackgroundTasks
 
     async def clear(self, instances: Iterable[Instance]) -> None:
         """End the processes of these instances and their descendants, and release their ports."""
@@ -141,7 +143,7 @@ class Replica:
         self._has_been_healthy = False
         self._last_error: str | None = None
         self.instance: Instance | None = None
-        self._task = asyncio.create_task(self._guarded(), name="synth-pools-process")
+        self._task = context.background.keep("processes", self._keep_filled)
 
     @property
     def is_healthy(self) -> bool:
@@ -179,15 +181,12 @@ class Replica:
             for wait in waits:
                 wait.cancel()
 
-    async def _guarded(self) -> None:
-        try:
-            await self._keep_filled()
-        except Exception:  # noqa: BLE001 - a bug here must not stop other replicas
-            _log.exception("a place for processes of pool %s broke down", self._pool_id)
-
     async def _keep_filled(self) -> None:
         loop = asyncio.get_running_loop()
         pause = _SHORTEST_PAUSE
+        if self.instance is not None:
+            # A former run has crashed, and left it.
+            await self._context.clear([self.instance])
         # An exit of the process is a better error than the timeout of a later start.
         reported: ProcessFailure | None = None
         deadline: float | None = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,6 +24,7 @@ from synth_pools.backend.processes.ray_cluster.ray_launcher import RayLauncher
 from synth_pools.backend.processes.registry import ProcessRegistry
 from synth_pools.backend.processes.replica import ReplicaContext
 from synth_pools.backend.processes.spec import RAY, ProcessSpec
+from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.recovery import end_lost
 from synth_pools.backend.rollouts.scheduler import Scheduler
 from synth_pools.backend.settings import Settings
@@ -46,7 +47,12 @@ class Processes:
     """
 
     def __init__(
-        self, settings: Settings, database: Database, balancer: Balancer, scheduler: Scheduler
+        self,
+        settings: Settings,
+        database: Database,
+        balancer: Balancer,
+        scheduler: Scheduler,
+        background: BackgroundTasks,
     ) -> None:
         self._database = database
         self._scheduler = scheduler
@@ -65,9 +71,11 @@ class Processes:
                 for kind, noun in ((ProcessSpec, "process"), (ImageSpec, "container"))
             }
         self.logs = OutputLogs()
-        self._context = ReplicaContext(settings, balancer, self._launcher_of, Ports(), self.logs)
+        self._context = ReplicaContext(
+            settings, balancer, self._launcher_of, Ports(), self.logs, background
+        )
         self._pools: dict[str, PoolProcesses] = {}
-        self._background: set[asyncio.Task[None]] = set()
+        self._background = background
         self._closing = False
 
     async def end_leftovers(self) -> None:
@@ -170,8 +178,6 @@ class Processes:
     async def close(self) -> None:
         """End all processes; if cancelled, kill them."""
         self._closing = True
-        for task in self._background:
-            task.cancel()
         for processes in self._pools.values():
             processes.end_now()
         ending = {task for processes in self._pools.values() for task in processes.ending}
@@ -227,9 +233,4 @@ class Processes:
                 moved = pools.move_pool(tx, pool, status, error)
                 tx.after_commit(lambda: self.follow(moved))
 
-        self._in_background(self._database.write_until_stored(work))
-
-    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._background.start(self._database.write_until_stored(work))

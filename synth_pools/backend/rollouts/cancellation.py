@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 
 from synth_pools.backend.domain.errors import conflict
+from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.scheduler import Scheduler
 from synth_pools.backend.storage import rollouts
-from synth_pools.backend.storage.database import Database, Row, Transaction
+from synth_pools.backend.storage.database import Database, DatabaseClosedError, Row, Transaction
 from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollout_changes import cancel_rollouts
 from synth_pools.backend.storage.rollouts import find_rollout
@@ -25,12 +27,20 @@ class RolloutCancellation:
         database: Stores rollouts.
         scheduler: Stops cancelled rollouts, after the commit.
         notifier: Notified of cancelled rollouts, after the commit.
+        background: Goes on with cancellations that crashed.
     """
 
-    def __init__(self, database: Database, scheduler: Scheduler, notifier: RolloutNotifier) -> None:
+    def __init__(
+        self,
+        database: Database,
+        scheduler: Scheduler,
+        notifier: RolloutNotifier,
+        background: BackgroundTasks,
+    ) -> None:
         self._database = database
         self._scheduler = scheduler
         self._notifier = notifier
+        self._background = background
         self._cancelling: set[asyncio.Task[None]] = set()
 
     async def cancel(self, pool_id: str | None, rollout_id: str) -> Row:
@@ -75,7 +85,7 @@ class RolloutCancellation:
         """
         task = asyncio.create_task(self._cancel_all(pool_id))
         self._cancelling.add(task)
-        task.add_done_callback(self._cancelled)
+        task.add_done_callback(partial(self._cancelled, pool_id))
         await asyncio.shield(task)
 
     async def _cancel_all(self, pool_id: str) -> None:
@@ -87,11 +97,14 @@ class RolloutCancellation:
         while await self._database.write_until_stored(work):
             pass
 
-    def _cancelled(self, task: asyncio.Task[None]) -> None:
+    def _cancelled(self, pool_id: str, task: asyncio.Task[None]) -> None:
         self._cancelling.discard(task)
-        if not task.cancelled():
-            # A caller that still waits raises the error; otherwise the next start goes on.
-            task.exception()
+        if task.cancelled():
+            return
+        # A caller that still waits raises the error.
+        error = task.exception()
+        if error is not None and not isinstance(error, DatabaseClosedError):
+            self._background.keep("cancellation", partial(self._cancel_all, pool_id))
 
     def _cancel(self, tx: Transaction, unfinished: Sequence[Row]) -> list[Row]:
         cancelled = cancel_rollouts(tx, unfinished)

@@ -15,9 +15,9 @@ from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.domain.errors import SHORTAGE, ApiError
 from synth_pools.backend.domain.target import Answer, Target, TargetError
+from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.resources.workers import Workers
 from synth_pools.backend.rollouts.attempts import Attempt, limit_seconds
-from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.container_events import AgentEvents, ContainerEvents
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.polling import follow, is_accepted

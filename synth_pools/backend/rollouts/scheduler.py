@@ -11,8 +11,8 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from synth_pools.backend.containers.balancer import Lease
+from synth_pools.backend.resources.background_tasks import BackgroundTasks, cancel_all
 from synth_pools.backend.rollouts.attempts import Attempt
-from synth_pools.backend.rollouts.background_tasks import BackgroundTasks, cancel_all
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.pool_queue import Place, PoolQueue
 from synth_pools.backend.storage.claims import Claim
@@ -124,7 +124,7 @@ class Scheduler:
 
     def start(self) -> None:
         """Begin to start rollouts, including those enqueued before."""
-        self._pump = asyncio.create_task(self._start_rollouts(), name="synth-pools-scheduler")
+        self._pump = self._background.keep("scheduler", self._start_rollouts)
 
     def enqueue(
         self, pool_id: str, concurrency: int, rollout_ids: Iterable[str], *, resumed: bool = False
@@ -279,6 +279,8 @@ class Scheduler:
         await cancel_all(tasks, limit_seconds)
 
     async def _start_rollouts(self) -> None:
+        # A former run may have crashed before all that could start had started.
+        self._wake.set()
         while True:
             await self._wake.wait()
             self._wake.clear()

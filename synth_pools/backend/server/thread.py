@@ -15,6 +15,7 @@ from starlette.applications import Starlette
 
 from synth_pools.backend.errors import BadOptionError, StartTimeoutError, StopTimeoutError
 from synth_pools.backend.limits import Limits
+from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.server.acceptor import Acceptor
 from synth_pools.backend.server.graceful_shutdown import GracefulShutdown
 from synth_pools.backend.server.protocol import LimitedConfig, ServerConnection, sweep
@@ -32,7 +33,7 @@ class ServerThread:
     """Single run of an application on a listening socket; it cannot be started twice.
 
     The application's `state.wind_down`, if it has one, is awaited before anything is closed, for at
-    most `grace` seconds.
+    most `grace` seconds. Its `state.background`, if it has one, runs the work of the server too.
 
     Args:
         make_app: Makes the application, in the thread.
@@ -151,6 +152,7 @@ class ServerThread:
                 self._limits,
                 on_started=self._ready.set,
                 before_stop=None if wind_down is None else partial(wind_down, self._grace),
+                background=getattr(app.state, "background", None) or BackgroundTasks(),
             )
             self._server.should_exit = self._stop_requested
             await self._server.serve(sockets=[self._listener])
@@ -169,6 +171,7 @@ class _Server(uvicorn.Server):
         *,
         on_started: Callable[[], None],
         before_stop: Callable[[], Awaitable[None]] | None,
+        background: BackgroundTasks,
     ) -> None:
         super().__init__(
             LimitedConfig(
@@ -189,6 +192,7 @@ class _Server(uvicorn.Server):
         self._limits = limits
         self._on_started = on_started
         self._before_stop = before_stop
+        self._background = background
         self._sweeping: asyncio.Task[None] | None = None
         self.acceptor: Acceptor | None = None
 
@@ -207,7 +211,8 @@ class _Server(uvicorn.Server):
         self.acceptor = Acceptor(
             listener, partial(ServerConnection, self.config, self.server_state, self.lifespan.state)
         )
-        self._sweeping = asyncio.create_task(sweep(self, self._limits))
+        work = partial(sweep, self, self._limits)
+        self._sweeping = self._background.keep("limits of connections", work)
         self._on_started()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

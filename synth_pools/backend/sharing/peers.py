@@ -10,7 +10,7 @@ from functools import partial
 
 from synth_pools.backend.containers.balancer import Balancer
 from synth_pools.backend.processes import Processes
-from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
+from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.cancellation import RolloutCancellation
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.scheduler import Scheduler

@@ -38,6 +38,7 @@ from synth_pools.backend.processes.ports import Ports
 from synth_pools.backend.processes.replica import Instance, ReplicaContext
 from synth_pools.backend.processes.spec import MARKER, ProcessSpec, environment
 from synth_pools.backend.processes.termination import end_children
+from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from tests.backend.containers.test_balancer_state import NoChecks
 
 
@@ -318,7 +319,7 @@ def test_we_ourselves_are_never_found() -> None:
 
 def test_one_that_has_the_port_of_another_stays_when_that_is_forgotten() -> None:
     balancer = Balancer(NoChecks(), lambda: None)  # type: ignore[arg-type]
-    context = ReplicaContext(None, balancer, None, Ports(), OutputLogs())  # type: ignore[arg-type]
+    context = ReplicaContext(None, balancer, None, Ports(), OutputLogs(), BackgroundTasks())  # type: ignore[arg-type]
     former, later = (Instance("pool", 4711, None) for _ in range(2))  # type: ignore[arg-type]
     former.member = balancer.add_process("pool", former.url)
     context.remove(former)

@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
+from synth_pools.backend.processes.replica import Replica
 from tests.support.backend_server import Server, eventually, serve
-from tests.support.process_pools import SMALL, containers, process, start_pool, until
+from tests.support.process_pools import SMALL, containers, healthy, process, start_pool, until
 
 # Serve once a file is there, so that a test decides when a pool stops being `warming`.
 _GATED = """\
@@ -98,3 +100,31 @@ def test_many_that_cannot_start_leave_time_to_others(tmp_path: Path) -> None:
         # Each start that failed had its turn for a quarter of a second.
         assert time.monotonic() - started_at >= 9 * 0.25
         assert backend.call("DELETE", f"/v1/pools/{pool_id}")["status"] == "archived"
+
+
+@pytest.mark.parametrize("step", ["_get_healthy", "_watch_instance"])
+def test_a_place_that_crashes_is_filled_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failures: list[str], step: str
+) -> None:
+    monkeypatch.setattr("synth_pools.backend.resources.background_tasks._SHORTEST_PAUSE", 0.01)
+    step_of, pids = getattr(Replica, step), list[int | None]()
+
+    async def crash(replica: Replica, *arguments: Any) -> Any:
+        assert replica.instance is not None
+        assert replica.instance.child is not None
+        pids.append(replica.instance.child.pid)
+        if len(pids) == 1:
+            raise ZeroDivisionError
+        return await step_of(replica, *arguments)
+
+    monkeypatch.setattr(Replica, step, crash)
+    with serve(tmp_path, allow_processes=True) as server:
+        pool_id = start_pool(server)
+        eventually(lambda: len(pids) == 2)
+        # The former process is ended before the next one starts.
+        assert not psutil.pid_exists(pids[0] or 0)
+        assert server.run(pool_id)["status"] == "completed"
+        assert [container["pid"] for container in healthy(server, pool_id, 1)] == pids[1:]
+        assert server.get("/health") == {"status": "degraded", "not_running": ["processes"]}
+    assert all("processes crashed" in line for line in failures)
+    failures.clear()

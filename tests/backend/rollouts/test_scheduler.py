@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from synth_pools.backend.containers.balancer import Lease
-from synth_pools.backend.rollouts.background_tasks import BackgroundTasks
+from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.scheduler import RunEnd, Scheduler, StartedAttempt
 from synth_pools.backend.storage.claims import Claim

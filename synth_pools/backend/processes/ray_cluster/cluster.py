@@ -148,7 +148,10 @@ class RayCluster:
         while True:
             if process is not None:
                 pause = _SHORTEST_PAUSE
-                await self._read(process)
+                try:
+                    await self._read(process)
+                except (ValueError, KeyError) as error:
+                    self._problem = f"its driver answered nonsense: {error!r}"
                 await self._end_driver()
                 _log.warning("the Ray cluster is gone, and looked for again: %s", self._problem)
             await asyncio.sleep(pause)
@@ -156,7 +159,7 @@ class RayCluster:
             try:
                 process = await self._connect()
                 _log.info("the Ray cluster at %s is back", self._address)
-            except ClusterGoneError as error:
+            except Exception as error:  # noqa: BLE001 - it is tried again
                 process, self._problem = None, str(error)
 
     async def _connect(self) -> asyncio.subprocess.Process:

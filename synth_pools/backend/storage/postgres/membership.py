@@ -214,6 +214,9 @@ class Membership:
                 # The reader or writer that failed has logged the error.
                 self._drop()
                 pause = _PAUSE_SECONDS
+            except Exception:  # noqa: BLE001 - without its lease this backend does nothing
+                _log.exception("the lease cannot be renewed; it is tried again")
+                self._drop()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._wake.wait()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
@@ -46,6 +47,7 @@ _INSERT_TWO = f"{_INSERT}, (?1, ?6, ?7, ?4, ?8, {_POOL}, {NEXT_PLACE})"
 DatabaseError = sqlite3.Error
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 # Longest wait for other users of the file.
 _BUSY_SECONDS = 10.0
@@ -207,7 +209,13 @@ class SQLiteDatabase(Database):
 
     def _run(self) -> None:
         while (batch := self._batches.get()) is not None:
-            self._commit(batch)
+            try:
+                self._commit(batch)
+            except Exception as error:  # noqa: BLE001 - without this thread nothing is stored
+                # Later writes begin a transaction of their own.
+                _log.exception("a transaction crashed")
+                for job in batch.jobs:
+                    job.fail(error)
             self._tell_loop(partial(self._deliver, batch.jobs))
             # Freed now: the batch may be large, and the next one may be hours away.
             del batch

@@ -1,86 +1,17 @@
-"""Tasks in the background, and rollouts that the scheduler puts back."""
+"""Rollouts that the scheduler puts back, and its own crash."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import logging
 
 import pytest
 
-from synth_pools.backend.rollouts.background_tasks import BackgroundTasks, cancel_all
+from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.scheduler import RunEnd, Scheduler, StartedAttempt
 from tests.backend.rollouts.test_scheduler import Containers
-from tests.support.backend_server import logged_by
 
 LIMIT = 10.0
-
-
-async def test_what_runs_is_cancelled_and_nothing_more_begins() -> None:
-    began, end, later = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    async def work() -> None:
-        began.set()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            end.set()
-
-    async def late() -> None:
-        later.set()
-
-    tasks = BackgroundTasks()
-    tasks.start(work())
-    await asyncio.wait_for(began.wait(), LIMIT)
-    await tasks.close(LIMIT)
-    assert end.is_set()
-    # No warning either that a coroutine was never awaited.
-    tasks.start(late())
-    await asyncio.sleep(0)
-    assert not later.is_set()
-
-
-async def test_a_crash_is_logged_and_harms_no_other(
-    caplog: pytest.LogCaptureFixture, failures: list[str]
-) -> None:
-    done = asyncio.Event()
-
-    async def crash() -> None:
-        raise ZeroDivisionError
-
-    async def work() -> None:
-        done.set()
-
-    tasks = BackgroundTasks()
-    tasks.start(crash())
-    tasks.start(work())
-    await asyncio.wait_for(done.wait(), LIMIT)
-    await tasks.close(LIMIT)
-    [record] = logged_by(caplog, "synth_pools.backend.rollouts")
-    assert record.exc_info is not None
-    assert record.exc_info[0] is ZeroDivisionError
-    assert len(failures) == 1
-    failures.clear()
-
-
-async def test_one_that_does_not_end_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
-    began, let_go = asyncio.Event(), asyncio.Event()
-
-    async def stubborn() -> None:
-        began.set()
-        while not let_go.is_set():
-            with contextlib.suppress(asyncio.CancelledError):
-                await let_go.wait()
-
-    task = asyncio.create_task(stubborn())
-    await asyncio.wait_for(began.wait(), LIMIT)
-    with caplog.at_level(logging.WARNING):
-        await cancel_all([task], 0.01)
-    assert not task.done()
-    assert "1 tasks did not stop" in caplog.text
-    let_go.set()
-    await asyncio.wait_for(task, LIMIT)
 
 
 class Runs:
@@ -144,6 +75,31 @@ async def test_a_run_that_crashes_is_failed_and_the_next_one_starts(failures: li
     await runs.until(2, failed=1)
     assert runs.order == ["crash", "a"]
     assert runs.failed == ["crash"]
+    assert len(failures) == 1
+    failures.clear()
+    await background.close(LIMIT)
+    await scheduler.close(LIMIT)
+
+
+async def test_a_scheduler_that_crashes_goes_on(
+    monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    monkeypatch.setattr("synth_pools.backend.resources.background_tasks._SHORTEST_PAUSE", 0.01)
+    runs, background = Runs({}), BackgroundTasks()
+    containers = Containers()
+    scheduler = Scheduler(runs, containers, asyncio.Event(), CompletionRates(), background)
+    crashes = iter((True,))
+
+    def can_start(pool_id: str) -> bool:
+        if next(crashes, False):
+            raise ZeroDivisionError
+        return True
+
+    monkeypatch.setattr(containers, "can_start", can_start)
+    scheduler.start()
+    # Nothing wakes it but its own restart.
+    scheduler.enqueue("p", 1, ["a"])
+    await runs.until(1)
     assert len(failures) == 1
     failures.clear()
     await background.close(LIMIT)
