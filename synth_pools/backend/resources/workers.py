@@ -31,6 +31,12 @@ _TRIES = 3
 _MOST = 4
 
 
+# Variables that programs and the interpreter need; any other may be secret.
+_PASSED_ON = frozenset(
+    {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"}
+)
+
+
 class WorkerDiedError(Exception):
     """Several workers in a row ended, or hung, before they had an answer."""
 
@@ -122,7 +128,7 @@ class _Worker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env=helper_environment(),
             # ^C in a terminal must reach the parent alone.
             start_new_session=True,
         )
@@ -149,6 +155,22 @@ class _Worker:
             if pipe is not None and not self.is_alive():
                 with contextlib.suppress(OSError, RuntimeError):
                     pipe.close()
+
+
+def helper_environment(*further: str) -> dict[str, str]:
+    """Build the environment of a Python process of the backend, with few variables of its own.
+
+    Args:
+        *further: Names of more variables to pass on, or their beginnings with `*`.
+    """
+    names = _PASSED_ON.union(further)
+    prefixes = ("LC_", *(name[:-1] for name in further if name.endswith("*")))
+    variables = {
+        name: value
+        for name, value in os.environ.items()
+        if name in names or name.startswith(prefixes)
+    }
+    return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
 def serve_calls() -> None:

@@ -215,6 +215,20 @@ def test_a_watch_that_was_killed_is_closed(
         runner.run(close())
 
 
+async def test_secrets_of_the_environment_are_not_in_that_of_the_watch(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("SYNTH_POOLS_API_KEY", "CONTAINER_API_KEY", "CONTAINER_HOST"):
+        monkeypatch.setenv(name, "given")
+    watch = OrphanWatch()
+    async with watch.starting("first"):
+        [program] = watches_of(os.getpid())
+        inherited = program.environ()
+    await watch.close()
+    assert not {"SYNTH_POOLS_API_KEY", "CONTAINER_API_KEY"} & inherited.keys()
+    assert inherited["CONTAINER_HOST"] == "given"
+
+
 def test_those_of_the_next_start_are_left_alone(tmp_path: Path) -> None:
     with killable(tmp_path) as (backend, server):
         pool_id = start_pool(server, "stubborn", capacity=2)

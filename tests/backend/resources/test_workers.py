@@ -56,6 +56,16 @@ async def test_files_of_the_current_directory_are_not_run(
     assert not (tmp_path / "ran").exists()
 
 
+async def test_secrets_of_the_environment_stay_in_the_backend(
+    workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SYNTH_POOLS_API_KEY", "sk_of_clients")
+    monkeypatch.setenv("PGPASSWORD", "of the database")
+    worker = psutil.Process(await workers.run(os.getpid))
+    assert not {"SYNTH_POOLS_API_KEY", "PGPASSWORD"} & worker.environ().keys()
+    assert worker.environ()["PATH"] == os.environ["PATH"]
+
+
 async def test_the_loop_runs_while_a_process_works(workers: Workers) -> None:
     await workers.run(os.getpid)
     working = asyncio.create_task(workers.run(time.sleep, 0.3))
