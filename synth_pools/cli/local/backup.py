@@ -23,9 +23,9 @@ _NO_FCNTL = "the local backend needs Linux or macOS"
 def backup(directory: Path, data_dir: Path | None) -> int:
     """Copy the data of a backend, as it is at this moment, to a new directory DIR.
 
-    The backend may run meanwhile. `synth-pools serve --data-dir DIR` serves the copy, which has the
-    key of the backend as well. Exit status: 0 once the copy is complete and on disk; else 2, and
-    there is no copy.
+    The backend may run meanwhile. `synth-pools serve --data-dir DIR` serves the copy, which has no
+    key: a new one is made, unless `--api-key-file` names the former. Exit status: 0 once the copy
+    is complete and on disk; else 2, and there is no copy.
 
     \b
     Example:

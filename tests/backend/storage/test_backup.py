@@ -53,18 +53,19 @@ def test_a_copy_of_a_backend_that_writes(tmp_path: Path) -> None:
             assert [event["sequence"] for event in events] == list(range(1, len(events) + 1))
 
 
-def test_the_key_goes_with_it_and_the_lock_does_not(tmp_path: Path) -> None:
+def test_neither_key_nor_lock_goes_with_it(tmp_path: Path) -> None:
     source, copy = tmp_path / "data", tmp_path / "copy"
     with DataDir(source) as data_dir:
         key = stored_key(data_dir.key_file).reveal()
+        (source / f"{KEY_FILE}.new").write_text(key)
         with serve(source):
             back_up(source, copy)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o700
-    assert stat.S_IMODE((copy / KEY_FILE).stat().st_mode) == 0o600
-    assert {path.name for path in copy.iterdir()} == {FILE_NAME, KEY_FILE}
+    assert {path.name for path in copy.iterdir()} == {FILE_NAME}
+    assert stat.S_IMODE((copy / FILE_NAME).stat().st_mode) == 0o600
     assert (source / LOCK_FILE).exists()
     with DataDir(copy) as copied:
-        assert stored_key(copied.key_file).reveal() == key
+        assert stored_key(copied.key_file).reveal() != key
 
 
 def test_all_of_it_is_on_disk_before_it_has_its_name(

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.storage.contents.folder import content_file
 from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, LOST_FOLDER
-from synth_pools.backend.storage.data_dir import FILE_NAME, LOCK_FILE, require_database
+from synth_pools.backend.storage.data_dir import FILE_NAME, KEY_FILE, LOCK_FILE, require_database
 from synth_pools.backend.storage.private_files import create_file, flush_folder, make_folder
 
 _BUSY_SECONDS = 30.0
@@ -111,7 +111,8 @@ def _copy_contents(data_dir: Path, draft: Path) -> None:
 
 def _copy_the_rest(source: Path, target: Path) -> None:
     """Copy all other files that are useful in a copy and not copied separately."""
-    left_out = {LOCK_FILE, FOLDER, LOST_FOLDER}
+    # A key is not kept where backups are.
+    left_out = {LOCK_FILE, KEY_FILE, f"{KEY_FILE}.new", FOLDER, LOST_FOLDER}
     with os.scandir(source) as entries:
         for entry in entries:
             if entry.name not in left_out and not entry.name.startswith(FILE_NAME):
