@@ -139,19 +139,23 @@ class Sessions:
         Args:
             headers: The request's headers by lower-case name.
         """
+        return self.key_name(headers) is not None
+
+    def key_name(self, headers: Mapping[str, str]) -> str | None:
+        """Return the name of the key of a session; None for a request outside of one."""
         token = headers.get(TOKEN_HEADER)
         if token is None or not is_same_origin(headers):
-            return False
+            return None
         parts = _sent_cookie(headers).rsplit(":", 1)
         head = parts[0].split(":")
         secret = self._keys.session_secret(head[-1])
         if len(parts) != 2 or secret is None:
-            return False
+            return None
         cookie, page = _mac(secret, "cookie", parts[0]), _mac(secret, "page", parts[0])
         if not (_is_equal(parts[1], cookie) and _is_equal(token, page)):
-            return False
+            return None
         # A value with a valid signature was made by `open`.
-        return self._now() < int(head[0])
+        return head[-1] if self._now() < int(head[0]) else None
 
 
 def is_same_origin(headers: Mapping[str, str]) -> bool:

@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -16,9 +17,10 @@ from synth_pools.backend.api_keys import KeyRing, read_keys_file
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.settings import Secret, Settings
 from synth_pools.local import LocalBackend
+from synth_pools.ui.sessions import TOKEN_HEADER
 from tests.cli.local.test_serve import run
 from tests.cli.local.test_serve import serve as serve_command
-from tests.support.backend_server import eventually
+from tests.support.backend_server import eventually, serve
 
 
 def keys_file(folder: Path, text: str, mode: int = 0o600) -> Path:
@@ -155,3 +157,58 @@ def test_serve_takes_a_file_of_keys(tmp_path: Path) -> None:
         assert str(path) in serving.printed
     refused = run(tmp_path, "serve", *arguments, "--api-key", "sk_b")
     assert "not both" in refused.stderr
+
+
+@pytest.mark.parametrize("is_of_the_page", [False, True])
+def test_streams_of_a_key_that_was_removed_end(tmp_path: Path, is_of_the_page: bool) -> None:
+    path = keys_file(tmp_path, "ann: sk_ann\nbob: sk_bob\n")
+    with serve(tmp_path, api_keys_file=path, heartbeat_seconds=0.05) as server:
+        ann = {"authorization": "Bearer sk_ann"}
+        server.http.headers["authorization"] = "Bearer sk_bob"
+        pool_id = server.pool()
+        if is_of_the_page:
+            del server.http.headers["authorization"]
+            page = server.http.post("/ui/session", json={"key": "sk_ann"})
+            assert page.status_code == 200, page.text
+            ann = {TOKEN_HEADER: page.json()["token"]}
+        events = f"/v1/pools/{pool_id}/events"
+        with server.http.stream("GET", events, headers=ann, timeout=30) as stream:
+            assert stream.status_code == 200
+            chunks = stream.iter_raw()
+            next(chunks)
+            keys_file(tmp_path, "bob: sk_bob\n")
+            for _ in chunks:
+                pass
+        server.http.cookies.clear()
+        bob = {"authorization": "Bearer sk_bob"}
+        with server.http.stream("GET", events, headers=bob) as stream:
+            chunks = stream.iter_raw()
+            keys_file(tmp_path, "bob: sk_bob\ncid: sk_cid\n")
+            eventually(lambda: status(server.url, "sk_cid") == 200)
+            # Streams of valid keys continue.
+            assert [bool(next(chunks)) for _ in range(3)] == [True] * 3
+
+
+def test_an_idempotency_key_counts_for_the_key_that_sent_it(tmp_path: Path) -> None:
+    path = keys_file(tmp_path, "ann: sk_ann\nbob: sk_bob\n")
+    with serve(tmp_path, api_keys_file=path) as server:
+
+        def created(who: str, path: str, body: dict[str, Any]) -> str:
+            headers = {"authorization": f"Bearer sk_{who}", "idempotency-key": "run-1"}
+            answer = server.send("POST", path, json=body, headers=headers)
+            assert answer.status_code in (200, 202), answer.text
+            return str((answer.json().get("rollouts") or [answer.json()])[0]["id"])
+
+        server.http.headers["authorization"] = "Bearer sk_ann"
+        pool_id = server.pool()
+        rollout_id = server.run(pool_id)["id"]
+        bodies: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+            f"/v1/pools/{pool_id}/rollouts": ({"seed": 1}, {"seed": 2}),
+            "/v1/rollouts/batch": ({"rollouts": [{"seed": 1}]}, {"rollouts": [{"seed": 2}]}),
+            f"/v1/rollouts/{rollout_id}/replay": ({}, {}),
+        }
+        for call, (ann_body, bob_body) in bodies.items():
+            of_ann, of_bob = created("ann", call, ann_body), created("bob", call, bob_body)
+            assert of_ann != of_bob
+            assert created("ann", call, ann_body) == of_ann
+            assert created("bob", call, bob_body) == of_bob

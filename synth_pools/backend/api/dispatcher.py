@@ -142,8 +142,9 @@ class _Exchange:
             if crashed := [name for name, is_running in works if not is_running]:
                 return json_response({"status": "degraded", "not_running": crashed})
             return json_response({"status": "ok"})
+        key_name = ""
         if path in ("/v1", "/metrics") or path.startswith("/v1/"):
-            self._require_key()
+            key_name = self._require_key()
         elif is_page_path(path):
             self._name = "page"
             return await self._page.respond(self._scope, self._headers, self._receive)
@@ -166,6 +167,7 @@ class _Exchange:
             base_url=base_url_of(self._scope, self._headers),
             receive=self._receive,
             query=self._scope["query_string"],
+            key_name=key_name,
         )
         try:
             if operation.body is not None:
@@ -178,18 +180,24 @@ class _Exchange:
         finally:
             request.forget_body()
 
-    def _require_key(self) -> None:
-        if "authorization" not in self._headers and self._page.is_in_session(self._headers):
-            return
-        scheme, _, key = self._headers.get("authorization", "").partition(" ")
-        key_name = self._services.keys.name_of(key.strip().encode("latin-1"))
-        if scheme.lower() != "bearer" or key_name is None:
+    def _key_name(self) -> str | None:
+        """Return the name of the key of this request; None without one that is valid now."""
+        if "authorization" not in self._headers:
+            return self._page.key_name(self._headers)
+        scheme, _, key = self._headers["authorization"].partition(" ")
+        name = self._services.keys.name_of(key.strip().encode("latin-1"))
+        return name if scheme.lower() == "bearer" else None
+
+    def _require_key(self) -> str:
+        key_name = self._key_name()
+        if key_name is None:
             raise ApiError(
                 401,
                 "unauthorized",
                 "The API key is missing or wrong: send 'Authorization: Bearer <key>'.",
                 headers={"www-authenticate": "Bearer"},
             )
+        return key_name
 
     async def _read_body(self, request: Request, described: Body) -> None:
         settings, room = self._services.settings, self._services.parsing_room
@@ -327,9 +335,12 @@ class _Exchange:
     async def _each_in_room(
         self, chunks: AsyncGenerator[bytes, None]
     ) -> AsyncGenerator[bytes, None]:
-        """Reserve room for each large chunk until the client has taken it."""
+        """Reserve room for each large chunk of a valid key until the client has taken it."""
         async with contextlib.aclosing(chunks):
             async for chunk in chunks:
+                if self._key_name() is None:
+                    # The key was removed, or the session is over.
+                    return
                 reserved = None
                 if len(chunk) > PIECE_BYTES:
                     try:

@@ -28,9 +28,9 @@ class LivePage:
         self._sessions = Sessions(services.keys, clock.unix_time, clock.url_safe_token)
         self._site = Site(services.keys, self._sessions, links)
 
-    def is_in_session(self, headers: Mapping[str, str]) -> bool:
-        """Return True if a request comes from the page, in a session of a logged-in user."""
-        return self._sessions.admits(headers)
+    def key_name(self, headers: Mapping[str, str]) -> str | None:
+        """Return the name of the key of a request from the page, in a session; None for others."""
+        return self._sessions.key_name(headers)
 
     async def respond(
         self, scope: Scope, headers: Mapping[str, str], receive: Receive

@@ -57,6 +57,8 @@ class Request:
     receive: Receive
     # As it was sent, without the question mark.
     query: bytes = b""
+    # The name of the caller's key: "" for a key without a name.
+    key_name: str = ""
     # Memory reserved for a large body.
     reserved: Reservation | None = None
 

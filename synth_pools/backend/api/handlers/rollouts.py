@@ -150,18 +150,24 @@ async def _row_response(rollout: Row, status: int) -> Response:
 async def _idempotency_key(request: Request, place: str, body: Any) -> IdempotencyKey | None:
     if "Idempotency-Key" not in request.parameters:
         return None
-    scope = f"{request.operation.id}:{place}"
+    scope = f"{_scope(request)}:{place}"
     key = request.parameters["Idempotency-Key"]
     if len(request.raw_body) > _LARGE_BODY_BYTES:
         return await asyncio.to_thread(IdempotencyKey.of, scope, key, body)
     return IdempotencyKey.of(scope, key, body)
 
 
+def _scope(request: Request) -> str:
+    # Neither names of keys nor ids of operations have an @.
+    prefix = f"{request.key_name}@" if request.key_name else ""
+    return prefix + request.operation.id
+
+
 def _read_batch(request: Request) -> tuple[BatchKey | None, list[BatchItem]]:
     body = request.body
     key = None
     if "Idempotency-Key" in request.parameters:
-        key = BatchKey(request.operation.id, request.parameters["Idempotency-Key"], body)
+        key = BatchKey(_scope(request), request.parameters["Idempotency-Key"], body)
     requests = [*(body.get("rollouts") or ()), *(body.get("requests") or ())]
     return key, request.services.admission.batch_items(body.get("pool_id"), requests, key)
 

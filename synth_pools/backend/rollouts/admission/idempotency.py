@@ -26,7 +26,7 @@ _PAUSE_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class IdempotencyKey:
-    """Key of a caller; the scope is the operation and the ids in its path."""
+    """Key of a caller; the scope is the API key's name, the operation and the ids in its path."""
 
     scope: str
     key: str
