@@ -88,14 +88,9 @@ class AsyncConnection(asyncio.BufferedProtocol):
 
         async def connect_to_service(connection: AsyncConnection) -> None:
             connection._buffer = buffer
-            raw = await connect(encoder.host, encoder.port, addresses)
-            try:
-                if encoder.is_secure:
-                    connection._tls = TlsSession(context, encoder.host)
-                await connection._loop.create_connection(lambda: connection, sock=raw)
-            except BaseException:
-                raw.close()
-                raise
+            if encoder.is_secure:
+                connection._tls = TlsSession(context, encoder.host)
+            await connect(connection, encoder.host, encoder.port, addresses)
 
         return connect_to_service
 
@@ -111,7 +106,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
         if self._tls is not None:
             self._decrypt(b"")
 
-    def get_buffer(self, _: int) -> memoryview:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        del sizehint
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 from synth_pools._client.runtime.sockets import NEXT_ADDRESS_SECONDS, Addresses
 
 
-async def connect(host: str, port: int, addresses: Addresses) -> socket.socket:
-    """Connect to the first address of a host that accepts the connection.
-
-    The function of the event loop is not used: uvloop's tries one address after the other.
+async def connect(
+    protocol: asyncio.BaseProtocol, host: str, port: int, addresses: Addresses
+) -> None:
+    """Connect a protocol to the first address of a host that accepts the connection.
 
     Args:
+        protocol: The protocol.
         host: Its name or address.
         port: Its port.
         addresses: The order of the addresses.
@@ -22,8 +23,26 @@ async def connect(host: str, port: int, addresses: Addresses) -> socket.socket:
     Raises:
         OSError: No address accepted the connection.
     """
+    loop = asyncio.get_running_loop()
+    try:
+        socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+    except OSError:
+        results = await asyncio.to_thread(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    else:
+        await loop.create_connection(lambda: protocol, host, port)
+        return
+    # With a name uvloop would try one address after the other.
+    raw = await _connect_to_first(results, addresses)
+    try:
+        await loop.create_connection(lambda: protocol, sock=raw)
+    except BaseException:
+        raw.close()
+        raise
+
+
+async def _connect_to_first(results: list[Any], addresses: Addresses) -> socket.socket:
     failure = OSError("the host has no address")
-    waiting = addresses.order(await look_up(host, port))
+    waiting = addresses.order(results)
     attempts: dict[asyncio.Task[socket.socket], Any] = {}
     try:
         while waiting or attempts:
@@ -49,18 +68,6 @@ async def connect(host: str, port: int, addresses: Addresses) -> socket.socket:
         for attempt in attempts:
             attempt.cancel()
             attempt.add_done_callback(_close)
-
-
-async def look_up(host: str, port: int) -> list[Any]:
-    """Return the result of `socket.getaddrinfo`.
-
-    Raises:
-        OSError: There is no such name.
-    """
-    try:
-        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except OSError:
-        return await asyncio.to_thread(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
 
 
 async def _connect(result: Any) -> socket.socket:

@@ -23,6 +23,8 @@ from synth_pools._client.runtime.sync_.interrupts import (
 
 # Most seconds of one wait; the system refuses more than 24 days.
 _LONGEST = 86_400.0
+# Of a few sockets `poll` takes less time than the default; Windows has none.
+_Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
 _WOKEN = "closed while it was connecting"
 
 
@@ -82,7 +84,7 @@ class _Attempts:
     """
 
     def __init__(self) -> None:
-        self._selector = selectors.DefaultSelector()
+        self._selector = _Selector()
         self.sockets: dict[socket.socket, Any] = {}
         self.is_woken = False
 
