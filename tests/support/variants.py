@@ -33,13 +33,15 @@ _loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 def parametrize_library(metafunc: pytest.Metafunc) -> None:
     """Run a test with every engine, and with the `SECURE` variant.
 
-    The mark `sockets` excludes httpx. The mark `one_library` selects the default, as does a client
-    that is `supplied`, which sends its own requests.
+    The mark `sockets` excludes httpx, and `plain` the variant. The mark `one_library` selects the
+    default, as does a client that is `supplied`, which sends its own requests.
     """
     libraries = [*HTTP_LIBRARIES, SECURE]
     find = metafunc.definition.get_closest_marker
     if find("sockets"):
         libraries = libraries[1:]
+    if find("plain"):
+        libraries.remove(SECURE)
     if find("one_library") or "supplied" in metafunc.fixturenames:
         libraries = HTTP_LIBRARIES[-1:]
     metafunc.parametrize("library", libraries, indirect=True)

@@ -14,10 +14,11 @@ from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY, traceback_with_locals
 from tests.support.proxy import proxy
 from tests.support.surface import P, R
-from tests.support.variants import SECURE
 
 TLS = "https://pools.example"
 PASSWORD = "pass-4711"
+pytestmark = pytest.mark.plain
+
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 
@@ -126,10 +127,8 @@ async def test_certificates_that_cannot_be_read(
 
 
 async def test_certificates_that_nothing_needs_are_not_read(
-    server: FaultServer, monkeypatch: pytest.MonkeyPatch, broken: Path, library: str
+    server: FaultServer, monkeypatch: pytest.MonkeyPatch, broken: Path
 ) -> None:
-    if library == SECURE:
-        pytest.skip("they are needed")
     monkeypatch.setenv("SSL_CERT_FILE", str(broken))
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
         assert await client.get_pool(P) == {"ok": True}

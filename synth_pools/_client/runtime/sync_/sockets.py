@@ -23,7 +23,7 @@ from synth_pools._client.runtime.sync_.interrupts import (
 
 # Most seconds of one wait; the system refuses more than 24 days.
 _LONGEST = 86_400.0
-# Of a few sockets `poll` takes less time than the default; Windows has none.
+# For a few sockets `poll` takes less time than the default, but Windows does not have it.
 _Selector = getattr(selectors, "PollSelector", selectors.DefaultSelector)
 _WOKEN = "closed while it was connecting"
 
