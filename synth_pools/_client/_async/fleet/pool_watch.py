@@ -121,7 +121,7 @@ class FollowedRollout:
         ended_rollout: Content of that event; None if it did not hold the rollout.
         may_have_ended: True if its last event may have been missed.
         since: Time since which it is followed.
-        pause: Seconds between its last read in doubt and the next one; 0 before the first one.
+        pause: Seconds until it is read although nothing is reported; 0 while it need not be.
         waiting: Number of waiting workers.
     """
 
@@ -144,10 +144,10 @@ class FollowedRollout:
         self.pause = 0.0
         self.waiting = 0
 
-    def doubt(self, pause: float) -> None:
-        """Have it read now, and again at intervals that grow from twice a pause. Needs the lock."""
+    def doubt(self) -> None:
+        """Have it read now, and again at growing intervals. The lock must be held."""
         self.may_have_ended = True
-        self.pause = pause
+        self.pause = 0.0
         self.changed.notify_all()
 
 
@@ -203,7 +203,7 @@ class AsyncPoolWatch:
                 self._rollouts[rollout_id] = rollout
             rollout.waiting += 1
             if self._is_live and self._blind_until > mark:
-                rollout.doubt(0.0)
+                rollout.doubt()
             must_read = not (self._is_read or self.is_over)
             self._is_read = self._is_read or must_read
         try:
@@ -224,12 +224,14 @@ class AsyncPoolWatch:
         """
         watches = self._watches
         with watches.lock:
-            # Random, so that the reads of all rollouts are spread over time.
-            pause = rollout.pause and rollout.pause * (0.75 + watches.transport.random() / 2)
-            start = time.monotonic()
+            until: float | None = None
             while not (rollout.has_ended or rollout.may_have_ended or self.is_over):
                 watches.workers.check()
-                remaining = start + pause - time.monotonic() if pause else None
+                if until is None and rollout.pause:
+                    # Random, so that the reads of all rollouts are spread over time.
+                    share = 0.75 + watches.transport.random() / 2
+                    until = time.monotonic() + rollout.pause * share
+                remaining = None if until is None else until - time.monotonic()
                 if remaining is not None and remaining <= 0:
                     break
                 await rollout.changed.wait_at_most(remaining)
@@ -390,21 +392,22 @@ class AsyncPoolWatch:
             self._is_live = True
             self._blind_until = self._watches.mark()
             for rollout in self._rollouts.values():
-                rollout.doubt(0.0)
+                rollout.doubt()
 
     def _look_around(self) -> None:
-        """Have the rollouts read of which nothing has been reported for long."""
+        """Have the rollouts read now and then that are followed for long."""
         now = time.monotonic()
         if now < self._look_at:
             return
         self._look_at = now + _LONGEST_DOUBT_SECONDS / 12
         with self._watches.lock:
-            # In the order of their ages.
+            # In the order of their ages. Few last as long, so that few need a timer.
             for rollout in self._rollouts.values():
-                if now - rollout.since < _LONGEST_DOUBT_SECONDS:
+                if now - rollout.since < _LONGEST_DOUBT_SECONDS / 4:
                     break
                 if not rollout.pause:
-                    rollout.doubt(_LONGEST_DOUBT_SECONDS)
+                    rollout.pause = _LONGEST_DOUBT_SECONDS
+                    rollout.changed.notify_all()
 
     def _take(self, events: Iterable[ServerSentEvent]) -> None:
         for event in events:
