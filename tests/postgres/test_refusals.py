@@ -18,6 +18,7 @@ from synth_pools.backend.storage.database import StorageError
 from synth_pools.backend.storage.postgres import sessions as sessions_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
+from synth_pools.backend.storage.postgres.readers import Readers
 from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
 from tests.postgres.sessions import LIMIT, Onlooker
 from tests.postgres.test_outages import keys, put
@@ -217,6 +218,24 @@ async def test_limits_of_a_role_are_not_those_of_a_session(
     raw = await StoreSessions(StoreURL("store", role.url)).open()
     assert await raw.fetchval(f"SHOW {name}") == "0"
     await end_session(raw)
+
+
+async def test_reads_wait_for_a_connection_where_a_role_may_have_no_more(
+    store: str, role: Role
+) -> None:
+    execute(store, f"ALTER ROLE {role.name} CONNECTION LIMIT 1")
+    readers = Readers(StoreSessions(StoreURL("store", role.url)))
+
+    def read(db: Any) -> Any:
+        return db.execute("SELECT pg_sleep(0.01), pg_backend_pid()").fetchone()[1]
+
+    pids = await asyncio.gather(*(readers.read(read, in_snapshot=True) for _ in range(24)))
+    assert len(set(pids)) == 1
+    await readers.close()
+    # Without a connection to wait for, it is an error at once.
+    execute(store, f"ALTER ROLE {role.name} CONNECTION LIMIT 0")
+    with pytest.raises(StatementError, match="too many connections"):
+        await Readers(StoreSessions(StoreURL("store", role.url))).read(read, in_snapshot=True)
 
 
 def test_large_writes_need_no_temporary_file(store: str, role: Role, tmp_path: Path) -> None:

@@ -76,10 +76,15 @@ class StatementError(Exception):
 
 
 class SessionError(StatementError):
-    """A session could not be opened, whatever the server says."""
+    """A session could not be opened, whatever the server says.
+
+    Attributes:
+        is_at_limit: The server, or the role, has as many sessions as it may.
+    """
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(cause)
+        self.is_at_limit = isinstance(cause, asyncpg.TooManyConnectionsError)
         self.is_lost = self.is_outage = self.is_servers = True
 
 

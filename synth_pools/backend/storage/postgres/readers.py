@@ -8,7 +8,11 @@ from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.storage.postgres.connection import PostgresConnection, StatementError
+from synth_pools.backend.storage.postgres.connection import (
+    PostgresConnection,
+    SessionError,
+    StatementError,
+)
 from synth_pools.backend.storage.postgres.greenlets import in_greenlet
 from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
 from synth_pools.backend.storage.statements import Snapshot
@@ -18,6 +22,10 @@ _T = TypeVar("_T")
 _MOST_READERS = 6
 # Most connections in use for long reads; the others stay free for short ones.
 _MOST_LONG_READERS = 3
+# A server that refused one more session is not asked for the next one at once.
+_LIMIT_PAUSE_SECONDS = 1.0
+# Longest wait for a connection in use where the server allows no more.
+_LONGEST_WAIT_SECONDS = 60.0
 
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY"
 
@@ -39,6 +47,10 @@ class Readers:
         self._all = asyncio.Semaphore(_MOST_READERS)
         self._long = asyncio.Semaphore(_MOST_LONG_READERS)
         self._is_closed = False
+        # Connections that are in use, or being opened.
+        self._used_count = 0
+        self._returned = asyncio.Event()
+        self._next_opening = 0.0
 
     async def read(self, work: Callable[[Snapshot], _T], *, in_snapshot: bool) -> _T:
         """Return the value that `work` reads; raise `StatementError` if that fails.
@@ -77,9 +89,7 @@ class Readers:
                 lost, self._idle = self._idle, []
                 for lost_reader in lost:
                     lost_reader.raw.terminate()
-            reader = self._idle.pop() if self._idle else None
-            if reader is None or reader.raw.is_closed():
-                reader = PostgresConnection(await self._sessions.open(), self._unix_time)
+            reader = await self._take()
             is_intact = False
             try:
                 yield reader
@@ -91,11 +101,39 @@ class Readers:
                 is_intact = not reader.raw.is_in_transaction()
                 raise
             finally:
+                self._used_count -= 1
+                self._returned.set()
                 if is_intact and not self._is_closed:
                     self._idle.append(reader)
                 else:
                     # Without a wait for the server, since the task may be cancelled.
                     reader.raw.terminate()
+
+    async def _take(self) -> PostgresConnection:
+        """Take an idle connection or a new one; wait for one if the server allows no more."""
+        deadline = clock.monotonic() + _LONGEST_WAIT_SECONDS
+        while True:
+            while self._idle:
+                reader = self._idle.pop()
+                if not reader.raw.is_closed():
+                    self._used_count += 1
+                    return reader
+            if not self._used_count or clock.monotonic() >= self._next_opening:
+                self._used_count += 1
+                try:
+                    return PostgresConnection(await self._sessions.open(), self._unix_time)
+                except BaseException as error:
+                    self._used_count -= 1
+                    is_at_limit = isinstance(error, SessionError) and error.is_at_limit
+                    is_one_awaited = bool(self._used_count or self._idle)
+                    if not (is_at_limit and is_one_awaited) or clock.monotonic() > deadline:
+                        raise
+                self._next_opening = clock.monotonic() + _LIMIT_PAUSE_SECONDS
+                continue
+            self._returned.clear()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LIMIT_PAUSE_SECONDS):
+                    await self._returned.wait()
 
 
 def _reading(
