@@ -60,7 +60,7 @@ class Limits:
         BadOptionError: A limit is 0 or less, or above its largest value.
     """
 
-    max_queued: int = _limit(10_000, "Rollouts that may wait, in all pools together.")
+    max_queued: int = _limit(100_000, "Rollouts that may wait, in all pools together.")
     max_queued_per_pool: int = _limit(10_000, "Rollouts that may wait in one pool.")
     max_body_bytes: int = _limit(16 * _MIB, "Size of the body of a request.")
     max_body_values: int = _limit(

@@ -172,7 +172,7 @@ def test_every_state_is_counted_as_it_is_stored(start: Callable[..., Server]) ->
     assert metrics.get("rollouts_finished_total", state="cancelled", code="") == 1
     assert metrics.get("rollout_queue_seconds_count") == 6
     assert metrics.labelled("rollout_run_seconds_count", "state") == {"completed": 4, "failed": 1}
-    assert metrics.get("limit", limit="max_queued") == 10_000
+    assert metrics.get("limit", limit="max_queued") == 100_000
 
     # The stored figures are right after a restart: running rollouts are lost with the echo target,
     # and waiting ones have their turn. Counters start at zero.

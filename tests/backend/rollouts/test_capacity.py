@@ -160,6 +160,24 @@ def test_retry_after_follows_the_rate_of_the_pool(start: Callable[..., Server]) 
     assert full(backend, path, "pool_queue_full")["retry_after_ms"] <= 3000
 
 
+def test_a_full_queue_at_the_defaults_leaves_room_for_other_pools(
+    start: Callable[..., Server],
+) -> None:
+    defaults, scale = Limits(), 2_000
+    backend = start(
+        max_queued=defaults.max_queued // scale,
+        max_queued_per_pool=defaults.max_queued_per_pool // scale,
+    )
+    crowded, other_pool = backend.pool(concurrency=1), backend.pool(concurrency=1)
+    for pool_id in (crowded, other_pool):
+        backend.until(backend.rollout(pool_id, **SLOW)["id"], "running")
+    for _ in range(defaults.max_queued_per_pool // scale):
+        backend.rollout(crowded)
+    full(backend, f"/v1/pools/{crowded}/rollouts", "pool_queue_full")
+    # No place is free in the other pool either, but one in its queue.
+    assert backend.rollout(other_pool)["status"] == "queued"
+
+
 @pytest.mark.sqlite
 def test_ten_thousand_in_one_pool_do_not_hold_up_one_in_another(tmp_path: Path) -> None:
     with serve(tmp_path) as before:
