@@ -173,7 +173,7 @@ class _Exchange:
             if operation.body is not None:
                 await self._read_body(request, operation.body)
             response = await HANDLERS[operation.id](request)
-            documented = operation.response(200)
+            documented = operation.responses.get("200")
             if documented and "vary" in documented.headers and isinstance(response, JSONResponse):
                 response.headers.update(preference_headers(request))
             return response

@@ -13,7 +13,7 @@ import jsonschema_rs
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import invalid
 from synth_pools.backend.domain.openapi import Operation, read_operations, resolve
-from synth_pools.backend.domain.parameters import read_query
+from synth_pools.backend.domain.parameters import TEXT, read_query
 from synth_pools.spec import load_container_spec, load_spec
 
 _DOCUMENT = "urn:synth-pools:openapi"
@@ -57,7 +57,13 @@ class Contract:
         faults: list[dict[str, Any]] = []
         query = read_query(query_string) if query_string else {}
         for parameter in operation.parameters:
-            sent = parameter.values(path, query, headers)
+            if parameter.place == "path" and parameter.shape.types == TEXT:
+                sent = [path[parameter.name]]
+            elif parameter.place == "header" and parameter.shape.types == TEXT:
+                header = headers.get(parameter.name.lower())
+                sent = [] if header is None else [header]
+            else:
+                sent = parameter.values(path, query, headers)
             if not sent and not parameter.required:
                 continue
             location: list[str | int] = [parameter.place, parameter.name]

@@ -157,7 +157,7 @@ def carry_over(replaced: object, namespace: object) -> None:
 def shallow_copy(client: C) -> C:
     """Copy a client without its namespaces, for internal use."""
     copied = object.__new__(type(client))
-    state = object.__getstate__(client)
+    state: Any = object.__getstate__(client)
     attributes, slots = state if isinstance(state, tuple) else (state, {})
     vars(copied).update(attributes or {})
     for name, value in slots.items():

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from synth_pools._client._async.facade.base import AsyncNamespace, AsyncOperations
 from synth_pools._client.arguments import (
@@ -169,8 +169,8 @@ def _checked(name: str, value: Any, annotation: str) -> Any:
         if isinstance(getattr(models, annotation.partition(" ")[0], None), type):
             return {key: _checked(f"{name}.{key}", value[key], "list[float]") for key in value}
     if name == "idempotency_key":
-        return check_idempotency_key(value)
+        return check_idempotency_key(cast("str | None", value))
     is_number = isinstance(value, bool | int) or (
         isinstance(value, float) and "float" in annotation
     )
-    return value if is_number else query_text(value, name)
+    return value if is_number else query_text(cast("str | None", value), name)

@@ -187,9 +187,11 @@ class PostgresConnection:
         prepared = self._prepare(statement.sql)
         cursor = self._await(_opened(prepared, statement.arguments(parameters)))
         number = _FIRST_ROWS
-        while len(rows := self._await(cursor.fetch(number))) == number:
+        rows: list[Any] = self._await(cursor.fetch(number))
+        while len(rows) == number:
             yield from rows
             number = min(2 * number, _MOST_ROWS)
+            rows = self._await(cursor.fetch(number))
         yield from rows
 
     def written_rollouts(self, writes: Sequence[RolloutWrite], /) -> list[Row | None]:
