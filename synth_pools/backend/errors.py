@@ -30,6 +30,10 @@ class StoreError(LocalBackendError):
     """The database on a server cannot be used, or another backend uses it."""
 
 
+class StoreAwayError(StoreError):
+    """The server of the database cannot be reached, or is starting: it may be there later."""
+
+
 class ClusterError(LocalBackendError):
     """The Ray cluster cannot be used."""
 

@@ -77,6 +77,8 @@ class LocalBackend:
             HOST:PORT or ray://HOST:PORT; needs the extra `ray`.
         health_interval: Seconds between two checks of a container, at most 3600.
         allowed_hosts: Host names besides this machine's under which clients may call the backend.
+        forwarded_allow_ips: Addresses and networks of proxies besides this machine's whose
+            `X-Forwarded-Proto` and `X-Forwarded-For` are believed; `*` is every client.
         limits: Limits on its load; None is `Limits()`.
         grace: Seconds that running rollouts have to end at a stop, at most 86,400.
         keep_finished: Seconds after which finished rollouts are deleted; None keeps them for ever.
@@ -110,6 +112,7 @@ class LocalBackend:
         ray: str | None = None,
         health_interval: float = 5.0,
         allowed_hosts: Iterable[str] = (),
+        forwarded_allow_ips: Iterable[str] = (),
         limits: Limits | None = None,
         grace: float = 0.0,
         keep_finished: float | None = None,
@@ -147,6 +150,7 @@ class LocalBackend:
             ray=ray,
             health_interval=health_interval,
             allowed_hosts=allowed_hosts,
+            forwarded_allow_ips=forwarded_allow_ips,
             grace=grace,
             keep_finished=keep_finished,
             keep_artifacts=keep_artifacts,
@@ -282,6 +286,7 @@ class LocalBackend:
                     listener,
                     settings,
                     grace=settings.grace_seconds,
+                    proxies=settings.forwarded_allow_ips,
                 )
                 undo.callback(thread.stop, _STOP_LIMIT_SECONDS)
                 try:

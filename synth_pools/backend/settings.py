@@ -28,6 +28,7 @@ OptionKind = Literal[
     "duration",
     "size",
     "hosts",
+    "networks",
     "variables",
     "folder",
     "folders",
@@ -86,6 +87,30 @@ def hosts(option: str, names: Iterable[str]) -> tuple[str, ...]:
     if isinstance(names, str):
         raise BadOptionError(f"{option} is a list of hosts, not one text")
     return tuple(_host(option, name) for name in names)
+
+
+def networks(option: str, texts: Iterable[str]) -> tuple[str, ...]:
+    """Return addresses and networks, each in its usual form.
+
+    Args:
+        option: The name of the option, for the error.
+        texts: Addresses such as 10.0.0.7, networks such as 10.0.0.0/8, or `*` for all.
+
+    Raises:
+        BadOptionError: A text is neither.
+    """
+    if isinstance(texts, str):
+        raise BadOptionError(f"{option} is a list of addresses, not one text")
+    texts = tuple(texts)
+    for text in texts:
+        try:
+            if text != "*":
+                ipaddress.ip_network(text)
+        except ValueError:
+            raise BadOptionError(
+                f"{option} takes addresses, networks such as 10.0.0.0/8, or *: {text!r}"
+            ) from None
+    return texts
 
 
 def variables(option: str, names: Iterable[str]) -> tuple[str, ...]:
@@ -166,6 +191,7 @@ _CHECKS: dict[OptionKind | None, Callable[[str, Any], Any]] = {
     "duration": _positive("seconds"),
     "size": _positive("bytes"),
     "hosts": hosts,
+    "networks": networks,
     "variables": variables,
     "folder": _folder,
     "folders": folders,
@@ -262,6 +288,13 @@ class BackendOptions(Limits):
         "hosts",
         "A name besides this machine's own by which clients may call the backend; "
         "repeat it, or separate several by commas.",
+    )
+    forwarded_allow_ips: tuple[str, ...] = _option(
+        (),
+        "networks",
+        "The address of a proxy on another machine, or its network, whose X-Forwarded-Proto and "
+        "X-Forwarded-For are believed, as this machine's are; repeat it, or separate several by "
+        "commas. * is every client.",
     )
     grace_seconds: float = _option(
         0.0,

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import io
 import os
+import signal
+import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import pytest
 
 from synth_pools.backend.artifacts.redaction import MASK
-from synth_pools.backend.errors import LocalBackendError, StoreError
+from synth_pools.backend.errors import LocalBackendError, StoreAwayError, StoreError
 from synth_pools.backend.storage.database import SchemaVersionError
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from synth_pools.local import LocalBackend
-from tests.support.commands import run_command
+from tests.postgres.sessions import LIMIT
+from tests.support.commands import run_command, started
 from tests.support.ports import HeldPort
 from tests.support.postgres_server import PASSWORD, PostgresServer, execute
 
@@ -35,14 +39,49 @@ def refusal(data_dir: Path, store: str) -> str:
     return line
 
 
-def test_what_cannot_be_reached_is_said_in_one_line(server: PostgresServer, tmp_path: Path) -> None:
-    right = urlsplit(server.url("postgres"))
+def test_a_server_that_is_away_is_waited_for(own_server: PostgresServer, tmp_path: Path) -> None:
+    own_server.stop()
+    store = own_server.url()
+    with pytest.raises(StoreAwayError, match="see that the server runs"):
+        LocalBackend(tmp_path / "a", store=store).start()
+    command = ("serve", "--port", 0, "--data-dir", tmp_path / "b")
+    environment = {**os.environ, "SYNTH_POOLS_STORE": store}
+    with started(*command, environment=environment) as process:
+        _check_waiting(process, own_server.port)
+        own_server.start()
+        assert "The local backend answers at" in _line(process.stdout)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT) == 0
+
+
+def test_a_start_that_waits_can_be_stopped(server: PostgresServer, tmp_path: Path) -> None:
     with HeldPort() as nobody:
-        port = nobody.number
-        away = right._replace(netloc=right.netloc.replace(str(server.port), str(port)))
-        line = refusal(tmp_path / "a", away.geturl())
-        assert f"postgresql://pools@127.0.0.1:{port}/postgres" in line
-        assert "see that the server runs" in line
+        store = server.url().replace(str(server.port), str(nobody.number))
+        environment = {**os.environ, "SYNTH_POOLS_STORE": store}
+        command = ("serve", "--port", 0, "--data-dir", tmp_path)
+        with started(*command, environment=environment) as process:
+            _check_waiting(process, nobody.number)
+            process.send_signal(signal.SIGTERM)
+            rest = process.communicate(timeout=LIMIT)
+    # It says so once.
+    assert (process.returncode, rest) == (0, ("", ""))
+
+
+def _check_waiting(process: subprocess.Popen[str], port: int) -> None:
+    line = _line(process.stderr)
+    assert "waiting for the database: cannot use the database at" in line
+    assert f"postgresql://pools@127.0.0.1:{port}/postgres" in line
+    assert "see that the server runs" in line
+    assert not any(secret in line for secret in SECRETS)
+
+
+def _line(stream: IO[str] | None) -> str:
+    assert stream is not None
+    return stream.readline()
+
+
+def test_what_a_server_refuses_is_said_in_one_line(server: PostgresServer, tmp_path: Path) -> None:
+    right = urlsplit(server.url("postgres"))
     assert "does not exist" in refusal(tmp_path / "b", right._replace(path="/nowhere").geturl())
     wrong = right._replace(netloc=right.netloc.replace(PASSWORD, f"{PASSWORD}x"))
     assert "authentication failed" in refusal(tmp_path / "c", wrong.geturl())

@@ -115,8 +115,9 @@ class PoolProcesses:
             self.on_up(self._spec)
 
     def replica_failed(self, failure: ProcessFailure) -> None:
-        # One failed replica is no failure of the pool once any replica has been up.
-        if self._spec is not None and not self._has_been_up:
+        # Once any has been up, the pool fails only if no replica can be started any more.
+        is_exhausted = bool(self._replicas) and all(item.is_exhausted for item in self._replicas)
+        if self._spec is not None and (is_exhausted or not self._has_been_up):
             self.on_failed(self._spec, failure)
 
     @property

@@ -41,6 +41,8 @@ _WATCH_SECONDS = 1.0
 _SHORTEST_PAUSE = 0.25
 _LONGEST_PAUSE = 30.0
 _LIVED_SECONDS = 60.0
+# Starts in a row that may fail, over a minute and a half, before a pool that was active fails.
+_MOST_FAILED_STARTS = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ class Replica:
 
     Attributes:
         number: The number of the place in the pool.
+        failed_starts: The number of starts that have failed since the last good one.
     """
 
     def __init__(
@@ -129,6 +132,7 @@ class Replica:
         number: int,
     ) -> None:
         self.number = number
+        self.failed_starts = 0
         self._pool_id = pool_id
         self._spec = spec
         self._context = context
@@ -157,6 +161,11 @@ class Replica:
             return False
         member = self._context.balancer.find(self._pool_id, self.instance.url)
         return member is not None and member.container.is_busy
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Tell whether its process cannot be started any more, after many attempts."""
+        return self.failed_starts >= _MOST_FAILED_STARTS
 
     async def stop(self) -> None:
         """Start no further process; `clear` ends the running one."""
@@ -205,8 +214,11 @@ class Replica:
                         # Failing starts must leave turns to other replicas.
                         await asyncio.sleep(_SHORTEST_PAUSE)
             if failure is None:
+                self.failed_starts = 0
                 failure = await self._watch_instance()
                 deadline = reported = None
+            elif failure.is_final or self._is_begun():
+                self.failed_starts += 1
             await self._end_instance(failure)
             if reported is None or failure.exit_code is not None:
                 reported = failure
@@ -216,6 +228,8 @@ class Replica:
             if not self._has_been_healthy and deadline is not None and now >= deadline:
                 self._owner.replica_failed(reported)
                 deadline = reported = None
+            elif self._has_been_healthy and self.is_exhausted:
+                self._owner.replica_failed(reported)
             if now - started_at > _LIVED_SECONDS:
                 pause = _SHORTEST_PAUSE
             wait = pause
@@ -225,6 +239,11 @@ class Replica:
             pause = min(2 * pause, _LONGEST_PAUSE)
             await asyncio.sleep(wait)
             self._restarts += 1
+
+    def _is_begun(self) -> bool:
+        """Tell whether a failed start says something of the process: a cluster may be away."""
+        has_child = self.instance is not None and self.instance.child is not None
+        return has_child or not self._launcher.is_remote
 
     async def _prepare(self) -> StartFunction | ProcessFailure:
         """Prepare the start; return the failure if that is not possible."""

@@ -7,7 +7,7 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
 import uvicorn
@@ -22,6 +22,8 @@ from synth_pools.backend.server.protocol import LimitedConfig, ServerConnection,
 
 # Names the event loop to run in; empty selects the fastest.
 _LOOP = "SYNTH_POOLS_LOOP"
+
+_THIS_MACHINE = ("127.0.0.1", "::1")
 
 # Time that a stop leaves to requests other than event streams.
 _GRACE_SECONDS = 1.0
@@ -40,6 +42,7 @@ class ServerThread:
         listener: The listening socket; closed when the thread ends.
         limits: The limits of connections.
         grace: Seconds that running work has to end once `stop` is called.
+        proxies: Addresses and networks, besides this machine, whose X-Forwarded-Proto is believed.
     """
 
     def __init__(
@@ -49,11 +52,13 @@ class ServerThread:
         limits: Limits | None = None,
         *,
         grace: float = 0.0,
+        proxies: Sequence[str] = (),
     ) -> None:
         self._make_app = make_app
         self._listener = listener
         self._limits = limits or Limits()
         self._grace = grace
+        self._proxies = proxies
         self._ready = threading.Event()
         self._ended = threading.Event()
         self._failure: BaseException | None = None
@@ -152,6 +157,7 @@ class ServerThread:
                 self._limits,
                 on_started=self._ready.set,
                 before_stop=None if wind_down is None else partial(wind_down, self._grace),
+                proxies=self._proxies,
                 background=getattr(app.state, "background", None) or BackgroundTasks(),
             )
             self._server.should_exit = self._stop_requested
@@ -171,6 +177,7 @@ class _Server(uvicorn.Server):
         *,
         on_started: Callable[[], None],
         before_stop: Callable[[], Awaitable[None]] | None,
+        proxies: Sequence[str],
         background: BackgroundTasks,
     ) -> None:
         super().__init__(
@@ -186,6 +193,7 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 log_level=None,
                 timeout_graceful_shutdown=_UVICORN_GRACE_SECONDS,
+                forwarded_allow_ips=_trusted(proxies),
             )
         )
         self._draining = app
@@ -229,6 +237,13 @@ class _Server(uvicorn.Server):
         for connection in list(self.server_state.connections):
             if connection.transport is not None:
                 connection.transport.abort()
+
+
+def _trusted(proxies: Sequence[str]) -> list[str] | str | None:
+    """Return the proxies as uvicorn takes them; None is its variable, or this machine."""
+    if not proxies:
+        return None
+    return "*" if "*" in proxies else [*_THIS_MACHINE, *proxies]
 
 
 def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from synth_pools.backend.errors import LocalBackendError
+from synth_pools.backend.errors import LocalBackendError, StoreAwayError
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.settings import BackendOptions, Option
 from synth_pools.cli.failures import CommandError, ExitStatus, needing
@@ -31,7 +31,11 @@ _KEY_VARIABLE = "SYNTH_POOLS_API_KEY"
 _STORE_VARIABLE = "SYNTH_POOLS_STORE"
 _WATCH_SECONDS = 0.5
 _GARBAGE_THRESHOLD = 10_000
+# Pauses while the database is away.
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 _SECONDS = "_seconds"
+
+_log = logging.getLogger(__name__)
 
 
 _Decorator = Callable[[Callable[..., int]], Callable[..., int]]
@@ -97,8 +101,9 @@ def _backend_option(option: Option, default: Any) -> _Decorator:
         form = {"metavar": "ADDRESS"}
     elif option.kind in ("bucket", "endpoint"):
         form = {"metavar": "URL"}
-    elif option.kind == "hosts":
-        form = {"multiple": True, "metavar": "HOST", "callback": names_of}
+    elif option.kind in ("hosts", "networks"):
+        metavar = option.kind.removesuffix("s").upper()
+        form = {"multiple": True, "metavar": metavar, "callback": names_of}
     else:
         # The option is repeated, with one name each time.
         flag = flag.removesuffix("s")
@@ -231,7 +236,8 @@ def serve(
                 limits=limits,
                 **options,
             )
-            backend.start()
+            if not _started(backend, signals):
+                return 0
             # Loaded modules are no garbage; examining them repeatedly costs 5 % of the time.
             gc.freeze()
             gc.set_threshold(_GARBAGE_THRESHOLD, 20, 20)
@@ -247,6 +253,22 @@ def serve(
     if not was_running:
         raise CommandError("the backend ended without being asked to", ExitStatus.FAILED)
     return 0
+
+
+def _started(backend: LocalBackend, signals: StopSignals) -> bool:
+    """Start a backend, once its database is there; return False if a signal came before."""
+    former, pause = "", _SHORTEST_PAUSE
+    while True:
+        try:
+            backend.start()
+            return True
+        except StoreAwayError as error:
+            if str(error) != former:
+                former = str(error)
+                _log.warning("waiting for the database: %s", former)
+        if signals.wait(pause):
+            return False
+        pause = min(2 * pause, _LONGEST_PAUSE)
 
 
 def _announce(backend: LocalBackend, key: str) -> None:

@@ -128,3 +128,38 @@ def test_a_place_that_crashes_is_filled_again(
         assert server.get("/health") == {"status": "degraded", "not_running": ["processes"]}
     assert all("processes crashed" in line for line in failures)
     failures.clear()
+
+
+def test_a_pool_that_was_active_fails_once_no_process_can_be_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("_SHORTEST_PAUSE", "_LONGEST_PAUSE"):
+        monkeypatch.setattr(f"synth_pools.backend.processes.replica.{name}", 0.01)
+    gate = tmp_path / "gate"
+    script = f"""\
+import os, sys
+if os.path.exists({str(gate)!r}):
+    sys.exit("the disk is gone")
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
+    command = {"argv": [sys.executable, "-c", script, SMALL, "{port}"]}
+    with serve(tmp_path, allow_processes=True) as server:
+        pool_id = server.pool(capacity=2, config={"process": command})
+        first, second = healthy(server, pool_id, 2)
+        gate.touch()
+        psutil.Process(first["pid"]).kill()
+        # As long as any works, the pool does.
+        eventually(lambda: _restarts(server, pool_id) > 12)
+        assert server.run(pool_id)["status"] == "completed"
+        psutil.Process(second["pid"]).kill()
+        error = until(server, pool_id, "failed")["error"]
+        assert "ended with status 1" in error["message"]
+        assert "the disk is gone" in str(error["details"])
+        gate.unlink()
+        server.post(f"/v1/pools/{pool_id}/resume")
+        until(server, pool_id, "active")
+        assert server.run(pool_id)["status"] == "completed"
+
+
+def _restarts(server: Server, pool_id: str) -> int:
+    return max(int(container["restarts"]) for container in containers(server, pool_id))

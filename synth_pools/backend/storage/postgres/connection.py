@@ -43,6 +43,8 @@ _FAILED = "25P02"
 # Classes of errors after which a new session is needed: connection, operator intervention, and
 # statements whose plan or name is not valid any more.
 _LOST = frozenset({"08", "57", "0A", "26"})
+# Classes of errors of a server that cannot take a session now: connection, resources, operator.
+_AWAY = frozenset({"08", "53", "57"})
 # The session was idle in a transaction, or the transaction lasted, for too long.
 _TOO_SLOW = frozenset({"25P03", "25P04"})
 # The statement took longer than it may.
@@ -80,11 +82,14 @@ class SessionError(StatementError):
 
     Attributes:
         is_at_limit: The server, or the role, has as many sessions as it may.
+        is_away: True if no server has answered, or one that is starting, stopping or full.
     """
 
     def __init__(self, cause: BaseException) -> None:
         super().__init__(cause)
         self.is_at_limit = isinstance(cause, asyncpg.TooManyConnectionsError)
+        state: str = getattr(cause, "sqlstate", None) or ""
+        self.is_away = isinstance(cause, OSError) or state[:2] in _AWAY
         self.is_lost = self.is_outage = self.is_servers = True
 
 

@@ -13,13 +13,14 @@ from typing import Self, TypeVar
 import asyncpg
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.errors import StoreError
+from synth_pools.backend.errors import StoreAwayError, StoreError
 from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.database import Database, DatabaseClosedError, StorageError
 from synth_pools.backend.storage.peers import Peer
 from synth_pools.backend.storage.postgres.connection import (
     DRIVER_ERRORS,
     PostgresConnection,
+    SessionError,
     StatementError,
     reason_in_one_line,
 )
@@ -117,7 +118,8 @@ class PostgresDatabase(Database):
             sessions: Opens the sessions in place of those at `url`.
 
         Raises:
-            StoreError: The database cannot be reached or used, or other backends keep the contents
+            StoreAwayError: The server cannot be reached, or is starting.
+            StoreError: The database cannot be used, or other backends keep the contents
                 of artifacts elsewhere.
         """
         database = cls(url, observer, token, contents, sessions)
@@ -128,7 +130,8 @@ class PostgresDatabase(Database):
             reason = url.masked(
                 str(error) if isinstance(error, StatementError) else reason_in_one_line(error)
             )
-            raise StoreError(
+            is_away = isinstance(error, SessionError) and error.is_away
+            raise (StoreAwayError if is_away else StoreError)(
                 f"cannot use the database at {url}: {reason}; "
                 "see that the server runs and lets this user in, or give another one"
             ) from None

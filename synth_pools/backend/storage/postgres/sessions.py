@@ -69,15 +69,16 @@ class StoreSessions:
         more = _WRITING if is_writing else ""
         hosts = self.url.of_each_host()
         reasons: list[str] = []
-        is_at_limit = False
+        is_at_limit = is_away = False
         for host in hosts:
             try:
                 return await _open(host, more, _HOST_SECONDS if hosts[1:] else _CONNECT_SECONDS)
             except SessionError as error:
                 is_at_limit |= error.is_at_limit
+                is_away |= error.is_away
                 reasons.append(f"{host}: {error}" if hosts[1:] else str(error))
         failure = SessionError(OSError("; ".join(reasons)))
-        failure.is_at_limit = is_at_limit
+        failure.is_at_limit, failure.is_away = is_at_limit, is_away
         raise failure
 
 
