@@ -46,7 +46,7 @@ from synth_pools.backend.domain.state_changes import REQUEST_ID
 from synth_pools.backend.domain.validation import Contract, ResponseDepartsError
 from synth_pools.backend.metrics.recorder import NO_OPERATION
 from synth_pools.backend.resources.byte_budget import Reservation
-from synth_pools.backend.server.protocol import ABORT
+from synth_pools.backend.server.protocol import ABORT, KEY_SHOWN
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage.contents.store import ContentGoneError, ContentsUnavailableError
 from synth_pools.backend.storage.events import sent_messages
@@ -197,6 +197,7 @@ class _Exchange:
                 "The API key is missing or wrong: send 'Authorization: Bearer <key>'.",
                 headers={"www-authenticate": "Bearer"},
             )
+        self._scope.get("extensions", {}).get(KEY_SHOWN, _nothing)()
         return key_name
 
     async def _read_body(self, request: Request, described: Body) -> None:

@@ -61,6 +61,8 @@ _TOO_MANY = ApiError(
 
 # The extension of ASGI by which an application disconnects its client.
 ABORT = "synth_pools.abort"
+# The extension of ASGI by which an application reports that the client has a valid key.
+KEY_SHOWN = "synth_pools.key_shown"
 # The extension of ASGI that is set once the response is an event stream.
 EVENT_STREAM = "synth_pools.event_stream"
 
@@ -71,6 +73,8 @@ class LimitedConfig(uvicorn.Config):
     def __init__(self, app: Any, limits: Limits, **options: Any) -> None:
         super().__init__(app, http=ServerConnection, **options)
         self.limits = limits
+        # Connections that have shown no key yet, in the order of their arrival.
+        self.without_key: dict[ServerConnection, None] = {}
         files = most_files()
         self.most_connections = min(
             limits.max_connections, files - min(_RESERVED_FILES, files // 2)
@@ -121,13 +125,33 @@ class ServerConnection(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        if len(self.connections) > self._limited.most_connections:
+        is_full = len(self.connections) > self._limited.most_connections
+        if is_full and not self._close_oldest_without_key():
             self._refuse(_TOO_MANY)
+        else:
+            self._limited.without_key[self] = None
+
+    def _close_oldest_without_key(self) -> bool:
+        """Make room for a client; False if all others have shown a key or are being answered."""
+        without_key = self._limited.without_key
+        oldest = next((peer for peer in without_key if not peer.is_busy()), None)
+        if oldest is None:
+            return False
+        del without_key[oldest]
+        if oldest.transport.get_write_buffer_size():
+            # The client does not read its answer, so a close would wait for it.
+            oldest.transport.abort()
+        else:
+            oldest.transport.close()
+        return True
+
+    def _note_key(self) -> None:
+        self._limited.without_key.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         for start in range(0, len(data), _PIECE_BYTES):
-            if self._pending or self._is_busy():
+            if self._pending or self.is_busy():
                 self._pending += data[start:]
                 self.flow.pause_reading()
                 return
@@ -135,7 +159,7 @@ class ServerConnection(HttpToolsProtocol):
                 return
             self._parse(data[start : start + _PIECE_BYTES])
 
-    def _is_busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Return True if a complete request is being answered."""
         current = self._current
         return current is not None and not current.response_complete and not current.more_body
@@ -170,7 +194,7 @@ class ServerConnection(HttpToolsProtocol):
         self._head_bytes = 0 if self._has_progressed else self._head_bytes + len(piece)
         if self._head_bytes > self._limited.limits.max_header_bytes:
             self._refusal = _TOO_LARGE
-        if self._refusal is not None and not self._is_busy():
+        if self._refusal is not None and not self.is_busy():
             self._refuse(self._refusal)
 
     def _resume_before_body(self) -> None:
@@ -212,7 +236,7 @@ class ServerConnection(HttpToolsProtocol):
         super().on_headers_complete()
         cycle, self._is_between = self.cycle, False
         scope = cast("dict[str, Any]", cycle.scope)
-        scope["extensions"] = {ABORT: self.transport.abort}
+        scope["extensions"] = {ABORT: self.transport.abort, KEY_SHOWN: self._note_key}
         if self._unknown_method:
             scope["method"], self._unknown_method = self._unknown_method, ""
         if encodings and b"content-length" in names:
@@ -253,6 +277,7 @@ class ServerConnection(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         if self._half_closed is not None:
             self._half_closed.cancel()
+        self._limited.without_key.pop(self, None)
         super().connection_lost(exc)
         self._disconnect()
 
@@ -267,10 +292,10 @@ class ServerConnection(HttpToolsProtocol):
         super().on_response_complete()
         if self.transport.is_closing():
             return
-        if self._pending and not self._is_busy():
+        if self._pending and not self.is_busy():
             pending, self._pending = self._pending, b""
             self.data_received(pending)
-        if self._refusal is not None and not self._is_busy():
+        if self._refusal is not None and not self.is_busy():
             self._refuse(self._refusal)
         # Further requests of the client may still be answered.
         if self._half_closed is not None and not self._is_awaited():
@@ -320,7 +345,7 @@ class ServerConnection(HttpToolsProtocol):
         current = self._current
         return (
             current is not None
-            and self._is_busy()
+            and self.is_busy()
             and EVENT_STREAM not in cast("dict[str, Any]", current.scope)["extensions"]
         )
 

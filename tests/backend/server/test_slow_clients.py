@@ -198,23 +198,51 @@ def test_many_silent_connections_keep_nobody_out(start: Callable[..., Server]) -
                 connection.recv(1)
 
 
+def test_connections_that_show_no_key_make_room_for_others(start: Callable[..., Server]) -> None:
+    backend = start(max_connections=10, header_timeout_seconds=LIMIT)
+    with contextlib.ExitStack() as opened:
+        earlier = opened.enter_context(wire(backend))
+
+        def is_answered() -> bool:
+            earlier.sendall(b"GET /v1/queue/status HTTP/1.1\r\n" + AUTHORIZED + b"\r\n")
+            answer = earlier.recv(65536)
+            while answer and not answer.endswith(b"}"):
+                answer += earlier.recv(65536)
+            return answer.startswith(b"HTTP/1.1 200 ")
+
+        assert is_answered()
+        waiting = [
+            b"",
+            b"GET /v1/poo",
+            b"GET /v1/pools HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            b"POST /ui/session HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n\r\n",
+        ]
+        for sent in waiting * 8:
+            opened.enter_context(wire(backend)).sendall(sent)
+        for _ in range(20):
+            answer = httpx.get(
+                f"{backend.url}/v1/queue/status", headers={"authorization": f"Bearer {KEY}"}
+            )
+            assert answer.status_code == 200
+        assert is_answered()
+
+
 def test_connections_are_limited_and_come_back(start: Callable[..., Server]) -> None:
     backend = start(max_connections=10, header_timeout_seconds=3.0)
     backend.http.close()
     with contextlib.ExitStack() as opened:
-        for _ in range(9):
-            opened.enter_context(wire(backend))
 
         def is_answered() -> bool:
             connection = opened.enter_context(wire(backend))
-            connection.sendall(b"GET /health HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            connection.sendall(b"GET /v1/queue/status HTTP/1.1\r\n" + AUTHORIZED + b"\r\n")
             if connection.recv(65536).startswith(b"HTTP/1.1 200 "):
                 return True
             connection.close()
             return False
 
         # Up to the limit, connections are answered.
-        eventually(is_answered)
+        for _ in range(10):
+            eventually(is_answered)
         with wire(backend) as late:
             answer = b""
             while piece := late.recv(65536):
