@@ -30,18 +30,20 @@ SECURE = "secure"
 _loop_factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
 
 
-def parametrize_library(metafunc: pytest.Metafunc) -> None:
-    """Run a test with every engine, and with the `SECURE` variant.
+def parametrize_library(metafunc: pytest.Metafunc, *, with_secure: bool = False) -> None:
+    """Run a test with every engine.
 
-    The mark `sockets` excludes httpx, and `plain` the variant. The mark `one_library` selects the
-    default, as does a client that is `supplied`, which sends its own requests.
+    The mark `sockets` excludes httpx. The mark `one_library` selects the default, as does a client
+    that is `supplied`, which sends its own requests.
+
+    Args:
+        metafunc: The test.
+        with_secure: Whether it also runs with the `SECURE` variant, unless it is marked `plain`.
     """
-    libraries = [*HTTP_LIBRARIES, SECURE]
     find = metafunc.definition.get_closest_marker
-    if find("sockets"):
-        libraries = libraries[1:]
-    if find("plain"):
-        libraries.remove(SECURE)
+    libraries = HTTP_LIBRARIES[1:] if find("sockets") else HTTP_LIBRARIES
+    if with_secure and not find("plain"):
+        libraries = [*libraries, SECURE]
     if find("one_library") or "supplied" in metafunc.fixturenames:
         libraries = HTTP_LIBRARIES[-1:]
     metafunc.parametrize("library", libraries, indirect=True)

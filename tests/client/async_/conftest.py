@@ -16,7 +16,7 @@ from tests.support.variants import parametrize_library, send_through
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    parametrize_library(metafunc)
+    parametrize_library(metafunc, with_secure=True)
 
 
 @pytest.fixture(autouse=True)
