@@ -38,12 +38,14 @@ def parametrize_library(metafunc: pytest.Metafunc, *, with_secure: bool = False)
 
     Args:
         metafunc: The test.
-        with_secure: Whether it also runs with the `SECURE` variant, unless it is marked `plain`.
+        with_secure: Whether it also runs with the `SECURE` variant, as a long test, unless it is
+            marked `plain`.
     """
     find = metafunc.definition.get_closest_marker
-    libraries = HTTP_LIBRARIES[1:] if find("sockets") else HTTP_LIBRARIES
+    libraries: list[Any] = HTTP_LIBRARIES[1:] if find("sockets") else HTTP_LIBRARIES[:]
     if with_secure and not find("plain"):
-        libraries = [*libraries, SECURE]
+        # They take a minute, and the tests of the engines themselves run with it in any case.
+        libraries.append(pytest.param(SECURE, marks=pytest.mark.system))
     if find("one_library") or "supplied" in metafunc.fixturenames:
         libraries = HTTP_LIBRARIES[-1:]
     metafunc.parametrize("library", libraries, indirect=True)
