@@ -338,7 +338,7 @@ async def test_a_run_that_ends_in_the_middle_of_a_batch_finds_what_it_made(
                 break
     assert len(batches.sent) > answered
     lost_keys = batches.sent[answered:]
-    kinds = [decode(line) for line in journal.read_bytes().splitlines()[1:]]
+    kinds = [decode(line) for line in journal.read_bytes().splitlines(keepends=True)[1:]]
     stored = {record.key for record in kinds if isinstance(record, BatchRecord)}
     answered_keys = {record.key for record in kinds if isinstance(record, AnswerRecord)}
     assert set(lost_keys) <= stored - answered_keys
