@@ -181,7 +181,6 @@ RULES: dict[str, tuple[str, ...]] = {
     "pools.delete_again": ("delete_pool",),
     "pools.delete_cancels": ("delete_pool", *_ROLLOUT),
     "pools.id_taken_for_ever": ("create_pool",),
-    "pools.location": ("create_pool",),
     "pools.null_not_given": _POOL,
     "pools.same_state": _POOL,
     "pools.says_archived": ("create_pool",),
