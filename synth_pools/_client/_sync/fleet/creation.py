@@ -169,8 +169,8 @@ class RolloutCreator:
         item.batch = None
         with self._lock:
             batch.members.discard(item.index)
-            if batch.sender == item.index:
-                batch.sender, batch.is_given_up = None, batch.answers is None
+            if batch.sender == item.index and batch.answers is None:
+                batch.sender, batch.is_given_up = None, True
                 batch.notify()
             if not batch.members:
                 self._batches.pop(batch.record.key, None)
