@@ -55,7 +55,8 @@ def test_the_demo_runs(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "examples/demo.py")]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=100)
     assert done.returncode == 0, done.stderr
-    assert '"reward": 0.7' in done.stdout
+    # The best rollout that bisects; a random one is seldom better.
+    assert re.search(r'"reward": (0\.[7-9]|1\.0)', done.stdout)
 
 
 def test_the_contract_kit_judges_the_backend(tmp_path: Path) -> None:
