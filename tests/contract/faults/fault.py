@@ -60,6 +60,7 @@ class Fault:
             "processes", which may start some; "small", whose queues are short; "plain", which
             lacks features.
         check: The check that has to see it; "" where any may.
+        rule: The rule that reports it while that check runs; "" where the check itself does.
     """
 
     name: str
@@ -71,6 +72,7 @@ class Fault:
     stream: Streaming | None = None
     backend: str = "local"
     check: str = ""
+    rule: str = ""
 
 
 def addressed(request: Request) -> tuple[str, dict[str, str]]:

@@ -83,7 +83,13 @@ CREATIONS = [
     for operation in ("create_rollout", "create_global_rollout")
 ] + [
     seen_by("replay.key", "replay_rollout", "replay_rollout_again_202", after=_status_of_first),
-    seen_by("batch.key", _BATCH, "batch_always_202", after=_each_admitted(status=202)),
+    seen_by(
+        "batch.key",
+        _BATCH,
+        "batch_always_202",
+        after=_each_admitted(status=202),
+        rule="agree.creation",
+    ),
     seen_by("batch.no_waiting", _BATCH, "batch_always_200", after=_each_admitted(status=200)),
     seen_by("batch.no_waiting", _BATCH, "batch_mode_async", after=_mode_of_batch),
 ]
@@ -97,13 +103,20 @@ def _envelope(**changed: Any) -> Altering:
 
 
 ERRORS = [
-    seen_by("ids.exact", "get_pool", "missing_pool_retryable", after=_envelope(retryable=True)),
+    seen_by(
+        "ids.exact",
+        "get_pool",
+        "missing_pool_retryable",
+        after=_envelope(retryable=True),
+        rule="schema.retryable",
+    ),
     seen_by(
         "full.queue",
         "create_rollout",
         "full_queue_in_other_units",
         after=_envelope(retry_after_ms=10**9),
         backend="small",
+        rule="errors.retry_after",
     ),
     seen_by(
         "processes.warming",

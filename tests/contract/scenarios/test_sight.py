@@ -93,7 +93,7 @@ def test_the_scenario_sees_its_fault_and_names_the_operation(
 ) -> None:
     report = _judged(backends.url(fault.backend), fault, fault.check)
     assert report.exit_code == 1, report.summary
-    assert fault.check in {group.first.check for group in report.groups}
+    assert (fault.rule or fault.check) in {group.first.check for group in report.groups}
     assert set(fault.operations) & {name for group in report.groups for name in group.operations}
     assert unexplained(report) == ()
     # Not even a backend that tells it has the kit tell it.
