@@ -17,7 +17,7 @@ from synth_pools.backend.containers.url_policy import IpAddress, plain
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError, bad_request, no_room, payload_too_large
 from synth_pools.backend.domain.openapi import Body, Operation
-from synth_pools.backend.domain.parameters import read_fields, read_query
+from synth_pools.backend.domain.validation import read_fields, read_query
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation, timeout
 from synth_pools.backend.resources.workers import Workers
@@ -37,8 +37,6 @@ _BETWEEN = 4
 _HOST = re.compile(
     r"(?:\[(?P<address>[0-9A-Fa-f:.]+)\]|(?P<name>[A-Za-z0-9._~-]+))(?::[0-9]{1,5})?"
 )
-
-
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 
 

@@ -4,11 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from synth_pools.backend.domain.parameters import TEXT, Parameter, Shape
+Place = Literal["path", "query", "header", "cookie"]
+Types = frozenset[str]
+
+TEXT: Types = frozenset({"string"})
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Types of a value that is sent as text.
+
+    Attributes:
+        types: Its types.
+        items: The types of its items, if it is a list, or of further keys of an object.
+        fields: The shapes of its properties.
+    """
+
+    types: Types = TEXT
+    items: Types = TEXT
+    fields: Mapping[str, Shape] | None = None
+
+    def field(self, name: str) -> Shape:
+        return (self.fields or {}).get(name) or Shape(self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """Parameter of an operation.
+
+    Attributes:
+        name: Its name.
+        place: Its place in a request.
+        required: Whether a request without it is refused.
+        shape: The types of its value.
+        style: Its style.
+        is_exploded: Whether each item and property is a parameter of its own.
+        schema: JSON pointer to its schema.
+    """
+
+    name: str
+    place: Place
+    required: bool
+    shape: Shape
+    style: str
+    is_exploded: bool
+    schema: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,19 +1,27 @@
-"""Validation of requests (and, in tests, of responses) against openapi.yaml."""
+"""Reading and validation of requests (and, in tests, of responses) by openapi.yaml."""
 
 from __future__ import annotations
 
 import json
+import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote, unquote_plus
 
 import jsonschema_rs
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import invalid
-from synth_pools.backend.domain.openapi import Operation, read_operations, resolve
-from synth_pools.backend.domain.parameters import TEXT, read_query
+from synth_pools.backend.domain.openapi import (
+    Operation,
+    Parameter,
+    Shape,
+    Types,
+    read_operations,
+    resolve,
+)
 from synth_pools.spec import load_container_spec, load_spec
 
 _DOCUMENT = "urn:synth-pools:openapi"
@@ -23,6 +31,18 @@ _QUOTED_LEVELS = 50
 # Validated levels of a container's answer: a reward is on the second one.
 _ANSWER_LEVELS = 2
 _ALTERNATIVES = frozenset({"anyOf", "oneOf"})
+
+# The texts of each name in a query or a form, as they were sent.
+_Sent = Mapping[str, list[str]]
+# Delimiters of lists in one parameter; of those in percent-encoding also the character itself.
+_DELIMITERS = {
+    "form": re.compile(","),
+    "simple": re.compile(","),
+    "spaceDelimited": re.compile(r"%20|\+"),
+    "pipeDelimited": re.compile(r"%7C|\|", re.IGNORECASE),
+}
+_INTEGER = re.compile(r"-?[0-9]{1,400}")
+_NUMBER = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?([eE][+-]?[0-9]{1,3})?")
 
 ContainerOperation = Literal["get_health", "run_rollout", "get_rollout", "get_rollout_events"]
 
@@ -57,13 +77,7 @@ class Contract:
         faults: list[dict[str, Any]] = []
         query = read_query(query_string) if query_string else {}
         for parameter in operation.parameters:
-            if parameter.place == "path" and parameter.shape.types == TEXT:
-                sent = [path[parameter.name]]
-            elif parameter.place == "header" and parameter.shape.types == TEXT:
-                header = headers.get(parameter.name.lower())
-                sent = [] if header is None else [header]
-            else:
-                sent = parameter.values(path, query, headers)
+            sent = _values(parameter, path, query, headers)
             if not sent and not parameter.required:
                 continue
             location: list[str | int] = [parameter.place, parameter.name]
@@ -276,3 +290,87 @@ def _fault(location: Iterable[str | int], message: str, kind: str) -> dict[str, 
         half_length = _MESSAGE_LIMIT // 2
         message = f"{message[:half_length]}...{message[-half_length:]}"
     return {"loc": list(location), "msg": message, "type": kind}
+
+
+def _values(
+    parameter: Parameter, path: Mapping[str, str], query: _Sent, headers: Mapping[str, str]
+) -> list[Any]:
+    """Return the values that were sent for a parameter; several are a mistake of the client."""
+    name, types = parameter.name, parameter.shape.types
+    if parameter.place == "query":
+        if types & {"array", "object"}:
+            return _composed(parameter, query)
+        return [_value(types, unquote_plus(text)) for text in query.get(name, ())]
+    if parameter.place == "path":
+        return [_value(types, path[name])]
+    if parameter.place == "cookie":
+        pairs = (pair.strip().partition("=") for pair in headers.get("cookie", "").split(";"))
+        return [_value(types, unquote(text)) for key, _, text in pairs if key == name]
+    header = headers.get(name.lower())
+    return [] if header is None else [_value(types, header)]
+
+
+def _composed(parameter: Parameter, query: _Sent) -> list[Any]:
+    """Read a list, or an object."""
+    texts, is_object = query.get(parameter.name, []), "object" in parameter.shape.types
+    if parameter.style == "deepObject":
+        start = f"{parameter.name}["
+        fields = {
+            key[len(start) : -1]: query[key]
+            for key in query
+            if key.startswith(start) and key.endswith("]")
+        }
+        return [read_fields(fields, parameter.shape)] if fields else []
+    if parameter.is_exploded and is_object:
+        fields = {key: query[key] for key in query if key in (parameter.shape.fields or {})}
+        return [read_fields(fields, parameter.shape)] if fields else []
+    if parameter.is_exploded:
+        return (
+            [[_value(parameter.shape.items, unquote_plus(text)) for text in texts]] if texts else []
+        )
+    lists = [_DELIMITERS[parameter.style].split(text) if text else [] for text in texts]
+    if is_object:
+        return [
+            read_fields(
+                {key: [text] for key, text in zip(*[iter(parts)] * 2, strict=False)},
+                parameter.shape,
+            )
+            for parts in lists
+        ]
+    return [
+        [_value(parameter.shape.items, unquote_plus(text)) for text in parts] for parts in lists
+    ]
+
+
+def read_query(query_string: bytes) -> dict[str, list[str]]:
+    """Split a query, or a form; the texts are still in percent-encoding."""
+    query: dict[str, list[str]] = {}
+    # Latin-1 keeps all bytes that a client may have sent unencoded.
+    for pair in query_string.decode("latin-1").split("&"):
+        name, _, text = pair.partition("=")
+        if pair:
+            query.setdefault(unquote_plus(name), []).append(text)
+    return query
+
+
+def read_fields(fields: _Sent, shape: Shape) -> dict[str, Any]:
+    """Read the properties of an object; one that is a list may be there several times."""
+    values: dict[str, Any] = {}
+    for key, texts in fields.items():
+        field = shape.field(key)
+        words = [unquote_plus(text) for text in texts]
+        if "array" in field.types:
+            values[key] = [_value(field.items, word) for word in words]
+        else:
+            values[key] = _value(field.types, words[-1])
+    return values
+
+
+def _value(types: Types, text: str) -> Any:
+    if "integer" in types and _INTEGER.fullmatch(text):
+        return int(text)
+    if "number" in types and _NUMBER.fullmatch(text) and math.isfinite(float(text)):
+        return float(text)
+    if "boolean" in types and text in ("true", "false"):
+        return text == "true"
+    return text

@@ -9,8 +9,7 @@ import pytest
 
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.openapi import Operation
-from synth_pools.backend.domain.parameters import read_fields, read_query
-from synth_pools.backend.domain.validation import Contract
+from synth_pools.backend.domain.validation import Contract, read_fields, read_query
 
 ITEMS = {"type": "array", "items": {"type": "integer"}}
 TEXTS = {"type": "array", "items": {"type": "string"}}

@@ -1,4 +1,4 @@
-"""StoreSessions on the server: their beginning, settings and end."""
+"""Sessions on the server: their beginning, settings and end."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SET enable_mergejoin = off
 
 
 class StoreSessions:
-    """StoreSessions of one backend; an object with the same methods may take its place.
+    """Opener of the sessions of one backend; an object with the same method may take its place.
 
     Args:
         url: The address of the database.
