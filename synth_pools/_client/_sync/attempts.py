@@ -1,16 +1,20 @@
 # Derived by `make generate`. Change the file that it comes from:
 # synth_pools/_client/_async/attempts.py
 
-"""Repeated attempts, with pauses between them."""
+"""Repeated attempts, with pauses between them, and whether the service keeps idempotency keys."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from synth_pools._client.http.request_builder import Call
+from synth_pools._client.http.retry import has_no_operation, offers
 from synth_pools._client.runtime.sync_.io import Function
-from synth_pools.errors import SynthPoolsError
+from synth_pools.errors import ClientClosedError, SynthPoolsError
+from synth_pools_api import api
+from synth_pools_api.operations import OperationId
 
 
 class Attempts:
@@ -58,3 +62,26 @@ class Attempts:
             self._wait = self._pause(error, self._number)
             return self._wait is not None
         return False
+
+
+def keeps_keys(request: Function[[OperationId, Call], dict[str, Any]]) -> bool | None:
+    """Ask whether a repetition with the same ``Idempotency-Key`` creates nothing.
+
+    No answer is stored: a restart that broke a connection may have brought another release.
+
+    Args:
+        request: Makes a call, in one attempt.
+
+    Returns:
+        Whether the service offers ``idempotency_keys``; None without an answer.
+
+    Raises:
+        ClientClosedError: The client is closed.
+    """
+    try:
+        answer = request("get_capabilities", api.service.get_capabilities._get_kwargs())
+    except ClientClosedError:
+        raise
+    except SynthPoolsError as error:
+        return False if has_no_operation(error) else None
+    return offers(answer, "idempotency_keys")

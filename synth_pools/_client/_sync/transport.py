@@ -309,7 +309,7 @@ class Transport:
             number += 1
             keeps_keys: bool | None = True
             if lost is not None and details.retry == "with-key":
-                from synth_pools._client._sync.features import keeps_keys as ask  # saves 1 ms
+                from synth_pools._client._sync.attempts import keeps_keys as ask  # saves 1 ms
 
                 keeps_keys = ask(self._until(give_up_at, max_retries=0).request)
             try:

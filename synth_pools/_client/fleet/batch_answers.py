@@ -10,12 +10,12 @@ from synth_pools._client.arguments import encode_json
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.outcomes import rollout_id_of
 from synth_pools._client.http.error_mapping import status_error
+from synth_pools._client.http.retry import has_no_operation
 from synth_pools.errors import APIStatusError, DecodeError, RequestValidationError, SynthPoolsError
 
 # A service accepts 1,000, but a lost answer costs each of them a further request.
 MOST_REQUESTS = 100
 _MOST_BYTES = 32 * 1024
-_NO_SUCH_OPERATION = frozenset({404, 405, 501})
 
 Answer = dict[str, Any] | SynthPoolsError
 
@@ -100,9 +100,4 @@ def is_refused(error: SynthPoolsError) -> bool:
     """Check that an error refuses a batch for good."""
     if not isinstance(error, APIStatusError) or error.code == "idempotency_conflict":
         return False
-    return has_no_batches(error) or classify_error(error)[0] is ErrorCategory.PERMANENT
-
-
-def has_no_batches(error: SynthPoolsError) -> bool:
-    """Check that an error means that the service does not know the operation."""
-    return isinstance(error, APIStatusError) and error.status_code in _NO_SUCH_OPERATION
+    return has_no_operation(error) or classify_error(error)[0] is ErrorCategory.PERMANENT

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC
 from email.utils import parsedate_to_datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from synth_pools.errors import APIConnectionError, APIStatusError, SynthPoolsError
 
@@ -26,6 +26,9 @@ SHORTEST_RETRY_AFTER = 0.1
 
 # The service, or a proxy in front of it, failed for now; a later attempt may succeed.
 RETRIED_STATUSES = frozenset({408, 429, 500, 502, 503, 504})
+
+# Answers of a service from before an operation.
+_NO_SUCH_OPERATION = frozenset({404, 405, 501})
 
 # Answers that an earlier attempt with a lost answer may have caused.
 _OWN_DOING = {("DELETE", 404), ("POST", 409)}
@@ -62,6 +65,17 @@ def outcome_of(error: SynthPoolsError) -> AttemptOutcome:
     if isinstance(error, APIStatusError):
         return AttemptOutcome(error.status_code, retry_after=error.retry_after)
     return AttemptOutcome(sent=error.sent if isinstance(error, APIConnectionError) else True)
+
+
+def has_no_operation(error: SynthPoolsError) -> bool:
+    """Check that an error means that the service does not know the operation."""
+    return isinstance(error, APIStatusError) and error.status_code in _NO_SUCH_OPERATION
+
+
+def offers(capabilities: Mapping[str, Any], feature: str) -> bool:
+    """Check that the service offers a feature, by its answer to ``get_capabilities``."""
+    features = capabilities.get("features")
+    return isinstance(features, dict) and features.get(feature) is True
 
 
 def note_lost_answer(error: SynthPoolsError, method: str, *, is_final: bool) -> None:

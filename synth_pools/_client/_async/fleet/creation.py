@@ -20,7 +20,6 @@ from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client.fleet.batch_answers import (
     MOST_REQUESTS,
-    has_no_batches,
     is_refused,
     may_be_in_batch,
     read_answers,
@@ -28,6 +27,7 @@ from synth_pools._client.fleet.batch_answers import (
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import AnswerRecord, BatchRecord
 from synth_pools._client.fleet.outcomes import rollout_id_of
+from synth_pools._client.http.retry import has_no_operation, offers
 from synth_pools._client.runtime.async_.concurrency import AsyncCondition, AsyncWorkerGroup
 from synth_pools.errors import SynthPoolsError
 
@@ -262,8 +262,7 @@ class AsyncRolloutCreator:
         operations = AsyncServiceOperations._on(self._scope.transport)
         has_batches: bool | None = None
         try:
-            features = (await operations.get_capabilities()).get("features")
-            has_batches = isinstance(features, dict) and features.get("batch") is True
+            has_batches = offers(await operations.get_capabilities(), "batch")
         except Exception as error:  # noqa: BLE001 - a caller-supplied client may raise anything
             category, _ = classify_error(error)
             self._failed_questions += category is ErrorCategory.SERVER_ERROR
@@ -345,7 +344,7 @@ class AsyncRolloutCreator:
         except SynthPoolsError as error:
             category = classify_error(error)[0]
             with self._lock:
-                if has_no_batches(error) or category is ErrorCategory.SERVER_ERROR:
+                if has_no_operation(error) or category is ErrorCategory.SERVER_ERROR:
                     # If they are created one by one, fewer requests fail.
                     self._has_batches = False
                     self._notify_all()
