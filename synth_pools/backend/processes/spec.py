@@ -8,13 +8,12 @@ from typing import Any, Self
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import container_key_env, process_of
+from synth_pools.backend.resources.workers import common_variables
 
 # Variable that marks a process and its children, in any process group.
 MARKER = "SYNTH_POOLS_PROCESS"
 
 KEY = "ENVIRONMENT_API_KEY"
-
-_INHERITED = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ"})
 
 # Default time limit of a start.
 START_SECONDS = 30.0
@@ -128,13 +127,14 @@ def environment(
         inherited: The backend's environment; variables that every program needs are passed on.
         key: The key of the pool's containers.
     """
-    common = {
-        name: value
-        for name, value in inherited.items()
-        if name in _INHERITED or name.startswith("LC_")
-    }
     secret = {} if key is None else {KEY: key}
-    return {**common, **spec.variables(port), **secret, "PORT": str(port), MARKER: marker}
+    return {
+        **common_variables(inherited),
+        **spec.variables(port),
+        **secret,
+        "PORT": str(port),
+        MARKER: marker,
+    }
 
 
 def _items(fields: Mapping[str, Any], name: str) -> Iterable[tuple[str, Any]]:

@@ -13,7 +13,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from synth_pools.backend.limits import DEEPEST
@@ -31,10 +31,9 @@ _TRIES = 3
 _MOST = 4
 
 
-# Variables that programs and the interpreter need; any other may be secret.
-_PASSED_ON = frozenset(
-    {"PATH", "HOME", "LANG", "TMPDIR", "TZ", "PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH"}
-)
+# Variables that every program needs, and the interpreter; any other may be secret.
+_COMMON = frozenset({"PATH", "HOME", "LANG", "TMPDIR", "TZ"})
+_INTERPRETER = ("PYTHONHOME", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
 class WorkerDiedError(Exception):
@@ -157,19 +156,29 @@ class _Worker:
                     pipe.close()
 
 
+def common_variables(environment: Mapping[str, str], *further: str) -> dict[str, str]:
+    """Select the variables that every program needs.
+
+    Args:
+        environment: The environment of the backend.
+        *further: Names of more variables to select, or their beginnings with `*`.
+    """
+    names = _COMMON.union(further)
+    prefixes = ("LC_", *(name[:-1] for name in further if name.endswith("*")))
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in names or name.startswith(prefixes)
+    }
+
+
 def helper_environment(*further: str) -> dict[str, str]:
     """Build the environment of a Python process of the backend, with few variables of its own.
 
     Args:
         *further: Names of more variables to pass on, or their beginnings with `*`.
     """
-    names = _PASSED_ON.union(further)
-    prefixes = ("LC_", *(name[:-1] for name in further if name.endswith("*")))
-    variables = {
-        name: value
-        for name, value in os.environ.items()
-        if name in names or name.startswith(prefixes)
-    }
+    variables = common_variables(os.environ, *_INTERPRETER, *further)
     return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
