@@ -113,9 +113,16 @@ def carriers(token: str) -> list[psutil.Process]:
 def watches_of(pid: int) -> list[psutil.Process]:
     """Find the programs that end a backend's processes if it is killed."""
     # Not further down: until it becomes `cat`, a child of the shell looks like the shell.
-    children = psutil.Process(pid).children()
     return [
         child
-        for child in children
-        if _runs(child) and any("orphans" in word for word in child.cmdline())
+        for child in psutil.Process(pid).children()
+        if any("orphans" in word for word in _command_of(child))
     ]
+
+
+def _command_of(process: psutil.Process) -> list[str]:
+    """Return the words of its command, none where it has ended meanwhile."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []

@@ -296,15 +296,15 @@ def test_another_command_takes_over(allowing: Server, tmp_path: Path) -> None:
     assert allowing.until(running)["result"]["pid"] in old
     assert old.isdisjoint(container["pid"] for container in healthy(allowing, pool_id, 2))
     # A PUT without processes ends them, and the echo target runs the rollouts.
-    started = pids(allowing, pool_id)
+    started = [psutil.Process(pid) for pid in pids(allowing, pool_id)]
     allowing.call("PUT", path, json={"name": "without"})
     assert allowing.run(pool_id)["result"]["echo"] is not None
-    assert gone([psutil.Process(pid) for pid in started if psutil.pid_exists(pid)])
+    assert gone(started)
 
 
 def test_a_command_that_does_not_work_costs_no_rollout(allowing: Server, tmp_path: Path) -> None:
     pool_id = start_pool(allowing)
-    old = pids(allowing, pool_id)
+    old = {pid: psutil.Process(pid) for pid in pids(allowing, pool_id)}
     running = allowing.rollout(pool_id, params=held(tmp_path))["id"]
     allowing.until(running, "running")
     broken = {"argv": ["/nowhere/at/all"], "start_timeout_seconds": 0.1}
@@ -314,7 +314,7 @@ def test_a_command_that_does_not_work_costs_no_rollout(allowing: Server, tmp_pat
     final = allowing.until(running)
     assert final["error"] is None
     assert final["result"]["pid"] in old
-    assert gone([psutil.Process(pid) for pid in old if psutil.pid_exists(pid)])
+    assert gone(list(old.values()))
 
 
 def test_a_pool_that_gets_processes_later(allowing: Server) -> None:
