@@ -21,6 +21,7 @@ The tree::
     ├── WaitTimeoutError           (TimeoutError)  a wait that reached its time limit
     ├── PoolFailedError            a pool that will not become active
     ├── RolloutFailedError         a rollout of a fleet that ended and did not complete
+    ├── NotRepeatedError           a rollout of a fleet that may have been started, unknown to it
     ├── JournalError               (ValueError)  a journal that cannot be used
     └── FleetStoppedError          a fleet that ended before its requests did
 
@@ -371,6 +372,14 @@ class RolloutFailedError(SynthPoolsError):
             "status": self.status,
             "rollout_id": self.rollout_id,
         }
+
+
+class NotRepeatedError(SynthPoolsError):
+    """A fleet does not know whether it has started a rollout, and did not risk a second one.
+
+    The answer to its request was lost, perhaps in an earlier run, and the service keeps no
+    idempotency keys. A fleet reports it with the outcome, and goes on.
+    """
 
 
 class JournalError(SynthPoolsError, ValueError):

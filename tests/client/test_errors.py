@@ -365,6 +365,7 @@ ERRORS: dict[str, Callable[[], SynthPoolsError]] = {
     "ContentMismatchError": lambda: synth_pools.ContentMismatchError(
         "words", expected="aa", actual="bb"
     ),
+    "NotRepeatedError": lambda: synth_pools.NotRepeatedError("words"),
     "FleetStoppedError": lambda: synth_pools.FleetStoppedError("words", index=3, reason=None),
     **{
         kind.__name__: partial(

@@ -17,7 +17,6 @@ class BatchService(FleetService):
     Attributes:
         batches: The bodies of the batches by key, in the order of their arrival.
         sent: How often each was sent.
-        features: The features in the capabilities.
         tells: Condition on which the capabilities are answered; requests for them wait for it.
         refuse_item: Return the status and the error of a refused request in a batch, or None.
         reply: Return a fault in place of the answer to an admitted batch, or None.
@@ -28,7 +27,7 @@ class BatchService(FleetService):
         super().__init__(seconds)
         self.batches: dict[str, Any] = {}
         self.sent: list[str] = []
-        self.features: dict[str, Any] = {"batch": True}
+        self.features["batch"] = True
         self.tells: Callable[[], bool] = lambda: True
         self.refuse_item: Callable[[Any], tuple[int, dict[str, Any]] | None] = lambda _: None
         self.reply: Callable[[Seen], Fault | None] = lambda _: None
@@ -40,8 +39,7 @@ class BatchService(FleetService):
 
     def __call__(self, request: Seen) -> Fault:
         if request.path == "/v1/capabilities":
-            capabilities = {"targets": [], "features": self.features, "version": "1"}
-            return when(self.tells, answer(capabilities))
+            return when(self.tells, super().__call__(request))
         return (
             self._batch(request)
             if request.path == "/v1/rollouts/batch"

@@ -27,6 +27,7 @@ class FleetService:
         refuse: Return the fault of a creation, or None to admit it.
         status: Return the final status of a rollout, from its request and its key.
         most_running: Most simultaneous rollouts.
+        features: The features in the capabilities.
     """
 
     def __init__(self, seconds: float = 0.0) -> None:
@@ -38,6 +39,7 @@ class FleetService:
         self.status: Callable[[Any, str], str] = lambda *_: "completed"
         self.most_running = 0
         self.cancelled: list[str] = []
+        self.features: dict[str, Any] = {"idempotency_keys": True}
         self._running = 0
         self._lock = threading.Lock()
         self._ended: dict[str, dict[str, Any]] = {}
@@ -46,6 +48,8 @@ class FleetService:
     def __call__(self, recorded: Seen) -> Fault:
         if recorded.path.endswith("/rollouts"):
             return self._create(recorded)
+        if recorded.path == "/v1/capabilities":
+            return answer({"targets": [], "features": self.features, "version": "1"})
         if "/rollouts/" not in recorded.path:
             # An older service, whose pools have no events.
             return answer({"detail": "Not Found"}, 404)

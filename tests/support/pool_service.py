@@ -85,7 +85,7 @@ class PoolService:
             self.streams.append(request)
             return self.serve(request) or self._stream(request)
         if request.path == "/v1/capabilities":
-            return answer({"features": {}})
+            return answer({"features": {"idempotency_keys": True}})
         if not result:
             is_paused = self.refuse(request.path.split("/")[3]) is not None
             return answer({"status": "paused" if is_paused else "active"})

@@ -64,23 +64,33 @@ class AsyncAttempts:
 
 
 async def keeps_keys(request: AsyncFunction[[OperationId, Call], dict[str, Any]]) -> bool | None:
+    """Ask as `offers_keys` does; return None without an answer."""
+    try:
+        return await offers_keys(request)
+    except ClientClosedError:
+        raise
+    except SynthPoolsError:
+        return None
+
+
+async def offers_keys(request: AsyncFunction[[OperationId, Call], dict[str, Any]]) -> bool:
     """Ask whether a repetition with the same ``Idempotency-Key`` creates nothing.
 
-    No answer is stored: a restart that broke a connection may have brought another release.
+    No answer is kept for long: a restart that breaks connections may bring another release.
 
     Args:
-        request: Makes a call, in one attempt.
+        request: Makes the call.
 
     Returns:
-        Whether the service offers ``idempotency_keys``; None without an answer.
+        Whether the service offers ``idempotency_keys``.
 
     Raises:
-        ClientClosedError: The client is closed.
+        SynthPoolsError: There was no answer.
     """
     try:
         answer = await request("get_capabilities", api.service.get_capabilities._get_kwargs())
-    except ClientClosedError:
-        raise
     except SynthPoolsError as error:
-        return False if has_no_operation(error) else None
+        if has_no_operation(error):
+            return False
+        raise
     return offers(answer, "idempotency_keys")

@@ -55,6 +55,12 @@ def fleet_that_waits(server: FaultServer, batches: BatchService, fleet: AsyncFle
         admitted = {"id": batches.admit(request.headers["idempotency-key"], request.json)}
         return when(is_asked, answer({**admitted, "status": "queued"}, 202))
 
+    def tells() -> bool:
+        creator = engine._creator
+        if creator is None or creator._has_batches is not None:
+            return True
+        return len(creator._candidates) >= 4
+
     batches.refuse = hold
-    batches.tells = lambda: engine._creator is None or len(engine._creator._candidates) >= 4
+    batches.tells = tells
     return fleet

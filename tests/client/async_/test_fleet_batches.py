@@ -364,7 +364,7 @@ async def test_a_run_that_ends_before_it_knows_of_batches_finds_what_it_made(
     batches: BatchService, fleet_client: AsyncContainerPoolsClient, tmp_path: Path
 ) -> None:
     journal = tmp_path / "run.jsonl"
-    batches.features = {}
+    batches.features = {"idempotency_keys": True}
     alone: list[Seen] = []
 
     def refuse(request: Seen) -> Fault | None:
@@ -383,7 +383,7 @@ async def test_a_run_that_ends_before_it_knows_of_batches_finds_what_it_made(
             assert until(lambda: len(alone) >= 8)
             break
     batches.refuse = lambda _: None
-    batches.features = {"batch": True}
+    batches.features = {"batch": True, "idempotency_keys": True}
     outcomes = await run(fleet_client, seeds(50), journal=journal, max_in_flight=20)
     assert all(outcome.ok for outcome in outcomes)
     assert each_ran_once(batches, 50)

@@ -29,7 +29,7 @@ from synth_pools._client.fleet.journal import AnswerRecord, BatchRecord
 from synth_pools._client.fleet.outcomes import rollout_id_of
 from synth_pools._client.http.retry import has_no_operation, offers
 from synth_pools._client.runtime.async_.concurrency import AsyncCondition, AsyncWorkerGroup
-from synth_pools.errors import SynthPoolsError
+from synth_pools.errors import NotRepeatedError, SynthPoolsError
 
 _LOG = logging.getLogger("synth_pools")
 
@@ -95,12 +95,14 @@ class AsyncRolloutCreator:
         record = entries.batch(item.index)
         if record is None:
             item.is_alone = True
+            self._scope.note_lost(item.key)
             return
         with self._lock:
             batch = self._batches.get(record.key)
             if batch is None:
                 members = {index for index in record.indices if entries.batch(index) is record}
                 batch = self._batches[record.key] = CreationBatch(record, members, is_stored=True)
+                self._scope.note_lost(record.key)
             item.batch = batch
 
     async def create(self, item: InFlight) -> dict[str, Any]:
@@ -140,6 +142,9 @@ class AsyncRolloutCreator:
     async def find(self, item: InFlight, scope: AsyncRolloutScope) -> dict[str, Any] | None:
         """Return the rollout of a request after the end of the fleet; None if there can be none."""
         batch = item.batch
+        key = item.key if batch is None else batch.record.key
+        if self._scope.is_lost(key):
+            scope.note_lost(key)
         if batch is None:
             return await scope.create(item.request, item.key) if item.is_alone else None
         with self._lock:
@@ -368,12 +373,18 @@ class AsyncRolloutCreator:
         """Send a batch, once more if its answer is not one to each request, and return it."""
         answers: list[RequestAnswer] = []
         for _ in range(2):
-            document = await scope.create_batch(record.requests, record.key)
+            try:
+                document = await scope.create_batch(record.requests, record.key)
+            except NotRepeatedError as error:
+                if not answers:
+                    raise
+                return [copy.copy(error) if answer is None else answer for answer in answers]
             answers, is_exact = read_answers(
                 document, len(record.requests), *scope.place_of_creation()
             )
             if is_exact:
                 break
+            scope.note_lost(record.key)
         return answers
 
     def _take_account(self, answers: list[RequestAnswer]) -> None:

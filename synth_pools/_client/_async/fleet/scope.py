@@ -6,6 +6,7 @@ import copy
 from collections.abc import Sequence
 from typing import Any
 
+from synth_pools._client._async.attempts import offers_keys
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._client._async.facade.pools import AsyncPoolOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
@@ -13,9 +14,14 @@ from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client._async.waiters import RolloutPath, lost_pool
 from synth_pools._client.fleet.error_category import is_paused
 from synth_pools._client.http.request_builder import Call
-from synth_pools.errors import ConflictError
+from synth_pools._client.http.retry import outcome_of
+from synth_pools._client.runtime.async_.io import AsyncFunction
+from synth_pools.errors import ConflictError, NotRepeatedError, SynthPoolsError
 from synth_pools_api.operations import OperationId
 
+# Time for which an answer holds. Where most requests break, a question before each repetition would
+# let none of them through.
+_KEPT_SECONDS = 60.0
 _MAY_BECOME_ACTIVE = ("paused", "warming", "building", "uploading", "created")
 
 
@@ -30,6 +36,9 @@ class AsyncRolloutScope:
     def __init__(self, transport: AsyncTransport, pool_id: str | None) -> None:
         self.transport = transport
         self.pool_id = pool_id
+        # Keys of creations that may have had an effect, each with the last error, if it is known.
+        self._lost: dict[str, SynthPoolsError | None] = {}
+        self._keeps_keys_until = 0.0
         self._of_pool = AsyncRolloutOperations._on(transport)
         self._of_all = AsyncAgentRolloutOperations._on(transport)
 
@@ -57,19 +66,63 @@ class AsyncRolloutScope:
         Raises:
             PoolFailedError: Its pool has failed or is archived.
             ConflictError: The request is refused; with ``pool_not_active`` if it may succeed later.
+            NotRepeatedError: An earlier request may have started it, and the service keeps no keys.
         """
+        call = self.creation(request, idempotency_key)
         try:
-            return await self.transport.request(*self.creation(request, idempotency_key))
+            return await self._send(idempotency_key, lambda: self.transport.request(*call))
         except ConflictError as error:
             failure = error
         raise await self.explained(request, failure)
+
+    def note_lost(self, idempotency_key: str) -> None:
+        """Note that an earlier request with this key may have had an effect."""
+        self._lost.setdefault(idempotency_key, None)
+
+    def is_lost(self, idempotency_key: str) -> bool:
+        """Check that an earlier request with this key may have had an effect."""
+        return idempotency_key in self._lost
+
+    async def _keeps_keys(self) -> bool:
+        """Ask whether the service keeps keys. If it does, that holds for a minute."""
+        now = self.transport.clock
+        if now() >= self._keeps_keys_until and await offers_keys(self.transport.request):
+            self._keeps_keys_until = now() + _KEPT_SECONDS
+        return now() < self._keeps_keys_until
+
+    async def _send(
+        self, idempotency_key: str, send: AsyncFunction[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Send a request, but repeat it only to a service that keeps keys."""
+        was_lost = self.is_lost(idempotency_key)
+        if was_lost and not await self._keeps_keys():
+            earlier = self._lost.get(idempotency_key)
+            raise NotRepeatedError(
+                "not sent again, as the service does not offer idempotency_keys and an earlier "
+                "request may have started rollouts" + (f": {earlier}" if earlier else "")
+            )
+        self.note_lost(idempotency_key)
+        try:
+            answer = await send()
+        except SynthPoolsError as error:
+            outcome = outcome_of(error)
+            if outcome.may_pass and (was_lost or not outcome.changed_nothing):
+                self._lost[idempotency_key] = copy.copy(error)
+            else:
+                self._lost.pop(idempotency_key, None)
+            raise
+        self._lost.pop(idempotency_key, None)
+        return answer
 
     async def create_batch(self, requests: Sequence[Any], idempotency_key: str) -> dict[str, Any]:
         """Start rollouts independently: a refused rollout does not stop the others."""
         body: dict[str, Any] = {"rollouts": requests}
         if self.pool_id is not None:
             body["pool_id"] = self.pool_id
-        return await self._of_all.create_rollout_batch(body, idempotency_key=idempotency_key)
+        return await self._send(
+            idempotency_key,
+            lambda: self._of_all.create_rollout_batch(body, idempotency_key=idempotency_key),
+        )
 
     def place_of_creation(self) -> tuple[str, str]:
         """Return the URL at which a rollout is created, and its path, for errors."""

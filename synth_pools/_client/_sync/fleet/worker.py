@@ -101,6 +101,7 @@ class FleetWorker:
         if self._journal is not None:
             admission = self._journal.file.entries.admission(item.index)
         if admission is None:
+            item.key = self._run.key(item.index, 0)
             self._creator.take_up(item)
         # An interrupted request stays in flight, so that the end of the fleet may cancel it.
         self.in_flight[item.index] = item
