@@ -160,11 +160,32 @@ class Sessions:
 
 def is_same_origin(headers: Mapping[str, str]) -> bool:
     """Tell from a browser's headers whether a request may come from a page of this server."""
-    if headers.get("sec-fetch-site", "same-origin") != "same-origin":
-        return False
+    return foreign_origin(headers) is None
+
+
+def foreign_origin(headers: Mapping[str, str]) -> str | None:
+    """Say why a request cannot come from a page of this server; None if it may.
+
+    Args:
+        headers: The request's headers by lower-case name.
+    """
+    # The header of the browser holds behind proxies, too; it is missing over plain HTTP.
+    site = headers.get("sec-fetch-site")
+    if site is not None:
+        return None if site == "same-origin" else "Another page asked for this."
     origin = headers.get("origin")
+    if origin is None:
+        return None
     # The scheme is not compared: a proxy that ends TLS may not have passed it on.
-    return origin is None or origin.partition("://")[2] == headers.get("host", "")
+    page = origin.partition("://")[2]
+    host = headers.get("host", "")
+    # No page can set this header without a permission of the server, which gives none.
+    if page and page in (host, headers.get("x-forwarded-host", "").partition(",")[0].strip()):
+        return None
+    return (
+        f"A page of {page or origin} asked for this, and the server was called {host}. A proxy "
+        "between them must pass the name on, as nginx does with: proxy_set_header Host $http_host;"
+    )
 
 
 def _cookie_name(headers: Mapping[str, str]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synth_pools.ui.assets import INDEX, Asset, load_assets
-from synth_pools.ui.sessions import Keys, LoginLinks, Sessions, is_same_origin
+from synth_pools.ui.sessions import Keys, LoginLinks, Sessions, foreign_origin
 
 ROOT = "/ui/"
 MOST_BODY_BYTES = 16 * 1024
@@ -97,8 +97,8 @@ class Site:
         return _asset_response(asset, request.headers)
 
     def _log_in(self, request: PageRequest) -> PageResponse:
-        if not is_same_origin(request.headers):
-            return _refusal(403, "forbidden", "Another page asked for this.")
+        if reason := foreign_origin(request.headers):
+            return _refusal(403, "forbidden", reason)
         # A form of a foreign page cannot have this media type.
         if not request.headers.get("content-type", "").startswith("application/json"):
             return _refusal(415, "unsupported_media_type", "Send application/json.")
@@ -133,8 +133,8 @@ class Site:
         return None
 
     def _log_out(self, request: PageRequest) -> PageResponse:
-        if not is_same_origin(request.headers):
-            return _refusal(403, "forbidden", "Another page asked for this.")
+        if reason := foreign_origin(request.headers):
+            return _refusal(403, "forbidden", reason)
         cookie = self.sessions.closing_cookie(request.headers, is_secure=request.is_secure)
         return _json(200, {}, {"set-cookie": cookie, "cache-control": "no-store"})
 

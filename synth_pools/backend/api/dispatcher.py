@@ -310,6 +310,8 @@ class _Exchange:
         headers = {
             "content-type": "text/event-stream",
             "cache-control": "no-store",
+            # nginx would collect events until its buffer is full.
+            "x-accel-buffering": "no",
             "x-request-id": self._id,
         }
         try:

@@ -25,6 +25,7 @@ def test_a_success_tells_its_whole_story(server: Server) -> None:
     response = server.http.get(f"/v1/rollouts/{rollout['id']}/events")
     assert response.headers["content-type"] == "text/event-stream"
     assert response.headers["cache-control"] == "no-store"
+    assert response.headers["x-accel-buffering"] == "no"
     events = read_events(response.text)
     assert [event["event"] for event in events] == [
         "rollout.queued",
