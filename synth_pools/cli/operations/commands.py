@@ -190,11 +190,16 @@ def _answer(
         return
     while True:
         content = client.operations.call(operation, arguments, body=body)
-        value = output.decode_answer(content) if values.get("all") or form == "table" else None
+        is_callers = values.get("cursor") is not None and arguments["cursor"] == values["cursor"]
+        is_read = form == "table" or values.get("all") or is_callers
+        value: Any = output.decode_answer(content) if is_read else None
         following = None
         # False for a log that can be followed: its next page is still empty.
         if isinstance(value, dict) and value.get("has_more") is not False:
             following = value.get("next_cursor")
+        if is_callers and not following and value.get("items") == []:
+            # A service sends the same for what it has never issued.
+            raise CommandError("--cursor: there is no page of this list after it")
         output.write_answer(content, form, row.columns)
         if not following:
             return

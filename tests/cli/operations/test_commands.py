@@ -85,6 +85,19 @@ def test_all_pages_are_read_where_they_are_asked_for(command: Command) -> None:
         assert listed.stderr == "There is more: --all, or --cursor 2\n"
         every = command("pools", "list", "-o", "id", "--all", **at(server))
         assert (every.stdout, every.stderr) == ("a\nb\n", "")
+        rest = command("pools", "list", "-o", "id", "--cursor", "2", **at(server))
+        assert (rest.stdout, rest.stderr) == ("b\n", "")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "id"])
+def test_a_cursor_that_leads_nowhere_is_told(
+    command: Command, backend: LocalBackend, form: str
+) -> None:
+    place = ("--url", backend.url)
+    for noun in ("pools", "rollouts"):
+        done = command(noun, "list", "--cursor", "nonsense", "-o", form, *place)
+        assert (done.returncode, done.stdout) == (ExitStatus.USAGE, "")
+        assert done.stderr.startswith("synth-pools: error: --cursor")
 
 
 def test_bodies(command: Command, server: RecordingServer, tmp_path: Path) -> None:
