@@ -12,6 +12,7 @@ import pytest
 
 from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.postgres import membership as membership_module
+from synth_pools.backend.storage.postgres import sessions as sessions_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.backend.storage.postgres.membership import Membership
@@ -285,3 +286,17 @@ async def test_a_crash_ends_no_lease(
 
 async def _has(onlooker: Onlooker, sql: str) -> bool:
     return bool(await onlooker.rows(sql))
+
+
+async def test_one_that_leaves_a_server_that_does_not_answer(
+    join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership_module, "_ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr(sessions_module, "_CLOSE_SECONDS", 0.1)
+    member = await join("a")
+    [pid] = await onlooker.sessions()
+    with stopped(pid):
+        async with asyncio.timeout(LIMIT):
+            await member.leave()
+    # Its session is not left behind.
+    await onlooker.until_ended(pid)

@@ -179,7 +179,7 @@ class Membership:
         if raw is None:
             return
         # Without the notice the lease expires.
-        with contextlib.suppress(StatementError):
+        with contextlib.suppress(StatementError, TimeoutError):
             async with asyncio.timeout(_ANSWER_SECONDS):
                 await self._announce_end(raw)
         await end_session(raw)
