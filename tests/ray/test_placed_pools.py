@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.ray.conftest import START_SECONDS, actors, on_ray, supervised, wait_for
-from tests.support.backend_server import Server
+from tests.support.backend_server import Server, serve
 from tests.support.ports import HOST, HeldPort
 from tests.support.process_pools import containers, gone
-from tests.support.ray_cluster import NODES
+from tests.support.ray_cluster import NODES, RayCluster
 
 # Longer than any wait of these tests.
 pytestmark = pytest.mark.timeout(900)
@@ -55,6 +56,21 @@ def test_a_pool_is_spread_over_the_nodes_and_leaves_nothing(placing: Server) -> 
     assert any("listening" in line["text"] for line in lines)
     assert placing.get("/v1/capabilities")["features"]["ray"] is True
     end(placing, pool_id)
+
+
+def test_the_driver_has_few_variables_of_the_backend(
+    cluster: RayCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONTAINER_API_KEY", "given")
+    monkeypatch.setenv("RAY_BACKEND_LOG_LEVEL", "info")
+    with serve(tmp_path, ray=cluster.address):
+        [inherited] = [
+            child.environ()
+            for child in psutil.Process().children()
+            if "synth_pools.backend.processes.ray_cluster.driver" in child.cmdline()
+            and child.environ().get("RAY_BACKEND_LOG_LEVEL") == "info"
+        ]
+    assert "CONTAINER_API_KEY" not in inherited
 
 
 def test_a_node_is_chosen_by_labels_and_resources(placing: Server) -> None:

@@ -11,12 +11,15 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
 import pytest
 
+from synth_pools.backend.processes.image_spec import ImageSpec
+from synth_pools.backend.processes.launcher import LaunchError
 from synth_pools.backend.processes.output import OutputLogs
 from synth_pools.backend.processes.ray_cluster import supervisor
 from synth_pools.backend.processes.ray_cluster.actor import ENDED
@@ -50,8 +53,10 @@ def order_of(argv: tuple[str, ...]) -> dict[str, Any]:
 class Placed:
     """A supervisor that was started as the actor of a node does it."""
 
-    def __init__(self, *words: str, argv: tuple[str, ...] = (sys.executable, SMALL)) -> None:
-        self.order = order_of((*argv, "{port}", *words))
+    def __init__(
+        self, *words: str, argv: tuple[str, ...] = (sys.executable, SMALL), **fields: Any
+    ) -> None:
+        self.order = order_of((*argv, "{port}", *words)) | fields
         self.token, self.marker = self.order["token"], self.order["marker"]
         self.actor, theirs = socket.socketpair()
         with theirs:
@@ -288,6 +293,24 @@ async def test_what_a_killed_supervisor_leaves_is_ended_by_its_actor(place: Any)
     )
     assert done.returncode == 0
     assert not placed.started
+
+
+async def test_an_image_that_cannot_be_started_leaves_no_folder(
+    place: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    # Refused with a working engine, and without one.
+    image = ImageSpec.of({"config": {"image": {"image": "any"}}})
+    assert image is not None
+    spec = {**asdict(image), "mounts": [["/etc", "/data"]]}
+    del spec["needs"]
+    placed: Placed = await place(is_image=True, spec=spec)
+    container = placed.container()
+    with pytest.raises(LaunchError):
+        await container.start(HeldPort.kept().number)
+    await container.end(0.0)
+    assert await asyncio.to_thread(placed.last_word) == ENDED
+    assert not await asyncio.to_thread(lambda: list(tmp_path.glob("synth-pools-*")))
 
 
 async def test_a_connection_that_breaks_is_made_again(place: Any) -> None:

@@ -7,7 +7,6 @@ import importlib.util
 import itertools
 import json
 import logging
-import os
 import subprocess
 import sys
 from collections import deque
@@ -18,10 +17,15 @@ from synth_pools._version import __version__
 from synth_pools.backend.errors import ClusterError
 from synth_pools.backend.processes.child import beside_others
 from synth_pools.backend.processes.termination import end_helper, write_to
+from synth_pools.backend.resources.workers import helper_environment
 
 _log = logging.getLogger(__name__)
 
 _DRIVER = "synth_pools.backend.processes.ray_cluster.driver"
+
+# Variables that Ray and its connections read.
+_PROXIES = ("http_proxy", "https_proxy", "no_proxy", "grpc_proxy", "no_grpc_proxy")
+_OF_RAY = ("RAY_*", "GRPC_*", *_PROXIES)
 
 # Time limit of a driver's connection, shorter than that of a start of the backend.
 _CONNECT_SECONDS = 45.0
@@ -177,7 +181,7 @@ class RayCluster:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "RAY_USAGE_STATS_ENABLED": "0"},
+                env={**helper_environment(*_OF_RAY), "RAY_USAGE_STATS_ENABLED": "0"},
                 limit=_LONGEST_ANSWER,
                 # ^C in our terminal must reach us alone.
                 start_new_session=True,

@@ -74,10 +74,15 @@ class _ImageLauncher:
 
     async def start(self, order: StartOrder) -> EngineContainer:
         self._sockets.mkdir(mode=0o700)
-        # Any engine of the node: the spec names Ray as the launcher.
-        spec = replace(self._spec, launcher=None)
-        start = await self._launcher.prepare(spec, lambda: order.output)
-        return await start(order)
+        try:
+            # Any engine of the node: the spec names Ray as the launcher.
+            spec = replace(self._spec, launcher=None)
+            start = await self._launcher.prepare(spec, lambda: order.output)
+            return await start(order)
+        except BaseException:
+            # Without a container nothing ends it later.
+            self._remove_sockets()
+            raise
 
     async def end(self, started: EngineContainer, patience_seconds: float) -> None:
         try:
@@ -86,10 +91,13 @@ class _ImageLauncher:
             await self._launcher.end([started])
         finally:
             await self._watch.close()
-            shutil.rmtree(self._sockets, ignore_errors=True)
+            self._remove_sockets()
 
     async def end_leftovers(self) -> None:
         await self._launcher.end_leftovers()
+
+    def _remove_sockets(self) -> None:
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 class _Label:
