@@ -52,7 +52,8 @@ class Limits:
         sync_wait_seconds: Longest wait of a creation with `mode: sync` for its end, in seconds.
         header_timeout_seconds: Time for a request's line and headers to arrive, in seconds.
         body_timeout_seconds: Time for the body of a request to arrive, in seconds.
-        room_wait_seconds: Longest wait of a request for memory for a large document, in seconds.
+        room_wait_seconds: Longest wait of a request for memory for a large document, and for its
+            turn to be read, in seconds each.
         write_timeout_seconds: Time after which a client that reads nothing is disconnected, in
             seconds.
 
@@ -101,7 +102,7 @@ class Limits:
     header_timeout_seconds: float = _limit(10.0, "Time for a request's line and headers to come.")
     body_timeout_seconds: float = _limit(60.0, "Time for the body of a request to come.")
     room_wait_seconds: float = _limit(
-        10.0, "How long a request waits for room for a large document."
+        10.0, "How long a request waits for room for a large document, and for its turn."
     )
     write_timeout_seconds: float = _limit(
         60.0, "How long a client may read nothing of what is ready for it."

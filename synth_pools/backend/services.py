@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -22,6 +22,7 @@ from synth_pools.backend.processes.permissions import check_engines
 from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.resources.byte_budget import ByteBudget, NoRoomError, Reservation
 from synth_pools.backend.resources.sending_room import SendingRoom
+from synth_pools.backend.resources.turns import Turns
 from synth_pools.backend.resources.workers import Workers
 from synth_pools.backend.rollouts.admission.capacity import AdmissionControl
 from synth_pools.backend.rollouts.admission.idempotency import KEY_SECONDS, forget_old_keys
@@ -72,6 +73,9 @@ class Services:
     streams: StreamLimit
     parsing_room: ByteBudget
     sending_room: SendingRoom
+    # Large reads, and counts of many rows, which must not wait for each other.
+    reading_turns: Turns
+    counting_turns: Turns
     workers: Workers
     # Separate, since a redaction may take a minute, and answers of containers must not wait for it.
     redaction_workers: Workers
@@ -80,8 +84,20 @@ class Services:
 
     async def room_to_send(self, size: int) -> Reservation:
         """Wait for room for a large response; 503 if it takes too long."""
-        try:
+        with self._refusing():
             return await self.sending_room.reserve(size)
+
+    @contextlib.asynccontextmanager
+    async def turn(self, turns: Turns) -> AsyncIterator[None]:
+        """Wait for a turn, which lasts as long as the block; 503 if it takes too long."""
+        with self._refusing():
+            async with turns.take():
+                yield
+
+    @contextlib.contextmanager
+    def _refusing(self) -> Iterator[None]:
+        try:
+            yield
         except NoRoomError:
             raise no_room(self.settings.room_wait_seconds) from None
 
@@ -228,6 +244,8 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             streams=StreamLimit(settings),
             parsing_room=parsing_room,
             sending_room=SendingRoom(settings.max_unsent_bytes, settings.room_wait_seconds),
+            reading_turns=Turns(settings.room_wait_seconds),
+            counting_turns=Turns(settings.room_wait_seconds),
             workers=workers,
             redaction_workers=redaction_workers,
             recorder=recorder,

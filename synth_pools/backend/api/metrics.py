@@ -19,25 +19,30 @@ _LIMITS = ("max_queued", "max_queued_per_pool", "max_streams")
 async def exposition(services: Services) -> bytes:
     """Write all metrics in Prometheus' text format.
 
-    The database is read in another thread, so that a scrape of a large one delays nobody.
+    The database is read in another thread, in turn with other counts, so that scrapes of a large
+    one delay nobody.
+
+    Raises:
+        ApiError: 503 if its turn did not come in time.
     """
-    reading = Reading(
-        version=__version__,
-        api_version=services.contract.version,
-        recorder=services.recorder,
-        limits={name: getattr(services.settings, name) for name in _LIMITS},
-        open_streams=len(services.streams),
-        background=services.background.running,
-        waiting_writes=services.database.waiting,
-        bytes_on_disk=await services.database.bytes_on_disk(),
-        sharing=await services.database.sharing(),
-        containers=tuple(services.read_containers()),
-        stored=None,
-    )
-    # The log has the cause; the metrics show the state.
-    with contextlib.suppress(StorageError):
-        reading = replace(reading, stored=await services.database.read_apart(count))
-    return await asyncio.to_thread(_written, reading)
+    async with services.turn(services.counting_turns):
+        reading = Reading(
+            version=__version__,
+            api_version=services.contract.version,
+            recorder=services.recorder,
+            limits={name: getattr(services.settings, name) for name in _LIMITS},
+            open_streams=len(services.streams),
+            background=services.background.running,
+            waiting_writes=services.database.waiting,
+            bytes_on_disk=await services.database.bytes_on_disk(),
+            sharing=await services.database.sharing(),
+            containers=tuple(services.read_containers()),
+            stored=None,
+        )
+        # The log has the cause; the metrics show the state.
+        with contextlib.suppress(StorageError):
+            reading = replace(reading, stored=await services.database.read_apart(count))
+        return await asyncio.to_thread(_written, reading)
 
 
 def _written(reading: Reading) -> bytes:

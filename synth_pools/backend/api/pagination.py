@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import (
+    PIECE_BYTES,
     JSONResponse,
     Response,
     json_response,
@@ -102,10 +103,13 @@ async def read_with_room(
         ApiError: 503 if there is no room.
     """
     services = request.services
-    if size <= json_text.LARGE:
+    if size <= PIECE_BYTES:
         return await services.database.read(load), None
     reserved = await services.room_to_send(size)
-    return await services.database.read_apart(load), reserved
+    async with services.turn(services.reading_turns):
+        if size <= json_text.LARGE:
+            return await services.database.read(load), reserved
+        return await services.database.read_apart(load), reserved
 
 
 def read_page(

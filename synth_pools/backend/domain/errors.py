@@ -165,12 +165,12 @@ def payload_too_large(limit: int) -> ApiError:
 
 
 def no_room(seconds: float) -> ApiError:
-    """Build the error 503 `no_room`: all memory for large documents is in use."""
+    """Build the error 503 `no_room`: large documents in use leave no memory, or no turn."""
     return ApiError(
         503,
         "no_room",
-        f"The backend had no room for a large document within {seconds:g} seconds; nothing was "
-        "changed. Send the request again.",
+        f"The backend had no room or turn for a large document within {seconds:g} seconds; nothing "
+        "was changed. Send the request again.",
         retryable=True,
         retry_after_seconds=_ROOM_SECONDS,
     )

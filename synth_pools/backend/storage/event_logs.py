@@ -22,6 +22,8 @@ _MOST_EVENTS = 200
 ENOUGH_BYTES = 64 * 1024
 # Most events to read for a piece, with the skipped ones, which cost less.
 _MOST_LOOKED_AT = 2_000
+# Most events of a first look at a page; longer pages are read in turn.
+_FIRST_LOOK = 50
 
 # Largest rollout to include in its last event; clients request a larger one.
 _MOST_OF_A_ROLLOUT = 64 * 1024
@@ -189,17 +191,28 @@ class PoolLog:
 EventLog = RolloutLog | PoolLog
 
 
-def rollout_event_page(
-    db: Snapshot, rollout: Row, position: int, limit: int, most_bytes: int
-) -> str:
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """Limits of a page of events: its events, and the bytes after which it ends."""
+
+    events: int
+    size: int
+    # True for a first look, which finds short pages only.
+    is_first_look: bool = False
+
+
+def rollout_event_page(db: Snapshot, rollout: Row, position: int, limits: PageLimits) -> str | None:
     """Return the JSON of one page of a rollout's events after a position.
 
-    The page ends at `most_bytes`, after at least one event, and has no event newer than the status
-    of the rollout, which was read first.
+    The page has at least one event, if there are any, and no event newer than the status of the
+    rollout, which was read first.
+
+    Returns:
+        None if the page is longer than a first look.
     """
     with contextlib.closing(_of_rollout(db, rollout, position)) as entries:
-        page = _page(entries, position, limit, most_bytes)
-    return (
+        page = _page(entries, position, limits)
+    return page and (
         f'{{"rollout_id":"{rollout["id"]}","status":"{rollout["status"]}",'
         f'"events":[{",".join(page.events)}],"next_sequence":{page.end},'
         f'"has_more":{"true" if page.has_more else "false"}}}'
@@ -207,11 +220,13 @@ def rollout_event_page(
 
 
 def pool_event_page(
-    db: Snapshot, pool: Pool, log: PoolLog, position: int, limit: int, most_bytes: int
-) -> str:
+    db: Snapshot, pool: Pool, log: PoolLog, position: int, limits: PageLimits
+) -> str | None:
     """Return the JSON of one page of the events in a pool's log, as `rollout_event_page` does."""
     with contextlib.closing(log.iterate_after(db, position)) as entries:
-        page = _page(entries, position, limit, most_bytes)
+        page = _page(entries, position, limits)
+    if page is None:
+        return None
     has_ended = not page.has_more and log.has_ended(db)
     return (
         f'{{"pool_id":"{pool.id}","status":"{pool.status}",'
@@ -269,12 +284,14 @@ def _piece(
     return Piece(b"".join(messages), end, is_full, is_last)
 
 
-def _page(entries: _Entries, position: int, limit: int, most_bytes: int) -> _Page:
+def _page(entries: _Entries, position: int, limits: PageLimits) -> _Page | None:
     texts: list[str] = []
     size, end = 0, position
     for number, (place, event) in enumerate(entries):
-        if len(texts) >= limit or size >= most_bytes or number >= _MOST_LOOKED_AT:
+        if len(texts) >= limits.events or size >= limits.size or number >= _MOST_LOOKED_AT:
             return _Page(texts, end, has_more=True)
+        if limits.is_first_look and (number >= _FIRST_LOOK or size >= ENOUGH_BYTES):
+            return None
         end = place
         if event is not None:
             texts.append(event.envelope())

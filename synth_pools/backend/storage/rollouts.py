@@ -10,7 +10,7 @@ from synth_pools.backend.domain.definitions import can_be_id
 from synth_pools.backend.domain.errors import rollout_not_found
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage import events
-from synth_pools.backend.storage.database import Executes, Row, Transaction
+from synth_pools.backend.storage.database import Executes, Row, Snapshot, Transaction
 from synth_pools.backend.storage.rollout_documents import rollout_document
 from synth_pools.backend.storage.statements import ROLLOUT_COLUMNS, byte_length
 
@@ -91,9 +91,9 @@ def list_sizes(
     return [(row[0], row[1]) for row in rows]
 
 
-def list_rollouts(db: Executes, seqs: Sequence[int], state: str | None) -> list[str]:
+def list_rollouts(db: Snapshot, seqs: Sequence[int], state: str | None) -> list[str]:
     """Return the rollouts at these positions as JSON texts, newest first."""
-    rows = db.execute(
+    rows = db.iterate(
         f"{_SELECT} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",  # noqa: S608
         (json.dumps(seqs),),
     )

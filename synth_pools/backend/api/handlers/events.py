@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from synth_pools.backend.api.handlers.rollouts import read_rollout
+from collections.abc import Callable
+from dataclasses import replace
+
+from synth_pools.backend.api.handlers.rollouts import rollout_of_path
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import EventStreamResponse, Response, json_text_response
 from synth_pools.backend.rollouts.event_feed import follow_events
-from synth_pools.backend.storage.database import Row, Snapshot
+from synth_pools.backend.storage.database import Snapshot
 from synth_pools.backend.storage.event_logs import (
     EventLog,
+    PageLimits,
     PoolLog,
     RolloutLog,
     pool_event_page,
@@ -22,23 +26,21 @@ _EVENTS_OF_A_PAGE = 200
 
 
 async def stream_rollout_events(request: Request) -> Response:
-    def read(db: Snapshot, rollout: Row) -> tuple[str, int, str | None]:
+    def read(db: Snapshot, limits: PageLimits) -> tuple[RolloutLog, int, str | None]:
+        rollout = rollout_of_path(request, db)
         position = resume_position(
             rollout["last_sequence"], _cursors(request), request.parameters.get("after_sequence")
         )
         page = None
         if _wants_page(request):
-            page = rollout_event_page(db, rollout, position, *_page_limits(request))
-        return rollout["id"], position, page
+            page = rollout_event_page(db, rollout, position, limits)
+        return RolloutLog(rollout["id"]), position, page
 
-    rollout_id, position, page = await read_rollout(request, read)
-    if page is not None:
-        return json_text_response(page)
-    return _stream(request, RolloutLog(rollout_id), position)
+    return await _respond(request, read)
 
 
 async def stream_pool_events(request: Request) -> Response:
-    def read(db: Snapshot) -> tuple[PoolLog, int, str | None]:
+    def read(db: Snapshot, limits: PageLimits) -> tuple[PoolLog, int, str | None]:
         pool = find_pool(db, request.path("pool_id"))
         log = PoolLog.of(
             pool,
@@ -49,18 +51,37 @@ async def stream_pool_events(request: Request) -> Response:
         position = log.position(db, _cursors(request), start)
         page = None
         if _wants_page(request):
-            page = pool_event_page(db, pool, log, position, *_page_limits(request))
+            page = pool_event_page(db, pool, log, position, limits)
         return log, position, page
 
-    log, position, page = await request.services.database.read(read)
+    return await _respond(request, read)
+
+
+async def _respond(
+    request: Request, read: Callable[[Snapshot, PageLimits], tuple[EventLog, int, str | None]]
+) -> Response:
+    """Respond with a stream of events, or with a page, which is read in turn if it is long.
+
+    Args:
+        request: The request.
+        read: Reads a log, its position, and a page if the request is for one.
+    """
+    services = request.services
+    limits = PageLimits(
+        request.parameters.get("limit", _EVENTS_OF_A_PAGE), services.settings.max_page_bytes
+    )
+    first_look = replace(limits, is_first_look=True)
+    log, position, page = await services.database.read(lambda db: read(db, first_look))
+    if page is None and _wants_page(request):
+        async with services.turn(services.reading_turns):
+            _, _, page = await services.database.read_apart(lambda db: read(db, limits))
     if page is not None:
         return json_text_response(page)
-    return _stream(request, log, position, encode_position(log.cursor(position)))
+    opening = encode_position(log.cursor(position)) if isinstance(log, PoolLog) else b""
+    return _stream(request, log, position, opening)
 
 
-def _stream(
-    request: Request, log: EventLog, position: int, opening: bytes = b""
-) -> EventStreamResponse:
+def _stream(request: Request, log: EventLog, position: int, opening: bytes) -> EventStreamResponse:
     services = request.services
     pieces = follow_events(
         services.database,
@@ -79,8 +100,3 @@ def _cursors(request: Request) -> tuple[str | None, str | None]:
 
 def _wants_page(request: Request) -> bool:
     return request.parameters.get("format") == "json"
-
-
-def _page_limits(request: Request) -> tuple[int, int]:
-    limit = request.parameters.get("limit", _EVENTS_OF_A_PAGE)
-    return limit, request.services.settings.max_page_bytes

@@ -213,8 +213,10 @@ async def get_pool_metrics(request: Request) -> Response:
         pool = find_pool(db, request.path("pool_id"))
         return pool, rollouts.count_by_status(db, pool.id)
 
+    services = request.services
     # Counting many rollouts takes long, and must not delay other requests.
-    pool, counts = await request.services.database.read_apart(count)
+    async with services.turn(services.counting_turns):
+        pool, counts = await services.database.read_apart(count)
     finished = counts["completed"] + counts["failed"]
     return json_response(
         {

@@ -129,14 +129,15 @@ async def read_rollout(request: Request, work: Callable[[Snapshot, Row], _T]) ->
     Raises:
         ApiError: 404 if there is no such rollout, or not in the pool of the path.
     """
+    return await request.services.database.read(lambda db: work(db, rollout_of_path(request, db)))
+
+
+def rollout_of_path(request: Request, db: Snapshot) -> Row:
+    """Return the rollout of the path without its large fields; raise 404 as `read_rollout` does."""
     pool_id = request.parameters.get("pool_id")
-
-    def read(db: Snapshot) -> _T:
-        if pool_id is not None:
-            find_pool(db, pool_id)
-        return work(db, find_head(db, request.path("rollout_id"), pool_id))
-
-    return await request.services.database.read(read)
+    if pool_id is not None:
+        find_pool(db, pool_id)
+    return find_head(db, request.path("rollout_id"), pool_id)
 
 
 async def _row_response(rollout: Row, status: int) -> Response:
