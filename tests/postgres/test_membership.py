@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ from synth_pools.backend.storage.postgres import membership as membership_module
 from synth_pools.backend.storage.postgres import sessions as sessions_module
 from synth_pools.backend.storage.postgres.connection import StatementError
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
-from synth_pools.backend.storage.postgres.membership import Membership
+from synth_pools.backend.storage.postgres.membership import Membership, TokenUsedError
 from synth_pools.backend.storage.postgres.notices import CHANNEL
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK
 from synth_pools.backend.storage.postgres.sessions import StoreSessions
@@ -300,3 +301,67 @@ async def test_one_that_leaves_a_server_that_does_not_answer(
             await member.leave()
     # Its session is not left behind.
     await onlooker.until_ended(pid)
+
+
+async def test_a_token_in_use_is_not_taken(
+    store: str, join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(membership_module, "LEASE_SECONDS", 0.5)
+    monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", 0.1)
+    monkeypatch.setattr(membership_module, "_PAUSE_SECONDS", 0.01)
+    sessions = StoreSessions(StoreURL("store", store))
+    first = await join("a")
+    first.begin(NoticeRecorder())
+    copy = Membership(sessions, "a", "same", nobody, is_restart=False)
+    with pytest.raises(TokenUsedError):
+        await copy.join()
+    assert await onlooker.rows(NUMBERS) == [(first.number,)]
+    # One that has ended without a word leaves a row that nobody renews.
+    assert first._task is not None
+    first._task.cancel()
+    assert await copy.join()
+    assert await onlooker.rows(NUMBERS) == [(copy.number,)]
+    await copy.leave()
+
+
+async def test_one_of_several_copies_that_start_together_has_the_token(
+    store: str, join: Join, onlooker: Onlooker
+) -> None:
+    sessions = StoreSessions(StoreURL("store", store))
+    copies = [Membership(sessions, "a", "same", nobody, is_restart=False) for _ in range(4)]
+    key = ", ".join(map(str, WRITERS_LOCK))
+    await onlooker.run(f"SELECT pg_advisory_lock({key})")
+    joining = [asyncio.create_task(copy.join()) for copy in copies]
+    # All of them have looked for others.
+    await onlooker.until(
+        partial(_has, onlooker, "SELECT 1 FROM pg_locks WHERE NOT granted OFFSET 3")
+    )
+    await onlooker.run(f"SELECT pg_advisory_unlock({key})")
+    outcomes = await asyncio.gather(*joining, return_exceptions=True)
+    assert Counter(map(type, outcomes)) == {TokenUsedError: 3, bool: 1}
+    [member] = [copy for copy in copies if copy.number is not None]
+    assert await onlooker.rows(NUMBERS) == [(member.number,)]
+    for copy in copies:
+        await copy.leave()
+
+
+async def test_one_whose_copy_has_its_place_waits_for_its_end(
+    store: str, join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch, failures: list[str]
+) -> None:
+    monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", 0.05)
+    monkeypatch.setattr(membership_module, "_PAUSE_SECONDS", 0.01)
+    member, copy, notices = await join("a"), await join("a"), NoticeRecorder()
+    copy.begin(NoticeRecorder())
+    member.begin(notices)
+    assert await notices.next() == "give up"
+
+    async def is_refused() -> bool:
+        return "a copy of this data directory is in use: end one of the two backends" in failures
+
+    await onlooker.until(is_refused)
+    assert await onlooker.rows(NUMBERS) == [(copy.number,)]
+    await copy.leave()
+    while await notices.next() != "look again":
+        pass
+    assert await onlooker.rows(NUMBERS) == [(member.number,)]
+    failures.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -378,3 +379,37 @@ def test_contents_of_artifacts_are_shared(store: str, tmp_path: Path) -> None:
                 assert content.text == "x" * 10_000
         assert (nobodys.exists(), old.exists(), new.exists()) == (False, False, True)
         assert (tmp_path / "shared" / "artifacts.lost" / "ab" / nobodys.name).read_text() == "x"
+
+
+def test_a_copied_data_directory_takes_no_place_of_the_one_in_use(
+    store: str, tmp_path: Path
+) -> None:
+    chosen: dict[str, Any] = {
+        "store": StoreURL("store", store),
+        "artifacts_dir": _made(tmp_path / "shared"),
+    }
+    gate, tokens = Gate(), "SELECT number, token FROM synth_pools.backends ORDER BY number"
+    with odd_container(gate.answer) as container, serve(_made(tmp_path / "a"), **chosen) as first:
+        pool_id = first.pool(container_url=container.url)
+        rollout_id = first.rollout(pool_id)["id"]
+        first.until(rollout_id, "running")
+        [member] = fetch(store, tokens)
+        for name in ("copy", "copy of it"):
+            copied = shutil.copytree(tmp_path / "a", tmp_path / name)
+            away = {**chosen, "store": StoreURL("store", f"{store}_that_is_not_there")}
+            with pytest.raises(StoreError, match="does not exist"), serve(copied, **away):
+                pass
+            # Even after a start that failed.
+            with serve(copied, **chosen) as second:
+                former, latter = fetch(store, tokens)
+                # It has a name of its own, and the other one goes on with what it runs.
+                assert former == member
+                assert latter[1] != member[1]
+                assert second.run(second.pool())["status"] == "completed"
+                assert second.state(rollout_id) == "running"
+            with serve(copied, **chosen):
+                # Its name is its own at the next start, too.
+                assert fetch(store, tokens)[1][1] == latter[1]
+        gate.opened.set()
+        assert first.until(rollout_id)["status"] == "completed"
+    assert len(gate.started) == 1

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from functools import partial
+from pathlib import Path
+
 from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import DataDirError, StoreError
 from synth_pools.backend.settings import Settings
@@ -13,6 +18,10 @@ from synth_pools.backend.storage.private_files import noted
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 
 _DRIVERS = ("asyncpg", "greenlet")
+# Differs between two machines, and two starts of one, even if they are copies.
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+_log = logging.getLogger(__name__)
 
 
 async def open_database(settings: Settings, observer: CommitObserver) -> Database:
@@ -46,24 +55,50 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
     try:
         # Needs an extra, so it is imported only for a store.
         from synth_pools.backend.storage.postgres.database import PostgresDatabase
+        from synth_pools.backend.storage.postgres.membership import TokenUsedError
     except ModuleNotFoundError as error:
         if error.name not in _DRIVERS:
             raise
         raise StoreError(
             f"a PostgreSQL store needs {error.name}: pip install 'synth-pools[local,postgres]'"
         ) from None
-    token = noted(data_dir / BACKEND_FILE, clock.token(16))
+    note = data_dir / BACKEND_FILE
+    token, _, place = noted(note, clock.token(16)).partition("\n")
     contents = contents_identity(settings) or noted(
         settings.contents_dir / ID_FILE, clock.token(16)
     )
-    database = await PostgresDatabase.open(settings.store, observer, token, contents)
+    open_as = partial(PostgresDatabase.open, settings.store, observer)
+    try:
+        database = await open_as(token, contents, is_restart=place == _place_of(note))
+    except TokenUsedError:
+        _log.warning("%s is a copy of one in use: this backend takes a name of its own", data_dir)
+        token, place = clock.token(16), ""
+        database = await open_as(token, contents)
     try:
         if noted(data_dir / STORE_FILE, database.identity) != database.identity:
             raise DataDirError(
                 f"{data_dir} belongs to another PostgreSQL database: give another data directory, "
                 "or the --store that it was used with"
             )
+        # Not before it has joined: a start that fails is no proof that no other one has the name.
+        if place != (place := _place_of(note)):
+            note.write_text(f"{token}\n{place}\n")
+    except OSError as error:
+        await database.close()
+        raise DataDirError(f"cannot use {note}: {error.strerror}") from error
     except BaseException:
         await database.close()
         raise
     return database
+
+
+def _place_of(note: Path) -> str:
+    """Return where and since when a file is: it differs for a copy.
+
+    The lock of a directory in the same place tells that its former backend has ended.
+    """
+    boot = ""
+    with contextlib.suppress(OSError):
+        boot = _BOOT.read_text().strip()
+    file = note.stat()
+    return f"{boot} {file.st_dev:x}-{file.st_ino:x}"

@@ -7,6 +7,7 @@ disk before it is renamed to the hash of its content.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import re
@@ -17,6 +18,7 @@ from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.storage.contents.store import (
     FOLDER,
+    ID_FILE,
     LOST_FOLDER,
     Content,
     ContentGoneError,
@@ -44,12 +46,21 @@ class FolderContents(ContentStore):
 
     Args:
         base: The folder that has the folder of contents.
+        identity: The text of its mark, which the database knows; None if it has no mark.
+        is_shared: True for a folder on a file system that may number its folders differently later.
+
+    Attributes:
+        folder: The folder of contents.
     """
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, identity: str | None = None, *, is_shared: bool = False) -> None:
         super().__init__()
         self._base = base
-        self._folder = base / FOLDER
+        self._identity = identity
+        self._is_shared = is_shared
+        self.folder = base / FOLDER
+        # Number of the folder once it exists: another one was mounted or made in its place.
+        self._number: int | None = None
         self._total = 0
 
     @property
@@ -99,7 +110,7 @@ class FolderContents(ContentStore):
         summary = f"{number} artifact{'' if number == 1 else 's'} that no rollout has"
         lost = self._base / LOST_FOLDER
         if is_new and stuck:
-            _log.warning("left %s in %s: the database is new", summary, self._folder)
+            _log.warning("left %s in %s: the database is new", summary, self.folder)
         elif stuck:
             _log.warning("of %s %d could not be moved to %s", summary, stuck, lost)
         elif moved:
@@ -154,12 +165,14 @@ class FolderContents(ContentStore):
     def _read(self, sha256: str, start: int, end: int) -> tuple[bytes, int]:
         # No file stays open between two pieces, so that slow readers hold no descriptors.
         try:
-            with self._path(sha256).open("rb", buffering=0) as file:
-                size = os.fstat(file.fileno()).st_size
-                file.seek(start)
-                return file.read(end - start), size
-        except FileNotFoundError:
-            raise ContentGoneError(sha256) from None
+            try:
+                with self._path(sha256).open("rb", buffering=0) as file:
+                    size = os.fstat(file.fileno()).st_size
+                    file.seek(start)
+                    return file.read(end - start), size
+            except FileNotFoundError:
+                self._check()
+                raise ContentGoneError(sha256) from None
         except OSError as error:
             unavailable = _unavailable(error)
             self._complain(unavailable.reason)
@@ -168,15 +181,19 @@ class FolderContents(ContentStore):
     def _write_all(self, contents: Sequence[Content]) -> None:
         try:
             with self._lock:
-                if not self._folder.is_dir():
-                    make_folder(self._folder)
-                    flush_folder(self._base)
+                self._check()
+                if self._number is None:
+                    if not self.folder.is_dir():
+                        make_folder(self.folder)
+                        flush_folder(self._base)
+                    self._number = self.folder.stat().st_ino
             for content in contents:
                 self._write(content)
             # Also for existing contents: another backend may have written them without a flush yet.
             folders = {self._path(content.sha256).parent for content in contents}
-            for folder in (*folders, self._folder):
+            for folder in (*folders, self.folder):
                 flush_folder(folder)
+            self._check()
         except OSError as error:
             raise _unavailable(error) from None
 
@@ -201,12 +218,13 @@ class FolderContents(ContentStore):
 
     def _files(self) -> Iterator[Path]:
         """Yield the contents and drafts, recognised by their names, without following links."""
-        if not self._folder.is_dir():
-            if self._folder.exists():
-                raise DataDirError(f"{self._folder} is not a folder: move it away")
+        if not self.folder.is_dir():
+            if self.folder.exists():
+                raise DataDirError(f"{self.folder} is not a folder: move it away")
             return
-        restrict(self._folder)
-        with os.scandir(self._folder) as entries:
+        self._number = self.folder.stat().st_ino
+        restrict(self.folder)
+        with os.scandir(self.folder) as entries:
             shards = [
                 Path(entry.path)
                 for entry in entries
@@ -233,6 +251,29 @@ class FolderContents(ContentStore):
         restrict(path)
         path.replace(target)
         return True
+
+    def _check(self) -> None:
+        """Raise `OSError` if another folder, or none, is in the place of this one."""
+        moved = None
+        if self._identity is not None and self._mark() != self._identity:
+            moved = self._base
+        elif self._number is not None and not self._is_in_place():
+            moved = self.folder
+        if moved is not None:
+            raise OSError(errno.ESTALE, f"{moved} was moved away, or is not mounted: bring it back")
+
+    def _mark(self) -> str | None:
+        try:
+            return (self._base / ID_FILE).read_text(errors="replace").strip()
+        except FileNotFoundError:
+            return None
+
+    def _is_in_place(self) -> bool:
+        try:
+            number = self.folder.stat().st_ino
+        except FileNotFoundError:
+            return False
+        return self._is_shared or number == self._number
 
     def _path(self, sha256: str) -> Path:
         return content_file(self._base, sha256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Mapping
@@ -12,15 +13,23 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.content_places import BucketPlace, endpoint_url
 from synth_pools.backend.errors import ArtifactsError, DataDirError
 from synth_pools.backend.settings import Settings
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.contents.folder import FolderContents
-from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, ContentStore, in_parts
+from synth_pools.backend.storage.contents.store import (
+    CONTENTS_FILE,
+    FOLDER,
+    ID_FILE,
+    ContentStore,
+    in_parts,
+)
 from synth_pools.backend.storage.cursors import cursor_secret
 from synth_pools.backend.storage.database import Database, StorageError, Transaction
 from synth_pools.backend.storage.private_files import noted
+from synth_pools.backend.storage.statements import set_meta
 
 if TYPE_CHECKING:
     from synth_pools.backend.storage.contents.bucket import BucketContents
@@ -28,10 +37,13 @@ if TYPE_CHECKING:
 # Most contents to check and put away in one transaction.
 _MOST_SWEPT = 200
 _DRIVER = "obstore"
+_FOLDER_KEY = "folder of artifacts"
 _ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")
 _REGIONS = ("AWS_REGION", "AWS_DEFAULT_REGION")
 _CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
 _WORD = re.compile("[A-Za-z0-9-]+")
+
+_log = logging.getLogger(__name__)
 
 
 async def open_contents(settings: Settings, database: Database) -> ContentStore:
@@ -53,7 +65,7 @@ async def open_contents(settings: Settings, database: Database) -> ContentStore:
     if place is None:
         if (former_place := contents_place(data_dir)) is not None:
             raise DataDirError(_advice(data_dir, former_place, f"{data_dir}/{FOLDER}"))
-        return FolderContents(settings.contents_dir)
+        return await _open_folder(settings, database)
     try:
         owner = await database.read(lambda db: _owner(cursor_secret(db)))
     except StorageError as error:
@@ -66,6 +78,40 @@ async def open_contents(settings: Settings, database: Database) -> ContentStore:
     return contents
 
 
+async def _open_folder(settings: Settings, database: Database) -> FolderContents:
+    """Open the folder of the contents; one that may not be mounted has a mark."""
+    if settings.store is None and settings.artifacts_dir is None:
+        return FolderContents(settings.contents_dir)
+    mark = settings.contents_dir / ID_FILE
+    identity = noted(mark, clock.token(16))
+    try:
+        expected = await database.write(partial(_claim_folder, identity))
+    except StorageError as error:
+        raise DataDirError(
+            f"cannot use the database in {settings.store or settings.data_dir}: {error.reason}"
+        ) from error
+    if expected != identity:
+        raise DataDirError(
+            f"{settings.contents_dir} is not the folder with the artifacts of this database: mount "
+            f"it, give another --artifacts-dir, or write {expected} to {mark} if they were moved "
+            "there, or are to be given up"
+        )
+    is_shared = settings.artifacts_dir is not None
+    return FolderContents(settings.contents_dir, identity, is_shared=is_shared)
+
+
+def _claim_folder(identity: str, tx: Transaction) -> str:
+    """Return the identity of the folder that has contents of the database: this one if none."""
+    row = tx.execute("SELECT value FROM meta WHERE key = ?", (_FOLDER_KEY,)).fetchone()
+    if row is not None and row["value"] != identity:
+        if tx.execute("SELECT 1 FROM artifacts LIMIT 1").fetchone():
+            return str(row["value"])
+        row = None
+    if row is None:
+        set_meta(tx, _FOLDER_KEY, identity)
+    return identity
+
+
 async def sweep_contents(contents: FolderContents, database: Database) -> None:
     """Put away the contents that a former run stored in a folder and that no rollout names.
 
@@ -73,6 +119,8 @@ async def sweep_contents(contents: FolderContents, database: Database) -> None:
         OSError: The folder cannot be read.
     """
     used = await database.read(artifact_rows.all_names)
+    if used and not await asyncio.to_thread(contents.has_any):
+        _log.warning("%s has no artifact of this database: is it mounted?", contents.folder)
     if not database.is_shared or database.is_new:
         await asyncio.to_thread(contents.sweep, used, is_new=database.is_new)
         return

@@ -83,12 +83,15 @@ class PostgresDatabase(Database):
         token: str = "",
         contents: str = "",
         sessions: StoreSessions | None = None,
+        is_restart: bool = True,
     ) -> None:
         super().__init__(observer)
         self._url = url
         self._token = token or clock.token(16)
         self._sessions = sessions or StoreSessions(url)
-        self._membership = Membership(self._sessions, self._token, contents, self._take_over)
+        self._membership = Membership(
+            self._sessions, self._token, contents, self._take_over, is_restart
+        )
         self._readers = Readers(self._sessions, self._membership.unix_time)
         self._writer = Writer(self._sessions, self._membership, self._token)
         self._peer: Peer | None = None
@@ -107,6 +110,7 @@ class PostgresDatabase(Database):
         token: str = "",
         contents: str = "",
         sessions: StoreSessions | None = None,
+        is_restart: bool = True,
     ) -> Self:
         """Connect, migrate the database to this version, join its backends and return the database.
 
@@ -116,13 +120,16 @@ class PostgresDatabase(Database):
             token: Identifies this backend across its restarts; "" for one that is not restarted.
             contents: Identifies the folder of its artifacts' contents.
             sessions: Opens the sessions in place of those at `url`.
+            is_restart: True if no other backend can have the token; otherwise that is looked at,
+                for as long as a lease lasts.
 
         Raises:
+            TokenUsedError: Another backend runs under the token.
             StoreAwayError: The server cannot be reached, or is starting.
             StoreError: The database cannot be used, or other backends keep the contents
                 of artifacts elsewhere.
         """
-        database = cls(url, observer, token, contents, sessions)
+        database = cls(url, observer, token, contents, sessions, is_restart)
         try:
             await database._open()
         except (StatementError, *DRIVER_ERRORS) as error:

@@ -49,7 +49,7 @@ _NOW = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
 _IS_OLD = (
     f"{_NOW} - EXTRACT(EPOCH FROM renewed_at) NOT BETWEEN -{_RENEWAL_SECONDS} AND {LEASE_SECONDS}"
 )
-# A backend with the same token is a former run of this one, which has ended.
+# A backend with the same token is a former run of this one, which has ended: see `_watched`.
 _JOIN = f"""
 WITH former AS (DELETE FROM backends WHERE token = $1)
 INSERT INTO backends (token, contents, started_at, renewed_at)
@@ -64,6 +64,7 @@ WITH renewed AS (
 )
 SELECT number, renewals, {_IS_OLD} AS is_old, {_NOW} AS moment FROM backends
 """  # noqa: S608 - of ours
+_NAMESAKES = "SELECT number, renewals FROM backends WHERE token = $1 ORDER BY number"
 _LEAVE = "DELETE FROM backends WHERE number = $1"
 # The same transaction takes over the rollouts and pools that have no owner after this.
 END_LAPSED = """
@@ -80,6 +81,10 @@ class Renewal(NamedTuple):
     renewals: int
 
 
+class TokenUsedError(Exception):
+    """A backend that runs has the same token: one of their data directories is a copy."""
+
+
 class Membership:
     """Membership of one backend, on a connection that also receives notices.
 
@@ -88,6 +93,7 @@ class Membership:
         token: Identifies this backend across its restarts.
         contents: Identifies the folder of its artifacts' contents.
         take_over: Takes over from backends, unless they have renewed their leases since.
+        is_restart: True if no other backend can have the token at the first join.
 
     Attributes:
         number: The number of the backend; None while it is taken for dead.
@@ -100,10 +106,12 @@ class Membership:
         token: str,
         contents: str,
         take_over: Callable[[Sequence[Renewal]], Awaitable[None]],
+        is_restart: bool = True,
     ) -> None:
         self._sessions = sessions
         self._token = token
         self._contents = contents
+        self._is_restart = is_restart
         self._take_over = take_over
         self.number: int | None = None
         self.is_oldest = False
@@ -136,9 +144,14 @@ class Membership:
 
         Returns:
             True if it has joined; False if others keep the contents of artifacts elsewhere.
+
+        Raises:
+            TokenUsedError: Another backend holds a lease under the same token.
         """
         raw = await self._connected()
-        row = await driven(self._inserted(raw))
+        former = None if self._is_restart else await driven(self._watched(raw))
+        row = await driven(self._inserted(raw, former))
+        self._is_restart = False
         if row is None:
             return False
         self._renewed_at = self._steady_since = self._looked_at = clock.monotonic()
@@ -184,13 +197,29 @@ class Membership:
                 await self._announce_end(raw)
         await end_session(raw)
 
-    async def _inserted(self, raw: asyncpg.Connection) -> Row | None:
+    async def _inserted(self, raw: asyncpg.Connection, former: Sequence[Row] | None) -> Row | None:
         # Under the lock of the writers, so that each knows whether there are others to notify.
         async with raw.transaction():
             lock = "SELECT pg_advisory_xact_lock($1, $2)"
             await raw.execute(lock, *WRITERS_LOCK, timeout=_JOIN_SECONDS)
+            if former is not None and await raw.fetch(_NAMESAKES, self._token) != former:
+                # Another copy has joined meanwhile.
+                raise TokenUsedError
             row: Row | None = await raw.fetchrow(_JOIN, self._token, self._contents)
             return row
+
+    async def _watched(self, raw: asyncpg.Connection) -> Sequence[Row]:
+        """Return the leases under this token, which nobody renews for as long as one lasts."""
+        former: list[Row] = []
+        deadline = clock.monotonic() + LEASE_SECONDS
+        while True:
+            rows: list[Row] = await raw.fetch(_NAMESAKES, self._token, timeout=_ANSWER_SECONDS)
+            if rows and former and rows != former:
+                raise TokenUsedError
+            if not rows or clock.monotonic() > deadline:
+                return rows
+            former = rows
+            await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _announce_end(self, raw: asyncpg.Connection) -> None:
         number, self.number = self.number, None
@@ -214,6 +243,8 @@ class Membership:
                 # The reader or writer that failed has logged the error.
                 self._drop()
                 pause = _PAUSE_SECONDS
+            except TokenUsedError:
+                _log.error("a copy of this data directory is in use: end one of the two backends")
             except Exception:  # noqa: BLE001 - without its lease this backend does nothing
                 _log.exception("the lease cannot be renewed; it is tried again")
                 self._drop()
