@@ -88,6 +88,7 @@ def test_a_certificate_that_cannot_be_read_is_one_line() -> None:
 _FAULTLESS = Fault("none", "none", (), (), backend="second")
 
 
+@pytest.mark.system
 @pytest.mark.parametrize(
     "fault",
     [
@@ -187,6 +188,7 @@ def own_queue(ctx):
 """
 
 
+@pytest.mark.system
 def test_scenarios_of_ones_own_are_played_like_the_others(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -35,6 +35,7 @@ def test_it_passes_and_says_what_was_not_judged(tmp_path: Path) -> None:
     assert "Traceback" not in out
 
 
+@pytest.mark.system
 def test_it_fails_with_the_request(tmp_path: Path) -> None:
     fault = next(fault for fault in FAULTS if fault.name == "patch_replaces_pools")
     with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
@@ -64,6 +65,7 @@ def test_contract(backend):
 """
 
 
+@pytest.mark.system
 def test_fixtures_start_the_backend_once_and_checks_are_left_out(tmp_path: Path) -> None:
     with LocalBackend(api_key=KEY) as backend:
         out = _run(
@@ -73,6 +75,7 @@ def test_fixtures_start_the_backend_once_and_checks_are_left_out(tmp_path: Path)
     assert "pools.patch: ticket 12" in out
 
 
+@pytest.mark.system
 def test_an_obstacle_is_one_failure(tmp_path: Path) -> None:
     out = _run(tmp_path, "http://127.0.0.1:9", "pools.patch")
     assert f"1 failed, {len(DOCUMENT.operations) - 1} skipped" in out

@@ -60,6 +60,7 @@ def _judged(url: str, **options: Any) -> dict[str, Any]:
     return report_document(report)
 
 
+@pytest.mark.system
 def test_what_it_has_is_found_out(unfinished: str) -> None:
     document = _judged(unfinished, offered=True, skip=("schema", "values"))
     assert set(document["absent"]) == DOCUMENT.operations.keys() - set(_BUILT)

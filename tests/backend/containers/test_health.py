@@ -196,6 +196,7 @@ def test_one_that_answers_that_it_is_ill_is_not_busy(start: Callable[..., Server
         until_health(backend, pool_id, container.url, "unhealthy")
 
 
+@pytest.mark.system
 def test_a_real_container_that_is_held_up_and_then_killed(
     start: Callable[..., Server], tmp_path: Path, silences: list[str]
 ) -> None:

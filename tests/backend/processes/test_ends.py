@@ -228,6 +228,7 @@ async def test_secrets_of_the_environment_are_not_in_that_of_the_watch(
     assert inherited["CONTAINER_HOST"] == "given"
 
 
+@pytest.mark.system
 def test_those_of_the_next_start_are_left_alone(tmp_path: Path) -> None:
     with killable(tmp_path) as (backend, server):
         pool_id = start_pool(server, "stubborn", capacity=2)

@@ -97,6 +97,7 @@ def test_clients_that_do_not_read_are_cut_where_others_wait(start: Callable[...,
     eventually(lambda: backend.services.sending_room.budget.taken == 0)
 
 
+@pytest.mark.system
 def test_one_that_reads_slowly_is_not_cut(
     start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -181,6 +181,7 @@ async def test_a_call_is_tried_as_often_as_the_client_and_the_fleet_say_together
     assert len([request for request in server.requests if request.method == "POST"]) == 1 + 1 + 2
 
 
+@pytest.mark.system
 async def test_a_pool_that_is_paused_midway_is_waited_for(
     server: FaultServer, service: FleetService, fleet_client: AsyncContainerPoolsClient
 ) -> None:

@@ -208,6 +208,7 @@ def test_one_stream_that_is_ended_leaves_the_others_alone(server: FaultServer) -
         assert [event["sequence"] for event in readers[1].end()] == [1, 2]
 
 
+@pytest.mark.system
 def test_expired_deadlines_leave_neither_threads_nor_connections(server: FaultServer) -> None:
     """More calls than connections, over a server that sends single bytes."""
     server.play(faults.dribble(0.02))
