@@ -26,6 +26,7 @@ _PACKAGES = {
     "_client": {"cli", "msgspec"},
     "backend": {"local", "postgres", "ray", "s3", "uvloop"},
     "cli": {"local", "cli", "contract", "keyring", "parquet"},
+    "container": {"container"},
     "contract": {"contract"},
     "ui": set(),
 }

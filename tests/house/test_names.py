@@ -14,8 +14,12 @@ pytestmark = pytest.mark.xdist_group("house")
 # Names that several modules have, each with its reason.
 _SHARED = {
     # The same thing in two parts that may not import each other.
+    "Container": "the class of the SDK, and a container as a backend sees it",
     "Operation": "an operation of openapi.yaml, which the backend and the kit read each for itself",
     "Secret": "a text that no repr shows: the client and the backend do without each other",
+    "Result": "the end of an episode, and that of a statement: the SDK and the backend do without "
+    "each other",
+    "Rollout": "one to play, and one to wait for: the SDK and the kit do without each other",
     "compact": "the command, and what it does",
     # A handler has the name of its operation, and the query that it makes has that name, too.
     "delete_task": "the operation, and its query",

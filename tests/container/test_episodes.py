@@ -1,0 +1,246 @@
+"""Episodes played in this process: ends, reports and the pool's limits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from synth_pools.container import Container, EpisodeError, Result, Rollout, SetupError
+
+
+def container_of(function: Any, **options: Any) -> Container:
+    container = Container("words", **options)
+    container.rollout(function)
+    return container
+
+
+def report_much(rollout: Rollout) -> None:
+    rollout.event({"step": 1})
+    rollout.usage(input_tokens=12, cost_usd=None)
+    rollout.usage(input_tokens=3, output_tokens=1)
+    rollout.artifact("notes.txt", "so far")
+    rollout.metrics["steps"] = 1
+    rollout.reward = 0.25
+
+
+async def test_a_rollout_has_what_its_function_reports() -> None:
+    async def play(rollout: Rollout) -> Result:
+        report_much(rollout)
+        print("step", rollout.seed)
+        assert rollout.remaining is None
+        return Result(
+            reward=len(rollout.env["text"]) / 10,
+            metrics={"turns": 2},
+            artifacts={"a/picture.bin": b"\0\xff", "moves.json": [1, {"to": None}]},
+            extra={"trace": ["a"]},
+        )
+
+    played = container_of(play, tasks=["short"]).test("short", seed=7, env={"text": "four"})
+    assert (played.status, played.reward, played.detail) == ("completed", 0.4, None)
+    assert played.metrics == {"steps": 1, "turns": 2, "outcome_reward": 0.4}
+    assert played.usage == {"input_tokens": 15, "output_tokens": 1}
+    assert [(event["sequence"], event["step"]) for event in played.events] == [(1, 1)]
+    assert played.artifacts == {
+        "notes.txt": "so far",
+        "a/picture.bin": b"\0\xff",
+        "moves.json": '[1,{"to":null}]',
+        "log.txt": "step 7\n",
+    }
+    assert played.answer["trace"] == ["a"]
+
+
+@pytest.mark.parametrize("value", [0.5, None])
+def test_a_plain_function_may_return_a_number_or_nothing(value: Any) -> None:
+    def play(rollout: Rollout) -> Any:
+        rollout.reward = 0.5
+        return value
+
+    assert container_of(play).test().reward == 0.5
+
+
+@pytest.mark.parametrize(
+    ("error", "detail"),
+    [
+        (ValueError("the model is silent"), "ValueError: the model is silent"),
+        (SystemExit(3), "SystemExit: 3"),
+        (StopIteration(), "StopIteration"),
+        (asyncio.CancelledError(), "CancelledError"),
+    ],
+)
+def test_an_exception_is_a_failed_rollout_with_its_message(
+    error: BaseException, detail: str
+) -> None:
+    def play(rollout: Rollout) -> None:
+        report_much(rollout)
+        raise error
+
+    played = container_of(play).test()
+    assert (played.status, played.reward, played.detail) == ("failed", None, detail)
+    assert played.answer["success_status"] == "runtime_error"
+    assert played.answer["partial"] == {"reward": 0.25}
+    assert played.usage["input_tokens"] == 15
+    assert f"{__file__}, line" in played.answer["error"]["place"]
+    # The lines of the function, none of ours.
+    assert "raise error" in played.log
+    assert "ends.py" not in played.log
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout"])
+async def test_an_episode_that_could_not_be_played_has_no_score(status: Any) -> None:
+    async def play(rollout: Rollout) -> None:
+        rollout.reward = 0.0
+        raise EpisodeError("The answer has no action.", status)
+
+    played = container_of(play).test()
+    assert (played.status, played.reward) == (status, None)
+    assert played.detail == "The answer has no action."
+    assert played.log == ""
+
+
+@pytest.mark.parametrize("value", ["0.5", float("nan"), {"reward": 1}, float("inf")])
+def test_what_is_no_result_is_a_failure(value: Any) -> None:
+    played = container_of(lambda _: value).test()
+    assert (played.status, played.reward) == ("failed", None)
+
+
+async def test_an_episode_is_stopped_before_the_pool_gives_it_up() -> None:
+    async def play(rollout: Rollout) -> None:
+        report_much(rollout)
+        assert rollout.remaining is not None
+        assert 0 < rollout.remaining < 0.095
+        await asyncio.sleep(60)
+
+    played = container_of(play).test(limits={"timeout_seconds": 0.1})
+    assert (played.status, played.reward) == ("timeout", None)
+    assert played.answer["partial"] == {"reward": 0.25}
+    assert played.metrics == {"steps": 1}
+    assert played.usage == {"input_tokens": 15, "output_tokens": 1}
+    assert played.artifacts == {"notes.txt": "so far"}
+
+
+async def test_a_plain_function_is_stopped_at_its_next_report() -> None:
+    stopped = threading.Event()
+
+    def play(rollout: Rollout) -> float:
+        try:
+            while True:
+                rollout.event({})
+        finally:
+            assert rollout.is_cancelled
+            stopped.set()
+
+    played = container_of(play).test(limits={"timeout_seconds": 0.1})
+    assert stopped.wait(10)
+    assert played.status == "timeout"
+
+
+async def test_a_function_that_ignores_its_end_is_left_behind_and_its_answer_dropped() -> None:
+    release = threading.Event()
+
+    def plain(_: Rollout) -> float:
+        release.wait(60)
+        return 1.0
+
+    async def deaf(_: Rollout) -> float:
+        # It blocks the event loop of all async functions.
+        return plain(_)
+
+    for play in (plain, deaf):
+        played = container_of(play).test(limits={"timeout_seconds": 0.1})
+        assert (played.status, played.reward) == ("timeout", None)
+    release.set()
+
+
+def test_a_task_has_its_metadata() -> None:
+    def play(rollout: Rollout) -> float:
+        return float(rollout.task["words"])
+
+    container = container_of(play, tasks={"short": {"words": 2}})
+    assert container.test("short").reward == 2.0
+    played = container.test("shrot")
+    assert (played.status, played.reward) == ("failed", None)
+    assert played.detail == "There is no task 'shrot' here. The tasks are: short"
+
+
+def test_tasks_are_listed_once_after_the_setup() -> None:
+    calls = []
+    container = container_of(lambda rollout: len(rollout.task), tasks=lambda: list_tasks())
+
+    @container.setup
+    async def prepare() -> None:
+        calls.append("setup")
+
+    async def list_tasks() -> dict[str, Any]:
+        calls.append("tasks")
+        return {"a": {"x": 1}}
+
+    @container.shutdown
+    def end() -> None:
+        calls.append("shutdown")
+
+    container._definition.tasks = list_tasks
+    assert container.test("a").reward == 1
+    assert calls == ["setup", "tasks", "shutdown"]
+
+
+def test_a_failed_start_names_the_line() -> None:
+    container = container_of(lambda _: 1.0)
+
+    @container.setup
+    def prepare() -> None:
+        raise FileNotFoundError("no words.txt")
+
+    with pytest.raises(SetupError, match=r"no words.txt") as raised:
+        container.test()
+    last = str(raised.value).splitlines()[-1]
+    assert last.startswith(f"The container cannot start. {__file__}, line ")
+    assert last.endswith("FileNotFoundError: no words.txt")
+    with pytest.raises(SetupError, match=r"@container.rollout"):
+        Container("empty").test()
+
+
+@dataclass
+class Move:
+    to: int
+
+
+def test_anything_can_be_reported() -> None:
+    circle: dict[str, Any] = {}
+    circle["x"] = circle["y"] = circle
+    value: dict[Any, Any] = {
+        "nan": [float("nan"), 1],
+        1: {2},
+        "move": Move(3),
+        "circle": circle,
+        "large": 10**5000,
+        "odd": object,
+        "text": "\ud800",
+    }
+
+    def play(rollout: Rollout) -> None:
+        rollout.event(value)
+        value.clear()
+
+    [event] = container_of(play).test().events
+    assert event["nan"] == [None, 1]
+    assert event["1"] == [2]
+    assert event["move"] == {"to": 3}
+    assert event["circle"] == {"x": "<dict>", "y": "<dict>"}
+    assert event["text"] == "\ud800"
+
+
+def test_wrong_containers_are_refused() -> None:
+    with pytest.raises(ValueError, match="name"):
+        Container("")
+    with pytest.raises(ValueError, match="positive"):
+        Container("a", concurrency=0)
+    with pytest.raises(TypeError, match="generator"):
+        container_of(generator)
+
+
+def generator(_: Rollout) -> Any:
+    yield 1
