@@ -122,9 +122,10 @@ def as_yaml(value: Any) -> str:
     return text
 
 
-def write_text(text: str) -> None:
-    """Write text to standard output, without colours if that is no terminal."""
-    click.echo(text, nl=False, color=has_colour(sys.stdout))
+def write_text(text: str, *, to_stderr: bool = False) -> None:
+    """Write text, without colours where it goes to no terminal."""
+    colour = has_colour(sys.stderr if to_stderr else sys.stdout)
+    click.echo(text, nl=False, err=to_stderr, color=colour)
 
 
 def say(text: str) -> None:

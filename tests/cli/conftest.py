@@ -36,8 +36,11 @@ def surroundings(tmp_path: Path) -> dict[str, str]:
 def command(backend: LocalBackend, surroundings: dict[str, str]) -> Command:
     """Run `synth-pools` for the backend; further variables by keyword."""
 
-    def run(*arguments: object, **extra: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        *arguments: object, folder: Path | None = None, **extra: str
+    ) -> subprocess.CompletedProcess[str]:
         service = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
-        return run_command(*arguments, environment={**surroundings, **service, **extra})
+        environment = {**surroundings, **service, **extra}
+        return run_command(*arguments, environment=environment, folder=folder)
 
     return run

@@ -54,7 +54,7 @@ def run_command(
         finally:
             process.kill()
             process.join(_SECONDS)
-        out, err = (text.read_text(encoding="utf-8") for text in texts)
+        out, err = (text.read_text("utf-8", errors="surrogateescape") for text in texts)
     return subprocess.CompletedProcess(words, process.exitcode, out, err)
 
 

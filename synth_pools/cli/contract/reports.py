@@ -3,33 +3,41 @@
 from __future__ import annotations
 
 import functools
+import io
 import os
 import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 
-from synth_pools.cli.failures import CommandError
+from synth_pools.cli.files import (
+    FILE,
+    check_writable,
+    complete_file,
+    force_option,
+    is_stdout,
+    is_stream,
+    open_stream,
+)
 
 if TYPE_CHECKING:
     from synth_pools.contract.results import Report
-
-
-FILE = click.Path(path_type=Path)
 
 
 def report_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options for files of reports to a command, which gets them as `files`."""
 
     @functools.wraps(command)
-    def call(report: Path | None, junit: Path | None, json_file: Path | None, **values: Any) -> int:
-        return command(files=ReportFiles(report, junit, json_file), **values)
+    def call(
+        report: Path | None, junit: Path | None, json_file: Path | None, force: bool, **values: Any
+    ) -> int:
+        return command(files=ReportFiles(report, junit, json_file, force), **values)
 
-    decorated: Callable[..., int] = call
+    decorated: Callable[..., int] = force_option(call)
     for flags, metavar in (
         (("--json", "json_file"), "JSON"),
         (("--junit",), "XML"),
@@ -46,14 +54,19 @@ class ReportFiles:
     html: Path | None = None
     junit: Path | None = None
     json: Path | None = None
+    force: bool = False
 
     def check(self, *others: Path | None) -> None:
         """Refuse files that cannot be written, before a run of minutes."""
         for file in (self.html, self.junit, self.json, *others):
-            _check_writable(file)
+            if file is not None:
+                check_writable(file, force=self.force)
 
-    def write(self, report: Report) -> None:
-        """Write the reports, before the table is printed: the terminal may be closed by then."""
+    def write(self, report: Report, *, again: bool = False) -> None:
+        """Write the reports, before the table is printed: the terminal may be closed by then.
+
+        A report that is written again replaces the former one; a stream gets the former one alone.
+        """
         # Imported here: other commands do not need the extra `contract`.
         from synth_pools.contract.reports.html import render_html
         from synth_pools.contract.reports.json import render_json
@@ -64,11 +77,15 @@ class ReportFiles:
             (self.junit, render_junit),
             (self.json, render_json),
         ):
-            if file is not None:
+            if file is not None and not (again and is_stream(file)):
                 write_file(file, render(report))
 
-    def table(self, report: Report) -> str:
-        """Return the report for the terminal."""
+    def print_table(self, report: Report, *others: Path | None) -> None:
+        """Print the report, to standard error if another file goes to standard output."""
+        is_taken = any(map(is_stdout, (self.html, self.junit, self.json, *others)))
+        click.echo(self._table(report), nl=False, err=is_taken)
+
+    def _table(self, report: Report) -> str:
         # Imported here for the same reason.
         from synth_pools.contract.reports.text import render_table
 
@@ -81,23 +98,21 @@ class ReportFiles:
         )
 
 
+def log_target(file: Path | None) -> Path | TextIO | None:
+    """Return where a log of traffic is written: a path, or an open stream."""
+    if file is None or not is_stream(file):
+        return file
+    return io.TextIOWrapper(open_stream(file), encoding="utf-8")
+
+
 def write_file(file: Path, text: str) -> None:
-    """Write a file.
+    """Write a file that was checked before; replace an earlier one.
 
     Raises:
         CommandError: It cannot be written.
     """
-    try:
-        file.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CommandError(f"{file} cannot be written: {error.strerror}") from error
-
-
-def _check_writable(file: Path | None) -> None:
-    if file is not None and not file.absolute().parent.is_dir():
-        raise CommandError(f"{file} cannot be written: there is no folder {file.parent}")
-    if file is not None and file.is_dir():
-        raise CommandError(f"{file} cannot be written: it is a folder")
+    with complete_file(file, force=True) as path:
+        path.write_text(text, encoding="utf-8")
 
 
 def _speaks_unicode() -> bool:

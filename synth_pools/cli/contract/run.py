@@ -14,8 +14,9 @@ from typing import Any, NoReturn
 
 import click
 
-from synth_pools.cli.contract.reports import FILE, ReportFiles, report_options, write_file
+from synth_pools.cli.contract.reports import ReportFiles, log_target, report_options, write_file
 from synth_pools.cli.failures import CommandError, needing
+from synth_pools.cli.files import FILE, check_writable
 
 _KEY_VARIABLE = "SYNTH_API_KEY"
 _INTERRUPTED = 130
@@ -246,7 +247,9 @@ def contract_test(
         )
         from synth_pools.contract.run import clean_leftovers, run_contract
         from synth_pools.contract.traffic.log import TrafficLog
-    files.check(har, ndjson, baseline)
+    files.check(har, ndjson)
+    if baseline is not None:
+        check_writable(baseline, force=True)
     if baseline is None and (baseline_update or baseline_prune):
         raise CommandError("--baseline-update and --baseline-prune need --baseline")
     if token_command is not None:
@@ -259,7 +262,7 @@ def contract_test(
             click.echo(f"removed {removed} pools of earlier runs, {remaining} could not be removed")
             return 0 if not remaining else 2
         departures = frozenset() if baseline is None else read_baseline(baseline)
-        with TrafficLog(har, ndjson) as log:
+        with TrafficLog(log_target(har), log_target(ndjson)) as log:
             result = run_contract(
                 url,
                 api_key=api_key,
@@ -283,13 +286,13 @@ def contract_test(
         progress.end()
         if result.notes:
             # The clean-up may have added a note.
-            files.write(result)
+            files.write(result, again=True)
     except UnjudgeableError as error:
         raise CommandError(str(error)) from None
     except KeyboardInterrupt as error:
         progress.end()
         if isinstance(error, InterruptedRunError):
-            click.echo(files.table(error.report), nl=False)
+            files.print_table(error.report, har, ndjson)
         click.echo("\ninterrupted; what the run had made was removed", err=True)
         # Threads may still wait for answers, and Python would wait for them.
         sys.stdout.flush()
@@ -298,7 +301,7 @@ def contract_test(
     if result.obstacles and not result.outcomes:
         # The table would be empty.
         raise CommandError(f"could not be judged: {result.obstacles[0]}")
-    click.echo(files.table(result), nl=False)
+    files.print_table(result, har, ndjson)
     return result.exit_code
 
 

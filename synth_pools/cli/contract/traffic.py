@@ -8,8 +8,9 @@ from pathlib import Path
 
 import click
 
-from synth_pools.cli.contract.reports import FILE, ReportFiles, report_options
+from synth_pools.cli.contract.reports import ReportFiles, log_target, report_options
 from synth_pools.cli.failures import CommandError, needing
+from synth_pools.cli.files import FILE, is_stdout
 
 _EXTRAS = "contract,cli"
 
@@ -39,7 +40,7 @@ def contract_judge(traffic: Path, files: ReportFiles, spec: Path | None) -> int:
     except UnjudgeableError as error:
         raise CommandError(str(error)) from None
     files.write(result)
-    click.echo(files.table(result), nl=False)
+    files.print_table(result)
     return result.exit_code
 
 
@@ -78,7 +79,7 @@ def contract_proxy(
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    with TrafficLog(har) as log:
+    with TrafficLog(log_target(har)) as log:
 
         def pass_on(exchange: Exchange) -> None:
             log.write(exchange)
@@ -89,11 +90,11 @@ def contract_proxy(
         except OSError as error:
             raise CommandError(f"port {port} cannot be had: {error.strerror}") from None
         with proxy:
-            click.echo(f"listening on {proxy.url}, for {backend}")
+            click.echo(f"listening on {proxy.url}, for {backend}", err=is_stdout(har))
             # With a limit, so that the handler of the signal can run.
             while not stop.wait(0.5):
                 pass
     result = judge.report()
     files.write(result)
-    click.echo(files.table(result), nl=False)
+    files.print_table(result, har)
     return result.exit_code

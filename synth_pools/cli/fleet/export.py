@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import io
 import json
-import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,7 @@ import click
 
 from synth_pools.cli import output
 from synth_pools.cli.failures import CommandError, needing
+from synth_pools.cli.files import FILE, check_distinct, complete_file, force_option, is_stream
 from synth_pools.cli.fleet.recorded import RecordedResult, read_run
 
 # Suffix of the default file; empty for formats that go to standard output.
@@ -41,12 +39,13 @@ _COLUMNS = (
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
-    help="The file to write; it must not exist. [default: standard output for csv and jsonl, "
-    "else a file with the name of RUN, here]",
+    help="The file to write, - for standard output. [default: - for csv and jsonl, else a file "
+    "with the name of RUN, here]",
 )
-def export(run: Path, form: str, out: Path | None) -> int:
+@force_option
+def export(run: Path, form: str, out: Path | None, force: bool) -> int:
     """Write the results of a run for other tools: RUN is its journal, or its results.
 
     A row for each result: request, reward, times, failure. What only a journal knows, times of day
@@ -63,47 +62,20 @@ def export(run: Path, form: str, out: Path | None) -> int:
     results = [result for result in recorded.results if result.has_ended]
     if len(results) < len(recorded.results):
         output.say(f"{len(recorded.results) - len(results)} have not ended and are left out")
-    target = Path(run.stem + _SUFFIXES[form]) if out is None and _SUFFIXES[form] else out
-    if target is not None and target.exists():
-        raise CommandError(f"{target} is there already: give another one with --out")
-    if form == "inspect":
-        # Imported here: only this format needs it.
-        from synth_pools.cli.fleet.inspect_log import write_inspect_log
+    target = out or Path(run.stem + _SUFFIXES[form] if _SUFFIXES[form] else "-")
+    check_distinct(target, run)
+    with complete_file(target, force=force) as path:
+        if form == "inspect":
+            # Imported here: only this format needs it.
+            from synth_pools.cli.fleet.inspect_log import write_inspect_log
 
-        assert target is not None  # noqa: S101 - it has a suffix
-        with fresh_file(target) as path:
             write_inspect_log(path, run.stem, recorded)
-    elif form == "parquet":
-        assert target is not None  # noqa: S101 - as above
-        with fresh_file(target) as path:
-            _write_parquet(path, [_columns_of(result) for result in results])
-    else:
-        text = (_csv if form == "csv" else _lines)([_columns_of(result) for result in results])
-        if target is None:
-            output.write_bytes(text.encode()) if text else None
-            return 0
-        with fresh_file(target) as path:
-            path.write_bytes(text.encode())
-    if target is not None:
+        else:
+            write = {"parquet": _write_parquet, "csv": _write_csv, "jsonl": _write_lines}[form]
+            write(path, [_columns_of(result) for result in results])
+    if not is_stream(target):
         output.write_text(f"{target}\n")
     return 0
-
-
-@contextlib.contextmanager
-def fresh_file(target: Path) -> Iterator[Path]:
-    """Yield the path of a temporary file, which becomes the target once it is complete.
-
-    Raises:
-        CommandError: It cannot be written.
-    """
-    fresh = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        yield fresh
-        fresh.replace(target)
-    except OSError as error:
-        raise CommandError(f"{target}: cannot be written: {error.strerror or error}") from None
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _columns_of(result: RecordedResult) -> dict[str, Any]:
@@ -112,16 +84,16 @@ def _columns_of(result: RecordedResult) -> dict[str, Any]:
     return {name: {**columns, **result.row}.get(name) for name in _COLUMNS}
 
 
-def _lines(rows: Sequence[Mapping[str, Any]]) -> str:
-    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    lines = (f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    path.write_text("".join(lines), encoding="utf-8")
 
 
-def _csv(rows: Sequence[Mapping[str, Any]]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _as_cell(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _as_cell(value) for name, value in row.items()} for row in rows)
 
 
 def _as_cell(value: Any) -> Any:

@@ -10,9 +10,9 @@ from typing import Any
 import click
 
 from synth_pools.cli import output
-from synth_pools.cli.failures import CommandError
+from synth_pools.cli.files import FILE, check_distinct, complete_file, force_option, is_stdout
 from synth_pools.cli.fleet.recorded import iter_journal
-from synth_pools.cli.fleet.results import ResultFile
+from synth_pools.cli.fleet.results import row_line
 from synth_pools.cli.fleet.summary import RunSummary
 from synth_pools.cli.groups import HELP_NAMES, SuggestingGroup
 from synth_pools.cli.operations.commands import output_option
@@ -44,22 +44,23 @@ def show_journal(file: Path, output: str) -> int:
 @click.option(
     "--out",
     required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
-    help="The file for the results, a line of JSON for each; it must not exist.",
+    help="The file for the results, a line of JSON for each; - for standard output.",
 )
-def merge_journals(files: tuple[Path, ...], out: Path) -> int:
+@force_option
+def merge_journals(files: tuple[Path, ...], out: Path, force: bool) -> int:
     """Write the results of several journals to one file, and sum them up.
 
     \b
     Example:
       synth-pools journal merge run.jsonl other.jsonl --out merged.jsonl
     """
-    if out.exists():
-        raise CommandError(f"{out} is there already")
+    check_distinct(out, *files)
     summary = RunSummary()
-    ResultFile(out, _ended(files, summary)).close()
-    output.write_text(summary.text())
+    with complete_file(out, force=force) as path, path.open("w", encoding="utf-8") as file:
+        file.writelines(map(row_line, _ended(files, summary)))
+    output.write_text(summary.text(), to_stderr=is_stdout(out))
     return 0
 
 

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.fleet.results import iter_objects, read_rows
+
+if TYPE_CHECKING:
+    from synth_pools import RolloutOutcome
 
 _MARK = "synth_pools_journal"
 
@@ -90,7 +93,7 @@ def _results(
     for index, record in heapq.merge(*segments, sorted(latest.items()), key=itemgetter(0)):
         # Equal requests have equal digests.
         group = groups.setdefault(record.get("sha", index), len(groups))
-        yield _result(index, group, record)
+        yield _result(index, group, record, run.get("pool_id"))
 
 
 def _read_file(path: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
@@ -163,14 +166,16 @@ def _is_step(record: dict[str, Any]) -> bool:
     return fits and isinstance(record.get("i"), int) and isinstance(record.get("is"), str)
 
 
-def _result(index: int, group: int, record: dict[str, Any]) -> RecordedResult:
+def _result(index: int, group: int, record: dict[str, Any], pool_id: str | None) -> RecordedResult:
     # Imported here: it loads the HTTP library, which help does not need.
     from synth_pools import RolloutFailedError, RolloutOutcome
 
     rollout, stored = record.get("rollout"), record.get("error")
     if record["is"] == "admitted" or (rollout is None and stored is None):
-        row = RolloutOutcome(index, None, None, None, group=group).to_dict()
-        row.update(status="running", rollout_id=record.get("rollout_id"), request=None)
+        row = result_row(RolloutOutcome(index, None, None, None, group=group), pool_id)
+        row.update(
+            status="running", rollout_id=record.get("rollout_id"), request_digest=record.get("sha")
+        )
         return RecordedResult(row)
     failure = None
     document = rollout or {}
@@ -189,4 +194,24 @@ def _result(index: int, group: int, record: dict[str, Any]) -> RecordedResult:
     request = document.get("request")
     attempts = int(record.get("attempt", 0)) + 1
     outcome = RolloutOutcome(index, request, rollout, failure, attempts, group=group)
-    return RecordedResult({**outcome.to_dict(), "request": request}, rollout)
+    row = {**result_row(outcome, pool_id), "request_digest": record.get("sha")}
+    return RecordedResult(row, rollout)
+
+
+def request_digest(request: Any) -> str:
+    """Hash a request as a journal does."""
+    # Imported here, since help does not need it.
+    from synth_pools._client.fleet.journal import digest
+
+    return digest(request)
+
+
+def result_row(outcome: RolloutOutcome, pool_id: str | None) -> dict[str, Any]:
+    """Return the row of an outcome, with the pool, the request and its digest."""
+    request = outcome.request
+    return {
+        **outcome.to_dict(),
+        "pool_id": pool_id,
+        "request_digest": request_digest(request),
+        "request": request,
+    }

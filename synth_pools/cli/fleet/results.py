@@ -1,111 +1,93 @@
-"""Requests of a run, and its results, a JSON object on each line."""
+"""Results of a run, a JSON object on each line."""
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import os
-import re
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO
 
 from synth_pools.cli.failures import CommandError
-
-_RANGE = re.compile(r"(-?\d{1,19})(?:\.\.(-?\d{1,19}))?")
-_MOST_SEEDS = 10_000_000
-
-
-@dataclass(frozen=True)
-class RunRequests:
-    """Requests of a run by index: all repeats of a seed, then those of the next one."""
-
-    seeds: tuple[range, ...]
-    repeats: int
-    base: Mapping[str, Any]
-
-    def __len__(self) -> int:
-        return self.repeats * sum(map(len, self.seeds))
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        place = index // self.repeats
-        for seeds in self.seeds:
-            if place < len(seeds):
-                return {**self.base, "seed": seeds[place]}
-            place -= len(seeds)
-        raise IndexError(index)
-
-    def group(self, index: int) -> int:
-        """Return the position of the seed of a request."""
-        return index // self.repeats
-
-
-def parse_seeds(text: str) -> tuple[range, ...]:
-    """Read seeds: numbers and ranges with both ends, `0..499` or `1,5,10..20`.
-
-    Raises:
-        CommandError: The text has another form.
-    """
-    ranges = []
-    for part in text.split(","):
-        match = _RANGE.fullmatch(part.strip())
-        if match is None:
-            raise CommandError(f"--seeds: {part[:40]!r} is no seed: write 0..499 or 1,5,10..20")
-        first = int(match[1])
-        last = first if match[2] is None else int(match[2])
-        if last < first:
-            raise CommandError(f"--seeds: {part.strip()} is empty: write {last}..{first}")
-        ranges.append(range(first, last + 1))
-    if sum(map(len, ranges)) > _MOST_SEEDS:
-        raise CommandError(f"--seeds: more than {_MOST_SEEDS} seeds")
-    return tuple(ranges)
+from synth_pools.cli.files import complete_file, is_stream, open_stream, reported
 
 
 class ResultFile:
-    """File of `former` rows and a line for each new outcome; nothing is written without a path.
+    """File with a line for each result, to which a run adds its own.
 
-    Raises:
-        CommandError: It cannot be written.
+    A row stays until a later row of its index is in the file; the last one of an index counts.
+    Nothing is written without a path, and nothing before the first row or `begin`.
+
+    Args:
+        path: The file, or a stream.
+        former: Rows of the file that stay, by index. Without them the file is emptied.
     """
 
-    def __init__(self, path: Path | None, former: Iterable[Mapping[str, Any]] = ()) -> None:
+    def __init__(
+        self, path: Path | None, former: Mapping[int, Mapping[str, Any]] | None = None
+    ) -> None:
         self._path = path
-        self._file: TextIO | None = None
-        if path is None:
+        self._former = former or {}
+        self._file: BinaryIO | None = None
+        self._has_replaced = False
+
+    def begin(self) -> None:
+        """Open the file. Can be repeated.
+
+        Raises:
+            CommandError: It cannot be written.
+        """
+        if self._path is None or self._file is not None:
             return
-        fresh = path.with_name(f".{path.name}.{os.getpid()}")
-        with self._reported():
-            # A complete file replaces the former one.
-            try:
-                with fresh.open("w", encoding="utf-8") as file:
-                    file.writelines(map(_line, former))
-                fresh.replace(path)
-            finally:
-                fresh.unlink(missing_ok=True)
-            self._file = path.open("a", encoding="utf-8")
+        with reported(self._path):
+            if is_stream(self._path):
+                self._file = open_stream(self._path)
+                return
+            if self._former:
+                # A last line that was cut off would run into the next one.
+                self._rewrite(self._former.values())
+            path = Path(os.path.realpath(self._path))
+            self._file = path.open("ab" if self._former else "wb")
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Add a row."""
-        if self._file is not None:
-            with self._reported():
-                self._file.write(_line(row))
-                self._file.flush()
+        """Add a row, unless it is in the file already.
+
+        Raises:
+            CommandError: It cannot be written.
+        """
+        self.begin()
+        former = self._former.get(row["index"])
+        if self._path is None or self._file is None or _is_same(former, row):
+            return
+        self._has_replaced = self._has_replaced or former is not None
+        with reported(self._path):
+            self._file.write(row_line(row).encode())
+            self._file.flush()
 
     def close(self) -> None:
-        """Close the file. Can be repeated."""
-        if self._file is not None:
-            with self._reported():
-                self._file.close()
+        """Close the file, in which each index has a line by then. Can be repeated."""
+        file, self._file = self._file, None
+        if file is None or self._path is None:
+            return
+        with reported(self._path):
+            file.close()
+        if self._has_replaced:
+            self._rewrite(read_rows(self._path))
 
-    @contextlib.contextmanager
-    def _reported(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            raise CommandError(f"{self._path}: cannot be written: {error.strerror}") from None
+    def _rewrite(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        assert self._path is not None  # noqa: S101 - the callers check
+        with (
+            complete_file(self._path, force=True) as draft,
+            draft.open("w", encoding="utf-8") as file,
+        ):
+            file.writelines(map(row_line, rows))
+
+
+def _is_same(former: Mapping[str, Any] | None, row: Mapping[str, Any]) -> bool:
+    """Compare two rows of a request; one may be read again from a journal."""
+    return former is not None and {**former, "replayed": None} == {**row, "replayed": None}
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
@@ -162,5 +144,6 @@ def _object(line: bytes, place: str) -> dict[str, Any]:
     return value
 
 
-def _line(row: Mapping[str, Any]) -> str:
+def row_line(row: Mapping[str, Any]) -> str:
+    """Write a row as a line."""
     return json.dumps(row, separators=(",", ":")) + "\n"

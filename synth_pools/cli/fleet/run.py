@@ -4,19 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import signal
 import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
-from synth_pools.cli.fleet.results import ResultFile, RunRequests, parse_seeds, read_rows
-from synth_pools.cli.fleet.summary import RunSummary
+from synth_pools.cli.files import (
+    FILE,
+    check_distinct,
+    check_writable,
+    force_option,
+    is_stdout,
+    is_stream,
+)
+from synth_pools.cli.fleet.recorded import request_digest, result_row
+from synth_pools.cli.fleet.requests import RunRequests, read_requests
+from synth_pools.cli.fleet.results import ResultFile, read_rows
+from synth_pools.cli.fleet.summary import COMPLETED, RunSummary
 from synth_pools.cli.operations.bodies import body_from_words
 from synth_pools.cli.operations.commands import complete_places
 from synth_pools.cli.operations.ids import suggesting
@@ -32,10 +43,22 @@ _REDRAW_SECONDS = 0.1
 @click.command("run")
 @click.argument("pool_id", metavar="POOL", shell_complete=complete_places)
 @click.argument("body", nargs=-1, metavar="[BODY]...")
-@click.option("--seeds", required=True, metavar="RANGE", help="0..499, or 1,5,10..20.")
-@click.option("--task", "task_id", metavar="TASK", help="The task of all rollouts.")
+@click.option("--seeds", metavar="RANGE", help="A rollout for each: 0..499, or 1,5,10..20.")
+@click.option(
+    "--requests",
+    "file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="A rollout for each line, a request in JSON; with --seeds for each seed of each line.",
+)
+@click.option(
+    "--task", "tasks", multiple=True, metavar="TASK", help="The task; repeat it for several."
+)
 @click.option(
     "--env", multiple=True, metavar="KEY=VALUE", help="A setting of the environment; repeatable."
+)
+@click.option(
+    "--name", metavar="NAME", help="The name of the run: metadata.run of all its rollouts."
 )
 @click.option(
     "--repeats",
@@ -69,58 +92,77 @@ _REDRAW_SECONDS = 0.1
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path, dir_okay=False),
+    type=FILE,
     metavar="FILE",
-    help="A line of JSON for each result, as it comes.",
+    help="A line of JSON for each result, as it comes; - for standard output.",
 )
 @click.option(
     "--only",
     type=click.Choice(["failed", "missing"]),
     help="Run again the requests that failed in --out, or that are missing from it.",
 )
+@click.option(
+    "--fail-under", type=float, metavar="REWARD", help="Exit with 1 if the mean reward is less."
+)
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="The summary as a table or as JSON.",
+)
+@force_option
 @connection_options
 def run_seeds(
     pool_id: str,
     body: tuple[str, ...],
-    seeds: str,
-    task_id: str | None,
+    seeds: str | None,
+    file: Path | None,
+    tasks: tuple[str, ...],
     env: tuple[str, ...],
+    name: str | None,
     repeats: int,
     in_flight: int,
     retries: int,
     journal: Path | None,
     out: Path | None,
-    only: str | None,
+    only: Literal["failed", "missing"] | None,
+    fail_under: float | None,
+    form: str,
+    force: bool,
     connection: ServiceOptions,
 ) -> int:
     """Run a rollout for each seed on a pool, and print a summary.
 
     BODY has the fields of all requests, as `synth-pools rollouts create` takes them. The first ^C
     starts no further rollouts and waits for the running ones; the second cancels these. With
-    --journal the same command continues. Exit status: 0 all completed, 1 some did not, 130
-    interrupted.
+    --journal the same command continues. Exit status: 0 all completed, 1 some did not or have no
+    result, or the mean reward is too low, 130 interrupted.
 
     \b
-    Example:
+    Examples:
       synth-pools run docs-example-pool --seeds 0..9 --env reward=0.5
+      synth-pools run docs-example-pool --seeds 0..9 --fail-under 0.6 -o json
     """
     words = [*body, *(f"env.{word}" for word in env)]
-    base = body_from_words(words, "RolloutRequest", required=False) or {}
-    if task_id is not None:
-        base["task_id"] = task_id
-    if "seed" in base:
-        raise CommandError("the seeds are given with --seeds, not in the body")
-    requests = RunRequests(parse_seeds(seeds), repeats, base)
-    former, indices = _chosen(requests, out, only, journal)
-    _check_pool(connection, pool_id)
+    common = body_from_words(words, "RolloutRequest", required=False) or {}
+    requests = read_requests(
+        common, seeds=seeds, file=file, tasks=tasks, name=name, repeats=repeats
+    )
+    check_distinct(out, journal, file)
+    check_distinct(journal, file)
+    pool_id = _existing_pool(connection, pool_id)
+    former = _former_rows(requests, pool_id, out, only, journal, force=force)
+    indices = _chosen(requests, former, only)
     results = ResultFile(out, former)
-    running = _Run(requests, indices, RunSummary(former), results)
+    running = _Run(requests, indices, pool_id, former, results)
     try:
         with reported_errors():
             asyncio.run(
                 running.go(
                     connection,
-                    pool_id,
                     max_in_flight=in_flight,
                     retries=retries,
                     journal=journal,
@@ -130,19 +172,32 @@ def run_seeds(
     except asyncio.CancelledError:
         running.cancelled = True
     finally:
-        results.close()
         running.end_line()
-    write_text(running.summary.text())
+        results.close()
+    summary = running.summary()
+    missing = len(requests) - summary.total
+    if form == "json":
+        head = {"pool_id": pool_id, "name": name, "requests": len(requests)}
+        text = json.dumps({**head, **summary.document()}, indent=2) + "\n"
+    else:
+        text = summary.text()
+    write_text(text, to_stderr=is_stdout(out))
     if running.stopped:
-        remaining = len(indices) - running.ended
         advice = "the same command goes on" if journal else "--only missing goes on, with --out"
-        say(f"interrupted: {remaining} of {len(indices)} have no result; {advice}")
+        say(f"interrupted: {missing} of {len(requests)} have no result; {advice}")
         return ExitStatus.INTERRUPTED
-    return ExitStatus.FAILED if running.summary.failed else ExitStatus.DONE
+    status = ExitStatus.FAILED if summary.failed or missing else ExitStatus.DONE
+    if missing:
+        say(f"{missing} of {len(requests)} have no result; --only missing runs them")
+    if fail_under is not None and not (summary.mean is not None and summary.mean >= fail_under):
+        mean = "there is no reward" if summary.mean is None else f"the mean is {summary.mean:.6g}"
+        say(f"--fail-under {fail_under:.6g}: {mean}")
+        status = ExitStatus.FAILED
+    return status
 
 
-def _check_pool(connection: ServiceOptions, pool_id: str) -> None:
-    """Ask for the pool once, before many requests fail for the same reason.
+def _existing_pool(connection: ServiceOptions, pool_id: str) -> str:
+    """Ask for the pool once, before many requests fail for the same reason; return its id.
 
     Raises:
         CommandError: There is no such pool, or the key is refused.
@@ -154,33 +209,68 @@ def _check_pool(connection: ServiceOptions, pool_id: str) -> None:
         # The run itself survives a short outage of the service.
         with contextlib.suppress(APIConnectionError, RateLimitError, ServerError):
             client.get_pool(pool_id)
+    return pool_id
+
+
+def _former_rows(
+    requests: RunRequests,
+    pool_id: str,
+    out: Path | None,
+    only: str | None,
+    journal: Path | None,
+    *,
+    force: bool,
+) -> dict[int, dict[str, Any]]:
+    """Return the rows of the results that the run goes on with.
+
+    Raises:
+        CommandError: The file has results of another run, or may not be replaced.
+    """
+    if out is None or is_stream(out):
+        if only is not None:
+            raise CommandError("--only needs --out with a file, the results that it goes on with")
+        return {}
+    check_writable(out, force=True)
+    continues = only is not None or (journal is not None and journal.exists())
+    if not out.exists() or not out.stat().st_size or (force and only is None):
+        return {}
+    if not continues:
+        raise CommandError(
+            f"{out} has results already: --only missing or --only failed goes on with them, "
+            "--force replaces them"
+        )
+    rows = {row["index"]: row for row in read_rows(out)}
+    for index, row in rows.items():
+        difference = _difference(requests, pool_id, index, row)
+        if difference is not None:
+            raise CommandError(f"{out}: result {index} is of another run: {difference}")
+    return rows
+
+
+def _difference(requests: RunRequests, pool_id: str, index: int, row: dict[str, Any]) -> str | None:
+    """Describe how a result differs from that of a request; None if it does not."""
+    if row.get("pool_id") != pool_id:
+        return f"it is about the pool {row.get('pool_id')}, not {pool_id}"
+    if not 0 <= index < len(requests):
+        return f"there are {len(requests)} requests"
+    for name in ("task_id", "seed"):
+        expected = requests[index].get(name)
+        if expected is not None and row.get(name) != expected:
+            return f"its {name} is {row.get(name)}, not {expected}"
+    if row.get("request_digest") != request_digest(requests[index]):
+        return "its request has other fields: give the same ones"
+    return None
 
 
 def _chosen(
-    requests: RunRequests, out: Path | None, only: str | None, journal: Path | None
-) -> tuple[list[dict[str, Any]], range | list[int]]:
-    """Return the results to keep, and the indices of the requests to run."""
-    exists = out is not None and out.exists() and out.stat().st_size > 0
-    if only is None:
-        if exists and not (journal is not None and journal.exists()):
-            raise CommandError(
-                f"{out} has results already: --only missing or --only failed goes on with them; "
-                "or remove it"
-            )
-        return [], range(len(requests))
-    if out is None:
-        raise CommandError("--only needs --out, the results that it goes on with")
-    rows = {row["index"]: row for row in (read_rows(out) if exists else [])}
-    for index, row in rows.items():
-        if index >= len(requests) or row.get("seed") != requests[index]["seed"]:
-            raise CommandError(f"{out}: result {index} is of another run: give the same --seeds")
-    kept_indices = {
-        index for index, row in rows.items() if only == "missing" or row["status"] == "completed"
-    }
-    chosen = [index for index in range(len(requests)) if index not in kept_indices]
+    requests: RunRequests, former: dict[int, dict[str, Any]], only: str | None
+) -> range | list[int]:
+    """Return the indices of the requests to run."""
+    if only == "missing":
+        return [index for index in range(len(requests)) if index not in former]
     if only == "failed":
-        chosen = [index for index in chosen if index in rows]
-    return [row for index, row in rows.items() if index not in set(chosen)], chosen
+        return sorted(index for index, row in former.items() if row["status"] not in COMPLETED)
+    return range(len(requests))
 
 
 class _Run:
@@ -190,21 +280,30 @@ class _Run:
         self,
         requests: RunRequests,
         indices: range | list[int],
-        summary: RunSummary,
+        pool_id: str,
+        former: dict[int, dict[str, Any]],
         results: ResultFile,
     ) -> None:
-        self.summary = summary
         self.stopped = False
         self.cancelled = False
-        self.ended = 0
         self._requests = requests
         self._indices = indices
+        self._pool_id = pool_id
+        self._summary = RunSummary()
+        # Rows of requests that have no new result yet.
+        self._former = dict(former)
         self._results = results
         self._is_terminal = has_colour(sys.stderr)
         self._drawn = time.monotonic()
         self._width = 0
 
-    async def go(self, service: ServiceOptions, pool_id: str, **options: Any) -> None:
+    def summary(self) -> RunSummary:
+        """Sum up the new results, and the former ones of the other requests."""
+        for index in list(self._former):
+            self._summary.add(self._former.pop(index))
+        return self._summary
+
+    async def go(self, service: ServiceOptions, **options: Any) -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None  # noqa: S101 - it runs in one
 
@@ -221,11 +320,16 @@ class _Run:
             loop.add_signal_handler(number, interrupted)
         async with service.async_client() as client:
             fleet = client.rollouts.run_many(
-                pool_id, self._admitted(), on_interrupt="cancel", progress=self._show, **options
+                self._pool_id,
+                self._admitted(),
+                on_interrupt="cancel",
+                progress=self._show,
+                **options,
             )
             async with fleet:
                 async for outcome in fleet:
                     self._keep(outcome)
+        self._results.begin()
 
     def _admitted(self) -> Iterator[dict[str, Any]]:
         for index in self._indices:
@@ -235,14 +339,10 @@ class _Run:
 
     def _keep(self, outcome: RolloutOutcome) -> None:
         index = self._indices[outcome.index]
-        row = {
-            **outcome.to_dict(),
-            "index": index,
-            "group": self._requests.group(index),
-            "request": outcome.request,
-        }
-        self.ended += 1
-        self.summary.add(row)
+        group = self._requests.group(index)
+        row = {**result_row(outcome, self._pool_id), "index": index, "group": group}
+        self._former.pop(index, None)
+        self._summary.add(row)
         self._results.write(row)
 
     def _show(self, progress: FleetProgress) -> None:

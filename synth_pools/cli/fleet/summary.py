@@ -9,6 +9,7 @@ from typing import Any
 
 from synth_pools.cli.output import cell, grid, safe_text
 
+COMPLETED = ("completed", "succeeded")
 _BINS = 10
 _BAR = 40
 _PARTS = " ▏▎▍▌▋▊▉█"
@@ -21,6 +22,8 @@ class RunSummary:
         self._states: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         self._rewards: list[float] = []
+        # Completed rollouts without a reward.
+        self._unrewarded = 0
         self._seconds = 0.0
         for row in rows:
             self.add(row)
@@ -34,6 +37,8 @@ class RunSummary:
         is_number = isinstance(reward, int | float) and not isinstance(reward, bool)
         if is_number and math.isfinite(float(reward or 0)):
             self._rewards.append(float(reward or 0))
+        elif row.get("status") in COMPLETED:
+            self._unrewarded += 1
         self._seconds += float(row.get("seconds") or 0)
 
     @property
@@ -43,7 +48,26 @@ class RunSummary:
     @property
     def failed(self) -> int:
         """Number of rollouts that did not complete."""
-        return self.total - self._states["completed"] - self._states["succeeded"]
+        return self.total - self._completed
+
+    @property
+    def mean(self) -> float | None:
+        """Mean reward; None without rewards."""
+        return math.fsum(self._rewards) / len(self._rewards) if self._rewards else None
+
+    def document(self) -> dict[str, Any]:
+        """Return the counts as a JSON object."""
+        return {
+            "results": self.total,
+            "statuses": dict(self._states),
+            "failures": dict(self._failures),
+            "reward": {
+                "count": len(self._rewards),
+                "missing": self._unrewarded,
+                "mean": self.mean,
+                "standard_error": self._error,
+            },
+        }
 
     def text(self) -> str:
         """Write the summary as text."""
@@ -51,18 +75,31 @@ class RunSummary:
         parts = [grid(["STATUS", "ROLLOUTS"], states, right=[1])]
         if self._rewards:
             parts.append(self._reward_lines())
+        if self._unrewarded:
+            parts.append(f"{self._unrewarded} of {self._completed} have no reward\n")
         if self._failures:
             failures = [[safe_text(name), str(n)] for name, n in self._failures.most_common()]
             parts.append(grid(["FAILURE", "ROLLOUTS"], failures, right=[1]))
         return "\n".join(parts)
 
     def _reward_lines(self) -> str:
+        error = "" if self._error is None else f" ± {cell(self._error)}"
         number = len(self._rewards)
-        mean = math.fsum(self._rewards) / number
-        squares = math.fsum((reward - mean) ** 2 for reward in self._rewards)
-        error = f" ± {cell(math.sqrt(squares / (number - 1) / number))}" if number > 1 else ""
-        line = f"reward  mean {cell(mean)}{error} (standard error), of {number}\n"
+        line = f"reward  mean {cell(self.mean)}{error} (standard error), of {number}\n"
         return line + histogram(self._rewards)
+
+    @property
+    def _completed(self) -> int:
+        return sum(self._states[status] for status in COMPLETED)
+
+    @property
+    def _error(self) -> float | None:
+        """Standard error of the mean; None with fewer than two rewards."""
+        number, mean = len(self._rewards), self.mean
+        if mean is None or number < 2:
+            return None
+        squares = math.fsum((reward - mean) ** 2 for reward in self._rewards)
+        return math.sqrt(squares / (number - 1) / number)
 
 
 def histogram(values: Sequence[float]) -> str:

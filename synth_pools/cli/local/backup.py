@@ -8,6 +8,7 @@ import click
 
 from synth_pools.backend.errors import LocalBackendError
 from synth_pools.cli.failures import CommandError
+from synth_pools.cli.files import is_stream
 from synth_pools.cli.options import default_data_dir
 
 _NO_FCNTL = "the local backend needs Linux or macOS"
@@ -20,7 +21,8 @@ _NO_FCNTL = "the local backend needs Linux or macOS"
     type=click.Path(path_type=Path),
     help="The data directory to copy. [default: the one that `serve` uses by default]",
 )
-def backup(directory: Path, data_dir: Path | None) -> int:
+@click.option("--force", is_flag=True, help="Replace an earlier copy.")
+def backup(directory: Path, data_dir: Path | None, force: bool) -> int:
     """Copy the data of a backend, as it is at this moment, to a new directory DIR.
 
     The backend may run meanwhile. `synth-pools serve --data-dir DIR` serves the copy, which has no
@@ -31,6 +33,8 @@ def backup(directory: Path, data_dir: Path | None) -> int:
     Example:
       synth-pools backup ./copy --data-dir ./pools
     """
+    if is_stream(directory):
+        raise CommandError(f"{directory}: a copy is a folder, and cannot be written there")
     try:
         # Imported here: only some systems have `fcntl`.
         from synth_pools.backend.storage.sqlite.backup import back_up
@@ -38,7 +42,7 @@ def backup(directory: Path, data_dir: Path | None) -> int:
         raise CommandError(_NO_FCNTL) from error
 
     try:
-        back_up(data_dir or default_data_dir(), directory)
+        back_up(data_dir or default_data_dir(), directory, replace=force)
     except LocalBackendError as error:
         raise CommandError(str(error)) from error
     click.echo(f"A copy of the data is in {directory.expanduser().absolute()}")

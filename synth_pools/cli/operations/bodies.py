@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -52,10 +53,20 @@ def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[
             body.update(read_object(path))
         else:
             _assign(body, word, schema)
-    lines = [line for line, _ in zip(problems(body, schema), range(_MOST_PROBLEMS), strict=False)]
+    return check_body(body, name)
+
+
+def check_body(body: dict[str, Any], name: str, *, origin: str = "the body") -> dict[str, Any]:
+    """Check a body by the named schema, and return it.
+
+    Raises:
+        CommandError: It does not match.
+    """
+    schema = schema_named(name)
+    lines = list(islice(problems(body, schema), _MOST_PROBLEMS))
     if lines:
-        raise CommandError(f"the body cannot be sent: {'; '.join(lines)}")
-    for line, _ in zip(misspelt_keys(body, schema), range(_MOST_PROBLEMS), strict=False):
+        raise CommandError(f"{origin} cannot be sent: {'; '.join(lines)}")
+    for line in islice(misspelt_keys(body, schema), _MOST_PROBLEMS):
         # Imported here: few bodies need a warning.
         from synth_pools.cli.output import say
 

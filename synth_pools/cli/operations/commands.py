@@ -11,6 +11,7 @@ import click
 
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus
+from synth_pools.cli.files import FILE, complete_file, force_option, is_stream
 from synth_pools.cli.operations.model import BYTES, CommandParameter, CommandRow
 
 if TYPE_CHECKING:
@@ -84,12 +85,14 @@ def command_of(row: CommandRow) -> click.Command:
 
 def _option_of_kind(row: CommandRow) -> Callable[[Any], Any]:
     if row.kind == "download":
-        return click.option(
+        to = click.option(
             "--to",
-            type=click.Path(path_type=Path),
+            type=FILE,
             metavar="PATH",
-            help="The file, or a folder for it. [default: a file of its name, here]",
+            help="The file, a folder for it, or - for standard output. [default: a file of its "
+            "name, here]",
         )
+        return lambda command: to(force_option(command))
     if row.kind == "stream":
         page = click.option(
             "--no-follow", is_flag=True, help="Write what there is by now, one page, and end."
@@ -182,7 +185,10 @@ def _answer(
         to = values["to"] or Path(_file_name(row, arguments))
         if to.is_dir():
             to /= _file_name(row, arguments)
-        output.write_text(f"{client.operations.save(operation, arguments, to)}\n")
+        with complete_file(to, force=values["force"]) as path:
+            client.operations.save(operation, arguments, path)
+        if not is_stream(to):
+            output.write_text(f"{to}\n")
         return
     form = values["output"]
     if row.kind == "stream":

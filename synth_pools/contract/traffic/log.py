@@ -19,8 +19,10 @@ from synth_pools.contract.traffic.har import archive_entry
 class TrafficLog:
     """Log as a context manager; any thread may write exchanges."""
 
-    def __init__(self, har: Path | None = None, ndjson: Path | None = None) -> None:
-        """Open the files.
+    def __init__(
+        self, har: Path | TextIO | None = None, ndjson: Path | TextIO | None = None
+    ) -> None:
+        """Open the files; streams that are open already are closed at the end.
 
         Args:
             har: The archive, complete after the log is closed.
@@ -60,7 +62,8 @@ class TrafficLog:
             if self._ndjson is not None:
                 self._ndjson.write(entry + "\n")
 
-    def _open(self, file: Path | None) -> TextIO | None:
+    def _open(self, file: Path | TextIO | None) -> TextIO | None:
         if file is None:
             return None
-        return self._files.enter_context(file.open("w", encoding="utf-8"))
+        stream = file.open("w", encoding="utf-8") if isinstance(file, Path) else file
+        return self._files.enter_context(stream)

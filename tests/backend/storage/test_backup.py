@@ -122,6 +122,32 @@ def test_a_place_that_cannot_be_is_refused_in_one_line(tmp_path: Path, place: st
     assert sorted(path.name for path in tmp_path.rglob("*")) == before
 
 
+def test_an_earlier_copy_is_replaced_with_force_alone(tmp_path: Path) -> None:
+    data_dir, copy, link = tmp_path / "data", tmp_path / "copy", tmp_path / "link"
+    data_dir.mkdir()
+    link.symlink_to(copy)
+    with serve(data_dir) as server:
+        first = server.pool()
+        assert run_command("backup", link, "--data-dir", data_dir).returncode == 0
+        second = server.pool()
+    assert "is not empty" in refusal_of("backup", copy, "--data-dir", data_dir)
+    with serve(copy) as served:
+        assert served.get(f"/v1/pools/{first}")
+    # As a backend that serves it has it.
+    with DataDir(copy):
+        line = refusal_of("backup", copy, "--data-dir", data_dir, "--force")
+        assert "is in use" in line
+    assert run_command("backup", link, "--data-dir", data_dir, "--force").returncode == 0
+    with serve(copy) as served:
+        assert served.get(f"/v1/pools/{second}")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "note").touch()
+    refusal_of("backup", tmp_path / "full", "--data-dir", data_dir, "--force")
+    refusal_of("backup", "-", "--data-dir", data_dir)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy", "data", "full", "link"]
+    assert link.is_symlink()
+
+
 def test_a_damaged_database_is_not_passed_off_as_a_copy(tmp_path: Path) -> None:
     source = tmp_path / "data"
     source.mkdir()

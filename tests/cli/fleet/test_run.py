@@ -6,21 +6,24 @@ import json
 import re
 import signal
 import subprocess
+import threading
 import time
+from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from synth_pools._client.fleet.journal import WidthRecord, decode_run
+from synth_pools._client.fleet.journal import WidthRecord, decode_run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.journal_segments import segment_path
-from synth_pools.cli.fleet.results import RunRequests, parse_seeds
+from synth_pools.cli.fleet.requests import RunRequests, parse_seeds
 from synth_pools.cli.fleet.summary import RunSummary, histogram
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 from tests.support.commands import started
+from tests.support.containers import Seen, http, odd_container
 
 LIMIT = 60.0
 
@@ -51,12 +54,33 @@ def test_it_runs_every_seed_and_sums_up(command: Command, pool: str, tmp_path: P
     assert rows[0]["request"] == {"metadata": {"a": 1}, "seed": 5}
 
 
+@pytest.fixture
+def fails() -> threading.Event:
+    """While it is set, rollouts in the pools of `failing_pool` fail."""
+    return threading.Event()
+
+
+@pytest.fixture
+def failing_pool(backend: LocalBackend, fails: threading.Event) -> Iterator[str]:
+    def answer(request: Seen) -> bytes:
+        if request.method != "POST":
+            return http(404, {})
+        status = "failed" if fails.is_set() else "completed"
+        return http(200, {"status": status, "summary": {"reward": 1.0}})
+
+    with odd_container(answer) as container, backend.client() as client:
+        yield str(client.create_pool({"name": "x", "container_url": container.url})["id"])
+
+
 def test_failed_rollouts_are_told_and_run_again_alone(
-    command: Command, pool: str, tmp_path: Path
+    command: Command, failing_pool: str, fails: threading.Event, tmp_path: Path
 ) -> None:
+    pool = failing_pool
     out = tmp_path / "out.jsonl"
     base = ("run", pool, "--seeds", "0..3", "--out", out)
-    failed = command(*base, "--env", "fail=true")
+    fails.set()
+    failed = command(*base)
+    fails.clear()
     assert failed.returncode == 1
     assert "container_failed         4" in failed.stdout
     rows = rows_of(out)
@@ -65,6 +89,13 @@ def test_failed_rollouts_are_told_and_run_again_alone(
     out.write_text("".join(f"{json.dumps(row)}\n" for row in rows[:3]))
     refused = command(*base)
     assert (refused.returncode, "--only missing or --only failed" in refused.stderr) == (2, True)
+    # The missing one is not started, and not forgotten.
+    partial = command(*base, "--only", "failed")
+    assert (partial.returncode, "1 of 4 have no result" in partial.stderr) == (1, True)
+    assert "completed         3" in partial.stdout
+    rows = rows_of(out)
+    rows[1]["status"] = "failed"
+    out.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     assert command(*base, "--only", "missing").returncode == 1
     again = command(*base, "--only", "failed")
     assert (again.returncode, "completed         4" in again.stdout) == (0, True)
@@ -176,7 +207,7 @@ def compacted(path: Path) -> None:
 def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> None:
     files = [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
     command("run", pool, "--seeds", "1..2", "--env", "reward=1", "--journal", files[0])
-    command("run", pool, "--seeds", "3", "--env", "fail=true", "--journal", files[1])
+    command("run", pool, "--seeds", "3..3", "--env", "fail=true", "--journal", files[1])
     out = tmp_path / "merged.jsonl"
     done = command("journal", "merge", *files, "--out", out)
     assert (done.returncode, bool(re.search(r"container_failed +1\n", done.stdout))) == (0, True)
@@ -220,17 +251,171 @@ def test_watch(command: Command, backend: LocalBackend, pool: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "seeds"), [("0..2", [0, 1, 2]), ("5", [5]), ("-1..1, 7", [-1, 0, 1, 7])]
+    ("text", "seeds"), [("0..2", [0, 1, 2]), ("5..5", [5]), ("-1..1, 7", [-1, 0, 1, 7])]
 )
 def test_seeds(text: str, seeds: list[int]) -> None:
-    requests = RunRequests(parse_seeds(text), 1, {"a": 1})
+    requests = RunRequests([{"a": 1}], parse_seeds(text))
     assert [requests[index]["seed"] for index in range(len(requests))] == seeds
 
 
-@pytest.mark.parametrize("text", ["", "a", "1..", "3..1", "1-3", "0..99999999"])
+@pytest.mark.parametrize("text", ["", "a", "1..", "3..1", "1-3", "0..99999999", "10", "-1"])
 def test_seeds_that_are_none(command: Command, text: str) -> None:
     done = command("run", "p", f"--seeds={text}")
     assert (done.returncode, "--seeds: " in done.stderr) == (2, True)
+
+
+def test_a_number_alone_is_refused_with_both_spellings(command: Command) -> None:
+    done = command("run", "p", "--seeds", "10")
+    assert (done.returncode, "0..9 for 10 seeds" in done.stderr) == (2, True)
+    assert "10..10 for the seed 10" in done.stderr
+
+
+def test_results_of_other_requests_are_refused(
+    command: Command, pool: str, backend: LocalBackend, tmp_path: Path
+) -> None:
+    with backend.client() as client:
+        other = client.create_pool({"name": "other"})["id"]
+        for task in ("a", "b"):
+            client.create_task(pool, {"task_id": task})
+    out = tmp_path / "out.jsonl"
+    base = ("--seeds", "0..1", "--out", out)
+    assert command("run", pool, *base, "--task", "a").returncode == 0
+    content = out.read_bytes()
+    [first, _] = sorted(rows_of(out), key=lambda row: row["index"])
+    assert (first["pool_id"], first["task_id"]) == (pool, "a")
+    assert first["request_digest"] == digest(first["request"])
+    for words, text in (
+        ((other, *base, "--task", "a"), "the pool"),
+        ((pool, *base, "--task", "b"), "task_id is a, not b"),
+        ((pool, *base, "--task", "a", "policy.model=x"), "its request"),
+        ((pool, "--seeds", "1..2", "--out", out, "--task", "a"), "seed is 0, not 1"),
+        ((pool, "--seeds", "0..0", "--out", out, "--task", "a"), "1 requests"),
+    ):
+        done = command("run", *words, "--only", "missing")
+        assert (done.returncode, text in done.stderr) == (2, True), done.stderr
+    # As with a journal: that of another run, too.
+    journal = tmp_path / "run.jsonl"
+    assert command("run", other, "--seeds", "0..1", "--journal", journal).returncode == 0
+    done = command("run", pool, *base, "--task", "a", "--journal", journal)
+    assert (done.returncode, "it belongs to another run" in done.stderr) == (2, True), done.stderr
+    done = command("run", other, *base, "--journal", journal)
+    assert (done.returncode, "is of another run" in done.stderr) == (2, True), done.stderr
+    assert out.read_bytes() == content
+
+
+def test_a_journal_that_cannot_be_used_leaves_the_results(
+    command: Command, pool: str, tmp_path: Path
+) -> None:
+    out, journal = tmp_path / "out.jsonl", tmp_path / "run.jsonl"
+    assert command("run", pool, "--seeds", "0..3", "--out", out).returncode == 0
+    content = out.read_bytes()
+    journal.write_text("no journal\n")
+    done = command("run", pool, "--seeds", "0..3", "--out", out, "--journal", journal)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert out.read_bytes() == content
+    done = command("run", pool, "--seeds", "0..3", "--out", out, "--journal", journal, "--force")
+    assert (done.returncode, out.read_bytes()) == (2, content)
+    assert journal.read_text() == "no journal\n"
+
+
+def test_failed_rows_stay_until_their_new_ones_are_there(
+    backend: LocalBackend, surroundings: dict[str, str], command: Command, tmp_path: Path
+) -> None:
+    """Kill the second run while half of what it runs again has ended."""
+    out, ended = tmp_path / "out.jsonl", threading.Semaphore(0)
+    status = ["failed"]
+
+    def answer(request: Seen) -> bytes:
+        if request.method == "POST":
+            if status == ["completed"]:
+                ended.acquire()
+            return http(200, {"status": status[0], "summary": {"reward": 1.0}})
+        return http(404, {})
+
+    with odd_container(answer) as container:
+        with backend.client() as client:
+            pool = client.create_pool({"name": "x", "container_url": container.url})["id"]
+        base = (pool, "--seeds", "0..7", "--out", out, "--in-flight", 1)
+        assert command("run", *base).returncode == 1
+        status[:] = ["completed"]
+        ended.release(4)
+        with started_run(backend, surroundings, *base, "--only", "failed") as process:
+            wait_for(lambda: len(rows_of(out)) == 12)
+            process.kill()
+            process.wait(LIMIT)
+        latest = {row["index"]: row["status"] for row in rows_of(out)}
+        assert sorted(latest.values()) == ["completed"] * 4 + ["failed"] * 4
+        ended.release(100)
+        # A line that was cut off.
+        with out.open("a") as file:
+            file.write('{"index": 7, "sta')
+        done = command("run", *base, "--only", "failed")
+    assert (done.returncode, "completed         8" in done.stdout) == (0, True), done.stderr
+    assert [row["status"] for row in rows_of(out)] == ["completed"] * 8
+    assert {row["index"] for row in rows_of(out)} == set(range(8))
+
+
+def test_requests_from_a_file_on_several_tasks(
+    command: Command, pool: str, backend: LocalBackend, tmp_path: Path
+) -> None:
+    with backend.client() as client:
+        for task in ("a", "b"):
+            client.create_task(pool, {"task_id": task})
+    requests, out = tmp_path / "requests.jsonl", tmp_path / "out.jsonl"
+    requests.write_text('{"env": {"reward": 0.25}, "seed": 5}\n{"env": {"reward": 0.75}}\n')
+    words = ("run", pool, "--requests", requests, "--task", "a", "--task", "b", "--out", out)
+    done = command(*words, "--env", "events=1", "--name", "first", "-o", "json", "--repeats", "2")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "pool_id": pool,
+        "name": "first",
+        "requests": 8,
+        "results": 8,
+        "statuses": {"completed": 8},
+        "failures": {},
+        "reward": {
+            "count": 8,
+            "missing": 0,
+            "mean": 0.5,
+            "standard_error": pytest.approx(0.0944911),
+        },
+    }
+    rows = sorted(rows_of(out), key=lambda row: row["index"])
+    assert [(row["task_id"], row["seed"], row["reward"]) for row in rows[::2]] == [
+        ("a", 5, 0.25),
+        ("b", 5, 0.25),
+        ("a", None, 0.75),
+        ("b", None, 0.75),
+    ]
+    assert rows[0]["request"]["env"] == {"events": 1, "reward": 0.25}
+    assert {row["request"]["metadata"]["run"] for row in rows} == {"first"}
+    seeds = command("run", pool, "--requests", requests, "--seeds", "0..1")
+    assert (seeds.returncode, "line 1: the seeds are given" in seeds.stderr) == (2, True)
+    requests.write_text('{"seed": 1, "mode": "never"}\n')
+    bad = command("run", pool, "--requests", requests)
+    assert (bad.returncode, "line 1 cannot be sent: mode: must be" in bad.stderr) == (2, True)
+    requests.write_text("")
+    assert "there are no requests" in command("run", pool, "--requests", requests).stderr
+    assert command("run", pool).returncode == 2
+
+
+def test_a_mean_that_is_too_low_is_a_failure(command: Command, pool: str) -> None:
+    base = ("run", pool, "--seeds", "0..1", "--env", "reward=0.5")
+    assert command(*base, "--fail-under", "0.5").returncode == 0
+    done = command(*base, "--fail-under", "0.6")
+    assert (done.returncode, "the mean is 0.5" in done.stderr) == (1, True)
+
+
+def test_results_on_standard_output_are_alone_there(command: Command, pool: str) -> None:
+    done = command("run", pool, "--seeds", "0..2", "--out", "-")
+    assert {json.loads(line)["seed"] for line in done.stdout.splitlines()} == {0, 1, 2}
+    assert "completed" in done.stderr
+
+
+def test_completed_rollouts_without_a_reward_are_counted() -> None:
+    rows = [{"status": "completed", "reward": None}] * 3 + [{"status": "failed", "reward": None}]
+    assert "3 of 3 have no reward\n" in RunSummary(rows).text()
+    assert RunSummary(rows).document()["reward"]["missing"] == 3
 
 
 def test_a_histogram() -> None:
@@ -251,4 +436,4 @@ def test_a_histogram() -> None:
     assert lines[5].count("█") == 20
     assert histogram([1e308, -1e308]).count("█") == 80
     text = RunSummary([{"status": "completed", "reward": float("nan")}]).text()
-    assert "reward" not in text
+    assert "mean" not in text

@@ -14,20 +14,27 @@ from urllib.parse import quote
 from synth_pools.backend.errors import DataDirError
 from synth_pools.backend.storage.contents.folder import content_file
 from synth_pools.backend.storage.contents.store import CONTENTS_FILE, FOLDER, LOST_FOLDER
-from synth_pools.backend.storage.data_dir import FILE_NAME, KEY_FILE, LOCK_FILE, require_database
+from synth_pools.backend.storage.data_dir import (
+    FILE_NAME,
+    KEY_FILE,
+    LOCK_FILE,
+    DataDir,
+    require_database,
+)
 from synth_pools.backend.storage.private_files import create_file, flush_folder, make_folder
 
 _BUSY_SECONDS = 30.0
 
 
-def back_up(data_dir: Path, target: Path) -> None:
+def back_up(data_dir: Path, target: Path, *, replace: bool = False) -> None:
     """Copy a data directory to a new one, which a backend can serve.
 
     The copy gets its name once it is complete and on disk. Until then it is a hidden draft beside
-    that name, which stays only if the process is killed.
+    that name, which stays only if the process is killed. With `replace` it takes the place of an
+    earlier copy, which no backend may be serving.
     """
-    data_dir, target = data_dir.expanduser().absolute(), target.expanduser().absolute()
-    _check(data_dir, target)
+    data_dir, target = data_dir.expanduser().absolute(), target.expanduser().resolve()
+    _check(data_dir, target, replace=replace)
     try:
         with _draft_of(target) as draft:
             _copy_database(data_dir / FILE_NAME, draft / FILE_NAME)
@@ -37,7 +44,7 @@ def back_up(data_dir: Path, target: Path) -> None:
                 _copy_contents(data_dir, draft)
             _copy_the_rest(data_dir, draft)
             _flush(draft)
-            draft.rename(target)
+            _rename(draft, target)
             flush_folder(target.parent)
     except sqlite3.Error as error:
         raise DataDirError(f"cannot copy the database in {data_dir}: {error}") from error
@@ -46,7 +53,7 @@ def back_up(data_dir: Path, target: Path) -> None:
         raise DataDirError(f"cannot copy {data_dir} to {target}: {reason}") from error
 
 
-def _check(data_dir: Path, target: Path) -> None:
+def _check(data_dir: Path, target: Path, *, replace: bool) -> None:
     require_database(data_dir)
     if target.resolve().is_relative_to(data_dir.resolve()):
         raise DataDirError(f"{target} is inside the data directory: give a place outside of it")
@@ -54,8 +61,27 @@ def _check(data_dir: Path, target: Path) -> None:
         is_free = not target.exists() or (target.is_dir() and not any(target.iterdir()))
     except OSError as error:
         raise DataDirError(f"cannot read {target}: {error.strerror}") from error
-    if not is_free:
+    if not is_free and replace:
+        require_database(target)
+    elif not is_free:
         raise DataDirError(f"{target} exists and is not empty: give a new directory")
+
+
+def _rename(draft: Path, target: Path) -> None:
+    """Give a complete copy its name; remove an earlier copy of that name afterwards."""
+    if not (target / FILE_NAME).exists():
+        draft.rename(target)
+        return
+    # Locked: a backend that serves the earlier copy would go on in the removed files.
+    with DataDir(target):
+        former = target.with_name(f".{target.name}.{os.getpid()}.former")
+        target.rename(former)
+        try:
+            draft.rename(target)
+        except BaseException:
+            former.rename(target)
+            raise
+    shutil.rmtree(former)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,132 @@
+"""Requests of a run: seeds, tasks and rows of a file, each repeated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from synth_pools.cli.failures import CommandError
+from synth_pools.cli.fleet.results import iter_objects
+from synth_pools.cli.operations.bodies import check_body
+
+_RANGE = re.compile(r"(-?\d{1,19})(?:\.\.(-?\d{1,19}))?")
+_MOST_SEEDS = 10_000_000
+
+
+@dataclass(frozen=True)
+class RunRequests:
+    """Requests of a run by index: all repeats of a seed, all seeds of a base, then the next base.
+
+    Attributes:
+        bases: Requests without seeds, or with seeds of their own if `seeds` is empty.
+        seeds: The seeds.
+        repeats: Rollouts of each request.
+    """
+
+    bases: Sequence[Mapping[str, Any]]
+    seeds: tuple[range, ...] = ()
+    repeats: int = 1
+
+    def __len__(self) -> int:
+        return self.repeats * len(self.bases) * self._seed_count
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        base, place = divmod(index // self.repeats, self._seed_count)
+        if not self.seeds:
+            return {**self.bases[base]}
+        for seeds in self.seeds:
+            if place < len(seeds):
+                return {**self.bases[base], "seed": seeds[place]}
+            place -= len(seeds)
+        raise IndexError(index)
+
+    def group(self, index: int) -> int:
+        """Return the number of the request that a repeat belongs to."""
+        return index // self.repeats
+
+    @property
+    def _seed_count(self) -> int:
+        return sum(map(len, self.seeds)) if self.seeds else 1
+
+
+def read_requests(
+    common: Mapping[str, Any],
+    *,
+    seeds: str | None,
+    file: Path | None,
+    tasks: Sequence[str],
+    name: str | None,
+    repeats: int,
+) -> RunRequests:
+    """Make the requests of a run from its options.
+
+    Args:
+        common: Fields of all requests; a row of the file comes before them.
+        seeds: Seeds, as `parse_seeds` takes them.
+        file: File with a request on each line.
+        tasks: Each request is run on each of them.
+        name: Name of the run, for the metadata of all requests.
+        repeats: Rollouts of each request.
+
+    Raises:
+        CommandError: An option or a row cannot be used, or they contradict each other.
+    """
+    if seeds is None and file is None:
+        raise CommandError("give --seeds, --requests or both")
+    named: dict[str, Any] = {"metadata": {"run": name}} if name is not None else {}
+    rows = [("BODY", common)]
+    if file is not None:
+        rows = [(place, _merged(common, row)) for place, row in iter_objects(file)]
+        if not rows:
+            raise CommandError(f"{file}: there are no requests in it")
+    bases = []
+    for place, row in rows:
+        row = check_body(_merged(row, named), "RolloutRequest", origin=place)
+        if seeds is not None and "seed" in row:
+            raise CommandError(f"{place}: the seeds are given with --seeds, not here")
+        if tasks and "task_id" in row:
+            raise CommandError(f"{place}: the task is given with --task, not here")
+        bases += [{**row, "task_id": task} for task in tasks] if tasks else [row]
+    return RunRequests(bases, parse_seeds(seeds) if seeds is not None else (), repeats)
+
+
+def parse_seeds(text: str) -> tuple[range, ...]:
+    """Read seeds: numbers and ranges with both ends, `0..499` or `1,5,10..20`.
+
+    Raises:
+        CommandError: The text has another form, or is a number alone.
+    """
+    if re.fullmatch(r"-?\d{1,19}", text.strip()):
+        number = int(text)
+        last = max(number - 1, 0)
+        raise CommandError(
+            f"--seeds: a number alone is not clear: write 0..{last} for {last + 1} seeds, or "
+            f"{number}..{number} for the seed {number}"
+        )
+    ranges = []
+    for part in text.split(","):
+        match = _RANGE.fullmatch(part.strip())
+        if match is None:
+            raise CommandError(f"--seeds: {part[:40]!r} is no seed: write 0..499 or 1,5,10..20")
+        first = int(match[1])
+        last = first if match[2] is None else int(match[2])
+        if last < first:
+            raise CommandError(f"--seeds: {part.strip()} is empty: write {last}..{first}")
+        ranges.append(range(first, last + 1))
+    if sum(map(len, ranges)) > _MOST_SEEDS:
+        raise CommandError(f"--seeds: more than {_MOST_SEEDS} seeds")
+    return tuple(ranges)
+
+
+def _merged(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Merge two objects, with all that is inside of them; the second one wins."""
+    result = dict(first)
+    for key, value in second.items():
+        former = result.get(key)
+        if isinstance(former, dict) and isinstance(value, dict):
+            value = _merged(former, value)
+        result[key] = value
+    return result
