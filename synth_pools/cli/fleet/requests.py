@@ -10,7 +10,7 @@ from typing import Any
 
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.fleet.results import iter_objects
-from synth_pools.cli.operations.bodies import check_body
+from synth_pools.cli.operations.bodies import validated_body
 
 _RANGE = re.compile(r"(-?\d{1,19})(?:\.\.(-?\d{1,19}))?")
 _MOST_SEEDS = 10_000_000
@@ -84,7 +84,7 @@ def read_requests(
             raise CommandError(f"{file}: there are no requests in it")
     bases = []
     for place, row in rows:
-        row = check_body(_merged(row, named), "RolloutRequest", origin=place)
+        row = validated_body(_merged(row, named), "RolloutRequest", origin=place)
         if seeds is not None and "seed" in row:
             raise CommandError(f"{place}: the seeds are given with --seeds, not here")
         if tasks and "task_id" in row:

@@ -53,10 +53,10 @@ def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[
             body.update(read_object(path))
         else:
             _assign(body, word, schema)
-    return check_body(body, name)
+    return validated_body(body, name)
 
 
-def check_body(body: dict[str, Any], name: str, *, origin: str = "the body") -> dict[str, Any]:
+def validated_body(body: dict[str, Any], name: str, *, origin: str = "the body") -> dict[str, Any]:
     """Check a body by the named schema, and return it.
 
     Raises:
