@@ -46,7 +46,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
         "doctor",
         "Check what is installed, and whether the service answers.",
     ),
-    "spec": ("spec", "spec", "Print the contract, openapi.yaml."),
+    "spec": ("listing", "spec", "Print the contract, openapi.yaml."),
     "commands": ("listing", "commands", "List all commands, with their options."),
     "completion": ("completion", "completion", "Print what completes commands in a shell."),
     "complete-ids": ("completion", "complete_ids_command", ""),

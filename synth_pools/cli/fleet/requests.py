@@ -76,7 +76,7 @@ def read_requests(
     """
     if seeds is None and file is None:
         raise CommandError("give --seeds, --requests or both")
-    named: dict[str, Any] = {"metadata": {"run": name}} if name is not None else {}
+    run_metadata: dict[str, Any] = {"metadata": {"run": name}} if name is not None else {}
     rows = [("BODY", common)]
     if file is not None:
         rows = [(place, _merged(common, row)) for place, row in iter_objects(file)]
@@ -84,7 +84,7 @@ def read_requests(
             raise CommandError(f"{file}: there are no requests in it")
     bases = []
     for place, row in rows:
-        row = validated_body(_merged(row, named), "RolloutRequest", origin=place)
+        row = validated_body(_merged(row, run_metadata), "RolloutRequest", origin=place)
         if seeds is not None and "seed" in row:
             raise CommandError(f"{place}: the seeds are given with --seeds, not here")
         if tasks and "task_id" in row:

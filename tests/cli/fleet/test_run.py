@@ -274,7 +274,7 @@ def test_results_of_other_requests_are_refused(
     command: Command, pool: str, backend: LocalBackend, tmp_path: Path
 ) -> None:
     with backend.client() as client:
-        other = client.create_pool({"name": "other"})["id"]
+        another_pool = client.create_pool({"name": "another_pool"})["id"]
         for task in ("a", "b"):
             client.create_task(pool, {"task_id": task})
     out = tmp_path / "out.jsonl"
@@ -285,7 +285,7 @@ def test_results_of_other_requests_are_refused(
     assert (first["pool_id"], first["task_id"]) == (pool, "a")
     assert first["request_digest"] == digest(first["request"])
     for words, text in (
-        ((other, *base, "--task", "a"), "the pool"),
+        ((another_pool, *base, "--task", "a"), "the pool"),
         ((pool, *base, "--task", "b"), "task_id is a, not b"),
         ((pool, *base, "--task", "a", "policy.model=x"), "its request"),
         ((pool, "--seeds", "1..2", "--out", out, "--task", "a"), "seed is 0, not 1"),
@@ -295,10 +295,10 @@ def test_results_of_other_requests_are_refused(
         assert (done.returncode, text in done.stderr) == (2, True), done.stderr
     # As with a journal: that of another run, too.
     journal = tmp_path / "run.jsonl"
-    assert command("run", other, "--seeds", "0..1", "--journal", journal).returncode == 0
+    assert command("run", another_pool, "--seeds", "0..1", "--journal", journal).returncode == 0
     done = command("run", pool, *base, "--task", "a", "--journal", journal)
     assert (done.returncode, "it belongs to another run" in done.stderr) == (2, True), done.stderr
-    done = command("run", other, *base, "--journal", journal)
+    done = command("run", another_pool, *base, "--journal", journal)
     assert (done.returncode, "is of another run" in done.stderr) == (2, True), done.stderr
     assert out.read_bytes() == content
 
@@ -321,14 +321,14 @@ def test_a_journal_that_cannot_be_used_leaves_the_results(
 def test_failed_rows_stay_until_their_new_ones_are_there(
     backend: LocalBackend, surroundings: dict[str, str], command: Command, tmp_path: Path
 ) -> None:
-    """Kill the second run while half of what it runs again has ended."""
-    out, ended = tmp_path / "out.jsonl", threading.Semaphore(0)
+    """Kill the second run while half of what it runs again has permits."""
+    out, permits = tmp_path / "out.jsonl", threading.Semaphore(0)
     status = ["failed"]
 
     def answer(request: Seen) -> bytes:
         if request.method == "POST":
             if status == ["completed"]:
-                ended.acquire()
+                permits.acquire()
             return http(200, {"status": status[0], "summary": {"reward": 1.0}})
         return http(404, {})
 
@@ -338,14 +338,14 @@ def test_failed_rows_stay_until_their_new_ones_are_there(
         base = (pool, "--seeds", "0..7", "--out", out, "--in-flight", 1)
         assert command("run", *base).returncode == 1
         status[:] = ["completed"]
-        ended.release(4)
+        permits.release(4)
         with started_run(backend, surroundings, *base, "--only", "failed") as process:
             wait_for(lambda: len(rows_of(out)) == 12)
             process.kill()
             process.wait(LIMIT)
         latest = {row["index"]: row["status"] for row in rows_of(out)}
         assert sorted(latest.values()) == ["completed"] * 4 + ["failed"] * 4
-        ended.release(100)
+        permits.release(100)
         # A line that was cut off.
         with out.open("a") as file:
             file.write('{"index": 7, "sta')
