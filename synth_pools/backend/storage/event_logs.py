@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import re
+import sys
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from synth_pools.backend.domain import json_text
 from synth_pools.backend.storage import events
 from synth_pools.backend.storage.database import Row, Snapshot
 from synth_pools.backend.storage.events import Event
@@ -22,8 +24,6 @@ _MOST_EVENTS = 200
 ENOUGH_BYTES = 64 * 1024
 # Most events to read for a piece, with the skipped ones, which cost less.
 _MOST_LOOKED_AT = 2_000
-# Most events of a first look at a page; longer pages are read in turn.
-_FIRST_LOOK = 50
 
 # Largest rollout to include in its last event; clients request a larger one.
 _MOST_OF_A_ROLLOUT = 64 * 1024
@@ -192,13 +192,25 @@ EventLog = RolloutLog | PoolLog
 
 
 @dataclass(frozen=True, slots=True)
-class PageLimits:
-    """Limits of a page of events: its events, and the bytes after which it ends."""
+class Look:
+    """Limits of one read: the events, with the skipped ones, and their bytes."""
 
     events: int
     size: int
-    # True for a first look, which finds short pages only.
-    is_first_look: bool = False
+
+
+# A read beyond the first waits for its turn, and one beyond the second runs in a thread.
+SHORT_LOOK = Look(50, ENOUGH_BYTES)
+MEDIUM_LOOK = Look(200, json_text.LARGE)
+
+
+@dataclass(frozen=True, slots=True)
+class PageLimits:
+    """Limits of a page: its events, the bytes after which it ends, and those of its read."""
+
+    events: int
+    size: int
+    look: Look = Look(sys.maxsize, sys.maxsize)
 
 
 def rollout_event_page(db: Snapshot, rollout: Row, position: int, limits: PageLimits) -> str | None:
@@ -208,8 +220,10 @@ def rollout_event_page(db: Snapshot, rollout: Row, position: int, limits: PageLi
     rollout, which was read first.
 
     Returns:
-        None if the page is longer than a first look.
+        None if the page takes a longer look.
     """
+    if min(limits.events, rollout["last_sequence"] - position) > limits.look.events:
+        return None
     with contextlib.closing(_of_rollout(db, rollout, position)) as entries:
         page = _page(entries, position, limits)
     return page and (
@@ -223,6 +237,9 @@ def pool_event_page(
     db: Snapshot, pool: Pool, log: PoolLog, position: int, limits: PageLimits
 ) -> str | None:
     """Return the JSON of one page of the events in a pool's log, as `rollout_event_page` does."""
+    most_events = limits.look.events
+    if limits.events > most_events and last_place(db, log.seq) - position > most_events:
+        return None
     with contextlib.closing(log.iterate_after(db, position)) as entries:
         page = _page(entries, position, limits)
     if page is None:
@@ -290,7 +307,7 @@ def _page(entries: _Entries, position: int, limits: PageLimits) -> _Page | None:
     for number, (place, event) in enumerate(entries):
         if len(texts) >= limits.events or size >= limits.size or number >= _MOST_LOOKED_AT:
             return _Page(texts, end, has_more=True)
-        if limits.is_first_look and (number >= _FIRST_LOOK or size >= ENOUGH_BYTES):
+        if number >= limits.look.events or size >= limits.look.size:
             return None
         end = place
         if event is not None:

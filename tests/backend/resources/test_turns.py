@@ -165,16 +165,24 @@ def filled_pool(server: Server) -> str:
     server.rollout(pool_id, env={"delay": 600, "events": 60})
     body = {"pool_id": pool_id, "rollouts": [{"seed": seed} for seed in range(STORED)]}
     server.post("/v1/rollouts/batch", body)
+    services = server.services
+    output = services.processes.logs.open(pool_id, 0)
+    services.database._loop.call_soon_threadsafe(output.feed, b"a line\n" * 200)
     return pool_id
 
 
 def short_reads(server: Server, pool_id: str) -> list[str]:
     running = server.get(f"/v1/pools/{pool_id}/rollouts", params={"state": "running"})["items"]
+    events = f"/v1/rollouts/{running[0]['id']}/events?format=json"
     return [
         f"/v1/pools/{pool_id}",
         f"/v1/pools/{pool_id}/rollouts?limit=20",
         f"/v1/pools/{pool_id}/events?format=json&limit=20",
-        f"/v1/rollouts/{running[0]['id']}/events?format=json&limit=20",
+        f"{events}&limit=20",
+        # Few events follow.
+        f"{events}&after_sequence=40",
+        f"/v1/pools/{pool_id}/events?format=json&start=latest",
+        f"/v1/pools/{pool_id}/logs?limit=20",
         "/v1/queue/status",
         "/health",
     ]
@@ -215,7 +223,7 @@ def test_short_answers_and_rollouts_pass_large_reads(
 def test_a_read_without_a_turn_in_time_is_refused(start: Callable[..., Server]) -> None:
     backend = start(room_wait_seconds=0.2)
     pool_id = filled_pool(backend)
-    large_events = f"{with_large_events(backend)}/events?format=json&limit=20"
+    large = f"{with_large_events(backend)}/events?format=json"
     pool, short = f"/v1/pools/{pool_id}", short_reads(backend, pool_id)
     long_reads = {
         "reading_turns": [
@@ -223,7 +231,10 @@ def test_a_read_without_a_turn_in_time_is_refused(start: Callable[..., Server]) 
             f"{pool}/rollouts?limit=1000",
             "/v1/rollouts?limit=1000",
             f"{pool}/events?format=json",
-            large_events,
+            f"{pool}/events?format=json&limit=1000",
+            f"{pool}/events?format=json&types=rollout.failed",
+            f"{pool}/logs",
+            *(f"{large}&after_sequence={position}" for position in (0, 45)),
         ],
         "counting_turns": ["/metrics", f"{pool}/metrics"],
     }
@@ -236,4 +247,5 @@ def test_a_read_without_a_turn_in_time_is_refused(start: Callable[..., Server]) 
                 assert backend.send("GET", path).status_code == 200
         for path in paths:
             assert backend.send("GET", path).status_code == 200
+    assert len(backend.get(f"{pool}/logs")["lines"]) == 200
     eventually(lambda: backend.services.sending_room.budget.taken == 0)

@@ -11,6 +11,8 @@ from synth_pools.backend.api.responses import EventStreamResponse, Response, jso
 from synth_pools.backend.rollouts.event_feed import follow_events
 from synth_pools.backend.storage.database import Snapshot
 from synth_pools.backend.storage.event_logs import (
+    MEDIUM_LOOK,
+    SHORT_LOOK,
     EventLog,
     PageLimits,
     PoolLog,
@@ -70,11 +72,13 @@ async def _respond(
     limits = PageLimits(
         request.parameters.get("limit", _EVENTS_OF_A_PAGE), services.settings.max_page_bytes
     )
-    first_look = replace(limits, is_first_look=True)
-    log, position, page = await services.database.read(lambda db: read(db, first_look))
+    short, medium = replace(limits, look=SHORT_LOOK), replace(limits, look=MEDIUM_LOOK)
+    log, position, page = await services.database.read(lambda db: read(db, short))
     if page is None and _wants_page(request):
         async with services.turn(services.reading_turns):
-            _, _, page = await services.database.read_apart(lambda db: read(db, limits))
+            _, _, page = await services.database.read(lambda db: read(db, medium))
+            if page is None:
+                _, _, page = await services.database.read_apart(lambda db: read(db, limits))
     if page is not None:
         return json_text_response(page)
     opening = encode_position(log.cursor(position)) if isinstance(log, PoolLog) else b""

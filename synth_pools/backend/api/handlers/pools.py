@@ -28,6 +28,7 @@ from synth_pools.backend.limits import LARGEST_PAGE
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.database import Snapshot, Transaction
+from synth_pools.backend.storage.event_logs import SHORT_LOOK
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
 
 STATES = frozenset(
@@ -197,15 +198,24 @@ async def get_pool_urls(request: Request) -> Response:
 async def get_pool_logs(request: Request) -> Response:
     pool_id = request.path("pool_id")
     pool = await request.services.database.read_once(lambda db: find_pool(db, pool_id))
-    page = request.services.processes.logs.page(
-        pool_id,
-        pool.status,
-        request.parameters.get("cursor"),
-        request.parameters.get("limit", LARGEST_PAGE),
-        request.services.settings.max_page_bytes,
-        request.parameters.get("process"),
-    )
-    return json_response(page)
+    services, parameters = request.services, request.parameters
+    limit, most_bytes = parameters.get("limit", LARGEST_PAGE), services.settings.max_page_bytes
+
+    def read(limit: int, most_bytes: int) -> dict[str, Any]:
+        return services.processes.logs.page(
+            pool_id,
+            pool.status,
+            parameters.get("cursor"),
+            limit,
+            most_bytes,
+            parameters.get("process"),
+        )
+
+    page = read(min(limit, SHORT_LOOK.events), min(most_bytes, SHORT_LOOK.size))
+    if not page["has_more"] or len(page["lines"]) == limit:
+        return json_response(page)
+    async with services.turn(services.reading_turns):
+        return json_response(read(limit, most_bytes))
 
 
 async def get_pool_metrics(request: Request) -> Response:
