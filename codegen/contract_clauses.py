@@ -1,4 +1,4 @@
-"""Clauses of the contract: what judges each sentence of openapi.yaml, and what nothing judges.
+"""Clauses of the two documents: what judges each sentence, and what nothing judges.
 
 python -m codegen.contract_clauses             name changed and new sentences
 python -m codegen.contract_clauses --accept    write the new id of each reworded sentence
@@ -17,22 +17,29 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from codegen.parts import SPEC
 from synth_pools.contract.clauses.sentences import Index, Sentence, split_ids
-from synth_pools.contract.clauses.standings import FILE, check_ids, standings, unjudged
+from synth_pools.contract.clauses.standings import FILES, check_ids, standings, unjudged
+from synth_pools.contract.container.level import CLAUSES as CONTAINER_CLAUSES
+from synth_pools.contract.container.level import container_scenarios
 from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.scenarios import all_scenarios
 
 PAGE = "contract-clauses.md"
 _ROOT = Path(__file__).resolve().parents[1]
-_WITH_IDS = ("synth_pools/contract/scenarios", "synth_pools/contract/rules", FILE)
+_API, _CONTAINER = FILES
+_WITH_IDS = {
+    _API: ("synth_pools/contract/scenarios", "synth_pools/contract/rules", FILES[_API]),
+    _CONTAINER: ("synth_pools/contract/container", FILES[_CONTAINER]),
+}
 _HEAD = """\
 # Clauses of the contract
 
 Every sentence of `openapi.yaml` has an id: its place, and a digest of its words. These are the
 checks of `synth-pools contract-test` that judge it; see [Does this backend keep the
-contract?](contract-testing.md).
+contract?](contract-testing.md). Those of [container.openapi.yaml](#of-containers) follow.
 
+"""
+_COUNTS = """\
 | | sentences |
 |---|---|
 | judged | {judged} |
@@ -42,9 +49,12 @@ contract?](contract-testing.md).
 """
 
 
-def judging() -> dict[str, str]:
-    """Return the ids of the sentences that each check judges."""
-    return {scenario.id: scenario.clause.ids for scenario in all_scenarios()} | CLAUSES
+def judging(document: str = _API) -> dict[str, str]:
+    """Return the ids of the sentences of a document that each check judges."""
+    scenarios, rules = all_scenarios(), CLAUSES
+    if document == _CONTAINER:
+        scenarios, rules = container_scenarios(), CONTAINER_CLAUSES
+    return {scenario.id: scenario.clause.ids for scenario in scenarios} | rules
 
 
 def clause_problems(root: Path) -> list[str]:
@@ -52,16 +62,28 @@ def clause_problems(root: Path) -> list[str]:
 
     A repository without the list of sentences that nothing judges has no ids to compare.
     """
-    if not (root / FILE).is_file():
-        return []
-    index = Index((root / SPEC).read_text(encoding="utf-8"))
-    return list(check_ids(index, judging(), unjudged()))
+    return [
+        line
+        for document, file in FILES.items()
+        if (root / file).is_file()
+        for line in check_ids(
+            _index(root, document), judging(document), unjudged(document), document
+        )
+    ]
 
 
-def clauses_page(spec: str) -> str:
-    """Write the page of the clauses of a document, given as text."""
-    index = Index(spec)
-    standing_of = standings(index, judging(), unjudged())
+def _index(root: Path, document: str) -> Index:
+    return Index((root / document).read_text(encoding="utf-8"))
+
+
+def clauses_page(root: Path) -> str:
+    """Write the page of the clauses of the documents."""
+    return _HEAD + _section(root, _API) + "\n## Of containers\n\n" + _section(root, _CONTAINER, "#")
+
+
+def _section(root: Path, document: str, deeper: str = "") -> str:
+    index = _index(root, document)
+    standing_of = standings(index, judging(document), unjudged(document))
     judged = [
         sentence
         for sentence in index.sentences
@@ -72,18 +94,18 @@ def clauses_page(spec: str) -> str:
         if standing.is_promise and not standing.checks:
             open_sentences[standing.reason].append(sentence)
     open_count = sum(map(len, open_sentences.values()))
-    head = _HEAD.format(
+    head = _COUNTS.format(
         judged=len(judged),
         open=open_count,
         share=100 * len(judged) / (len(judged) + open_count or 1),
         none=len(standing_of) - len(judged) - open_count,
     )
-    lines = [head, "## Not judged\n"]
+    lines = [head, f"{deeper}## Not judged\n"]
     for reason, sentences in sorted(open_sentences.items()):
         lines.append(f"{reason[0].upper()}{reason[1:]}:\n")
         lines += [f"- `{sentence.id}` {sentence.text}" for sentence in sentences]
         lines.append("")
-    lines.append("## Judged\n")
+    lines.append(f"{deeper}## Judged\n")
     for sentence in judged:
         checks = ", ".join(f"`{check}`" for check in standing_of[sentence].checks)
         lines.append(f"- `{sentence.id}` {sentence.text} ← {checks}")
@@ -96,29 +118,30 @@ def accept(root: Path) -> Iterator[str]:
     Yields:
         A line for each id, with the checks to look at.
     """
-    index = Index((root / SPEC).read_text(encoding="utf-8"))
-    users, listed = judging(), unjudged()
-    standing_of = standings(index, users, listed)
-    stale: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for user, ids in (*users.items(), *((FILE, ids) for ids in listed)):
-        for place, digest in split_ids(ids):
-            if (place, digest) not in index.by_id:
-                stale[place][digest].append(user)
-    for place, digests in stale.items():
-        new = [sentence for sentence in index.at.get(place, ()) if sentence not in standing_of]
-        if len(digests) == len(new) == 1:
-            [(digest, names)] = digests.items()
-            _replace(root, place, digest, new[0].digest)
-            yield f"{place}#{digest} is now {new[0].id}, of {', '.join(names)}: {new[0].text}"
+    for document, file in FILES.items():
+        index = _index(root, document)
+        users, listed = judging(document), unjudged(document)
+        standing_of = standings(index, users, listed)
+        stale: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+        for user, ids in (*users.items(), *((file, ids) for ids in listed)):
+            for place, digest in split_ids(ids):
+                if (place, digest) not in index.by_id:
+                    stale[place][digest].append(user)
+        for place, digests in stale.items():
+            new = [sentence for sentence in index.at.get(place, ()) if sentence not in standing_of]
+            if len(digests) == len(new) == 1:
+                [(digest, names)] = digests.items()
+                for name in _WITH_IDS[document]:
+                    _replace(root / name, place, digest, new[0].digest)
+                yield f"{place}#{digest} is now {new[0].id}, of {', '.join(names)}: {new[0].text}"
 
 
-def _replace(root: Path, place: str, digest: str, new: str) -> None:
+def _replace(path: Path, place: str, digest: str, new: str) -> None:
     pattern = re.compile(rf"(?<![\w.])({re.escape(place)}(?:#[0-9a-f]{{4}})*)#{digest}\b")
-    for name in _WITH_IDS:
-        for file in sorted((root / name).rglob("*.py")) or [root / name]:
-            text = file.read_text(encoding="utf-8")
-            if (changed := pattern.sub(rf"\1#{new}", text)) != text:
-                file.write_text(changed, encoding="utf-8")
+    for file in sorted(path.rglob("*.py")) or [path]:
+        text = file.read_text(encoding="utf-8")
+        if (changed := pattern.sub(rf"\1#{new}", text)) != text:
+            file.write_text(changed, encoding="utf-8")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -48,7 +48,7 @@ def derived_pages() -> dict[str, str]:
     return {
         **http_pages(load_spec(), COMMANDS),
         api_changes.PAGE: api_changes.render_page(ROOT, read_spec_file(spec_path())),
-        contract_clauses.PAGE: contract_clauses.clauses_page(spec_path().read_text("utf-8")),
+        contract_clauses.PAGE: contract_clauses.clauses_page(ROOT),
         COMMANDS_PAGE: command_page(),
         PYTHON_PAGE: python_page(),
     }

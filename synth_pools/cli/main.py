@@ -33,6 +33,11 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "backup": ("local.backup", "backup", "Copy the data of a backend to a new directory DIR."),
     "compact": ("local.backup", "compact", "Shrink the database of a stopped backend."),
     "contract-test": ("contract.run", "contract_test", "Judge the backend at URL by the contract."),
+    "container-test": (
+        "contract.container",
+        "container_test",
+        "Judge the container at URL by its protocol.",
+    ),
     "contract-diff": ("contract.diff", "contract_diff", "Compare two OpenAPI documents."),
     "contract-judge": ("contract.traffic", "contract_judge", "Judge recorded traffic."),
     "contract-proxy": (

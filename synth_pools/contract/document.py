@@ -1,4 +1,4 @@
-"""openapi.yaml as the kit reads it: operations, documented responses and schemas."""
+"""A document as the kit reads it: operations, documented responses and schemas."""
 
 from __future__ import annotations
 
@@ -231,6 +231,11 @@ class Document:
         return codes
 
     @property
+    def describes_errors(self) -> bool:
+        """True if all errors have one form; those of containers have any."""
+        return "ErrorBody" in self._schemas
+
+    @property
     def _schemas(self) -> Mapping[str, Any]:
         schemas: Mapping[str, Any] = self._spec.get("components", {}).get("schemas", {})
         return schemas
@@ -354,11 +359,12 @@ def _complaints(validator: jsonschema_rs.Draft202012Validator, value: Any) -> li
     return complaints
 
 
-def read_specification(path: Path | None) -> dict[str, Any]:
+def read_specification(path: Path | None, name: str = "openapi.yaml") -> dict[str, Any]:
     """Read the document that a run judges by.
 
     Args:
         path: The file; the document of this package if None.
+        name: The name of that document.
 
     Returns:
         The document as JSON.
@@ -367,13 +373,13 @@ def read_specification(path: Path | None) -> dict[str, Any]:
         UnjudgeableError: It cannot be read, or has no paths.
     """
     try:
-        file = spec_path() if path is None else path
+        file = spec_path(name) if path is None else path
         document = read_spec(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         line = " ".join(str(error).split())[:200]
         raise UnjudgeableError(f"the spec cannot be read: {line}") from None
     except TypeError:
-        file, document = path or spec_path(), {}
+        file, document = path or spec_path(name), {}
     paths = document.get("paths")
     if not isinstance(paths, dict) or not paths:
         raise UnjudgeableError(f"the spec {file} is no OpenAPI document: it has no paths")
@@ -398,6 +404,6 @@ def _drop_dangling_links(paths: Mapping[str, Any]) -> None:
                     del links[name]
 
 
-def specification_text(path: Path | None) -> str:
+def specification_text(path: Path | None, name: str = "openapi.yaml") -> str:
     """Return the text of the document; see `read_specification`."""
-    return (spec_path() if path is None else path).read_text(encoding="utf-8")
+    return (spec_path(name) if path is None else path).read_text(encoding="utf-8")

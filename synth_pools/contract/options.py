@@ -93,6 +93,8 @@ class Options:
         restart: A command that restarts the backend.
         image: The `config.image` of a container that serves rollouts.
         offered: Whether the run finds out which operations exist, and leaves out the others.
+        slow_request: Fields of a rollout that lasts, for a container.
+        concurrency: The number of rollouts that a container has to run at once.
     """
 
     url: str
@@ -113,6 +115,8 @@ class Options:
     other_key: ApiKey | None = None
     restart: str | None = None
     image: Mapping[str, Any] | None = None
+    slow_request: Mapping[str, Any] | None = None
+    concurrency: int = 50
 
     def wants(self, check: str) -> bool:
         """Return True if `only` and `skip` let a check through."""

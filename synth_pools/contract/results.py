@@ -64,7 +64,7 @@ _BODY = re.compile(r"(?=[\[{<])")
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """Clause of openapi.yaml that a check rests on.
+    """Clause of the document that a check rests on.
 
     Attributes:
         section: The section, operation or schema.
@@ -82,7 +82,7 @@ class Clause:
 
 @dataclass(frozen=True, slots=True)
 class ClauseLine:
-    """Sentence of openapi.yaml that a check judges: its id, its line, its words."""
+    """Sentence of the document that a check judges: its id, its line, its words."""
 
     id: str
     line: int
@@ -266,8 +266,9 @@ class Report:
         read_only: Whether only GET was sent.
         seconds: The seconds that scenarios and layers took, by their ids.
         absent: The operations of the document that the backend does not have yet.
-        lines: The lines of openapi.yaml by the sections that departures rest on.
-        clauses: The sentences of openapi.yaml that departures break, by their groups.
+        lines: The lines of the document by the sections that departures rest on.
+        clauses: The sentences of the document that departures break, by their groups.
+        document: The name of the document.
     """
 
     url: str
@@ -289,6 +290,7 @@ class Report:
     lines: Mapping[str, int] = field(default_factory=dict)
     clauses: Mapping[str, tuple[ClauseLine, ...]] = field(default_factory=dict)
     absent: tuple[str, ...] = ()
+    document: str = "openapi.yaml"
 
     @property
     def departures(self) -> tuple[Departure, ...]:

@@ -5,11 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,11 +17,11 @@ from synth_pools.contract.document import Document, read_specification, specific
 from synth_pools.contract.exceptions import (
     BusyError,
     InterruptedRunError,
-    StoppedError,
     UnjudgeableError,
     UnreachableError,
 )
 from synth_pools.contract.harness.executor import ScenarioExecutor
+from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
 from synth_pools.contract.harness.scope import chosen_operations
 from synth_pools.contract.harness.waits import Rollout
 from synth_pools.contract.http.client import HttpClient, is_loopback_url
@@ -39,15 +36,13 @@ from synth_pools.contract.preflight import (
     prove,
     try_containers,
 )
-from synth_pools.contract.results import Clause, Exchange, Layer, LayerResult, Report
+from synth_pools.contract.results import Clause, Exchange, Layer, Report
 from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.scenarios import all_scenarios, load_scenarios, smoke_scenarios
 from synth_pools.contract.session import Session, remove_created, remove_leftovers
 
 # Checks that are not scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")
-# Seconds that running checks may take after the deadline of the run.
-_LAST_SECONDS = 10.0
 
 Progress = Callable[[str, int, int], None]
 
@@ -119,60 +114,50 @@ def run_contract(
         ValueError: There is no such profile.
         InterruptedRunError: It was interrupted by SIGINT; the error has the report so far.
     """
-    run = _Run(seed=secrets.randbelow(2**32) if seed is None else seed, profile=Profile(profile))
+    amount = Profile(profile)
+    run = RunRecord(secrets.randbelow(2**32) if seed is None else seed, str(amount))
     session: Session | None = None
-    interrupted = False
     try:
-        key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
-        run.url = checked_url(url)
-        run.document = Document(contract := read_specification(spec))
-        text = specification_text(spec)
-        run.finder = ClauseFinder(text, CLAUSES)
-        load_scenarios(scenarios)
-        _check_names((*only, *skip))
-        run.document.narrow(chosen_operations(run.document, operations, without_operations))
-        options = Options(
-            url=run.url,
-            api_key=key,
-            run_id=run.run_id,
-            seed=run.seed,
-            profile=run.profile,
-            deadline=float("inf") if max_time is None else time.monotonic() + max_time,
-            only=tuple(only),
-            skip=tuple(skip),
-            read_only=read_only,
-            pool_request=pool_request,
-            rollout_request=rollout_request,
-            container_url=container_url,
-            spec=contract,
-            offered=offered,
-            access=access or Access(),
-            other_key=None if other_key is None else ApiKey(checked_key(other_key)),
-            restart=restart,
-            image=image,
-        )
-        http = _http_client(options, run.document)
-        session = Session(
-            options,
-            run.document,
-            http,
-            ResultCollector(run.document, on_exchange),
-            patience=patience,
-        )
-        http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
-        with _containers(session) as urls, _deadline(session):
-            _judge(run, session, urls, progress)
-    except UnjudgeableError as error:
-        run.obstacles.append(str(error))
-    except UnreachableError as error:
-        run.obstacles.append(f"the connection was lost ({error})")
-    except BusyError as error:
-        run.obstacles.append(f"the server is too busy to be judged: {error}")
-    except StoppedError:
-        run.obstacles.append("the time ran out before all of it had begun: give it more")
-    except KeyboardInterrupt:
-        interrupted = True
-        run.obstacles.append("it was interrupted")
+        with run.recording_obstacles():
+            key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
+            run.url = checked_url(url)
+            run.document = Document(contract := read_specification(spec))
+            text = specification_text(spec)
+            run.finder = ClauseFinder(text, CLAUSES)
+            load_scenarios(scenarios)
+            _check_names((*only, *skip))
+            run.document.narrow(chosen_operations(run.document, operations, without_operations))
+            options = Options(
+                url=run.url,
+                api_key=key,
+                run_id=run.run_id,
+                seed=run.seed,
+                profile=amount,
+                deadline=float("inf") if max_time is None else time.monotonic() + max_time,
+                only=tuple(only),
+                skip=tuple(skip),
+                read_only=read_only,
+                pool_request=pool_request,
+                rollout_request=rollout_request,
+                container_url=container_url,
+                spec=contract,
+                offered=offered,
+                access=access or Access(),
+                other_key=None if other_key is None else ApiKey(checked_key(other_key)),
+                restart=restart,
+                image=image,
+            )
+            http = _http_client(options, run.document)
+            session = Session(
+                options,
+                run.document,
+                http,
+                ResultCollector(run.document, on_exchange),
+                patience=patience,
+            )
+            http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
+            with _containers(session) as urls, ending_at_deadline(session):
+                _judge(run, session, urls, progress)
     finally:
         if session is not None:
             # Scenarios that hang in a wait must not create anything during the clean-up.
@@ -183,7 +168,7 @@ def run_contract(
             if session is not None:
                 _clean_up(run, session, progress)
     report = run.report(session)
-    if interrupted:
+    if run.interrupted:
         raise InterruptedRunError(report)
     return report
 
@@ -234,63 +219,6 @@ def _http_client(options: Options, document: Document) -> HttpClient:
         raise UnjudgeableError(f"no way to the backend: {error}") from None
 
 
-@dataclass(slots=True)
-class _Run:
-    seed: int
-    profile: Profile
-    url: str = ""
-    run_id: str = field(default_factory=lambda: secrets.token_hex(4))
-    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
-    began: float = field(default_factory=time.monotonic)
-    document: Document | None = None
-    finder: ClauseFinder | None = None
-    layers: list[LayerResult] = field(default_factory=list)
-    obstacles: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-
-    def add(self, result: LayerResult) -> None:
-        self.layers.append(result)
-        if result.obstacle is not None:
-            self.obstacles.append(result.obstacle)
-        if result.note is not None:
-            self.notes.append(result.note)
-
-    def report(self, session: Session | None) -> Report:
-        layers = [*self.layers]
-        if session is not None:
-            layers.insert(0, session.collector.result())
-        reached: dict[tuple[str, int], int] = {}
-        for layer in layers:
-            for key, count in layer.reached.items():
-                reached[key] = reached.get(key, 0) + count
-        operations = self.document.operations if self.document else {}
-        outcomes = tuple(outcome for layer in layers for outcome in layer.outcomes)
-        if self.finder:
-            outcomes = tuple(map(self.finder.named, outcomes))
-        departures = [departure for outcome in outcomes for departure in outcome.departures]
-        return Report(
-            url=self.url,
-            seed=self.seed,
-            profile=str(self.profile),
-            run_id=self.run_id,
-            started_at=self.started_at,
-            duration=time.monotonic() - self.began,
-            operations=tuple(operations),
-            routes={name: operation.route for name, operation in operations.items()},
-            documented=self.document.documented if self.document else {},
-            outcomes=outcomes,
-            reached=reached,
-            requests=sum(layer.requests for layer in layers),
-            obstacles=tuple(dict.fromkeys(self.obstacles)),
-            notes=tuple(self.notes),
-            read_only=session.options.read_only if session else False,
-            seconds=dict(session.seconds) if session else {},
-            absent=tuple(self.document.every.keys() - operations.keys()) if self.document else (),
-            lines=self.finder.lines(departures) if self.finder else {},
-            clauses=self.finder.find(departures) if self.finder else {},
-        )
-
-
 def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
     """Return the id, the clause and the operations of each check; no operations stand for all."""
     # The engine of the generated requests takes seconds to import.
@@ -323,7 +251,7 @@ def _check_names(names: Sequence[str]) -> None:
             )
 
 
-def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progress) -> None:
+def _judge(run: RunRecord, session: Session, urls: Mapping[str, str], progress: Progress) -> None:
     options = session.options
     first_contact(session)
     # The engines take seconds to import, which is too long if nothing answers.
@@ -371,29 +299,13 @@ def _judge(run: _Run, session: Session, urls: Mapping[str, str], progress: Progr
     run.obstacles += executor.obstacles
 
 
-def _late(run: _Run, session: Session) -> bool:
+def _late(run: RunRecord, session: Session) -> bool:
     if time.monotonic() < session.options.deadline:
         return False
     note = "the time ran out before every layer had its turn"
     if note not in run.notes:
         run.notes.append(note)
     return True
-
-
-@contextlib.contextmanager
-def _deadline(session: Session) -> Iterator[None]:
-    """End all requests some seconds after the deadline; checks may end before that."""
-    remaining = session.options.deadline - time.monotonic() + _LAST_SECONDS
-    if remaining == float("inf"):
-        yield
-        return
-    timer = threading.Timer(max(0.0, remaining), session.http.stop.set)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 @contextlib.contextmanager
@@ -407,7 +319,7 @@ def _containers(session: Session) -> Iterator[Mapping[str, str]]:
         yield containers.urls
 
 
-def _clean_up(run: _Run, session: Session, progress: Progress) -> None:
+def _clean_up(run: RunRecord, session: Session, progress: Progress) -> None:
     if session.created.remaining():
         progress("clean-up", 0, 1)
     sweeper = _http_client(session.options, session.document)

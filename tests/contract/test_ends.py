@@ -80,7 +80,9 @@ def test_the_end_of_the_time_is_no_interruption() -> None:
 def test_what_hangs_is_ended_some_time_after_the_end_of_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(importlib.import_module("synth_pools.contract.run"), "_LAST_SECONDS", 0.0)
+    monkeypatch.setattr(
+        importlib.import_module("synth_pools.contract.harness.run_record"), "_LAST_SECONDS", 0.0
+    )
     with LocalBackend(api_key=KEY) as backend:
         report = run_contract(
             backend.url, api_key=KEY, seed=1, only=("events.heartbeat",), max_time=3.0

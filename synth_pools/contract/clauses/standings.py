@@ -2,7 +2,7 @@
 
 Scenarios and rules name the sentences that they judge by their ids. Some standings follow from the
 kind of a sentence: a title promises nothing, and the rules read the table of error codes from the
-document. `unjudged.txt` lists all others, in lines of ids below the reason.
+document. A file of each document lists all others, in lines of ids below the reason.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from importlib.resources import files
 
 from synth_pools.contract.clauses.sentences import Index, Sentence, split_ids
 
-FILE = "synth_pools/contract/clauses/unjudged.txt"
+FILES = {
+    "openapi.yaml": "synth_pools/contract/clauses/unjudged.txt",
+    "container.openapi.yaml": "synth_pools/contract/clauses/unjudged_of_containers.txt",
+}
 _NOT_JUDGED, _NO_PROMISE = "not judged: ", "no promise: "
 # Sentences that are no promise, by their places, or by their words.
 _TITLE = re.compile(r".* summary|tags .*|servers .*")
@@ -43,18 +46,22 @@ class Standing:
     is_promise: bool = True
 
 
-def unjudged() -> dict[str, Standing]:
+def unjudged(document: str = "openapi.yaml") -> dict[str, Standing]:
     """Read the list of sentences that no check judges: standings by the ids below their reason.
+
+    Args:
+        document: The name of the document.
 
     Raises:
         ValueError: Some ids have no reason above them.
     """
-    text = files("synth_pools.contract.clauses").joinpath("unjudged.txt").read_text("utf-8")
+    name = FILES[document].rpartition("/")[2]
+    text = files("synth_pools.contract.clauses").joinpath(name).read_text("utf-8")
     listed_standings: dict[str, Standing] = {}
     for paragraph in re.split(r"\n\s*\n", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE)):
         heading, _, ids = paragraph.strip().partition("\n")
         if not heading.startswith((_NOT_JUDGED, _NO_PROMISE)):
-            raise ValueError(f"{FILE}: write `{_NOT_JUDGED}...` or `{_NO_PROMISE}...`: {heading}")
+            raise ValueError(f"{name}: write `{_NOT_JUDGED}...` or `{_NO_PROMISE}...`: {heading}")
         reason = heading.partition(": ")[2]
         listed_standings[ids] = Standing(reason=reason, is_promise=heading.startswith(_NOT_JUDGED))
     return listed_standings
@@ -85,21 +92,26 @@ def standings(
 
 
 def check_ids(
-    index: Index, judging: Mapping[str, str], listed: Mapping[str, Standing]
+    index: Index,
+    judging: Mapping[str, str],
+    listed: Mapping[str, Standing],
+    document: str = "openapi.yaml",
 ) -> Iterator[str]:
-    """Compare the ids of the checks and of `unjudged.txt` with the document.
+    """Compare the ids of the checks and of the unjudged sentences with the document.
 
     Args:
         index: The sentences of the document.
         judging: The ids of the sentences that each check judges.
         listed: The sentences that no check judges, from `unjudged`.
+        document: The name of the document.
 
     Yields:
         A line for each mistake, with the remedy.
     """
+    file = FILES[document]
     standing_of = standings(index, judging, listed)
     new = [sentence for sentence in index.sentences if sentence not in standing_of]
-    for user, ids in (*judging.items(), *((FILE, ids) for ids in listed)):
+    for user, ids in (*judging.items(), *((file, ids) for ids in listed)):
         for place, digest in split_ids(ids):
             if (place, digest) not in index.by_id:
                 now = [
@@ -112,15 +124,15 @@ def check_ids(
                     if now
                     else ("remove it")
                 )
-                yield f"{user}: {place}#{digest} is no sentence of openapi.yaml: {hint}"
+                yield f"{user}: {place}#{digest} is no sentence of {document}: {hint}"
     for ids in listed:
         for sentence in index.resolve(ids):
             if checks := standing_of[sentence].checks:
-                yield f"{FILE}: {sentence.id} is judged by {checks[0]}: remove it"
+                yield f"{file}: {sentence.id} is judged by {checks[0]}: remove it"
     for sentence in new:
         yield (
-            f"openapi.yaml:{sentence.places[0].line}: {sentence.id} is new: add it to the "
-            f"`clauses` of the scenario that judges it, or to {FILE}: {sentence.text}"
+            f"{document}:{sentence.places[0].line}: {sentence.id} is new: add it to the "
+            f"`clauses` of the scenario that judges it, or to {file}: {sentence.text}"
         )
 
 

@@ -55,6 +55,7 @@ def scenario(
     reads_only: bool = False,
     slow: bool = False,
     alone: bool = False,
+    registry: dict[str, Scenario] = REGISTRY,
 ) -> Callable[[Play], Play]:
     """Register the decorated function as a scenario.
 
@@ -69,6 +70,7 @@ def scenario(
         reads_only: See `Scenario`.
         slow: See `Scenario`.
         alone: See `Scenario`.
+        registry: The scenarios to which it is added.
 
     Returns:
         A decorator that returns the function unchanged.
@@ -84,10 +86,10 @@ def scenario(
         clause, operations = Clause(section, demand), operations[2:]
 
     def register(play: Play) -> Play:
-        if id in REGISTRY:
+        if id in registry:
             raise ValueError(f"two scenarios are called {id}")
         all_needs = (needs,) if isinstance(needs, str) else needs
-        REGISTRY[id] = Scenario(id, clause, operations, play, all_needs, reads_only, slow, alone)
+        registry[id] = Scenario(id, clause, operations, play, all_needs, reads_only, slow, alone)
         return play
 
     return register

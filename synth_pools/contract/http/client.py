@@ -108,6 +108,8 @@ class HttpClient:
         access: Headers, certificates and proxy of the backend.
         other_key: The key of another organisation.
         on_busy: A callback for each answer of a busy server; the request is then repeated.
+        busy: The statuses of a busy server.
+        untimed: The operations whose duration says nothing of the connection.
     """
 
     base_url: str
@@ -118,6 +120,8 @@ class HttpClient:
     access: Access = field(default_factory=Access)
     other_key: ApiKey | None = None
     on_busy: Callable[[Exchange], None] = lambda exchange: None  # noqa: ARG005
+    busy: tuple[int, ...] = (429, 503)
+    untimed: frozenset[str] = frozenset()
     _client: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -187,7 +191,7 @@ class HttpClient:
         return seconds + _ROUND_TRIPS * self.round_trip
 
     def retry_while_busy(self, send: Callable[[], Exchange]) -> Exchange:
-        """Send again while the server answers 429 or 503, for up to 20 s.
+        """Send again while the server is busy, for up to 20 s.
 
         Raises:
             BusyError: The server is busy for longer.
@@ -196,7 +200,7 @@ class HttpClient:
         give_up = time.monotonic() + _BUSY_SECONDS
         while True:
             exchange = send()
-            if exchange.status not in (429, 503):
+            if exchange.status not in self.busy:
                 return exchange
             self.on_busy(exchange)
             pause = _retry_after(exchange)
@@ -241,7 +245,7 @@ class HttpClient:
             return b"".join(parts), None
 
         exchange = self._exchange(method, url, headers, body, operation, limit, take)
-        if exchange.trouble is None:
+        if exchange.trouble is None and operation not in self.untimed:
             self.round_trip = max(exchange.elapsed, _FORGET * self.round_trip)
         return exchange
 

@@ -1,6 +1,7 @@
 """Commands that send a request again: a line for a shell and a line for Python.
 
-Both lines take the key from SYNTH_API_KEY, so they can be pasted, stored and mailed.
+Both lines take the key from SYNTH_API_KEY, or that of a container from ENVIRONMENT_API_KEY, so they
+can be pasted, stored and mailed.
 """
 
 from __future__ import annotations
@@ -15,13 +16,15 @@ from synth_pools.contract.results import Exchange, LongBody
 KEY = "${SYNTH_API_KEY}"
 MASKED = f"Bearer {KEY}"
 OTHER_KEY = "${SYNTH_OTHER_API_KEY}"
+CONTAINER_KEY = "${ENVIRONMENT_API_KEY}"
 # Nearly right keys: how a shell and Python derive them from the key.
 NEARLY = {
     "${SYNTH_API_KEY%?}": "[:-1]",
     "${SYNTH_API_KEY#?}": "[1:]",
     "${SYNTH_API_KEY^^}": ".upper()",
 }
-_KEYS = re.compile("(" + "|".join(map(re.escape, (KEY, OTHER_KEY, *NEARLY))) + ")")
+_PLACEHOLDERS = (KEY, OTHER_KEY, CONTAINER_KEY, *NEARLY)
+_KEYS = re.compile("(" + "|".join(map(re.escape, _PLACEHOLDERS)) + ")")
 # Headers with secrets.
 _SECRET = ("authorization", "cookie", "proxy-authorization", "set-cookie")
 _LONG = 2_000
@@ -55,7 +58,7 @@ def curl_line(exchange: Exchange) -> str:
     url = f'"{exchange.url}"' if KEY in exchange.url else shlex.quote(exchange.url)
     parts.append(f"--path-as-is {url}")
     for name, value in _shown_headers(exchange):
-        if any(key in value for key in (KEY, OTHER_KEY, *NEARLY)):
+        if _KEYS.search(value):
             quoted = value.replace('"', '\\"')
             parts.append(f'-H "{name}: {quoted}"')
         else:
@@ -87,7 +90,7 @@ def _python_value(value: str) -> str:
     """Return a Python expression of a text, with keys from the environment."""
     parts = [repr(part) for part in _KEYS.split(value)[::2]]
     for number, key in enumerate(_KEYS.findall(value)):
-        name = "SYNTH_OTHER_API_KEY" if key == OTHER_KEY else "SYNTH_API_KEY"
+        name = key[2:-1] if key in (OTHER_KEY, CONTAINER_KEY) else KEY[2:-1]
         parts.insert(2 * number + 1, f'os.environ["{name}"]{NEARLY.get(key, "")}')
     return " + ".join(part for part in parts if part != "''") or "''"
 

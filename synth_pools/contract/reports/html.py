@@ -68,7 +68,7 @@ def _head(report: Report) -> Iterator[str]:
     read_only = ", read-only" if report.read_only else ""
     yield f"<header><h1>{escape(report.url)}</h1>"
     yield (
-        f'<p class="soft">Judged by openapi.yaml on {escape(report.started_at)}: '
+        f'<p class="soft">Judged by {report.document} on {escape(report.started_at)}: '
         f"{escape(report.profile)}{read_only}, seed {report.seed}, {report.requests:,} requests "
         f"in {report.duration:.0f} s, run {escape(report.run_id)}</p>"
     )

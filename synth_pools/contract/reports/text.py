@@ -208,18 +208,19 @@ def _obstacles(report: Report, style: _Style) -> Iterator[str]:
 
 
 def place(report: Report, departure: Departure) -> str:
-    """Return the place of a clause in openapi.yaml, with its demand if that is no sentence."""
+    """Return the place of a clause in the document, with its demand if that is no sentence."""
     section, demand = departure.clause.section, departure.clause.demand
     line = report.lines.get(section)
-    location = section if line is None else f"{section} (openapi.yaml:{line})"
+    location = section if line is None else f"{section} ({report.document}:{line})"
     # The demand of a clause with ids is a sentence, shown below it.
     return location if departure.clause.ids else f"{location}: {demand}"
 
 
 def said(report: Report, departure: Departure) -> list[str]:
-    """Return the sentences of openapi.yaml that a departure breaks, with line and id."""
+    """Return the sentences of the document that a departure breaks, with line and id."""
     clauses = report.clauses.get(departure.group, ())
-    return [f"openapi.yaml:{sentence.line} [{sentence.id}] {sentence.text}" for sentence in clauses]
+    name = report.document
+    return [f"{name}:{sentence.line} [{sentence.id}] {sentence.text}" for sentence in clauses]
 
 
 def _next(report: Report) -> Iterator[str]:

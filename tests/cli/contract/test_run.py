@@ -8,16 +8,16 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.cli.contract import run
+from synth_pools.cli.contract import runs
 from synth_pools.cli.main import main
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 from tests.support.recording import Recorded, RecordingServer, Reply
 
 
-def progress(monkeypatch: pytest.MonkeyPatch, *, live: bool) -> run._Progress:
+def progress(monkeypatch: pytest.MonkeyPatch, *, live: bool) -> runs._Progress:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: live, raising=False)
-    return run._Progress()
+    return runs._Progress()
 
 
 def test_on_a_terminal_each_line_takes_the_place_of_the_one_before(

@@ -6,7 +6,7 @@ import pytest
 
 from codegen.contract_clauses import judging
 from synth_pools.contract.clauses.sentences import Index, read_sentences, split_ids, split_text
-from synth_pools.contract.clauses.standings import FILE, Standing, check_ids, standings, unjudged
+from synth_pools.contract.clauses.standings import FILES, Standing, check_ids, standings, unjudged
 from synth_pools.contract.document import specification_text
 from synth_pools.contract.options import is_within
 from synth_pools.contract.rules.clauses import CLAUSES
@@ -14,6 +14,7 @@ from synth_pools.contract.run import known_checks
 from tests.contract.rules.test_every_rule import BREAKS
 
 _TEXT = specification_text(None)
+_FILE = FILES["openapi.yaml"]
 _LINES = _TEXT.splitlines()
 _INDEX = Index(_TEXT)
 _DOCUMENT = """\
@@ -49,13 +50,17 @@ components:
 """
 
 
-def test_every_id_has_its_sentence_and_every_sentence_its_standing() -> None:
-    lines = list(check_ids(_INDEX, judging(), unjudged()))
+@pytest.mark.parametrize("document", FILES)
+def test_every_id_has_its_sentence_and_every_sentence_its_standing(document: str) -> None:
+    index = Index(specification_text(None, document))
+    lines = list(check_ids(index, judging(document), unjudged(document), document))
     assert lines == [], "\n".join(lines)
 
 
-def test_most_of_what_is_promised_is_judged() -> None:
-    standing_of = standings(_INDEX, judging(), unjudged()).values()
+@pytest.mark.parametrize("document", FILES)
+def test_most_of_what_is_promised_is_judged(document: str) -> None:
+    index = Index(specification_text(None, document))
+    standing_of = standings(index, judging(document), unjudged(document)).values()
     judged = sum(bool(sentence.checks) for sentence in standing_of)
     promised = sum(sentence.is_promise for sentence in standing_of)
     assert judged / promised >= 0.95
@@ -83,11 +88,11 @@ def test_a_sentence_that_is_new_reworded_or_listed_and_judged_is_reported() -> N
     }
     limit = index.at["list_things parameters limit"][0]
     stale = "is no sentence of openapi.yaml: see whether it is now"
-    new = f"is new: add it to the `clauses` of the scenario that judges it, or to {FILE}:"
+    new = f"is new: add it to the `clauses` of the scenario that judges it, or to {_FILE}:"
     assert list(check_ids(index, judging, listed)) == [
         f"pages.pools: info#0000 {stale} {second.id}, and write that",
-        f"{FILE}: list_things parameters limit#1111 {stale} {limit.id}, and write that",
-        f"{FILE}: {thing.id} is judged by pages.limit: remove it",
+        f"{_FILE}: list_things parameters limit#1111 {stale} {limit.id}, and write that",
+        f"{_FILE}: {thing.id} is judged by pages.limit: remove it",
         f"openapi.yaml:4: {second.id} {new} {second.text}",
         f"openapi.yaml:22: {limit.id} {new} {limit.text}",
     ]

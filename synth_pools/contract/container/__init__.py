@@ -1,0 +1,1 @@
+"""Judge of containers: scenarios by container.openapi.yaml, a module for each level."""

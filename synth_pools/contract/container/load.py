@@ -1,0 +1,170 @@
+"""Scenarios under load: many rollouts, slow and lost clients, repetition, a second pool."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import socket
+import ssl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from synth_pools.contract.container.level import scenario
+from synth_pools.contract.container.rollouts import end_after_termination, terminate
+from synth_pools.contract.container.submissions import (
+    State,
+    end_of,
+    has_failed,
+    read_state,
+    send,
+    state_of,
+    submission_body,
+    submit,
+    under_way,
+)
+from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError, UnreachableError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import excerpt
+
+_CLIENTS = 10
+_CONNECT_SECONDS = 10.0
+# Seconds after which a client leaves that does not wait for its answer.
+_LEAVING_SECONDS = 0.05
+_Result = TypeVar("_Result")
+
+
+def _at_once(calls: Iterable[Callable[[], _Result]]) -> list[_Result]:
+    """Make calls in threads, and raise the first of their errors when all have ended."""
+    every_call = list(calls)
+    with ThreadPoolExecutor(len(every_call), "container-load") as threads:
+        running = [threads.submit(call) for call in every_call]
+    return [future.result() for future in running]
+
+
+def _rollouts(ctx: Context, count: int, *modes: str, **more: Any) -> list[Callable[[], None]]:
+    """Return calls that each run a rollout to its end; what departs is recorded."""
+
+    def run(body: Mapping[str, Any]) -> None:
+        with contextlib.suppress(StopScenarioError):
+            end_of(ctx, send(ctx, body))
+
+    taken_modes = itertools.islice(itertools.cycle(modes), count)
+    return [partial(run, submission_body(ctx, mode, **more)) for mode in taken_modes]
+
+
+@scenario("load.many", "run_rollout", clauses="info#1d3d#1482", alone=True)
+def load_many(ctx: Context) -> None:
+    _at_once(_rollouts(ctx, ctx.session.options.concurrency, "sync", "async"))
+
+
+@scenario("load.health", "get_health", clauses="Health.healthy#689d", alone=True)
+def load_health(ctx: Context) -> None:
+    def watch() -> None:
+        # Silence says nothing while rollouts run.
+        response = ctx.session.http.call("get_health", limit=ctx.session.allowance(10.0))
+        if response.status is not None:
+            ctx.expect.record(response.exchange)
+            is_well = response.status < 500 and response.at("healthy") is not False
+            ctx.judge("get_health", response).that(
+                "it is well while it runs rollouts", is_well, excerpt(response.exchange)
+            )
+
+    _at_once([*_rollouts(ctx, _CLIENTS, "sync"), *([watch] * 3)])
+
+
+@scenario("load.slow_clients", "run_rollout", "get_health", clauses="info#b73a", alone=True)
+def load_slow_clients(ctx: Context) -> None:
+    path, host = _target(ctx, "/health")
+    submission, _ = _target(ctx, "/rollouts")
+    reads = f"GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n" * 3
+    half = (
+        f"POST {submission} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
+        'content-length: 4000\r\n\r\n{"rollout_id": "contract-kit-half'
+    )
+    with contextlib.ExitStack() as stack:
+        for number in range(2 * _CLIENTS):
+            connection = stack.enter_context(_connected(ctx))
+            connection.sendall((reads if number % 2 else half).encode())
+        _goes_on(ctx, "while others are slow")
+
+
+@scenario("load.lost_clients", "run_rollout", "get_health", clauses="info#b73a", alone=True)
+def load_lost_clients(ctx: Context) -> None:
+    def leave(body: Mapping[str, Any]) -> None:
+        ctx.session.created.add(str(body["rollout_id"]))
+        with contextlib.suppress(UnreachableError):
+            ctx.session.http.call("run_rollout", json=body, limit=_LEAVING_SECONDS)
+
+    bodies = [submission_body(ctx, "sync", slow=True) for _ in range(_CLIENTS)]
+    _at_once([partial(leave, body) for body in bodies])
+    _goes_on(ctx, "after others have left")
+
+
+def _goes_on(ctx: Context, when: str) -> None:
+    """Expect a health check and a rollout to be answered."""
+    limit = ctx.session.allowance(min(10.0, ctx.session.patience))
+    response = ctx.session.http.call("get_health", limit=limit)
+    ctx.expect.record(response.exchange)
+    if response.status is None and not ctx.session.is_proof(response.exchange.elapsed):
+        note = f"{response.exchange.trouble}, and requests take long here"
+        raise InconclusiveError(Outcome.NOT_REACHED, "get_health", note)
+    ctx.judge("get_health", response).that(
+        f"an answer {when}", response.status is not None, excerpt(response.exchange)
+    )
+    end_of(ctx, submit(ctx, "sync"))
+
+
+def _target(ctx: Context, path: str) -> tuple[str, str]:
+    """Return the path and the host of a request."""
+    parts = urlsplit(ctx.session.base_url + path)
+    return parts.path, parts.netloc
+
+
+@contextlib.contextmanager
+def _connected(ctx: Context) -> Iterator[socket.socket]:
+    parts = urlsplit(ctx.session.base_url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    with contextlib.ExitStack() as stack:
+        try:
+            plain = socket.create_connection((parts.hostname or "", port), _CONNECT_SECONDS)
+            connection = stack.enter_context(plain)
+            if parts.scheme == "https":
+                context: ssl.SSLContext = ctx.session.options.access.tls()
+                wrapped = context.wrap_socket(connection, server_hostname=parts.hostname)
+                connection = stack.enter_context(wrapped)
+        except OSError as error:
+            note = f"no further connection: {error}"
+            raise InconclusiveError(Outcome.NOT_REACHED, "run_rollout", note) from None
+        yield connection
+
+
+@scenario("load.repeated", "run_rollout", clauses="info#3d30", alone=True)
+def load_repeated(ctx: Context) -> None:
+    for mode in ("sync", "async"):
+        body = submission_body(ctx, mode)
+        for submission in _at_once([partial(send, ctx, body)] * 2):
+            end_of(ctx, submission)
+
+
+@scenario("load.second_pool", "run_rollout", clauses="info#1d3d#1482", alone=True)
+def load_second_pool(ctx: Context) -> None:
+    telemetry = {"enabled": True, "transport": "poll"}
+    second = _rollouts(ctx, _CLIENTS, "async", telemetry=telemetry)
+    _at_once([*_rollouts(ctx, _CLIENTS, "sync"), *second])
+
+
+@scenario("load.cancelled", "terminate_rollout", clauses="terminate_rollout#7960", alone=True)
+def load_cancelled(ctx: Context) -> None:
+    first, cancelled, last = under_way(ctx, 3)
+    terminate(ctx, cancelled)
+    end_after_termination(ctx, cancelled)
+    for submission in (first, last):
+        response = read_state(ctx, submission)
+        goes_on = state_of(response) is State.UNDER_WAY or not has_failed(response)
+        ctx.judge("terminate_rollout", response).that(
+            "the other rollouts go on", goes_on, excerpt(response.exchange)
+        )

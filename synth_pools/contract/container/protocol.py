@@ -1,0 +1,223 @@
+"""Scenarios of the protocol: submission, states, events, ids, keys and repetition."""
+
+from __future__ import annotations
+
+from synth_pools.contract.container.level import scenario
+from synth_pools.contract.container.submissions import (
+    State,
+    Submission,
+    end_of,
+    has_failed,
+    is_known,
+    read_state,
+    refuse_left_out,
+    reward_of,
+    send,
+    state_of,
+    submission_body,
+    submit,
+)
+from synth_pools.contract.exceptions import InconclusiveError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Status
+from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.http.reproduce import CONTAINER_KEY
+from synth_pools.contract.results import Column, Outcome
+from synth_pools.contract.rules.verdict import excerpt
+
+# Added by a pool with `telemetry` in its configuration.
+_TELEMETRY = {"enabled": True, "transport": "poll"}
+_NO_KEY = Status((401, 403), "the key is missing, or it is wrong")
+
+
+@scenario(
+    "protocol.modes",
+    "run_rollout",
+    clauses="""
+        info#6df2#4122#4f1a#1414#3ada, run_rollout responses 2XX#b2c7,
+        RolloutSubmission.submission_mode#691b, RolloutSubmission.rollout_id#3912,
+        RolloutState.rollout_id#7b4d, RolloutState#e237, RolloutState.status#e72f
+    """,
+)
+def protocol_modes(ctx: Context) -> None:
+    for mode in ("sync", "async"):
+        submission = submit(ctx, mode)
+        state = state_of(submission.answer)
+        ctx.judge("run_rollout", submission.answer).that(
+            "a state or a reward", state is not State.UNKNOWN, excerpt(submission.answer.exchange)
+        )
+        end_of(ctx, submission)
+
+
+@scenario(
+    "protocol.ended",
+    "get_rollout",
+    clauses="""
+        get_rollout#bbf8, KnownRollout#7430
+    """,
+)
+def protocol_ended(ctx: Context) -> None:
+    rewards: list[float | None] = []
+    note = ""
+    for mode in ("sync", "async"):
+        submission = submit(ctx, mode)
+        end = end_of(ctx, submission)
+        if not has_failed(end):
+            rewards.append(reward_of(end.json))
+        again = read_state(ctx, submission)
+        if is_known(again, submission.id):
+            _same_end(ctx, end, again)
+            _same_end(ctx, end, read_state(ctx, submission))
+        else:
+            note = f"it knows no rollout that has ended: it answers {again.status}"
+    if end is not submission.answer and len(rewards) == 2:
+        is_whole = rewards[0] is None or rewards[1] is not None
+        judge = ctx.judge("get_rollout", end)
+        judge.that("the whole answer, with the reward", is_whole, excerpt(end.exchange))
+    elif note:
+        raise InconclusiveError(Outcome.NOT_OFFERED, "get_rollout", note)
+
+
+def _same_end(ctx: Context, end: Response, again: Response) -> None:
+    observed = f"{excerpt(again.exchange)} after {excerpt(end.exchange)}"
+    is_same = state_of(again) is State.ENDED and has_failed(again) == has_failed(end)
+    judge = ctx.judge("get_rollout", again)
+    judge.that("it stays as it ended", is_same, observed)
+    judge.equal("the reward, again,", reward_of(end.json), reward_of(again.json))
+
+
+@scenario(
+    "protocol.unknown",
+    "get_rollout",
+    "get_rollout_events",
+    "terminate_rollout",
+    clauses="get_rollout#ecc3",
+)
+def protocol_unknown(ctx: Context) -> None:
+    unknown = {"rollout_id": ctx.resources.name()}
+    response = ctx.session.http.call("get_rollout", unknown)
+    # A body without a state is an answer to this question, though it is no `KnownRollout`.
+    ctx.expect.record(response.exchange, judged=response.status != 200)
+    ctx.expect.in_time(response.exchange)
+    is_told = is_known(response, unknown["rollout_id"])
+    ctx.judge("get_rollout", response).that(
+        "no state of a rollout that was never sent", not is_told, excerpt(response.exchange)
+    )
+    for operation, body in (("get_rollout_events", ABSENT), ("terminate_rollout", {})):
+        response = ctx.call(operation, unknown, json=body)
+        observed = excerpt(response.exchange)
+        is_answer = response.status is not None and response.status < 500
+        is_absent = response.status == 501
+        ctx.judge(operation, response).that("2XX or 4XX", is_answer or is_absent, observed)
+
+
+@scenario("protocol.ids", "run_rollout", clauses="parameters RolloutId#852c")
+def protocol_ids(ctx: Context) -> None:
+    name = ctx.resources.name()
+    twins = [submit(ctx, "async", identity) for identity in (f"{name}.A_z", f"{name}.a_Z")]
+    for submission in (*twins, submit(ctx, "async", name.ljust(128, "x"))):
+        end_of(ctx, submission)
+
+
+@scenario(
+    "protocol.fields",
+    "run_rollout",
+    clauses="""
+        RolloutSubmission#5a9d, run_rollout#65cc
+    """,
+)
+def protocol_fields(ctx: Context) -> None:
+    for fields in ({"telemetry": _TELEMETRY}, {"seed": 7}):
+        end_of(ctx, submit(ctx, "sync", **fields))
+
+
+@scenario("protocol.direct", "run_rollout", clauses="run_rollout#c55d")
+def protocol_direct(ctx: Context) -> None:
+    ctx.call("run_rollout", query={"seed": 7, "kit": "ü & =?#/%41"}, json={})
+    end_of(ctx, submit(ctx, "sync"))
+
+
+@scenario("protocol.repeated", "run_rollout", clauses="info#3d30#0850")
+def protocol_repeated(ctx: Context) -> None:
+    for mode in ("sync", "async"):
+        body = submission_body(ctx, mode)
+        for _ in range(2):
+            end_of(ctx, send(ctx, body))
+
+
+@scenario("protocol.key", "run_rollout", clauses="info#2017")
+def protocol_key(ctx: Context) -> None:
+    if not ctx.session.http.authorized():
+        raise InconclusiveError(Outcome.NOT_REACHED, "run_rollout", "needs --api-key")
+    submission = submit(ctx, "async")
+    for headers in ({}, {"x-api-key": "wrong"}, {"x-api-key": f"{CONTAINER_KEY}x"}):
+        sent = submission_body(ctx, "sync")
+        response = ctx.call("run_rollout", json=sent, headers=headers)
+        _refused(ctx, "run_rollout", response)
+        for operation, body in (("get_rollout", ABSENT), ("terminate_rollout", {})):
+            right = ctx.session.http.call(operation, submission.ids, json=body)
+            if right.status is not None and right.status < 300:
+                response = ctx.call(operation, submission.ids, headers=headers, json=body)
+                _refused(ctx, operation, response)
+
+
+def _refused(ctx: Context, operation: str, response: Response) -> None:
+    observed = excerpt(response.exchange)
+    judge = ctx.judge(operation, response, column=Column.AUTH)
+    judge.that(str(_NO_KEY), response.status in _NO_KEY.statuses, observed)
+
+
+@scenario(
+    "protocol.events",
+    "get_rollout_events",
+    clauses="""
+        get_rollout_events#29db, get_rollout_events parameters after#6088, get_rollout_events
+        parameters after_sequence#f8ec, get_rollout_events parameters limit#4a8c,
+        EventPage#9925, EventPage.events#a40a
+    """,
+)
+def protocol_events(ctx: Context) -> None:
+    submission = submit(ctx, "async", slow=True, telemetry=_TELEMETRY)
+    first: list[int] = []
+    for _ in ctx.session.pauses():
+        first, response = _page(ctx, submission, 0)
+        if first or state_of(submission.answer) is State.ENDED:
+            break
+        if state_of(read_state(ctx, submission)) is not State.UNDER_WAY:
+            first, response = _page(ctx, submission, 0)
+            break
+    if not first:
+        note = "no event with a sequence: give --slow-request with a rollout that tells some"
+        raise InconclusiveError(Outcome.NOT_REACHED, "get_rollout_events", note)
+    again, response = _page(ctx, submission, 0)
+    judge = ctx.judge("get_rollout_events", response)
+    judge.equal("the events of the same position", first, again[: len(first)])
+    collected: list[int] = []
+    for _ in first:
+        after = collected[-1] if collected else 0
+        page, response = _page(ctx, submission, after, limit=1)
+        judge = ctx.judge("get_rollout_events", response)
+        judge.that("a page holds no more than limit", len(page) <= 1, f"{len(page)} events")
+        if not page:
+            break
+        collected += page[:1]
+    judge.equal("the events, page by page,", first, collected)
+    beyond, response = _page(ctx, submission, first[-1] + 1_000_000)
+    judge = ctx.judge("get_rollout_events", response)
+    judge.equal("the events after the last one", [], beyond)
+
+
+def _page(
+    ctx: Context, submission: Submission, after: int, limit: int = 1_000
+) -> tuple[list[int], Response]:
+    """Return the sequences of a page of events, and the response."""
+    query = {"after": after, "after_sequence": after, "limit": limit}
+    response = ctx.call("get_rollout_events", submission.ids, query=query)
+    refuse_left_out(response, "get_rollout_events")
+    ctx.expect.status(response, 200, "get_rollout_events")
+    events = [event.get("sequence") for event in response.list_at("events") if event]
+    numbers = [number for number in events if type(number) is int]
+    judge = ctx.judge("get_rollout_events", response)
+    in_order = numbers == sorted(set(numbers)) and all(number > after for number in numbers)
+    judge.that(f"sequences that rise, above {after}", in_order, f"sequences {numbers[:20]}")
+    return numbers, response

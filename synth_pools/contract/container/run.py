@@ -1,0 +1,248 @@
+"""Run of the kit against a container: first contact, scenarios level by level, report."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from synth_pools.contract.clauses.finder import ClauseFinder
+from synth_pools.contract.collector import ResultCollector
+from synth_pools.contract.container.level import CLAUSES, CheckLevel, container_scenarios, level_of
+from synth_pools.contract.container.submissions import (
+    State,
+    SubmissionClient,
+    end_of,
+    has_failed,
+    send,
+    state_of,
+    submission_body,
+)
+from synth_pools.contract.document import Document, read_specification, specification_text
+from synth_pools.contract.exceptions import (
+    InconclusiveError,
+    InterruptedRunError,
+    StopScenarioError,
+    UnjudgeableError,
+    UnreachableError,
+)
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.executor import ScenarioExecutor
+from synth_pools.contract.harness.expectations import Check
+from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
+from synth_pools.contract.http.client import HttpClient, Response, at
+from synth_pools.contract.options import Access, ApiKey, Options, is_within
+from synth_pools.contract.preflight import checked_url
+from synth_pools.contract.results import Clause, Exchange, Layer, Report
+from synth_pools.contract.rules.verdict import excerpt
+from synth_pools.contract.session import Session
+
+DOCUMENT = "container.openapi.yaml"
+# Seconds that the first rollout may take: it shows how long rollouts last here.
+_FIRST_SECONDS = 600.0
+_CONTACT_SECONDS = 8.0
+_CLEAN_UP_SECONDS = 5.0
+_UNTIMED = frozenset({"run_rollout"})
+
+
+def run_container_test(
+    url: str,
+    *,
+    api_key: str | None = None,
+    access: Access | None = None,
+    level: str = "load",
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    max_time: float | None = None,
+    rollout_request: Mapping[str, Any] | None = None,
+    slow_request: Mapping[str, Any] | None = None,
+    concurrency: int = 50,
+    patience: float = 30.0,
+    spec: Path | None = None,
+    progress: Callable[[str, int, int], None] = lambda phase, done, total: None,  # noqa: ARG005
+    on_report: Callable[[Report], None] = lambda report: None,  # noqa: ARG005
+    on_exchange: Callable[[Exchange], None] = lambda exchange: None,  # noqa: ARG005
+) -> Report:
+    """Judge the container at a URL by container.openapi.yaml.
+
+    Args:
+        url: The base URL of the container.
+        api_key: The key that it wants as `X-API-Key`; None if it wants none.
+        access: The way to a container behind a gateway.
+        level: The last level of checks: answers, protocol, rollouts or load.
+        only: The checks to run, by the beginnings of their dotted ids; all if empty.
+        skip: The checks to leave out, likewise.
+        max_time: Seconds after which no further check begins; unlimited if None.
+        rollout_request: Fields of every submission.
+        slow_request: Fields of a submission whose rollout lasts until it is terminated.
+        concurrency: The number of rollouts that it has to run at once.
+        patience: Seconds to wait for an expected change.
+        spec: The file to judge by; the container.openapi.yaml of this package if None.
+        progress: A callback for the phase, and the numbers of finished and of all checks.
+        on_report: A callback for the report, called in any case before the clean-up.
+        on_exchange: A callback for every request with its response, in any thread.
+
+    Returns:
+        The report; see `run_contract`.
+
+    Raises:
+        ValueError: There is no such level.
+        InterruptedRunError: It was interrupted by SIGINT; the error has the report so far.
+    """
+    last = CheckLevel(level)
+    run = RunRecord(secrets.randbelow(2**32), str(last), DOCUMENT)
+    session: Session | None = None
+    try:
+        with run.recording_obstacles():
+            run.url = checked_url(url)
+            run.document = Document(contract := read_specification(spec, DOCUMENT))
+            run.finder = ClauseFinder(specification_text(spec, DOCUMENT), CLAUSES)
+            _check_names((*only, *skip))
+            options = Options(
+                url=run.url,
+                api_key=ApiKey(api_key or ""),
+                run_id=run.run_id,
+                seed=run.seed,
+                deadline=float("inf") if max_time is None else time.monotonic() + max_time,
+                only=tuple(only),
+                skip=tuple(skip),
+                rollout_request=rollout_request,
+                slow_request=slow_request,
+                concurrency=concurrency,
+                spec=contract,
+                access=access or Access(),
+            )
+            http = _http_client(options, run.document)
+            collector = ResultCollector(run.document, on_exchange)
+            session = Session(options, run.document, http, collector, patience=patience)
+            with ending_at_deadline(session):
+                _judge(run, session, last, progress)
+    finally:
+        if session is not None:
+            session.http.stop.set()
+        try:
+            on_report(run.report(session))
+        finally:
+            if session is not None:
+                _end_rollouts(session)
+    report = run.report(session)
+    if run.interrupted:
+        raise InterruptedRunError(report)
+    return report
+
+
+def known_container_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
+    """Return the id, the clause and the operations of each check, level by level."""
+    clause_of = ClauseFinder(specification_text(None, DOCUMENT), CLAUSES).clause
+    document = Document(read_specification(None, DOCUMENT))
+    return tuple(
+        (scenario.id, clause_of(scenario.clause), scenario.operations(document))
+        for scenario in container_scenarios()
+    )
+
+
+def _check_names(names: Sequence[str]) -> None:
+    for name in names:
+        if not any(is_within(scenario.id, name) for scenario in container_scenarios()):
+            raise UnjudgeableError(
+                f"no check is called {name!r}: there are {', '.join(CheckLevel)}, "
+                "and those that begin so"
+            )
+
+
+def _http_client(options: Options, document: Document) -> HttpClient:
+    try:
+        return SubmissionClient(
+            options.url, options.api_key, document, access=options.access, busy=(), untimed=_UNTIMED
+        )
+    except (OSError, ValueError) as error:
+        raise UnjudgeableError(f"no way to the container: {error}") from None
+
+
+def _judge(
+    run: RunRecord, session: Session, last: CheckLevel, progress: Callable[[str, int, int], None]
+) -> None:
+    progress("first contact", 0, 1)
+    _first_contact(run, session)
+    for level in CheckLevel:
+        scenarios = [
+            scenario
+            for scenario in container_scenarios()
+            if level_of(scenario.id) is level and session.options.wants(scenario.id)
+        ]
+        executor = ScenarioExecutor(session, scenarios, partial(progress, level))
+        executor.wait_for_all()
+        run.obstacles += executor.obstacles
+        if level is last or executor.obstacles:
+            break
+
+
+def _first_contact(run: RunRecord, session: Session) -> None:
+    """Find out whether a container answers, and how long a rollout lasts there.
+
+    Raises:
+        UnjudgeableError: No container answers, or no rollout ends.
+    """
+    check = Check("preflight.contact", Clause(ids=CLAUSES["preflight.contact"]), ("run_rollout",))
+    ctx = Context(session, check, Layer.PREFLIGHT)
+    http, document = session.http, session.document
+    patience, session.patience = session.patience, _FIRST_SECONDS
+    began = time.monotonic()
+    try:
+        http.call("get_health", limit=_CONTACT_SECONDS)
+        body = submission_body(ctx, "sync")
+        response = http.call("run_rollout", json=body, limit=_FIRST_SECONDS)
+        if response.status == 404:
+            older = replace(document.operations["run_rollout"], path="/rollout")
+            document.operations["run_rollout"] = older
+            response = http.call("run_rollout", json=body, limit=_FIRST_SECONDS)
+    except UnreachableError as error:
+        raise UnjudgeableError(
+            f"nobody answers at {session.base_url} ({error}): is the container running there?"
+        ) from None
+    ctx.expect.record(response.exchange)
+    if response.status is None or response.status >= 300:
+        raise UnjudgeableError(_no_rollout(session, response))
+    if state_of(response) is State.UNKNOWN:
+        raise UnjudgeableError(f"the first answer tells no state: {excerpt(response.exchange)}")
+    try:
+        end = end_of(ctx, send(ctx, body)) if state_of(response) is State.UNDER_WAY else response
+    except (InconclusiveError, StopScenarioError):
+        raise UnjudgeableError("the first rollout did not end") from None
+    session.patience = max(patience, 10 * (time.monotonic() - began))
+    if has_failed(end):
+        detail = at(end.json, "status_detail")
+        run.notes.append(f"rollouts fail here ({detail}): give --rollout-request for better ones")
+
+
+def _no_rollout(session: Session, response: Response) -> str:
+    """Return the reason why no rollout can be run, with the remedy."""
+    if response.status == 404:
+        return f"{session.base_url} has no POST /rollouts: is it a container?"
+    if response.status in (401, 403):
+        has_key = bool(session.options.api_key.reveal())
+        return "the container refuses the key" if has_key else "it wants a key: give --api-key"
+    return (
+        f"no rollout runs here: {excerpt(response.exchange)}; "
+        "give --rollout-request with what one needs"
+    )
+
+
+def _end_rollouts(session: Session) -> None:
+    """Terminate the rollouts of the run that may be under way."""
+    cleaner = _http_client(session.options, session.document)
+    try:
+        for rollout_id in session.created.remaining():
+            ids = {"rollout_id": rollout_id}
+            response = cleaner.call("terminate_rollout", ids, json={}, limit=_CLEAN_UP_SECONDS)
+            if response.status is None:
+                break
+    except UnreachableError:
+        pass
+    finally:
+        cleaner.close()
+        session.http.close()

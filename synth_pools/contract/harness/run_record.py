@@ -1,0 +1,138 @@
+"""Record of a run, from which its report is written at any time."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from synth_pools.contract.clauses.finder import ClauseFinder
+from synth_pools.contract.document import Document
+from synth_pools.contract.exceptions import (
+    BusyError,
+    StoppedError,
+    UnjudgeableError,
+    UnreachableError,
+)
+from synth_pools.contract.results import LayerResult, Report
+from synth_pools.contract.session import Session
+
+# Seconds that running checks may take after the deadline of the run.
+_LAST_SECONDS = 10.0
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """Results of a run so far, and the reasons that ended it early.
+
+    Attributes:
+        seed: The seed of the run.
+        profile: The amount of checks, for the report.
+        document_name: The name of the document's file.
+        url: The base URL.
+        run_id: Eight hexadecimal digits that mark what the run creates.
+        started_at: The start of the run, ISO 8601 in UTC.
+        began: The start of the run, on time.monotonic()'s clock.
+        document: The document.
+        finder: The finder of broken sentences.
+        layers: The results of the layers, except those in the session's collector.
+        obstacles: The reasons why the subject could not be judged.
+        notes: Remarks on the run itself.
+        interrupted: Whether SIGINT ended it.
+    """
+
+    seed: int
+    profile: str
+    document_name: str = "openapi.yaml"
+    url: str = ""
+    run_id: str = field(default_factory=lambda: secrets.token_hex(4))
+    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    began: float = field(default_factory=time.monotonic)
+    document: Document | None = None
+    finder: ClauseFinder | None = None
+    layers: list[LayerResult] = field(default_factory=list)
+    obstacles: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    interrupted: bool = False
+
+    @contextlib.contextmanager
+    def recording_obstacles(self) -> Iterator[None]:
+        """Record what keeps the block from judging, in place of raising it."""
+        try:
+            yield
+        except UnjudgeableError as error:
+            self.obstacles.append(str(error))
+        except UnreachableError as error:
+            self.obstacles.append(f"the connection was lost ({error})")
+        except BusyError as error:
+            self.obstacles.append(f"the server is too busy to be judged: {error}")
+        except StoppedError:
+            self.obstacles.append("the time ran out before all of it had begun: give it more")
+        except KeyboardInterrupt:
+            self.interrupted = True
+            self.obstacles.append("it was interrupted")
+
+    def add(self, result: LayerResult) -> None:
+        """Add the result of a layer."""
+        self.layers.append(result)
+        if result.obstacle is not None:
+            self.obstacles.append(result.obstacle)
+        if result.note is not None:
+            self.notes.append(result.note)
+
+    def report(self, session: Session | None) -> Report:
+        """Return the report so far."""
+        layers = [*self.layers]
+        if session is not None:
+            layers.insert(0, session.collector.result())
+        reached: dict[tuple[str, int], int] = {}
+        for layer in layers:
+            for key, count in layer.reached.items():
+                reached[key] = reached.get(key, 0) + count
+        operations = self.document.operations if self.document else {}
+        outcomes = tuple(outcome for layer in layers for outcome in layer.outcomes)
+        if self.finder:
+            outcomes = tuple(map(self.finder.named, outcomes))
+        departures = [departure for outcome in outcomes for departure in outcome.departures]
+        return Report(
+            url=self.url,
+            seed=self.seed,
+            profile=self.profile,
+            document=self.document_name,
+            run_id=self.run_id,
+            started_at=self.started_at,
+            duration=time.monotonic() - self.began,
+            operations=tuple(operations),
+            routes={name: operation.route for name, operation in operations.items()},
+            documented=self.document.documented if self.document else {},
+            outcomes=outcomes,
+            reached=reached,
+            requests=sum(layer.requests for layer in layers),
+            obstacles=tuple(dict.fromkeys(self.obstacles)),
+            notes=tuple(self.notes),
+            read_only=session.options.read_only if session else False,
+            seconds=dict(session.seconds) if session else {},
+            absent=tuple(self.document.every.keys() - operations.keys()) if self.document else (),
+            lines=self.finder.lines(departures) if self.finder else {},
+            clauses=self.finder.find(departures) if self.finder else {},
+        )
+
+
+@contextlib.contextmanager
+def ending_at_deadline(session: Session) -> Iterator[None]:
+    """End all requests some seconds after the deadline; checks may end before that."""
+    remaining = session.options.deadline - time.monotonic() + _LAST_SECONDS
+    if remaining == float("inf"):
+        yield
+        return
+    timer = threading.Timer(max(0.0, remaining), session.http.stop.set)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

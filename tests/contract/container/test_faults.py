@@ -1,0 +1,35 @@
+"""Every planted fault of a container is seen, by the check that is for it."""
+
+from __future__ import annotations
+
+import pytest
+
+from synth_pools.contract.container.run import run_container_test
+from tests.contract.container.faults import FAULTS
+from tests.contract.container.right_container import KEY, right_container
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_seen_and_named(name: str) -> None:
+    fault = FAULTS[name]
+    key = KEY if fault.check == "protocol.key" else None
+    # Rollouts that overlap, where that is what is tried.
+    seconds = 0.3 if fault.check.startswith("load.") else 0.03
+    with right_container(fault.act, key=key, one_at_a_time=fault.one_at_a_time) as url:
+        report = run_container_test(
+            url,
+            api_key=key,
+            only=(fault.check,),
+            rollout_request={"env": {"seconds": seconds}},
+            slow_request={"env": {"seconds": 60}},
+            patience=1.0,
+        )
+    assert report.exit_code == 1, report.summary
+    checks = {departure.check for departure in report.departures}
+    assert any(check == fault.check or check.startswith("schema.") for check in checks), checks
+    for group in report.groups:
+        assert report.clauses[group.first.group], f"{group.first.check} names no sentence"
+
+
+def test_at_least_thirty_are_planted() -> None:
+    assert len(FAULTS) >= 30

@@ -1,0 +1,93 @@
+"""Containers that keep their protocol: none of them is blamed for anything."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import uvicorn
+from synth_containers import create_reference_app
+from synth_containers.capabilities import RuntimeMetadata, TaskInfo
+from synth_containers.nouns import TaskDefinition
+from synth_containers.reference_runtime import ReferenceManagedRuntime
+
+from examples import own_container
+from synth_pools.contract.container.run import run_container_test
+from synth_pools.contract.results import Outcome
+from tests.contract.container.right_container import KEY, right_container
+from tests.support.backend_server import eventually
+from tests.support.containers import real_container
+from tests.support.ports import HeldPort
+
+
+@contextlib.contextmanager
+def served(app: Any) -> Iterator[str]:
+    port = HeldPort.kept().number
+    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="critical"))
+    thread = threading.Thread(target=server.run, name="container")
+    thread.start()
+    try:
+        eventually(lambda: server.started)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join(20)
+
+
+def managed() -> Any:
+    task = TaskDefinition("t", "t")
+    runtime = ReferenceManagedRuntime(
+        metadata=RuntimeMetadata("r", "r"), task_info=TaskInfo(task=task)
+    )
+    return create_reference_app(runtime)
+
+
+def judged(url: str, **options: Any) -> Mapping[Outcome, set[str]]:
+    """Judge a container, and return the checks by their outcomes."""
+    report = run_container_test(url, **options)
+    assert report.departures == (), [departure.title for departure in report.departures]
+    assert report.exit_code == 0, report.summary
+    return {
+        kind: {outcome.check for outcome in report.outcomes if outcome.outcome is kind}
+        for kind in Outcome
+    }
+
+
+def test_one_by_hand_that_has_everything() -> None:
+    with right_container(key=KEY) as url:
+        checks = judged(url, api_key=KEY, slow_request={"env": {"seconds": 60}})
+    assert checks[Outcome.NOT_REACHED] == set()
+    # It has no program, and that is all.
+    assert checks[Outcome.NOT_OFFERED] == {"answers.descriptions"}
+
+
+def test_one_by_hand_with_two_routes() -> None:
+    with served(own_container.app) as url:
+        checks = judged(url, rollout_request={"env": {"words": 7}})
+    left_out = {"answers.descriptions", "protocol.ended", "protocol.events"}
+    assert checks[Outcome.NOT_OFFERED] == left_out
+    assert "load.many" in checks[Outcome.HELD]
+
+
+def test_one_of_synth_containers() -> None:
+    with real_container() as url:
+        checks = judged(url, rollout_request={"seed": 3}, slow_request={"params": {"seconds": 60}})
+    assert {"protocol.ended", "rollouts.terminated", "load.cancelled"} <= checks[Outcome.HELD]
+    assert checks[Outcome.NOT_OFFERED] == {"answers.descriptions", "protocol.events"}
+
+
+def test_a_runtime_of_synth_containers_with_events() -> None:
+    with served(managed()) as url:
+        checks = judged(url)
+    assert {"protocol.events", "protocol.ids", "load.repeated"} <= checks[Outcome.HELD]
+
+
+@pytest.mark.parametrize("seconds", [0, 0.2])
+def test_what_could_not_be_tried_is_named(seconds: float) -> None:
+    with right_container() as url:
+        checks = judged(url, rollout_request={"env": {"seconds": seconds}}, level="rollouts")
+    assert "protocol.key" in checks[Outcome.NOT_REACHED]
+    assert not any(check.startswith("load.") for kind in Outcome for check in checks[kind])
