@@ -26,20 +26,34 @@ def journal(backend: LocalBackend, tmp_path: Path) -> Path:
     return path
 
 
-def test_a_journal_is_looked_at_and_nothing_can_be_done_to_it(browser: Page, journal: Path) -> None:
+def test_a_journal_opens_at_its_plots_and_nothing_can_be_done_to_it(
+    browser: Page, journal: Path
+) -> None:
+    browser.complaints.clear()
     with PageServer.for_journal(journal) as server:
         browser.open(server.login_url())
-        browser.click(".wide td a", "p")
-        browser.until(f"{IDS}.length === 5")
+        browser.until("document.querySelectorAll('.plot canvas').length === 4")
+        assert browser.run("document.title") == "run.jsonl · Plots · synth-pools"
+        assert "container_failed" in browser.text("main")
+        tabs = "[...document.querySelectorAll('nav a')].map(e => e.innerText).join()"
+        assert browser.run(tabs) == "Plots,Rollouts,Groups"
+        # A count leads to its rollouts.
+        browser.click("[aria-label=Figures] td:nth-child(4) a", "1")
+        browser.until(f"{IDS}.length === 1")
+        browser.click("nav a", "Groups")
+        browser.until("document.querySelector('.empty')?.innerText.startsWith('No request')")
+        browser.click("nav a", "Rollouts")
+        browser.until(f"{IDS}.length === 1")
         assert browser.run("document.querySelectorAll('.title button').length") == 0
         assert "run.jsonl" in browser.text(".bar")
-        browser.run("location.hash = '#/pools/p/plots'")
-        browser.until("!!document.querySelector('.plot canvas')")
-        assert "container_failed" in browser.text("main")
-        browser.run("location.hash = '#/pools/p'")
         browser.click(".rows td.c-id a")
-        assert '"seed"' in browser.text(".code pre")
+        assert '"seed": 3' in browser.text(".code pre")
+        verbs = "[...document.querySelectorAll('.buttons button')].map(e => e.innerText).join()"
+        assert browser.run(verbs) == "Previous failed,Next failed"
+        assert browser.run("document.querySelectorAll('.facts a').length") == 0
         browser.open("about:blank")
+    # It asks for nothing that a journal does not have.
+    assert browser.complaints == []
 
 
 def test_a_backend_elsewhere_is_live(browser: Page, backend: LocalBackend, journal: Path) -> None:

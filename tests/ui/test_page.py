@@ -218,7 +218,8 @@ def test_what_a_container_says_is_text(page: Page, client: ContainerPoolsClient,
     page.until("document.querySelector('h1 .badge')?.innerText === 'completed'")
     assert evil in page.run("document.querySelector('.code pre').textContent").replace('\\"', '"')
     assert page.run("document.querySelectorAll('img, main script').length") == 0
-    assert page.run("document.title") == "synth-pools"
+    title = f"completed {created['id']} · {pool} · synth-pools"
+    assert page.run("document.title") == title
 
 
 def test_an_artifact_is_shown_before_it_is_saved(
@@ -293,7 +294,8 @@ def test_pictures_are_shown_and_documents_are_text(
                 is_red = red > 200 and green < 60 and blue < 60 and alpha == 255
                 assert is_red, (file["name"], red, green, blue, alpha)
         assert page.run("document.querySelectorAll('img, svg, iframe, main script').length") == 0
-        assert page.run("document.title") == "synth-pools"
+        title = f"completed {created['id']} · {pool} · synth-pools"
+        assert page.run("document.title") == title
         client.delete_pool(pool)
 
 

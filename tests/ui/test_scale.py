@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from codegen.node_packages import MODULES
 from synth_pools.local import LocalBackend
+from tests.support.axe import check
 from tests.support.backend_server import eventually
 from tests.support.browser import Page
 from tests.support.event_streams import streams_of
@@ -22,7 +22,6 @@ from tests.support.process_pools import process
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
-AXE = MODULES / "axe-core/axe.min.js"
 MANY = 100_000
 IDS = "[...document.querySelectorAll('.rows td.c-id a')].map(e => e.getAttribute('href'))"
 MOST_SECONDS = 0.05
@@ -359,8 +358,6 @@ def test_what_processes_of_a_pool_write_is_shown(browser: Page, tmp_path: Path) 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(page: Page, backend: LocalBackend, scheme: str) -> None:
-    if not AXE.exists():
-        pytest.skip(f"{AXE} is not there: `make test-browser` installs axe-core")
     page.scheme(scheme)
     with backend.client() as client:
         client.create_pool({"pool_id": "a", "name": "a"})
@@ -379,6 +376,7 @@ def test_axe_finds_nothing(page: Page, backend: LocalBackend, scheme: str) -> No
             (f"#/rollouts/{rollouts[0]}", ".events li"),
             (f"#/rollouts/{rollouts[1]}", ".failure"),
             ("#/compare/a/a", ".plot canvas"),
+            ("#/pools/nope", ".empty"),
         ]
     for place, sign in places:
         page.run(f"location.hash = {json.dumps(place)}")
@@ -391,12 +389,3 @@ def test_axe_finds_nothing(page: Page, backend: LocalBackend, scheme: str) -> No
     page.click(".bar button", "Log out")
     page.until("!!document.querySelector('input[name=key]')")
     check(page, "log-in")
-
-
-def check(page: Page, place: str) -> None:
-    page.call("Runtime.evaluate", expression=AXE.read_text())
-    result = page.run(
-        "axe.run(document).then(({ violations }) => violations.map((one) => "
-        "[one.id, one.nodes.map((node) => node.html.slice(0, 200) + ' ' + node.failureSummary)]))"
-    )
-    assert result == [], (place, result)

@@ -1,6 +1,7 @@
 // The page: log-in, navigation, and the view of the address.
 import { render } from "./vendor/preact.js";
 import { effect, signal } from "./vendor/signals.js";
+import { link, readAddress } from "./address.js";
 import { base, journal, logIn, logOut, online, token } from "./api.js";
 import { CompareView, PoolsView, PoolView } from "./pools.js";
 import { RolloutView } from "./rollout.js";
@@ -9,7 +10,7 @@ import { html, Dialog } from "./ui.js";
 const problem = signal("");
 const view = signal(/** @type {any} */ (null));
 const place = signal("");
-const PLACES = { pools: "Pools", rollouts: "Rollouts", compare: "Compare" };
+const PLACES = journal ? {} : { pools: "Pools", rollouts: "Rollouts", compare: "Compare" };
 
 /** @param {Parameters<typeof logIn>[0]} proof */
 const enter = (proof) => logIn(proof).catch((error) => (problem.value = error.message));
@@ -28,38 +29,64 @@ function Login() {
     </form></main>`;
 }
 
-function navigate() {
-  const [kind = "pools", ...names] = location.hash.slice(2).split("/").filter(Boolean).map(decodeURIComponent);
+/** A view of an address that leads nowhere. */
+const nowhere = {
+  title: "No such page",
+  close: () => {},
+  render: () => html`<h1>No such page</h1><p class="empty">Nothing has this address. <a href="#/">Go to the start</a></p>`,
+};
+
+/** @param {string[]} names @param {Record<string, string>} query @returns {any} */
+function viewOf([kind, ...names], query) {
   const open = view.peek();
-  if (kind === "pools" && open instanceof PoolView && open.id === names[0]) {
-    open.tab.value = names[1] ?? "rollouts";
-    return;
+  if (kind === "rollouts" && names[0]) return new RolloutView(names[0]);
+  if (kind === "compare" && !journal) {
+    // Addresses of older pages have both pools in their path.
+    const [pool1 = query.pool1, pool2 = query.pool2] = names;
+    const chosen = { ...query, pool1, pool2 };
+    if (!(open instanceof CompareView)) return new CompareView(chosen);
+    open.open(chosen);
+    return open;
   }
-  open?.close();
-  place.value = kind;
-  view.value =
-    kind === "rollouts" ? (names[0] ? new RolloutView(names[0]) : new PoolView(null, "rollouts"))
-    : kind === "compare" ? new CompareView([names[0] ?? "", names[1] ?? ""])
-    : names[0] ? new PoolView(names[0], names[1] ?? "rollouts")
-    : new PoolsView();
+  const isPool = kind === "pools" && names[0] && !journal;
+  if (!isPool && kind !== (journal ? "run" : "rollouts")) return kind === "pools" && !journal ? new PoolsView(query) : nowhere;
+  const id = isPool ? names[0] : null;
+  const tab = names[isPool ? 1 : 0] ?? (journal ? "plots" : "rollouts");
+  if (!(open instanceof PoolView && open.id === id)) return new PoolView(id, tab, query);
+  open.open(tab, query);
+  return open;
 }
 
-const link = location.hash.match(/^#login=(.+)/);
-if (link) {
+function navigate() {
+  const { names, query } = readAddress();
+  names[0] ||= journal ? "run" : "pools";
+  place.value = names[0];
+  const next = viewOf(names, query);
+  if (next !== view.peek()) view.peek()?.close();
+  view.value = next;
+}
+
+const proof = location.hash.match(/^#login=(.+)/);
+if (proof) {
   // Removed from the address first; a link works once.
   history.replaceState(null, "", location.pathname);
-  await enter({ link: link[1] });
+  await enter({ link: proof[1] });
 }
 addEventListener("hashchange", () => token.value && navigate());
 effect(() => {
-  if (token.value) navigate();
-  else view.peek()?.close();
+  if (token.value) return navigate();
+  view.peek()?.close();
+  view.value = null;
+});
+effect(() => {
+  const title = token.value ? view.value?.title : "Log in";
+  document.title = [title, "synth-pools"].filter(Boolean).join(" · ");
 });
 effect(() =>
   render(
     !token.value ? html`<${Login} />` : html`
       <header class="bar"><a class="home" href="#/">synth-pools</a>
-        <nav aria-label="Main">${Object.entries(PLACES).map(([name, label]) => html`<a href=${`#/${name}`} aria-current=${place.value === name ? "page" : undefined}>${label}</a>`)}</nav>
+        <nav aria-label="Main">${Object.entries(PLACES).map(([name, label]) => html`<a href=${link([name])} aria-current=${place.value === name ? "page" : undefined}>${label}</a>`)}</nav>
         <span class="soft">${journal || base}</span>
         <button onClick=${logOut}>Log out</button>
       </header>

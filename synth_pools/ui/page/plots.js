@@ -1,6 +1,7 @@
 // Plots of one set of rollouts, or of two side by side, each with its numbers in a table.
 import uPlot from "./vendor/uplot.js";
-import { html, Grid, moment, num, span } from "./ui.js";
+import { link } from "./address.js";
+import { html, Count, Grid, moment, num, span } from "./ui.js";
 import { counted } from "./table.js";
 
 const BINS = 24;
@@ -36,9 +37,10 @@ function distribution(sets, value, title, unit) {
   const all = sets.map(({ rows }) => sorted(rows.map(value)));
   const low = Math.min(...all.map((rewards) => rewards[0] ?? Infinity));
   const high = Math.max(...all.map((rewards) => rewards.at(-1) ?? -Infinity));
-  const width = (high - low) / BINS || 1;
-  const xs = Number.isFinite(low) ? Array.from({ length: BINS }, (_, bin) => low + (bin + 0.5) * width) : [];
-  const ys = all.map((rewards) => xs.map((x, bin) => (bin === BINS - 1 ? rewards.length : below(rewards, x + width / 2 - 1e-12)) - (bin ? below(rewards, x - width / 2 - 1e-12) : 0)));
+  const count = high > low ? BINS : 1;
+  const width = (high - low) / count;
+  const xs = Number.isFinite(low) ? Array.from({ length: count }, (_, bin) => low + (bin + 0.5) * width) : [];
+  const ys = all.map((rewards) => xs.map((x, bin) => (bin === count - 1 ? rewards.length : below(rewards, x + width / 2 - 1e-12)) - (bin ? below(rewards, x - width / 2 - 1e-12) : 0)));
   return { title, unit, xs, ys, labels: sets.map((set) => set.label), isBars: true };
 }
 
@@ -100,9 +102,9 @@ export function groupsOf(rows) {
     .sort((a, b) => (b.mean || 0) - (a.mean || 0));
 }
 
-/** @param {{ rows: Row[] }} props */
-export function Groups({ rows }) {
-  const groups = groupsOf(rows);
+/** @param {{ set: PlotSet }} props */
+export function Groups({ set }) {
+  const groups = groupsOf(set.rows);
   if (!groups.length) return html`<p class="empty">No request was made more than once.</p>`;
   const measured = groups.filter((group) => group.values.length);
   const plot = {
@@ -112,19 +114,21 @@ export function Groups({ rows }) {
   return html`<div class="plots"><${Chart} plot=${plot} key="groups" /></div>
     <${Grid} label="Groups" head=${["Group", "Rollouts", "Completed", "Mean", "Deviation", "Worst", "Best"]}
       rows=${groups.slice(0, 500).map(({ label, members, values, mean }) => [
-        label, members.length, members.filter((row) => row.status === "completed").length, num(mean), num(spread(values)),
+        html`<a href=${link(set.place, { like: members[0].id })}>${label}</a>`, html`<${Count} of=${members.length} href=${link(set.place, { like: members[0].id })} />`,
+        html`<${Count} of=${members.filter((row) => row.status === "completed").length} href=${link(set.place, { like: members[0].id, status: "completed" })} />`, num(mean), num(spread(values)),
         ...(values.length ? [num(Math.min(...values)), num(Math.max(...values))] : ["–", "–"]),
       ])} />`;
 }
 
-/** @param {PlotSet} set @returns {string[]} */
-function figures({ rows }) {
+/** @param {PlotSet} set @returns {any[]} */
+function figures({ rows, place, chosen }) {
   const values = numbers(rows.map((row) => row.reward));
   const times = sorted(rows.map((row) => row.took));
   const counts = Object.fromEntries(counted(rows.map((row) => row.status)));
   const error = spread(values) / Math.sqrt(values.length);
   return [
-    ...[rows.length, counts.completed ?? 0, counts.failed ?? 0, counts.cancelled ?? 0].map((count) => num(count)),
+    html`<${Count} of=${rows.length} href=${link(place, chosen)} />`,
+    ...["completed", "failed", "cancelled"].map((status) => html`<${Count} of=${counts[status] ?? 0} href=${link(place, { ...chosen, status })} />`),
     `${num(mean(values))}${values.length > 1 ? ` ± ${num(error)}` : ""}`,
     span(at(times, 0.5)), span(at(times, 0.95)),
   ];
@@ -148,14 +152,14 @@ export function Plots({ sets }) {
       <figure><figcaption>Failures by code</figcaption>
         ${names.length
           ? html`<${Grid} label="Failures by code" head=${["Code", ...sets.map((set) => set.label)]}
-              rows=${names.map((name) => [name, ...codes.map((counts) => html`<meter max=${most} value=${counts[name] ?? 0} aria-label=${name}></meter> ${num(counts[name] ?? 0)}`)])} />`
+              rows=${names.map((code) => [code, ...sets.map(({ place, chosen }, index) => html`<meter class="bad" max=${most} value=${codes[index][code] ?? 0} aria-label=${code}></meter> <${Count} of=${codes[index][code] ?? 0} href=${link(place, { ...chosen, code })} />`)])} />`
           : html`<p class="empty">None failed.</p>`}
       </figure>
     </div>`;
 }
 
 /** @param {string} unit @returns {(x: number) => string} */
-const writer = (unit) => (x) => (unit === "time" ? moment(x * 1000) : num(x));
+const writer = (unit) => (x) => (unit === "time" ? moment(x * 1000, false) : num(x));
 
 /** @param {{ plot: Plot }} props */
 function Chart({ plot }) {
@@ -205,7 +209,7 @@ function draw(element, plot, isForced = false) {
       axes: [{ ...axis, space: unit === "time" ? 90 : 50, values: (_, ticks) => ticks.map(write) }, axis],
       series: [{ label: unit, value: (_, x) => (x == null ? "–" : write(x)) }, ...labels.map((label, index) => ({
         label, stroke: colours[index], width: 2, value: (/** @type {any} */ _, /** @type {any} */ y) => num(y),
-        ...(isBars ? { points: { show: false }, paths: uPlot.paths.bars?.({ size: [0.9] }), fill: colours[index].replace(")", " / .4)").replace(/, /g, " ") } : {}),
+        ...(isBars ? { points: { show: false }, paths: uPlot.paths.bars?.({ size: [0.9, 60] }), fill: colours[index].replace(")", " / .4)").replace(/, /g, " ") } : {}),
       }))],
     },
     // Without it a bar of height 0 is drawn as a line.

@@ -1,13 +1,16 @@
 // All pools, one pool, and two of them side by side.
 import { signal } from "./vendor/signals.js";
-import { call, create, get, itemsOf, journal, path } from "./api.js";
+import { keepQuery, link } from "./address.js";
+import { ApiError, call, create, get, itemsOf, journal, path } from "./api.js";
+import { Lines, Logs } from "./logs.js";
 import { Groups, Plots } from "./plots.js";
 import { Rollouts } from "./store.js";
 import { Table } from "./table.js";
-import { html, ask, Badge, Code, every, Facts, Grid, num } from "./ui.js";
+import { html, ask, Badge, Code, Copy, Count, every, Facts, Grid, num } from "./ui.js";
 
 const MOST_METRICS = 50;
-const MOST_LINES = 2000;
+const TABS = { rollouts: "Rollouts", plots: "Plots", groups: "Groups", output: "Output", definition: "Definition" };
+const JOURNAL_TABS = { plots: "Plots", rollouts: "Rollouts", groups: "Groups" };
 
 /** @param {string} text @param {string} subject */
 function parsed(text, subject) {
@@ -22,13 +25,32 @@ function parsed(text, subject) {
 const Load = ({ metrics }) =>
   metrics ? html`<meter max=${metrics.concurrency ?? metrics.capacity} value=${metrics.active_rollouts} aria-label="load"></meter> ${metrics.active_rollouts} / ${metrics.concurrency ?? metrics.capacity}` : "–";
 
+/** What runs the rollouts of a pool, also where none of it is healthy. @param {Pool} pool @param {PoolMetrics | null} [metrics] */
+function containersOf(pool, metrics) {
+  const config = /** @type {any} */ (pool.config ?? {});
+  const containers = metrics?.containers ?? [];
+  const nodes = [...new Set(containers.map((container) => container.node).filter(Boolean))].sort();
+  const healthy = containers.filter((container) => container.health === "healthy").length;
+  const failure = pool.error?.message ?? (healthy ? "" : containers.find((container) => container.last_error)?.last_error);
+  const place = !nodes.length ? "" : ` on ${nodes.length > 3 ? `${nodes.length} nodes` : nodes.join(", ")}`;
+  const text =
+    containers.length ? `${healthy} of ${containers.length} healthy${place}`
+    : config.process ? `process ${config.process.argv?.[0] ?? ""}`
+    : config.image ? `image ${config.image.image ?? ""}`
+    : pool.container_url ?? (pool.container_urls?.join(", ") || "echo");
+  return html`${text}${failure && html` <span class="failed">${failure}</span>`}`;
+}
+
 export class PoolsView {
-  constructor() {
+  title = "Pools";
+
+  /** @param {Record<string, string>} query */
+  constructor({ state = "" }) {
     this.abort = new AbortController();
     this.pools = signal(/** @type {Pool[] | null} */ (null));
     this.metrics = signal(/** @type {Record<string, PoolMetrics | null>} */ ({}));
     this.queue = signal(/** @type {QueueStatus | null} */ (null));
-    this.state = signal("");
+    this.state = signal(state);
     every(3, this.abort.signal, () => this.read());
   }
 
@@ -71,63 +93,79 @@ export class PoolsView {
     const pools = this.pools.value;
     const queue = this.queue.value;
     return html`<header class="title"><h1>Pools</h1><div class="buttons">
-        <select aria-label="Which pools" onChange=${(/** @type {any} */ event) => { this.state.value = event.target.value; this.read().catch(() => {}); }}>
-          ${["", "active", "paused", "failed", "archived"].map((state) => html`<option value=${state}>${state || "All but archived"}</option>`)}
+        <select aria-label="Which pools" value=${this.state.value} onChange=${(/** @type {any} */ { target }) => { this.state.value = target.value; keepQuery({ state: target.value }); this.read().catch(() => {}); }}>
+          ${["", "active", "paused", "failed", "archived"].map((state) => html`<option value=${state} selected=${state === this.state.value}>${state || "All but archived"}</option>`)}
         </select>
-        ${!journal && html`<button class="main" onClick=${() => this.create()}>New pool</button>`}
+        <button class="main" onClick=${() => this.create()}>New pool</button>
       </div></header>
       ${queue && html`<${Facts} items=${[["Running", num(queue.running)], ["Queued", num(queue.queued)], ["Room for", num(queue.capacity)]]} />`}
       ${pools === null ? html`<p class="empty">Loading …</p>` : !pools.length ? html`<p class="empty">No pools here. A pool is where rollouts run: create one.</p>`
-        : html`<${Grid} label="Pools" head=${["Pool", "State", "Load", "Queued", "Completed", "Failed", "Success", "Containers"]} rows=${pools.map((pool) => {
+        : html`<${Grid} label="Pools" texts=${["Pool", "State", "Containers"]} head=${["Pool", "State", "Load", "Queued", "Completed", "Failed", "Success", "Containers"]} rows=${pools.map((pool) => {
             const metrics = this.metrics.value[pool.id];
-            const containers = metrics?.containers ?? [];
-            const healthy = containers.filter((container) => container.health === "healthy").length;
-            const nodes = [...new Set(containers.map((container) => container.node).filter(Boolean))].sort();
+            const place = ["pools", pool.id, "rollouts"];
             return [
-              html`<a href=${path`#/pools/${pool.id}`}>${pool.name ?? pool.id}</a> ${(pool.name ?? pool.id) !== pool.id && html`<small>${pool.id}</small>`}`,
+              html`<a href=${link(["pools", pool.id])}>${pool.name ?? pool.id}</a> ${(pool.name ?? pool.id) !== pool.id && html`<small>${pool.id}</small>`}`,
               html`<${Badge} status=${pool.status ?? pool.state} />`, html`<${Load} metrics=${metrics} />`,
-              num(metrics?.queued_rollouts), num(metrics?.completed_rollouts), num(metrics?.failed_rollouts),
+              ...[["queued", metrics?.queued_rollouts], ["completed", metrics?.completed_rollouts], ["failed", metrics?.failed_rollouts]].map(([status, of]) => html`<${Count} of=${of} href=${link(place, { status })} />`),
               metrics?.success_rate == null ? "–" : `${num(metrics.success_rate * 100, 1)} %`,
-              containers.length ? `${healthy} of ${containers.length} healthy${nodes.length ? ` on ${nodes.length > 3 ? `${nodes.length} nodes` : nodes.join(", ")}` : ""}` : pool.container_url ?? "echo",
+              html`<span class="fit">${containersOf(pool, metrics)}</span>`,
             ];
           })} />`}`;
   }
 }
 
 export class PoolView {
-  /** @param {string | null} id @param {string} tab */
-  constructor(id, tab) {
+  /** @param {string | null} id null for all pools, or for a journal @param {string} tab @param {Record<string, string>} query */
+  constructor(id, tab, query) {
     this.id = id;
+    this.place = id ? ["pools", id] : [journal ? "run" : "rollouts"];
+    this.tabs = id ? TABS : journal ? JOURNAL_TABS : {};
     this.tab = signal(tab);
     this.url = path`/v1/pools/${id ?? ""}`;
     this.abort = new AbortController();
     this.store = new Rollouts(id);
-    this.table = new Table(this.store);
+    this.table = new Table(this.store, query);
     this.pool = signal(/** @type {Pool | null} */ (null));
     this.metrics = signal(/** @type {PoolMetrics | null} */ (null));
-    this.logs = signal(/** @type {any} */ ({ lines: [] }));
+    this.isMissing = signal(false);
+    this.logs = new Logs(id ?? "", this.abort.signal);
+    this.words = signal("");
+    this.open(tab, query);
     if (!id) return;
     every(2, this.abort.signal, () => this.read());
-    every(2, this.abort.signal, () => this.readLogs());
+    every(2, this.abort.signal, async () => this.tab.value === "output" && this.logs.read());
+  }
+
+  /** Take over what an address says. @param {string} tab @param {Record<string, string>} query */
+  open(tab, query) {
+    this.table.close();
+    this.tab.value = tab in this.tabs ? tab : "rollouts";
+    if (this.tab.value === "rollouts") this.table.open(query);
+    if (tab === "output") this.words.value = query.text ?? "";
+  }
+
+  get title() {
+    const name = journal || (this.pool.value?.name ?? this.id);
+    const tab = /** @type {Record<string, string>} */ (this.tabs)[this.tab.value];
+    return [name, tab ?? "Rollouts"].filter(Boolean).join(" · ");
   }
 
   close() {
     this.abort.abort();
+    this.table.close();
     this.store.close();
   }
 
   async read() {
     const { signal } = this.abort;
-    this.pool.value = await get(this.url, signal);
+    try {
+      this.pool.value = await get(this.url, signal);
+    } catch (error) {
+      if (!(error instanceof ApiError && error.status === 404)) throw error;
+      this.isMissing.value = true;
+      return this.close();
+    }
     this.metrics.value = await get(`${this.url}/metrics`, signal).catch(() => null);
-  }
-
-  async readLogs() {
-    if (this.tab.value !== "output") return;
-    const { cursor } = this.logs.value;
-    const page = await get(`${this.url}/logs${cursor ? path`?cursor=${cursor}` : ""}`, this.abort.signal).catch((error) => ({ problem: error.message, lines: [] }));
-    const lines = [...this.logs.value.lines, ...page.lines].slice(-MOST_LINES);
-    this.logs.value = { ...page, cursor: page.next_cursor ?? cursor, lines };
   }
 
   /** @param {string} verb @param {string} method @param {string} url @param {string} [text] */
@@ -137,11 +175,26 @@ export class PoolView {
     else run().catch((error) => (this.store.problem.value = error.message));
   }
 
-  start() {
+  /** The request of the newest rollout without its seed; the echo target's for a pool without containers. */
+  async proposal() {
+    const [newest] = itemsOf(await this.store.page("limit=1"));
+    if (newest?.request) {
+      const { seed, mode, trace_correlation_id, ...request } = newest.request;
+      return JSON.stringify(request);
+    }
+    const { config = {}, container_url, container_urls, tasks = [] } = /** @type {any} */ (this.pool.value);
+    const [task] = tasks;
+    const hasContainer = config.process || config.image || container_url || container_urls?.length || tasks.some((/** @type {any} */ { container_url }) => container_url);
+    if (hasContainer) return task ? JSON.stringify({ task_id: task.task_id }) : "{}";
+    return '{"env": {"delay": 1, "events": 3}}';
+  }
+
+  async start() {
+    const defaultValue = await this.proposal().catch(() => "{}");
     ask({
       title: "New rollouts", verb: "Start",
       fields: [
-        { name: "request", label: "Request, as JSON", isLong: true, defaultValue: '{"env": {"delay": 1, "events": 3}}' },
+        { name: "request", label: "Request, as JSON", isLong: true, defaultValue },
         { name: "first", label: "First seed", type: "number", defaultValue: 0, required: true },
         { name: "count", label: "How many seeds", type: "number", min: 1, max: 1000, defaultValue: 1, required: true },
         { name: "repeats", label: "Rollouts of each", type: "number", min: 1, max: 100, defaultValue: 1, required: true },
@@ -159,15 +212,19 @@ export class PoolView {
   }
 
   render() {
+    if (this.isMissing.value) return html`<h1>No such pool</h1><p class="empty">There is no pool ${this.id} here. <a href="#/">All pools</a></p>`;
     const pool = this.pool.value;
     const metrics = this.metrics.value;
     const status = pool?.status ?? pool?.state ?? "";
-    const { store } = this;
+    const { place, store } = this;
     const tab = this.tab.value;
-    const tabs = { rollouts: "Rollouts", plots: "Plots", groups: "Groups", output: "Output", definition: "Definition" };
+    const rollouts = [...place, ...(this.id || journal ? ["rollouts"] : [])];
     store.changed.value;
-    return html`<header class="title"><h1>${pool?.name ?? this.id ?? "Rollouts"} ${pool && html`<${Badge} status=${status} />`}</h1>
-        ${pool && !journal && status !== "archived" && html`<div class="buttons">
+    const set = { label: journal || "this pool", rows: store.rows, place: rollouts };
+    const counts = metrics && [["Queued", metrics.queued_rollouts], ["Completed", metrics.completed_rollouts], ["Failed", metrics.failed_rollouts], ["Cancelled", metrics.cancelled_rollouts]];
+    const failure = pool?.error ?? (status === "warming" && metrics?.containers?.find(({ last_error }) => last_error));
+    return html`<header class="title"><h1>${journal || (pool?.name ?? this.id ?? "Rollouts of all pools")} ${this.id && html`<${Copy} text=${this.id} label="Copy the id" />`} ${pool && html`<${Badge} status=${status} />`}</h1>
+        ${pool && status !== "archived" && html`<div class="buttons">
           ${status === "active" && html`<button class="main" onClick=${() => this.start()}>New rollouts</button>`}
           ${["active", "warming"].includes(status)
             ? html`<button onClick=${() => this.act("Pause", "POST", `${this.url}/pause`)}>Pause</button>`
@@ -176,43 +233,71 @@ export class PoolView {
         </div>`}
       </header>
       <p class="refusal" role="alert">${store.problem.value}</p>
-      ${pool?.error && html`<p class="failure"><b>${pool.error.code}</b> ${pool.error.message}</p>`}
-      ${metrics && html`<${Facts} items=${[
-        ["Load", html`<${Load} metrics=${metrics} />`], ["Queued", num(metrics.queued_rollouts)], ["Completed", num(metrics.completed_rollouts)],
-        ["Failed", num(metrics.failed_rollouts)], ["Cancelled", num(metrics.cancelled_rollouts)], ["Updates", store.state.value],
+      ${failure && html`<p class="failure"><b>${failure.code}</b> ${failure.message ?? failure.last_error} <a href=${link([...place, "output"])}>Output</a></p>`}
+      ${counts && html`<${Facts} items=${[
+        ["Load", html`<${Load} metrics=${metrics} />`],
+        ...counts.map(([label, of]) => [label, html`<${Count} of=${of} href=${link(rollouts, { status: `${label}`.toLowerCase() })} />`]),
+        ["Updates", store.state.value],
       ]} />`}
-      ${this.id && html`<nav class="tabs" aria-label="Of this pool">${Object.entries(tabs).map(([name, label]) => html`<a href=${`${path`#/pools/${this.id}`}/${name}`} aria-current=${tab === name ? "page" : undefined}>${label}</a>`)}</nav>`}
+      ${Object.keys(this.tabs).length > 0 && html`<nav class="tabs" aria-label="Of this pool">${Object.entries(this.tabs).map(([name, label]) =>
+        html`<a href=${link([...place, name], name === "rollouts" ? this.table.query.value : {})} aria-current=${tab === name ? "page" : undefined}>${label}</a>`)}</nav>`}
       ${tab === "rollouts" && this.table.render()}
-      ${tab === "plots" && html`<${Plots} sets=${[{ label: "this pool", rows: store.rows }]} />`}
-      ${tab === "groups" && html`<${Groups} rows=${store.rows} />`}
+      ${tab === "plots" && html`<${Plots} sets=${[set]} />`}
+      ${tab === "groups" && html`<${Groups} set=${set} />`}
       ${tab === "output" && this.output(metrics?.containers ?? [])}
       ${tab === "definition" && html`<${Code} label="definition" text=${JSON.stringify(pool, null, 2)} />`}`;
   }
 
   /** @param {PoolMetrics["containers"]} containers */
   output(containers) {
-    const { lines, problem } = this.logs.value;
+    const { lines, problem } = this.logs.page.value;
+    const words = this.words.value.toLowerCase();
+    const matches = words ? lines.filter(({ text }) => text.toLowerCase().includes(words)) : lines;
     // Columns of pools that start their containers, and of pools with an image.
     const placed = containers.some((container) => container.launcher);
     const imaged = containers.some((container) => container.image_digest);
     const head = ["Container", "Health", "Running", "Restarts", "Process", ...(placed ? ["Launcher", "Node"] : []), ...(imaged ? ["Image"] : []), "Last error"];
-    return html`${containers.length > 0 && html`<${Grid} label="Containers" head=${head}
+    return html`${containers.length > 0 && html`<${Grid} label="Containers" head=${head} texts=${head.filter((name) => !["Running", "Restarts", "Process"].includes(name))}
         rows=${containers.map((container) => [container.url, html`<${Badge} status=${container.health} />`, container.running_rollouts, container.restarts, container.pid ?? "–",
           ...(placed ? [container.launcher ?? "", container.node ?? ""] : []), ...(imaged ? [(container.image_digest ?? "").replace("sha256:", "").slice(0, 12)] : []), container.last_error ?? ""])} />`}
-      ${lines.length ? html`<pre class="output" tabindex="0" aria-label="Output">${lines.map((/** @type {any} */ line) => `${line.process}.${line.attempt}  ${line.text}\n`)}</pre>`
+      ${lines.length ? html`<div class="tools">
+          <input type="search" placeholder="Search the output" aria-label="Search the output" value=${this.words.value}
+            onInput=${(/** @type {any} */ { target: { value } }) => { this.words.value = value; keepQuery({ text: value }); }} />
+          <span class="soft" role="status">${words && `${num(matches.length)} of `}${num(lines.length)} lines, the newest at the end</span>
+        </div><${Lines} lines=${matches} class="output fill" />`
         : html`<p class="empty">${problem ?? "The server has started no process for this pool, or none has written anything."}</p>`}`;
   }
 }
 
 export class CompareView {
-  /** @param {string[]} names of two pools, each perhaps with a run after a slash */
-  constructor(names) {
-    this.names = names;
+  /** @param {Record<string, string>} query `pool1`, `run1`, `pool2` and `run2` */
+  constructor(query) {
     this.abort = new AbortController();
+    this.query = signal(query);
     this.pools = signal(/** @type {string[]} */ ([]));
-    this.runs = signal(["", ""]);
-    this.stores = names.map((name) => (name ? new Rollouts(name) : null));
+    this.stores = /** @type {(Rollouts | null)[]} */ ([null, null]);
+    this.open(query);
     get("/v1/pools?limit=200", this.abort.signal).then((page) => (this.pools.value = itemsOf(page).map((pool) => pool.id)), () => {});
+  }
+
+  /** Take over what an address says. @param {Record<string, string>} query */
+  open(query) {
+    [query.pool1, query.pool2].forEach((pool, side) => {
+      if (this.stores[side]?.pool === pool) return;
+      this.stores[side]?.close();
+      this.stores[side] = pool ? new Rollouts(pool) : null;
+    });
+    this.query.value = query;
+  }
+
+  /** @param {number} number @param {string} run */
+  label(number, run = this.query.value[`run${number}`]) {
+    return [this.query.value[`pool${number}`], run].filter(Boolean).join(" ");
+  }
+
+  get title() {
+    const names = [this.label(1), this.label(2)].filter(Boolean);
+    return names.length ? names.join(" and ") : "Compare";
   }
 
   close() {
@@ -220,26 +305,34 @@ export class CompareView {
     this.stores.forEach((store) => store?.close());
   }
 
-  /** @param {number} side @param {string} name */
-  choose(side, name) {
-    location.hash = `#/compare/${this.names.with(side, name).map(encodeURIComponent).join("/")}`;
+  /** @param {Record<string, string>} change */
+  choose(change) {
+    const { pool1, run1, pool2, run2 } = { ...this.query.value, ...change };
+    location.hash = link(["compare"], { pool1, run1, pool2, run2 });
+  }
+
+  /** @param {string} key @param {string} label @param {string} none @param {Iterable<string>} options */
+  choice(key, label, none, options) {
+    const value = this.query.value[key] ?? "";
+    return html`<select aria-label=${label} value=${value} onChange=${(/** @type {any} */ { target }) => this.choose({ ...(key.startsWith("pool") ? { [key.replace("pool", "run")]: "" } : {}), [key]: target.value })}>
+      ${[...new Set(["", value, ...options])].map((option) => html`<option value=${option} selected=${option === value}>${option || none}</option>`)}
+    </select>`;
   }
 
   render() {
+    const query = this.query.value;
     const sets = this.stores.flatMap((store, side) => {
-      store?.changed.value;
-      const run = this.runs.value[side];
-      const rows = store?.rows.filter((row) => !run || row.run === run);
-      return rows ? [{ label: `${side + 1}: ${this.names[side]} ${run}`, rows }] : [];
+      if (!store) return [];
+      store.changed.value;
+      const run = query[`run${side + 1}`];
+      const rows = store.rows.filter((row) => !run || row.run === run);
+      return [{ label: `${side + 1}: ${this.label(side + 1)}`, rows, place: ["pools", store.pool ?? "", "rollouts"], chosen: { run } }];
     });
-    return html`<header class="title"><h1>Side by side</h1></header>
-      <div class="tools">${this.names.map((name, side) => html`
-        <select aria-label=${`Pool ${side + 1}`} onChange=${(/** @type {any} */ event) => this.choose(side, event.target.value)}>
-          ${["", ...new Set([name, ...this.pools.value])].map((id) => html`<option value=${id} selected=${id === name}>${id || "Choose a pool"}</option>`)}
-        </select>
-        <select aria-label=${`Run ${side + 1}`} onChange=${(/** @type {any} */ event) => (this.runs.value = this.runs.value.with(side, event.target.value))}>
-          ${["", ...new Set(this.stores[side]?.rows.map((row) => row.run))].map((run) => html`<option value=${run}>${run || "All runs"}</option>`)}
-        </select>`)}</div>
-      ${sets.length === 2 ? html`<${Plots} sets=${sets} />` : html`<p class="empty">Choose two pools, or two runs (metadata.run) of one.</p>`}`;
+    return html`<header class="title"><h1>${sets.length ? this.title : "Side by side"}</h1></header>
+      ${this.stores.map((store) => store?.problem.value && html`<p class="refusal" role="alert">${store.pool}: ${store.problem.value}</p>`)}
+      <div class="tools">${this.stores.map((store, side) => html`
+        ${this.choice(`pool${side + 1}`, `Pool ${side + 1}`, "Choose a pool", this.pools.value)}
+        ${this.choice(`run${side + 1}`, `Run ${side + 1}`, "All runs", new Set(store?.rows.map((row) => row.run)))}`)}</div>
+      ${sets.length === 2 ? html`<${Plots} sets=${sets} />` : html`<p class="empty">Choose two pools, or two runs of one: the metadata.run of a request names its run.</p>`}`;
   }
 }

@@ -1,10 +1,14 @@
 // One rollout: its request and result, its live events, its artifacts, and commands that repeat it.
 import { signal } from "./vendor/signals.js";
-import { base, call, create, follow, get, itemsOf, journal, path, request } from "./api.js";
-import { hasEnded, Row } from "./store.js";
-import { html, ask, Badge, Code, every, Facts, Grid, moment, num, span } from "./ui.js";
+import { link } from "./address.js";
+import { base, call, create, follow, get, itemsOf, journal, path, pause, request } from "./api.js";
+import { Lines, Logs } from "./logs.js";
+import { hasEnded, hasFailed, Row } from "./store.js";
+import { html, ask, Badge, Code, Copy, every, Facts, Grid, moment, num, span } from "./ui.js";
 
 const FIRST_EVENTS = 100;
+// What a container wrote is read a moment later.
+const LATE_MS = 250;
 const PREVIEW = 65536;
 const LARGEST_IMAGE = 10e6;
 const TEXTS = /^text\/|json|xml|yaml|javascript/;
@@ -53,7 +57,13 @@ export class RolloutView {
     this.drawn = signal(0);
     this.frame = 0;
     this.preview = signal(/** @type {any} */ (null));
+    this.logs = signal(/** @type {Logs | null} */ (null));
     this.start().catch((error) => (this.problem.value = error.message));
+  }
+
+  get title() {
+    const row = this.rollout.value && new Row(this.rollout.value);
+    return row ? `${row.status} ${this.id} · ${journal || row.pool}` : this.id;
   }
 
   close() {
@@ -64,7 +74,7 @@ export class RolloutView {
   async read() {
     const { signal } = this.abort;
     this.rollout.value = exact(await (await request("GET", this.url, { signal })).text());
-    if (!hasEnded(this.rollout.value.status)) return;
+    if (journal || !hasEnded(this.rollout.value.status)) return;
     const [usage, artifacts] = await Promise.all(["usage", "artifacts"].map((part) => get(`${this.url}/${part}`, signal).catch(() => null)));
     this.more.value = { usage, artifacts: artifacts && itemsOf(artifacts) };
   }
@@ -74,6 +84,7 @@ export class RolloutView {
     await get(this.url, signal);
     await this.read();
     if (journal) return;
+    this.followLogs().catch(() => {});
     let isOver = false;
     await follow(`${this.url}/events`, {
       signal,
@@ -92,6 +103,57 @@ export class RolloutView {
       isEnd: () => isOver,
     });
     await this.read();
+  }
+
+  /** Read what the processes of its pool write, where the server starts any, until the rollout has ended. */
+  async followLogs() {
+    const { signal } = this.abort;
+    const { config } = await get(path`/v1/pools/${this.rollout.value.pool_id}`, signal);
+    if (!config?.process && !config?.image) return;
+    const logs = (this.logs.value = new Logs(this.rollout.value.pool_id, signal));
+    for (let isLast = false; !isLast && !signal.aborted; ) {
+      isLast = hasEnded(this.rollout.value.status);
+      await pause(isLast ? LATE_MS / 1000 : 2, signal);
+      if (!document.hidden || isLast) await logs.read();
+    }
+  }
+
+  /** The lines that its containers wrote while it ran there. @returns {LogLine[]} */
+  lines() {
+    const { lines, processes } = this.logs.value?.page.value ?? { lines: [], processes: [] };
+    const row = new Row(this.rollout.value);
+    const starts = this.events.filter(({ event }) => event === "rollout.started");
+    const spans = starts.map(({ timestamp, data }, index) => ({
+      start: Date.parse(timestamp),
+      end: Date.parse(starts[index + 1]?.timestamp) || (row.finished ? row.finished + LATE_MS : Infinity),
+      // A process that replaced its container has another address.
+      process: processes.find(({ url }) => url === data.container_url)?.process,
+    }));
+    return lines.filter(({ timestamp, process }) => {
+      const at = Date.parse(timestamp);
+      return spans.some((span) => span.start <= at && at <= span.end && (span.process ?? process) === process);
+    });
+  }
+
+  /** Open the next failed rollout of its pool in the order of lists, newest first, or the one before. @param {boolean} isNext */
+  async openFailed(isNext) {
+    const { pool_id: pool, created_at: created } = this.rollout.value;
+    const list = journal ? "/v1/rollouts?limit=500" : path`/v1/pools/${pool}/rollouts?state=failed&limit=500`;
+    let [found, isPast, cursor] = ["", false, ""];
+    do {
+      const page = await get(`${list}${cursor && path`&cursor=${cursor}`}`, this.abort.signal);
+      for (const item of itemsOf(page)) {
+        const { id, status } = new Row(item);
+        const isSelf = id === this.id;
+        isPast ||= isSelf || item.created_at < created;
+        if (isSelf || !hasFailed(status)) continue;
+        if (isPast && isNext) found ||= id;
+        if (!isPast && !isNext) found = id;
+      }
+      cursor = page.next_cursor ?? "";
+    } while (cursor && (isNext ? !found : !isPast));
+    if (found) location.hash = link(["rollouts", found]);
+    else this.problem.value = `No rollout ${isNext ? "after" : "before"} this one failed: lists begin with the newest.`;
   }
 
   /** @param {Artifact} item */
@@ -140,27 +202,28 @@ export class RolloutView {
 
   render() {
     const rollout = this.rollout.value;
-    if (!rollout) return html`<p class="empty" role="status">${this.problem.value || "Loading …"}</p>`;
+    if (!rollout) return html`<h1>${this.id}</h1><p class="empty" role="status">${this.problem.value || "Loading …"}</p>`;
     const row = new Row(rollout);
     const { usage, artifacts } = this.more.value;
     this.drawn.value;
     const { events } = this;
     return html`<header class="title">
-        <h1>${this.id} <${Badge} status=${row.status} /></h1>
-        ${!journal && html`<div class="buttons">
-          ${!hasEnded(row.status) && html`<button class="danger" onClick=${() => this.cancel()}>Cancel</button>`}
-          <button onClick=${() => this.replay()}>Replay</button>
-        </div>`}
+        <h1>${this.id} <${Copy} text=${this.id} label="Copy the id" /> <${Badge} status=${row.status} /></h1>
+        <div class="buttons">
+          ${[false, true].map((isNext) => html`<button onClick=${() => this.openFailed(isNext).catch((error) => (this.problem.value = error.message))}>${isNext ? "Next failed" : "Previous failed"}</button>`)}
+          ${!journal && !hasEnded(row.status) && html`<button class="danger" onClick=${() => this.cancel()}>Cancel</button>`}
+          ${!journal && html`<button onClick=${() => this.replay()}>Replay</button>`}
+        </div>
       </header>
       <p class="refusal" role="alert">${this.problem.value}</p>
       ${row.code && html`<p class="failure"><b>${row.code}</b> ${rollout.error.message}</p>`}
       <${Facts} items=${[
-        ["Pool", html`<a href=${path`#/pools/${row.pool}`}>${row.pool}</a>`],
+        ["Pool", journal ? row.pool : html`<a href=${link(["pools", row.pool])}>${row.pool}</a>`],
         ["Task", row.task || "–"], ["Seed", String(rollout.request?.seed?.rawJSON ?? row.seed ?? "–")], ["Reward", num(row.reward, 6)],
         ["Created", moment(row.created)], ["Queued for", span(row.wait)],
         ["Ran for", span(row.took)],
         ...(usage ? [["Tokens in / out", `${num(usage.llm_input_tokens)} / ${num(usage.llm_output_tokens)}`], ["Cost", usage.cost_usd == null ? "–" : `$${num(usage.cost_usd, 4)}`]] : []),
-        ...(rollout.replay_of ? [["Replay of", html`<a href=${path`#/rollouts/${rollout.replay_of}`}>${rollout.replay_of}</a>`]] : []),
+        ...(rollout.replay_of ? [["Replay of", html`<a href=${link(["rollouts", rollout.replay_of])}>${rollout.replay_of}</a>`]] : []),
       ]} />
       ${!journal && html`<section><h2>Events <small>${num(events.length)}</small></h2>
         ${events.length > this.limit.value && html`<button onClick=${() => (this.limit.value += 2000)}>Show earlier ones</button>`}
@@ -169,8 +232,10 @@ export class RolloutView {
             <span class="soft">${sequence}</span> <time>${moment(Date.parse(timestamp))}</time> <b>${event}</b> <code>${JSON.stringify(data)}</code>
           </li>`)}
         </ol></section>`}
+      ${this.logs.value && html`<section><h2>Log <small>what its container wrote while it ran</small></h2>
+        ${this.lines().length ? html`<${Lines} lines=${this.lines()} class="output" />` : html`<p class="soft">${this.logs.value.page.value.problem ?? "Nothing."}</p>`}</section>`}
       ${!!artifacts?.length && html`<section><h2>Artifacts</h2>
-        <${Grid} label="Artifacts" head=${["Name", "Type", "Bytes", "Content"]} rows=${artifacts.map((item) => [
+        <${Grid} label="Artifacts" head=${["Name", "Type", "Bytes", "Content"]} texts=${["Name", "Type", "Content"]} rows=${artifacts.map((item) => [
           item.path, item.content_type, num(item.size_bytes),
           html`<button onClick=${() => this.show(item)}>Preview</button> <button onClick=${() => this.save(item)}>Save</button>`,
         ])} />

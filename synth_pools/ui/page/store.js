@@ -1,6 +1,6 @@
 // Rollouts of a pool, or of all pools: loaded by pages, then updated by event streams.
 import { signal } from "./vendor/signals.js";
-import { ApiError, follow, get, itemsOf, path, pause } from "./api.js";
+import { ApiError, follow, get, itemsOf, journal, path, pause } from "./api.js";
 
 const PAGE = 500;
 // Browsers have six connections to a server for all windows, and other requests need some of them.
@@ -11,6 +11,8 @@ const ENDED = ["completed", "failed", "cancelled", "succeeded", "error"];
 
 /** @param {string} status */
 export const hasEnded = (status) => ENDED.includes(status);
+/** @param {string} status */
+export const hasFailed = (status) => status === "failed" || status === "error";
 /** Milliseconds since 1970; 0 for a moment that has not come. @param {string | null | undefined} text */
 const time = (text) => (text ? Date.parse(text) : 0);
 
@@ -31,6 +33,7 @@ export class Row {
     /** @type {number | null} */
     this.reward = rollout.metrics?.outcome_reward ?? rollout.score ?? null;
     this.code = error?.code ?? error ?? "";
+    this.message = error?.message ?? "";
     this.task = rollout.task_id ?? "";
     this.seed = request?.seed ?? request?.env?.seed ?? null;
     this.run = String(request?.metadata?.run ?? "");
@@ -62,7 +65,10 @@ function change(row, { event, timestamp, data }) {
   if (event === "reward") row.reward = data.outcome_reward;
   else if (status === "queued") [row.status, row.started] = [status, 0];
   else if (status === "started") [row.status, row.started] = ["running", row.started || at];
-  else if (status) [row.status, row.finished, row.code] = [status, at, data.error?.code ?? ""];
+  else if (status) {
+    const { code = "", message = "" } = data.error ?? {};
+    Object.assign(row, { status, finished: at, code, message });
+  }
 }
 
 export class Rollouts {
@@ -113,7 +119,7 @@ export class Rollouts {
   async run() {
     const { signal } = this.abort;
     // Streams open before the first page is read, so that no change is missed between the two.
-    await this.connectAll();
+    if (!journal) await this.connectAll();
     /** @type {string | undefined} */
     let cursor;
     do {
@@ -124,6 +130,7 @@ export class Rollouts {
       this.touch();
     } while (cursor && !signal.aborted);
     this.early.clear();
+    this.changed.value++;
     this.isLoaded.value = true;
     while (!signal.aborted && !(this.pool && this.isPushed)) {
       if (!this.isPushed) this.state.value = "asking";
@@ -132,7 +139,7 @@ export class Rollouts {
       const wasPushed = this.isPushed;
       try {
         // Changes before the start of a stream are read from the lists.
-        if ((await this.connectAll()) || !wasPushed) await this.ask();
+        if (journal || (await this.connectAll()) || !wasPushed) await this.ask();
       } catch (error) {
         if (error instanceof ApiError && error.status < 500) throw error;
       }

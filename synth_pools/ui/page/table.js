@@ -1,25 +1,35 @@
 // The table of rollouts, which draws only the visible rows.
 import { signal } from "./vendor/signals.js";
-import { path } from "./api.js";
-import { html, Badge, moment, num, span } from "./ui.js";
+import { keepQuery, link } from "./address.js";
+import { html, Badge, Copy, isNarrow, moment, num, size, span } from "./ui.js";
 
 const ROW = 34;
 const AROUND = 6;
 const MANY = 20000;
 
+/** @param {{ row: Row, text: any }} props */
+const Open = ({ row, text }) => html`<a href=${link(["rollouts", row.id])}>${text}</a>`;
+/** @param {Row} row */
+const shortId = ({ id }) => id.replace("rollout_", "").slice(0, 12);
+
 /** The name of each column, and what is in a cell where that is not the value. @type {Record<string, [string, ((row: Row) => any)?]>} */
 const COLUMNS = {
-  id: ["Rollout", ({ id }) => html`<a href=${path`#/rollouts/${id}`}>${id.replace("rollout_", "").slice(0, 12)}</a>`],
+  id: ["Rollout", (row) => html`<${Open} row=${row} text=${shortId(row)} /> <${Copy} text=${row.id} label="Copy the id" tabindex="-1" />`],
   pool: ["Pool"],
   status: ["State", ({ status }) => html`<${Badge} status=${status} />`],
   reward: ["Reward", (row) => num(row.reward)],
-  code: ["Error"],
-  task: ["Task"],
   seed: ["Seed"],
+  task: ["Task"],
+  code: ["Error", ({ code, message }) => html`<span title=${message}><b>${code}</b> ${message}</span>`],
   created: ["Created", (row) => moment(row.created)],
-  wait: ["Queued for", (row) => span(row.wait)],
-  took: ["Ran for", (row) => span(row.took)],
+  wait: ["Queued", (row) => span(row.wait)],
+  took: ["Ran", (row) => span(row.took)],
 };
+const WIDE = ["id", "pool", "status", "reward", "seed", "task", "code", "created", "wait", "took"];
+const NARROW = ["seed", "status", "reward", "code"];
+/** On a phone the seed, which stays, opens the rollout. @type {Record<string, (row: Row) => any>} */
+const NARROW_CELLS = { seed: (row) => html`<${Open} row=${row} text=${row.seed ?? shortId(row)} />` };
+const FILTERS = /** @type {const} */ ({ status: "All states", code: "All errors", pool: "All pools", run: "All runs" });
 
 /** @param {Iterable<string>} values @returns {[string, number][]} */
 export function counted(values) {
@@ -29,56 +39,84 @@ export function counted(values) {
   return [...counts].sort((a, b) => b[1] - a[1]);
 }
 
+/** A whole number is a seed; other text begins an id, a task or a run. @param {string} text @returns {(row: Row) => boolean} */
+function matching(text) {
+  if (/^-?(0|[1-9]\d*)$/.test(text)) return ({ seed }) => seed !== null && Number(seed) === Number(text);
+  return ({ id, task, run }) =>
+    [id, id.replace("rollout_", ""), task, run].some((value) => value.toLowerCase().startsWith(text));
+}
+
 export class Table {
-  /** @param {import("./store.js").Rollouts} store */
-  constructor(store) {
+  /** @param {import("./store.js").Rollouts} store @param {Record<string, string>} query */
+  constructor(store, query) {
     this.store = store;
-    this.filter = signal({ status: "", code: "", pool: "", text: "" });
-    this.sort = signal({ key: "", isDown: true });
+    /** The filters by name, `like`, `text`, `sort` and `row`, as they are in the address. */
+    this.query = signal(query);
     this.top = signal(0);
     this.height = signal(600);
     this.scrolled = 0;
     this.selected = 0;
+    this.timer = 0;
+    /** The first visible row, once that is loaded. */
+    this.target = Number(query.row) || 0;
+    /** @type {any} */
+    this.element = null;
     /** @type {any} */
     this.key = null;
     /** @type {Row[]} */
     this.rows = [];
     /** @type {Record<string, [string, number][]>} */
-    this.counts = { status: [], code: [], pool: [] };
-    this.columns = Object.entries(COLUMNS).filter(([key]) => key !== "pool" || !store.pool);
+    this.counts = {};
+  }
+
+  close() {
+    clearTimeout(this.timer);
+  }
+
+  /** Take over what an address says. @param {Record<string, string>} query */
+  open(query) {
+    this.query.value = query;
+    this.target = Number(query.row) || 0;
+    if (this.element && !this.target) this.element.scrollTop = 0;
+  }
+
+  /** @returns {[string, boolean]} the column that is sorted by, and whether downwards */
+  get sorting() {
+    const { sort = "" } = this.query.value;
+    return [sort.replace("-", ""), sort.startsWith("-")];
   }
 
   /** Filter and sort the rows again if they have changed, but not during scrolling. */
   select() {
     const changed = this.store.changed.value;
-    const filter = this.filter.value;
-    const sort = this.sort.value;
-    const isSame = this.key?.[1] === filter && this.key[2] === sort;
+    const query = this.query.value;
+    const [key, isDown] = this.sorting;
+    const isSame = this.key?.[1] === query;
     if (isSame && this.key[0] === changed) return;
     const now = performance.now();
-    const isHeavy = sort.key && this.rows.length > MANY;
+    const isHeavy = key && this.rows.length > MANY;
     if (isSame && (now - this.scrolled < 300 || (isHeavy && now - this.selected < 2000))) {
       setTimeout(() => this.store.touch(), 300);
       return;
     }
-    this.key = [changed, filter, sort];
+    this.key = [changed, query];
     this.selected = now;
     let rows = this.store.rows;
-    for (const name of /** @type {const} */ (["status", "code", "pool"])) {
+    for (const name of /** @type {(keyof typeof FILTERS)[]} */ (Object.keys(FILTERS))) {
       this.counts[name] = counted(rows.map((row) => row[name])).filter(([value]) => value);
-      if (filter[name]) rows = rows.filter((row) => row[name] === filter[name]);
+      if (query[name]) rows = rows.filter((row) => row[name] === query[name]);
     }
-    const words = filter.text.toLowerCase();
-    if (words) {
-      rows = rows.filter((row) =>
-        `${row.id} ${row.task} ${row.seed} ${row.code} ${row.run} ${row.pool}`.toLowerCase().includes(words),
-      );
+    if (query.like) {
+      const group = this.store.byId.get(query.like)?.group;
+      rows = rows.filter((row) => row.group === group);
     }
-    if (sort.key) {
-      const sign = sort.isDown ? -1 : 1;
+    const text = (query.text ?? "").trim().toLowerCase();
+    if (text) rows = rows.filter(matching(text));
+    if (key) {
+      const sign = isDown ? -1 : 1;
       // Rows without a value come last in both directions.
       rows = rows
-        .map((row) => /** @type {[any, Row]} */ ([/** @type {any} */ (row)[sort.key] ?? null, row]))
+        .map((row) => /** @type {[any, Row]} */ ([/** @type {any} */ (row)[key] ?? null, row]))
         .sort(([a], [b]) => (a === b ? 0 : a === null ? 1 : b === null ? -1 : a < b ? -sign : sign))
         .map(([, row]) => row);
     }
@@ -87,62 +125,90 @@ export class Table {
 
   /** @param {string} name @param {string} value */
   set(name, value) {
-    this.filter.value = { ...this.filter.value, [name]: value };
+    this.open({ ...this.query.value, [name]: value, row: "" });
+    keepQuery(this.query.value);
   }
 
   /** @param {string} key */
   order(key) {
-    const { key: old, isDown } = this.sort.value;
-    if (old === key && !isDown) this.sort.value = { key: "", isDown: true };
-    else this.sort.value = { key, isDown: old !== key };
+    const [old, isDown] = this.sorting;
+    this.set("sort", old !== key ? `-${key}` : isDown ? key : "");
   }
 
-  /** @param {string} name @param {string} label */
-  choice(name, label) {
-    const value = /** @type {any} */ (this.filter.value)[name];
-    return html`<select aria-label=${label} value=${value} onChange=${(/** @type {any} */ event) => this.set(name, event.target.value)}>
-      <option value="">${label}</option>
-      ${this.counts[name].map(([option, count]) => html`<option value=${option} selected=${option === value}>${option} (${num(count)})</option>`)}
+  /** @param {keyof typeof FILTERS} name */
+  choice(name) {
+    const value = this.query.value[name] ?? "";
+    const counts = this.counts[name];
+    // What an address says is there before a rollout has it.
+    const missing = value && !counts.some(([option]) => option === value) ? [[value, 0]] : [];
+    const options = /** @type {[string, number][]} */ (counts.concat(/** @type {any} */ (missing)));
+    return html`<select aria-label=${FILTERS[name]} value=${value} onChange=${(/** @type {any} */ event) => this.set(name, event.target.value)}>
+      <option value="">${FILTERS[name]}</option>
+      ${options.map(([option, count]) => html`<option value=${option} selected=${option === value}>${option} (${num(count)})</option>`)}
     </select>`;
+  }
+
+  /** Note the size of the table, and scroll to the row of the address once it is there. @param {any} element */
+  attach(element) {
+    this.element = element;
+    if (!element) return;
+    this.height.value = element.clientHeight;
+    if (!this.target || (this.rows.length <= this.target && !this.store.isLoaded.peek())) return;
+    element.scrollTop = this.target * ROW;
+    this.target = 0;
+  }
+
+  scroll() {
+    this.scrolled = performance.now();
+    this.top.value = this.element.scrollTop;
+    clearTimeout(this.timer);
+    this.timer = setTimeout(() => {
+      const row = String(Math.round(this.top.value / ROW) || "");
+      keepQuery(Object.assign(this.query.value, { row }));
+    }, 200);
   }
 
   render() {
     this.select();
-    const { rows, columns } = this;
+    size.value;
+    const { rows, query: { value: query } } = this;
+    const columns = isNarrow.value ? NARROW : WIDE.filter((name) => name !== "pool" || !this.store.pool);
     const first = Math.max(0, Math.min(Math.floor(this.top.value / ROW) - AROUND, rows.length - 1));
     const last = Math.min(rows.length, Math.ceil((this.top.value + this.height.value) / ROW) + AROUND);
-    const { key, isDown } = this.sort.value;
+    const [key, isDown] = this.sorting;
+    const isDated = [rows[0], rows.at(-1)].some((row) => row && moment(row.created).length > 12);
     const total = this.store.byId.size;
     const loading = this.store.isLoaded.value ? "" : ", more are loading …";
     return html`<div class="tools">
-        <input type="search" placeholder="Search id, task, seed, run" aria-label="Search rollouts"
+        <input type="search" placeholder="Seed, or start of id, task, run" aria-label="Search rollouts" value=${query.text ?? ""}
           onInput=${(/** @type {any} */ event) => this.set("text", event.target.value)} />
-        ${this.choice("status", "All states")} ${this.choice("code", "All errors")}
-        ${!this.store.pool && this.choice("pool", "All pools")}
+        ${this.choice("status")} ${this.choice("code")}
+        ${!this.store.pool && this.choice("pool")}
+        ${(this.counts.run.length > 0 || query.run) && this.choice("run")}
+        ${query.like && html`<button onClick=${() => this.set("like", "")}>Same request as ${query.like.replace("rollout_", "").slice(0, 12)} ✕</button>`}
         <span class="soft" role="status">${rows.length === total ? "" : `${num(rows.length)} of `}${num(total)} rollouts${loading}</span>
       </div>
-      <div class="rows" tabindex="0" role="region" aria-label="Rollouts"
-        ref=${(/** @type {any} */ element) => element && (this.height.value = element.clientHeight)}
-        onScroll=${(/** @type {any} */ event) => {
-          this.scrolled = performance.now();
-          this.top.value = event.target.scrollTop;
-        }}>
-        <table aria-rowcount=${rows.length + 1}>
+      <div class="rows fill" tabindex="0" role="region" aria-label="Rollouts"
+        ref=${(/** @type {any} */ element) => this.attach(element)} onScroll=${() => this.scroll()}>
+        <table class=${isDated ? "dated" : ""} aria-rowcount=${rows.length + 1}>
           <thead><tr aria-rowindex="1">
             ${columns.map(
-              ([name, [label]]) => html`<th scope="col" class=${`c-${name}`} aria-sort=${key !== name ? "none" : isDown ? "descending" : "ascending"}>
-                <button onClick=${() => this.order(name)}>${label}${key === name ? (isDown ? " ↓" : " ↑") : ""}</button>
+              (name) => html`<th scope="col" class=${`c-${name}`} aria-sort=${key !== name ? "none" : isDown ? "descending" : "ascending"}>
+                <button onClick=${() => this.order(name)}>${COLUMNS[name][0]}${key === name ? (isDown ? " ↓" : " ↑") : ""}</button>
               </th>`,
             )}
           </tr></thead>
           <tbody>
-            <tr style=${{ height: `${first * ROW}px` }} aria-hidden="true"></tr>
+            <tr key="above" style=${{ height: `${first * ROW}px` }} aria-hidden="true"></tr>
             ${rows.slice(first, last).map(
-              (row, index) => html`<tr aria-rowindex=${first + index + 2}>
-                ${columns.map(([name, [, cell]]) => html`<td class=${`c-${name}`}>${cell ? cell(row) : /** @type {any} */ (row)[name]}</td>`)}
+              (row, index) => html`<tr key=${row.id} aria-rowindex=${first + index + 2}>
+                ${columns.map((name) => {
+                  const cell = (isNarrow.value && NARROW_CELLS[name]) || COLUMNS[name][1];
+                  return html`<td class=${`c-${name}`}>${cell ? cell(row) : /** @type {any} */ (row)[name]}</td>`;
+                })}
               </tr>`,
             )}
-            <tr style=${{ height: `${(rows.length - last) * ROW}px` }} aria-hidden="true"></tr>
+            <tr key="below" style=${{ height: `${(rows.length - last) * ROW}px` }} aria-hidden="true"></tr>
           </tbody>
         </table>
         ${rows.length === 0 && html`<p class="empty">${total ? "No rollout fits." : this.store.isLoaded.value ? "No rollouts yet." : "Loading …"}</p>`}

@@ -25,14 +25,23 @@ export function span(ms) {
   return s < 6000 ? `${num(s / 60, 1)} min` : `${num(s / 3600, 1)} h`;
 }
 
-/** @param {number | null | undefined} ms since 1970 */
-export function moment(ms) {
+/** @param {number | null | undefined} ms since 1970 @param {boolean} [isExact] with milliseconds */
+export function moment(ms, isExact = true) {
   if (!ms) return "–";
   const date = new Date(ms);
   const isToday = date.toDateString() === new Date().toDateString();
-  const time = date.toLocaleTimeString("en-GB");
+  const time = date.toTimeString().slice(0, 8) + (isExact ? `.${`${date.getMilliseconds()}`.padStart(3, "0")}` : "");
   return isToday ? time : `${date.toLocaleDateString("en-CA")} ${time}`;
 }
+
+const phone = matchMedia("(max-width: 700px)");
+/** Whether there is room for few columns only, and the size of the window. */
+export const isNarrow = signal(phone.matches);
+export const size = signal(0);
+addEventListener("resize", () => {
+  isNarrow.value = phone.matches;
+  size.value = innerWidth * 1e5 + innerHeight;
+});
 
 /** Do something now and then, while the page is seen. @param {number} seconds @param {AbortSignal} until @param {() => Promise<any>} work */
 export async function every(seconds, until, work) {
@@ -50,20 +59,50 @@ export const Facts = ({ items }) =>
     ${items.map(([label, value]) => html`<div><dt>${label}</dt><dd>${value}</dd></div>`)}
   </dl>`;
 
-/** @param {{ head: string[], rows: any[][], label: string }} props */
-export const Grid = ({ head, rows, label }) =>
-  html`<div class="wide" tabindex="0" role="region" aria-label=${label}>
+/** A count that leads to the rollouts behind it. @param {{ of: number | null | undefined, href: string }} props */
+export const Count = ({ of, href }) => (of ? html`<a href=${href}>${num(of)}</a>` : num(of));
+
+/** Columns of `texts` are left-aligned, all others hold numbers. @param {{ head: string[], rows: any[][], label: string, texts?: string[] }} props */
+export const Grid = ({ head, rows, label, texts = head.slice(0, 1) }) => {
+  const kinds = head.map((name) => (texts.includes(name) ? undefined : "number"));
+  return html`<div class="wide" tabindex="0" role="region" aria-label=${label}>
     <table>
-      <thead><tr>${head.map((name) => html`<th scope="col">${name}</th>`)}</tr></thead>
-      <tbody>${rows.map((row) => html`<tr>${row.map((cell) => html`<td>${cell}</td>`)}</tr>`)}</tbody>
+      <thead><tr>${head.map((name, index) => html`<th scope="col" class=${kinds[index]}>${name}</th>`)}</tr></thead>
+      <tbody>${rows.map((row) => html`<tr>${row.map((cell, index) => html`<td class=${kinds[index]}>${cell}</td>`)}</tr>`)}</tbody>
     </table>
   </div>`;
+};
+
+/** The text that was copied last. */
+const copied = signal("");
+
+/** @param {string} text */
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    // Browsers have no clipboard for pages of plain HTTP.
+    const field = Object.assign(document.createElement("textarea"), { value: text });
+    (openDialog.value ? document.querySelector("dialog") : document.body)?.append(field);
+    field.select();
+    document.execCommand("copy");
+    field.remove();
+  }
+  copied.value = text;
+  setTimeout(() => copied.value === text && (copied.value = ""), 1500);
+}
+
+/** @param {{ text: string, label: string }} props */
+export const Copy = ({ text, label, ...rest }) => {
+  const isDone = copied.value === text;
+  return html`<button type="button" class=${`copy ${isDone ? "done" : ""}`} aria-label=${isDone ? "Copied" : label} title=${isDone ? "Copied" : label} onClick=${() => copy(text)} ...${rest}></button>`;
+};
 
 /** @param {{ label: string, text: string, open?: boolean }} props */
 export const Code = ({ label, text, open = true }) =>
   html`<details class="code" open=${open}>
     <summary>${label}</summary>
-    <button onClick=${() => navigator.clipboard?.writeText(text)}>Copy</button>
+    <${Copy} text=${text} label=${`Copy ${label}`} />
     <pre tabindex="0" aria-label=${label}>${text}</pre>
   </details>`;
 

@@ -14,6 +14,8 @@ declare global {
   type PoolMetrics = Schema<"PoolMetrics">;
   type Artifact = Schema<"Artifact">;
   type RolloutUsage = Schema<"RolloutUsage">;
+  type LogLine = Schema<"PoolLogLine">;
+  type StartedProcess = Schema<"StartedProcess">;
   type QueueStatus = Schema<"QueueStatus">;
 
   interface AskedField {
@@ -34,6 +36,8 @@ declare global {
   interface PlotSet {
     label: string;
     rows: Row[];
+    place: string[];
+    chosen?: Record<string, string>;
   }
   interface Plot {
     title: string;
