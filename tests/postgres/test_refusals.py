@@ -208,7 +208,15 @@ async def test_statements_are_prepared_again_where_their_plans_are_invalid(
     assert [await use(value) for use in uses] == before
 
 
-@pytest.mark.parametrize("name", ["lock_timeout", "idle_session_timeout", "transaction_timeout"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "lock_timeout",
+        "idle_session_timeout",
+        "idle_in_transaction_session_timeout",
+        "transaction_timeout",
+    ],
+)
 async def test_limits_of_a_role_are_not_those_of_a_session(
     store: str, role: Role, onlooker: Onlooker, name: str
 ) -> None:

@@ -71,6 +71,10 @@ class RetentionClock:
         set_meta(tx, _KEY, repr(reached))
         return reached
 
+    def skip(self) -> None:
+        """Leave out the time since it was read: another backend, or nobody, could read it."""
+        self._read_at = clock.monotonic()
+
 
 async def forget_finished(
     database: Database,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import uuid
 from contextlib import closing
@@ -13,6 +14,7 @@ import pytest
 from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import BadOptionError
 from synth_pools.backend.local_backend import LocalBackend
+from synth_pools.backend.rollouts.admission import idempotency as idempotency_module
 from synth_pools.backend.storage import retention as retention_module
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.retention import RetentionClock
@@ -128,6 +130,45 @@ async def test_retention_follows_a_clock_that_is_set_slowly(
     late, now["time"] = RetentionClock(), now["time"] + DAY
     assert await read(late, seconds=1200) < now["time"]
     assert await read(late, seconds=600) == now["time"]
+    await database.close()
+
+
+async def test_retention_counts_no_time_in_which_another_backend_leads(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Follower(SQLiteDatabase):
+        leads = False
+        rounds = 0
+
+        @property
+        def is_leader(self) -> bool:
+            self.rounds += 1
+            return self.leads
+
+    async def next_rounds() -> None:
+        reached = database.rounds + 2
+        while database.rounds < reached:  # noqa: ASYNC110 - each takes one turn of the loop
+            await asyncio.sleep(0)
+
+    now = {"time": 1_000_000_000.0, "monotonic": 5.0}
+    monkeypatch.setattr(clock, "unix_time", lambda: now["time"])
+    monkeypatch.setattr(clock, "monotonic", lambda: now["monotonic"])
+    monkeypatch.setattr(_Connection, "unix_time", staticmethod(lambda: now["time"]))
+    monkeypatch.setattr(idempotency_module, "_PAUSE_SECONDS", 0)
+    database = Follower(tmp_path)
+    begin = await database.write(RetentionClock().read)
+    retention = RetentionClock()
+    forgetting = asyncio.create_task(idempotency_module.forget_old_keys(database, retention))
+    await next_rounds()
+    now["monotonic"] += 10 * DAY
+    await next_rounds()
+    # Now it leads, with a clock that is forty days ahead.
+    now["time"] += 50 * DAY
+    database.leads = True
+    await next_rounds()
+    assert await database.write(retention.read) == begin
+    forgetting.cancel()
+    await asyncio.wait([forgetting])
     await database.close()
 
 

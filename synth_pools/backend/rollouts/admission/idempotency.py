@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
@@ -133,10 +134,12 @@ async def forget_old_keys(database: Database, retention: RetentionClock) -> None
     """Delete expired keys periodically, a limited number at a time."""
     work = partial(_delete_old, retention)
     while True:
-        try:
-            deleted = await database.write(work) if database.is_leader else 0
-        except StorageError:
-            deleted = 0  # The error is logged; the next round tries again.
+        deleted = 0
+        # An error is logged; the next round tries again.
+        with contextlib.suppress(StorageError):
+            if database.is_leader:
+                deleted = await database.write(work)
+        retention.skip()
         if deleted < _DELETED_AT_ONCE:
             await asyncio.sleep(_PAUSE_SECONDS)
 

@@ -33,7 +33,8 @@ SET jit = off;
 SET work_mem = '64MB';
 SELECT set_config(name, CASE name WHEN 'synchronous_commit' THEN 'on' ELSE '0' END, false)
     FROM pg_settings WHERE name = 'synchronous_commit' AND setting = 'off' OR name IN
-    ('lock_timeout', 'idle_session_timeout', 'transaction_timeout')
+    ('lock_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout',
+        'transaction_timeout')
 """  # noqa: S608
 # Settings of a writing session. A backend that stops in the middle of a transaction blocks the
 # others no longer than this. Writes use few rows, by key, so index scans are right even for a table
