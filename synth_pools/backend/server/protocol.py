@@ -282,6 +282,10 @@ class ServerConnection(HttpToolsProtocol):
         self._disconnect()
 
     def on_response_complete(self) -> None:
+        is_full = len(self.connections) >= self._limited.most_connections
+        if is_full and self in self._limited.without_key:
+            # Others wait for a place: without a key one answer is all.
+            self.transport.close()
         # Break the reference cycle, which only the garbage collector would free.
         for name in ("receive", "send"):
             vars(self._current).pop(name, None)

@@ -34,6 +34,14 @@ def wire(server: Server, *, small: bool = False) -> Iterator[socket.socket]:
         yield connection
 
 
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    with contextlib.suppress(ConnectionError):
+        while piece := connection.recv(65536):
+            received += piece
+    return received
+
+
 def seconds_until_closed(connection: socket.socket) -> float:
     started_at = time.monotonic()
     with contextlib.suppress(ConnectionError):
@@ -225,6 +233,24 @@ def test_connections_that_show_no_key_make_room_for_others(start: Callable[..., 
             )
             assert answer.status_code == 200
         assert is_answered()
+
+
+def test_one_answer_is_all_without_a_key_while_no_place_is_free(
+    start: Callable[..., Server],
+) -> None:
+    backend = start(max_connections=2, header_timeout_seconds=LIMIT)
+    backend.http.close()
+    line = b"GET /v1/queue/status HTTP/1.1\r\n"
+    with wire(backend) as keyed:
+        keyed.sendall(line + AUTHORIZED + b"\r\n")
+        assert keyed.recv(65536).startswith(b"HTTP/1.1 200 ")
+        with wire(backend) as full:
+            full.sendall((line + b"host: localhost\r\n\r\n") * 20)
+            assert read_all(full).count(b"HTTP/1.1 401 ") == 1
+        with wire(backend):
+            keyed.sendall((line + AUTHORIZED + b"\r\n") * 20)
+            keyed.shutdown(socket.SHUT_WR)
+            assert read_all(keyed).count(b"HTTP/1.1 200 ") == 20
 
 
 def test_connections_are_limited_and_come_back(start: Callable[..., Server]) -> None:
