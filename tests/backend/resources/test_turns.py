@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from synth_pools.backend.resources import turns as turns_module
 from synth_pools.backend.resources.byte_budget import NoRoomError
 from synth_pools.backend.resources.turns import Turns
 from synth_pools.backend.storage import rollouts
@@ -49,43 +50,50 @@ def test_a_pause_as_long_as_the_turn_follows_while_others_wait() -> None:
             waiting = asyncio.create_task(take_in_order(turns, "next", order))
             await asyncio.sleep(0.05)
             assert turns.waiting == 1
-            turn_seconds = loop.time() - started_at
-        # A timer for a shorter time, set at the end of the turn, is over first.
-        loop.call_later(0.9 * turn_seconds, order.append, "shorter pause")
+            # A timer for a shorter time is over first.
+            loop.call_later(0.9 * (loop.time() - started_at), order.append, "shorter pause")
         await waiting
         return order
 
     assert asyncio.run(run()) == ["shorter pause", "next begins", "next ends"]
 
 
-def test_the_pause_after_a_very_long_turn_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def run() -> list[str]:
-        loop = asyncio.get_running_loop()
-        turns, order = Turns(60), list[str]()
-        hour_ago = loop.time() - 3600
-        with monkeypatch.context() as patch:
-            patch.setattr(loop, "time", lambda: hour_ago)
-            turn = turns.take()
-            await turn.__aenter__()
-        waiting = asyncio.create_task(take_in_order(turns, "next", order))
+async def end_turn_of_an_hour(turns: Turns, waiting: Callable[[], object] | None = None) -> None:
+    """Take a turn, call a function, and end the turn when an hour seems to be over."""
+    loop = asyncio.get_running_loop()
+    hour_ago = loop.time() - 3600
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "time", lambda: hour_ago)
+        turn = turns.take()
+        await turn.__aenter__()
+    if waiting is not None:
+        waiting()
         await asyncio.sleep(0)
-        await turn.__aexit__(None, None, None)
-        loop.call_later(600, order.append, "longer pause")
-        await waiting
+    await turn.__aexit__(None, None, None)
+
+
+def test_the_pause_after_a_very_long_turn_is_limited() -> None:
+    async def run() -> list[str]:
+        turns, order = Turns(60), list[str]()
+        tasks: list[asyncio.Task[None]] = []
+        await end_turn_of_an_hour(
+            turns, lambda: tasks.append(asyncio.create_task(take_in_order(turns, "next", order)))
+        )
+        await asyncio.gather(*tasks)
         return order
 
     assert asyncio.run(run()) == ["next begins", "next ends"]
 
 
-def test_one_reader_alone_is_not_delayed() -> None:
+def test_one_reader_alone_is_not_delayed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns_module, "_LONGEST_PAUSE_SECONDS", 3600)
+
     async def run() -> None:
-        loop = asyncio.get_running_loop()
-        turns, is_late = Turns(60), list[bool]()
+        turns = Turns(10)
+        await end_turn_of_an_hour(turns)
+        # A pause as long as the turn would outlast the patience of the next.
         async with turns.take():
-            await asyncio.sleep(0.05)
-        loop.call_later(0.01, is_late.append, True)
-        async with turns.take():
-            assert not is_late
+            pass
 
     asyncio.run(run())
 
