@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from synth_pools._client.arguments import format_seconds
 from synth_pools._client.http import URL, Request, Response
 from synth_pools._client.http.messages import ExchangeError
+from synth_pools._client.http.request_builder import redirect_target
 from synth_pools._client.http.retry import parse_retry_after
 from synth_pools.errors import (
     APIConnectionError,
@@ -65,11 +66,13 @@ def status_error(
     body = _parse(content)
     report = _report(body)
     if response.has_redirect_location:
-        target = response.headers["location"].partition("?")[0]
-        report = report._replace(
-            message="redirects are not followed, but of GET within one origin, 20 at most "
-            f"(this one: {_one_line(target)})"
+        location = response.headers["location"]
+        problem = (
+            "redirects are not followed, but of GET within one origin, 20 at most (this one"
+            if redirect_target(method, url, location) is None
+            else "too many redirects: 20 were followed (the next one"
         )
+        report = report._replace(message=f"{problem}: {_one_line(location.partition('?')[0])})")
     request_id = response.headers.get("x-request-id") or report.request_id
     retry_after = parse_retry_after(
         response.headers.get("retry-after"), response.headers.get("date")

@@ -106,18 +106,26 @@ class RequestBuilder:
 def redirected(request: OutgoingRequest, response: ResponseHead) -> OutgoingRequest | None:
     """Return the request to the target of a redirect of a GET within its origin, else None."""
     location = response.headers.get("location")
-    if location is None or request.method != "GET" or response.status_code not in _REDIRECTS:
+    if location is None or response.status_code not in _REDIRECTS:
         return None
-    base = URL(request.url)
+    target = redirect_target(request.method, request.url, location)
+    if target is None:
+        return None
+    return OutgoingRequest("GET", target, request.headers, None, request.limits)
+
+
+def redirect_target(method: str, url: str, location: str) -> str | None:
+    """Return the URL to which a redirect leads; None if it is not followed."""
+    if method != "GET":
+        return None
+    base = URL(url)
     try:
         target = base.join(location).copy_with(fragment=None)
         # Without a path the target of the request would begin with its query.
         target = target.copy_with(raw_path=target.raw_path)
     except InvalidURL:
         return None
-    if target.userinfo or _origin(target) != _origin(base):
-        return None
-    return OutgoingRequest("GET", str(target), request.headers, None, request.limits)
+    return None if target.userinfo or _origin(target) != _origin(base) else str(target)
 
 
 def _origin(url: URL) -> tuple[str, str, int | None]:

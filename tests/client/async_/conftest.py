@@ -67,7 +67,7 @@ def waiting(pools: PoolService, monkeypatch: pytest.MonkeyPatch) -> PoolService:
     monkeypatch.setattr("synth_pools._client.runtime.sync_.concurrency._LONGEST_SLEEP", 60.0)
 
     def idle() -> None:
-        if len(pools.status) == 6 and pools.status["rollout_0"] == "queued":
+        if len(pools.status) >= 6 and pools.status["rollout_0"] == "queued":
             pools.finish("rollout_0")
 
     pools.idle = idle

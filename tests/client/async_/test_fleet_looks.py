@@ -102,7 +102,7 @@ async def test_what_is_under_way_is_read_now_and_then_and_not_more(
     """All run until each was read a few times."""
 
     def idle() -> None:
-        if len(pools.status) == 20 and min(pools.looks[name] for name in pools.status) >= 4:
+        if len(pools.status) >= 20 and min(pools.looks[name] for name in pools.status) >= 4:
             for rollout_id in pools.running:
                 pools.finish(rollout_id)
 
@@ -215,7 +215,7 @@ async def test_patience_counts_while_heartbeats_arrive(
 ) -> None:
     end_one_after_the_other(pools)
     pools.beats = True
-    pools.refuse = lambda _: answer({}, 429) if len(pools.status) == 4 else None
+    pools.refuse = lambda _: answer({}, 429) if len(pools.status) >= 4 else None
     fleet = fleet_client.rollouts.run_many(P, seeds(20), max_in_flight=4, patience=0.5)
     with pytest.raises(FleetStoppedError, match="nothing gets through"):
         await gather(fleet)
@@ -237,10 +237,10 @@ async def test_a_pool_that_is_full_of_the_fleet_s_rollouts_is_no_matter_of_patie
 
     def idle() -> None:
         # Each wait for a place is longer than the patience.
-        if len(pools.running) == 4 and len(refusals) >= 2:
+        if len(pools.running) >= 4 and len(refusals) >= 2:
             refusals.clear()
             pools.finish(pools.running[0])
-        if len(pools.status) == 6 and pools.running:
+        if len(pools.status) >= 6 and pools.running:
             pools.finish(pools.running[0])
 
     pools.refuse, pools.idle = refuse, idle
@@ -396,7 +396,7 @@ async def test_an_end_of_the_fleet_at_each_of_these_steps(
         done = answer({"rollout_id": rollout_id, "status": "completed"})
         if rollout_id != "rollout_0":
             return None
-        return when(lambda: bool(holds) and len(pools.status) == 6, done)
+        return when(lambda: bool(holds) and len(pools.status) >= 6, done)
 
     def choose(request: Seen) -> Fault:
         is_held = {
