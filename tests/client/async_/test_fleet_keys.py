@@ -1,13 +1,14 @@
-"""Fleets on a service that keeps no idempotency keys: no rollout is started twice."""
+"""Fleets start no rollout twice without idempotency keys, and none counts for two requests."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from synth_pools import AsyncContainerPoolsClient, NotRepeatedError
+from synth_pools import AsyncContainerPoolsClient, DecodeError, NotRepeatedError
 from tests.client.async_.fleet_ends import fleet_that_waits, gather, seeds
 from tests.support.batch_service import BatchService
 from tests.support.fault_server import FaultServer, Seen
@@ -174,3 +175,37 @@ async def test_the_service_is_asked_once_for_many_lost_answers(
     assert service.seeds == dict.fromkeys(range(30), 1)
     assert len(creations(server)) == 30 + 29
     assert [request.path for request in server.requests].count("/v1/capabilities") == 1
+
+
+@pytest.mark.parametrize("has_batches", [True, False], ids=["batches", "alone"])
+async def test_a_rollout_of_another_request_is_refused(
+    server: FaultServer, fleet_client: AsyncContainerPoolsClient, has_batches: bool
+) -> None:
+    """A proxy answers one creation with the answer to another one."""
+    batches = BatchService()
+    server.play(choose=batches)
+    rollout = {"id": "rollout_0", "status": "queued"}
+
+    def distort(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        first, *rest = items
+        return items if len(batches.sent) == 1 else [{**first, "rollout": rollout}, *rest]
+
+    def refuse(request: Seen) -> Fault | None:
+        is_other = "batch" not in request.path and request.json["seed"] == 9
+        return answer(rollout, 202) if is_other else None
+
+    fleet = fleet_client.rollouts.run_many(P, seeds(40), max_in_flight=20)
+    batches.features["batch"] = has_batches
+    if has_batches:
+        batches.distort = distort
+        fleet = fleet_that_waits(server, batches, fleet)
+    else:
+        batches.refuse = refuse
+    outcomes = await gather(fleet)
+    ids = {outcome.rollout_id for outcome in outcomes if outcome.ok}
+    errors = [outcome.error for outcome in outcomes if not outcome.ok]
+    assert errors
+    assert len(ids) + len(errors) == 40
+    for error in errors:
+        assert isinstance(error, DecodeError)
+        assert "the rollout rollout_0 for the requests" in str(error)

@@ -33,8 +33,9 @@ async def test_a_failed_rollout_has_an_error_and_a_row(
             return answer({"reward": 0.5, "timing": {"run_seconds": 2.5}})
         if request.json["seed"] == 2:
             return answer({}, 404)
-        status = "completed" if request.json["seed"] == 0 else "cancelled"
-        return answer(failed if request.json["seed"] == 1 else {"id": "r", "status": status})
+        if request.json["seed"] == 0:
+            return answer({"id": "r", "status": "completed"})
+        return answer(failed if request.json["seed"] == 1 else {"id": "c", "status": "cancelled"})
 
     server.play(choose=choose)
     fleet = fleet_client.rollouts.run_many(P, seeds(4), in_order=True)

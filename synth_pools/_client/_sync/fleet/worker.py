@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections import OrderedDict
 from typing import Any
 
 from synth_pools._client._sync.fleet.creation import RolloutCreator
@@ -45,6 +46,8 @@ _FAILED = frozenset({"failed", "error"})
 _MOST_FAILURES = 3
 # Seconds between reads of a rollout whose stream is open: its last event may get lost.
 _LOOK_SECONDS = 60.0
+# Rollouts of which the worker remembers the requests: twice as many as may be in flight.
+_MOST_OWNERS = 20_000
 
 
 class FleetWorker:
@@ -75,6 +78,8 @@ class FleetWorker:
         self._retries = retries
         # False as long as the service refuses the API key of every request.
         self._is_let_in = False
+        # Indices of requests by the ids of their rollouts, the latest ones last.
+        self._owners = OrderedDict[str, int]()
         self.in_flight: dict[int, InFlight] = {}
 
     def replay(self, item: InFlight) -> RolloutOutcome | None:
@@ -174,7 +179,7 @@ class FleetWorker:
                 prepare=lambda: self._creator.wait_for_sender(item),
                 pool_id=pool if isinstance(pool, str) else None,
             )
-            item.rollout_id = rollout_id_of(rollout)
+            item.rollout_id = self._own(rollout_id_of(rollout), item.index)
             if item.batch is None:
                 # The journal already has the answer to each batch.
                 self._write(AdmissionRecord(item.index, attempt, item.sha, item.rollout_id))
@@ -182,6 +187,7 @@ class FleetWorker:
             # A rollout that an earlier run created may have ended since.
             is_new = self._journal is None or item.index >= self._journal.file.reach
         else:
+            self._own(item.rollout_id, item.index)
             is_new = False
         rollout_id = item.rollout_id
         if not (is_new or is_final(rollout)):
@@ -193,6 +199,17 @@ class FleetWorker:
         if summary is None:
             summary = caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}
+
+    def _own(self, rollout_id: str, index: int) -> str:
+        """Return the id of a request's rollout, which no other request may have."""
+        owner = self._owners.setdefault(rollout_id, index)
+        if len(self._owners) > _MOST_OWNERS:
+            self._owners.popitem(last=False)
+        if owner != index:
+            raise DecodeError(
+                f"the service named the rollout {rollout_id} for the requests {owner} and {index}"
+            )
+        return rollout_id
 
     def _create(self, item: InFlight) -> dict[str, Any]:
         try:
