@@ -13,22 +13,15 @@ import inspect
 import logging
 import sys
 import threading
-from collections.abc import Awaitable, Callable, Iterator
-from typing import Any, TextIO, cast
-
-from synth_pools.container.rollout import Reports
+from collections.abc import Callable, Iterator
+from typing import Any
 
 _log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 2.0
 
-_current: contextvars.ContextVar[Reports | None] = contextvars.ContextVar("report", default=None)
-
-
-def is_async(function: Callable[..., Any]) -> bool:
-    """Return True for a function to be awaited."""
-    call = getattr(function, "__call__", None)  # noqa: B004 - an object may be a function
-    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+_Print = Callable[[str], None]
+_current: contextvars.ContextVar[_Print | None] = contextvars.ContextVar("print", default=None)
 
 
 class FunctionLoop:
@@ -36,11 +29,8 @@ class FunctionLoop:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="synth-pools-functions", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="functions", daemon=True)
         self._is_stopped = False
-
-    def start(self) -> None:
-        """Start the thread."""
         self._thread.start()
 
     def _run(self) -> None:
@@ -51,12 +41,10 @@ class FunctionLoop:
             # A task of the function's own may raise SystemExit, which ends the loop alone.
             except BaseException:  # noqa: BLE001
                 _log.exception("the event loop of the functions goes on after an error")
-        tasks = asyncio.all_tasks(self.loop)
-        for task in tasks:
-            task.cancel()
-        if tasks:
+        if tasks := asyncio.all_tasks(self.loop):
+            for task in tasks:
+                task.cancel()
             self.loop.run_until_complete(asyncio.wait(tasks, timeout=_STOP_SECONDS / 2))
-        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()
 
     def stop(self) -> None:
@@ -71,35 +59,42 @@ class Call:
     """Call of a function; to be created in the event loop that serves requests.
 
     Args:
-        body: Calls the function, or is an async function that does.
+        function: The function, async or not.
+        arguments: Its arguments.
         functions: The event loop of async functions.
-        report: Receives what it prints.
+        conclude: Called with what it returned, or the exception that it raised, in its thread.
+        log: Receives what it prints.
 
     Attributes:
-        end: Its end: what it returned, or the exception that it raised.
+        end: What `conclude` has returned.
+        is_reached: False if the event loop of the functions is blocked by one of them.
     """
 
     def __init__(
-        self, body: Callable[[], Any], functions: FunctionLoop, report: Reports | None = None
+        self,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+        functions: FunctionLoop,
+        conclude: Callable[[Any, BaseException | None], Any],
+        log: _Print | None = None,
     ) -> None:
         self._serving = asyncio.get_running_loop()
-        self.end: asyncio.Future[tuple[Any, BaseException | None]] = self._serving.create_future()
-        self._body = body
-        self._report = report
+        self.end: asyncio.Future[Any] = self._serving.create_future()
+        self.is_reached = True
+        self._function, self._arguments, self._conclude = function, arguments, conclude
+        self._log = log
         self._task: asyncio.Task[None] | None = None
         self._functions = functions.loop
-        # False if the event loop of the functions is blocked by one of them.
-        self.is_reached = True
-        if is_async(body):
+        call = getattr(function, "__call__", None)  # noqa: B004 - an object may be a function
+        self._is_async = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call)
+        if self._is_async:
             self._functions.call_soon_threadsafe(self._begin)
         else:
             threading.Thread(target=self._run_in_thread, name="rollout", daemon=True).start()
 
     def cancel(self) -> None:
-        """Cancel an async function; a plain one stops at its next report."""
-        if self._report is not None:
-            self._report.is_cancelled = True
-        if is_async(self._body):
+        """Cancel an async function."""
+        if self._is_async:
             self.is_reached = False
             with contextlib.suppress(RuntimeError):
                 self._functions.call_soon_threadsafe(self._cancel_task)
@@ -113,39 +108,38 @@ class Call:
             self._task.cancel()
 
     async def _run_in_loop(self) -> None:
-        _current.set(self._report)
+        _current.set(self._log)
         try:
-            value = await cast("Callable[[], Awaitable[Any]]", self._body)()
+            value, error = await self._function(*self._arguments), None
         # All of them, for example `sys.exit` in a function: the container goes on.
-        except BaseException as error:  # noqa: BLE001
-            self._finish(None, error)
-        else:
-            self._finish(value, None)
+        except BaseException as raised:  # noqa: BLE001
+            value, error = None, raised
+        self._finish(value, error)
 
     def _run_in_thread(self) -> None:
-        _current.set(self._report)
+        _current.set(self._log)
         try:
-            value = self._body()
-        except BaseException as error:  # noqa: BLE001 - as above
-            self._finish(None, error)
-        else:
-            self._finish(value, None)
+            value, error = self._function(*self._arguments), None
+        except BaseException as raised:  # noqa: BLE001 - as above
+            value, error = None, raised
+        self._finish(value, error)
 
     def _finish(self, value: Any, error: BaseException | None) -> None:
+        conclusion = self._conclude(value, error)
         # The container may have ended before its function.
         with contextlib.suppress(RuntimeError):
-            self._serving.call_soon_threadsafe(self._set_end, value, error)
+            self._serving.call_soon_threadsafe(self._set_end, conclusion)
 
-    def _set_end(self, value: Any, error: BaseException | None) -> None:
+    def _set_end(self, conclusion: Any) -> None:
+        # Cancelled if its end took too long.
         if not self.end.done():
-            self.end.set_result((value, error))
+            self.end.set_result(conclusion)
 
 
 @contextlib.contextmanager
 def captured_output() -> Iterator[None]:
     """Have everything that rollouts print in their logs, too, while the container runs."""
-    streams = {name: getattr(sys, name) for name in ("stdout", "stderr")}
-    copies = {name: _Copied(stream) for name, stream in streams.items() if stream is not None}
+    copies = {name: _Copied(getattr(sys, name)) for name in ("stdout", "stderr")}
     for name, copied in copies.items():
         setattr(sys, name, copied)
     try:
@@ -153,25 +147,24 @@ def captured_output() -> Iterator[None]:
     finally:
         for name, copied in copies.items():
             if getattr(sys, name) is copied:
-                setattr(sys, name, streams[name])
+                setattr(sys, name, copied.stream)
 
 
 class _Copied:
     """Stream whose texts go to the log of the current rollout, too."""
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
 
     def write(self, text: str) -> int:
-        count = self._stream.write(text)
-        report = _current.get()
-        if report is not None:
-            report.add_log(text)
-        return count
+        if (log := _current.get()) is not None:
+            log(text)
+        # A program without a console has no stream.
+        return len(text) if self.stream is None else self.stream.write(text)
 
     def writelines(self, lines: Any) -> None:
         for line in lines:
             self.write(line)
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._stream, name)
+        return getattr(self.stream, name)

@@ -7,24 +7,25 @@ import math
 import sys
 import sysconfig
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from synth_pools.container.encoding import artifact_json, write_json
-from synth_pools.container.rollout import EpisodeError, Reports, Result, Rollout
+from synth_pools.container.encoding import write_artifact, write_json
+from synth_pools.container.rollout import EpisodeError, Result, Rollout
 
 _STOPS = {
     "timeout": "The episode was stopped: the time of the rollout is over.",
     "cancelled": "The rollout was cancelled.",
     "terminated": "The container was stopped.",
 }
+_LONGEST_LOG = 1024 * 1024
 _SUCCESS = {"completed": "success", "failed": "failure"}
-_MOST_SHOWN = 5
-_LIBRARIES = tuple(
-    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    | {str(Path(__file__).parent), "<frozen "}
+_LIBRARIES = (
+    *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
+    str(Path(__file__).parent),
+    "<frozen ",
 )
 
 
@@ -32,31 +33,34 @@ class SetupError(Exception):
     """Failure of the container's own code before it could take rollouts."""
 
 
-class Episode:
-    """Run of one rollout, and its answer.
-
-    Args:
-        rollout: The rollout.
-        report: Its reports.
-        patience_seconds: The time that its function has for its end once it is cancelled.
+class Episode(Rollout):
+    """Run of a rollout, and its answer.
 
     Attributes:
         status: `queued`, `running` or `ended`.
-        answer: The answer, once it has ended.
+        patience_seconds: The time that its function has for its end once it is cancelled.
         ended: Set at its end.
         read: Set once the answer was sent.
         stopping: The reason to stop it, once there is one.
     """
 
-    def __init__(self, rollout: Rollout, report: Reports, patience_seconds: float) -> None:
-        self.rollout = rollout
-        self.report = report
-        self.patience_seconds = patience_seconds
+    def __init__(
+        self,
+        rollout_id: str,
+        request: Mapping[str, Any],
+        task: Mapping[str, Any],
+        deadline: float | None,
+        patience_seconds: float,
+    ) -> None:
+        super().__init__(rollout_id, request, task, deadline)
         self.status = "queued"
-        self.answer = b""
+        self.patience_seconds = patience_seconds
         self.ended = asyncio.Event()
         self.read = asyncio.Event()
         self.stopping: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._log: list[str] = []
+        self._log_length = 0
+        self._answer = b""
         self._created_at = datetime.now(UTC)
 
     def stop(self, reason: str) -> None:
@@ -64,137 +68,125 @@ class Episode:
         if not self.stopping.done():
             self.stopping.set_result(reason)
 
-    def close(self, answer: bytes) -> None:
-        """End it with an answer."""
-        self.status, self.answer = "ended", answer
-        self.report.close()
+    def end(self, answer: bytes) -> int:
+        """End it with an answer; return the bytes that it occupies from now on."""
+        self.status, self._answer = "ended", answer
         # They are in the answer.
-        self.report.artifacts = {}
+        self._is_closed, self._artifacts, self._log = True, {}, []
         self.ended.set()
+        return len(answer) + self._event_bytes
 
     def state(self) -> bytes:
         """Write its answer, or its state before that."""
         if self.ended.is_set():
             self.read.set()
-            return self.answer
-        return write_json({"rollout_id": self.rollout.id, "status": self.status}).encode()
+            return self._answer
+        return write_json({"rollout_id": self.id, "status": self.status}).encode()
 
-    def awaiting(self, play: Callable[[Rollout], Any]) -> Callable[[], Any]:
-        """Return an async function that plays it, and writes its answer."""
+    def log(self, text: str) -> None:
+        """Add to the log, of which the end is kept."""
+        with self._lock:
+            if self._is_closed:
+                return
+            self._log.append(text)
+            self._log_length += len(text)
+            if self._log_length > 2 * _LONGEST_LOG:
+                rest = "".join(self._log)[-_LONGEST_LOG:]
+                self._log, self._log_length = ["[...]\n", rest], _LONGEST_LOG
 
-        async def body() -> bytes:
-            try:
-                return self.played(await play(self.rollout))
-            # Whatever it is, for example `sys.exit`, the container goes on.
-            except BaseException as error:  # noqa: BLE001
-                return self.failed(error)
+    def events(self, after: int, limit: int) -> tuple[list[str], bool]:
+        """Return events after a position, and whether there are more."""
+        texts = self._events[after : after + limit]
+        return texts, after + len(texts) < len(self._events)
 
-        return body
-
-    def calling(self, play: Callable[[Rollout], Any]) -> bytes:
-        """Play it in this thread, and write its answer."""
+    def conclude(self, value: Any, error: BaseException | None) -> bytes:
+        """Write the answer when the function has returned or raised, in its own thread."""
         try:
-            return self.played(play(self.rollout))
-        except BaseException as error:  # noqa: BLE001 - as above
-            return self.failed(error)
+            return self._played(value) if error is None else self.failed(error)
+        # The result may be of any kind, and the rollout cancelled by now.
+        except BaseException as odd:  # noqa: BLE001
+            return self.failed(odd)
 
-    def played(self, value: Any) -> bytes:
-        """Write the answer to a rollout whose function has returned.
-
-        Raises:
-            TypeError: It returned something else than a result.
-            OSError: A file among its artifacts cannot be read.
-        """
-        if value is None or isinstance(value, int | float) or hasattr(value, "__float__"):
+    def _played(self, value: Any) -> bytes:
+        if value is None or hasattr(value, "__float__"):
             value = Result(value)
         if not isinstance(value, Result):
-            raise TypeError(
-                f"The function returned {type(value).__name__}: return a Result or a number."
-            )
-        reward = self.rollout.reward if value.reward is None else value.reward
+            kind = type(value).__name__
+            raise TypeError(f"The function returned {kind}: return a Result or a number.")
+        reward = self.reward if value.reward is None else value.reward
         if reward is not None and not math.isfinite(reward):
             raise ValueError(f"The reward is {reward}, and not a finite number.")
         for name, content in value.artifacts.items():
-            self.report.add_artifact(name, artifact_json(name, content))
-        fields = dict(value.extra)
-        if value.usage is not None:
-            fields["usage"] = value.usage
-        self.rollout.metrics |= value.metrics
-        self.rollout.reward = reward
-        return self._end("completed", None, fields)
+            self.artifact(name, content)
+        self.reward = reward
+        self.metrics |= value.metrics
+        usage = {} if value.usage is None else {"usage": value.usage}
+        return self._write("completed", None, {**value.extra, **usage})
 
     def failed(self, error: BaseException) -> bytes:
         """Write the answer to a rollout whose function has raised."""
         if isinstance(error, EpisodeError):
-            return self._end(error.status, error.message, {})
-        if self.report.is_cancelled and isinstance(error, asyncio.CancelledError):
-            # Dropped: it was stopped.
+            return self._write(error.status, error.message, {})
+        if self.is_cancelled and isinstance(error, asyncio.CancelledError):
+            # It was stopped, which is its answer.
             return b""
-        self.report.add_log("".join(traceback.format_exception(_without_ours(error))))
-        problem = {"type": type(error).__name__, "message": _text(error), "place": place_of(error)}
-        return self._end("failed", _sentence(error), {"error": problem}, "runtime_error")
+        self.log("".join(traceback.format_exception(_without_ours(error))))
+        problem = {"type": type(error).__name__, "place": _place_of(error)}
+        fields = {"error": problem, "success_status": "runtime_error"}
+        return self._write("failed", _sentence(error), fields)
 
     def stopped(self) -> bytes:
         """Write the answer to a rollout that was stopped."""
         reason = self.stopping.result()
-        return self._end(reason, _STOPS[reason], {})
+        return self._write(reason, _STOPS[reason], {})
 
-    def unknown_task(self, task_ids: Sequence[str]) -> bytes:
+    def refused(self, task_ids: Collection[str]) -> bytes:
         """Write the answer to a rollout of a task that the container does not have."""
-        names = ", ".join(task_ids[:_MOST_SHOWN])
-        more = ", ..." if len(task_ids) > _MOST_SHOWN else ""
-        detail = f"There is no task {self.rollout.task_id!r} here. The tasks are: {names}{more}"
-        return self._end("failed", detail, {})
+        names = ", ".join(list(task_ids)[:5])
+        more = ", ..." if len(task_ids) > 5 else ""
+        detail = f"There is no task {self.task_id!r} here. The tasks are: {names}{more}"
+        return self._write("failed", detail, {})
 
-    def _end(
-        self,
-        status: str,
-        detail: str | None,
-        fields: Mapping[str, Any],
-        success_status: str | None = None,
-    ) -> bytes:
-        rollout, report = self.rollout, self.report
-        report.close()
-        metrics, reward = dict(rollout.metrics), rollout.reward
-        metrics.pop("outcome_reward", None)
+    def _write(self, status: str, detail: str | None, fields: Mapping[str, Any]) -> bytes:
+        with self._lock:
+            self._is_closed = True
+        metrics: dict[str, Any] = {**self.metrics, "outcome_reward": self.reward}
+        if status != "completed" or self.reward is None:
+            del metrics["outcome_reward"]
+        # Only an episode that was played has a score.
+        partial = {} if status == "completed" else {"partial": {"reward": self.reward}}
         answer = {
-            "usage": report.usage,
+            "usage": self._usage,
+            "success_status": _SUCCESS.get(status, status),
+            **partial,
             **fields,
-            "rollout_id": rollout.id,
+            "rollout_id": self.id,
             "status": status,
-            "success_status": success_status or _SUCCESS.get(status, status),
             "status_detail": detail,
             "metrics": metrics,
-            "event_count": len(report.events),
+            "event_count": len(self._events),
             "created_at": self._created_at.isoformat(),
             "updated_at": datetime.now(UTC).isoformat(),
         }
-        if reward is not None:
-            # Only an episode that was played has a score.
-            if status == "completed":
-                metrics["outcome_reward"] = float(reward)
-            else:
-                answer["partial"] = {"reward": reward}
-        artifacts = report.artifacts
-        if (log := report.log) and "log.txt" not in artifacts:
-            artifacts = {**artifacts, "log.txt": artifact_json("log.txt", log, artifact_type="log")}
+        artifacts = self._artifacts
+        if self._log and "log.txt" not in artifacts:
+            log = write_artifact("log.txt", "".join(self._log), artifact_type="log")
+            artifacts = {**artifacts, "log.txt": log}
         # Each artifact is JSON already.
-        head = write_json(answer)[:-1]
-        return f'{head},"artifacts":[{",".join(artifacts.values())}]}}'.encode()
+        return f'{write_json(answer)[:-1]},"artifacts":[{",".join(artifacts.values())}]}}'.encode()
 
 
 def describe_setup(error: BaseException) -> str:
     """Write a traceback of the user's own lines, and the last of them in a sentence at the end."""
-    lines = traceback.format_exception(_without_ours(error))
-    place = place_of(error)
-    where = f"{place}: " if place else ""
+    lines = "".join(traceback.format_exception(_without_ours(error)))
+    where = f"{place}: " if (place := _place_of(error)) else ""
     advice = ""
     if isinstance(error, ModuleNotFoundError):
         advice = f" Install it into the environment of {sys.executable}."
-    return f"{''.join(lines)}\nThe container cannot start. {where}{_sentence(error)}{advice}"
+    return f"{lines}The container cannot start. {where}{_sentence(error)}{advice}"
 
 
-def place_of(error: BaseException) -> str | None:
+def _place_of(error: BaseException) -> str | None:
     """Return the file and the line of the user's own code that an exception came through last."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
@@ -211,13 +203,5 @@ def _without_ours(error: BaseException) -> BaseException:
     return error.with_traceback(rest or error.__traceback__)
 
 
-def _text(error: BaseException) -> str:
-    try:
-        return str(error)
-    except Exception:  # noqa: BLE001 - code of others
-        return ""
-
-
 def _sentence(error: BaseException) -> str:
-    text = _text(error)
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return "".join(traceback.format_exception_only(error)).strip().removesuffix(":")

@@ -5,18 +5,17 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from synth_pools.container.encoding import artifact_json, write_json
+from synth_pools.container.encoding import write_artifact, write_json
 
 _MOST_EVENTS = 100_000
 _MOST_EVENT_BYTES = 64 * 1024 * 1024
-_LONGEST_LOG = 1024 * 1024
-_PAGE_BYTES = 4 * 1024 * 1024
+# A pool takes no larger ones.
+_LARGEST_EVENT = 256 * 1024
 
 
 class EpisodeError(Exception):
@@ -28,12 +27,12 @@ class EpisodeError(Exception):
     """
 
     def __init__(self, message: str, status: Literal["failed", "timeout"] = "failed") -> None:
-        super().__init__(message)
+        super().__init__(message, status)
         self.message = message
         self.status = status
 
-    def __reduce__(self) -> tuple[type[EpisodeError], tuple[str, str]]:
-        return type(self), (self.message, self.status)
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,99 +55,8 @@ class Result:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Reports:
-    """Reports of a function about its rollout so far."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self.is_cancelled = False
-        self._is_closed = False
-        self.events: list[str] = []
-        self._event_bytes = 0
-        self.artifacts: dict[str, str] = {}
-        self.usage: dict[str, float] = {}
-        self._log: deque[str] = deque()
-        self._log_length = 0
-        self._is_log_cut = False
-
-    @property
-    def byte_count(self) -> int:
-        """Size of all events."""
-        return self._event_bytes
-
-    @property
-    def log(self) -> str:
-        """The end of what the rollout has printed."""
-        with self._lock:
-            text = "".join(self._log)
-        return f"[... the beginning is cut off]\n{text}" if self._is_log_cut else text
-
-    def close(self) -> None:
-        """Take no more reports."""
-        with self._lock:
-            self._is_closed = True
-
-    def _is_open(self) -> bool:
-        # A function in a thread cannot be interrupted: it stops at its next report.
-        if self.is_cancelled:
-            raise asyncio.CancelledError("the rollout was cancelled")
-        return not self._is_closed
-
-    def add_event(self, data: dict[str, Any]) -> None:
-        data["created_at"] = datetime.now(UTC).isoformat()
-        # Written here, so that the function may change it afterwards.
-        text = write_json({name: value for name, value in data.items() if name != "sequence"})
-        with self._lock:
-            if not self._is_open() or self._is_full():
-                return
-            self._event_bytes += len(text)
-            if self._is_full():
-                text = write_json({"truncated": True, "created_at": data["created_at"]})
-            self.events.append(f'{{"sequence":{len(self.events) + 1},{text[1:]}')
-
-    def _is_full(self) -> bool:
-        return len(self.events) >= _MOST_EVENTS or self._event_bytes > _MOST_EVENT_BYTES
-
-    def add_artifact(self, name: str, text: str) -> None:
-        with self._lock:
-            if self._is_open():
-                self.artifacts[name] = text
-
-    def add_usage(self, amounts: Mapping[str, float | None]) -> None:
-        with self._lock:
-            if not self._is_open():
-                return
-            for name, amount in amounts.items():
-                if amount is not None:
-                    self.usage[name] = self.usage.get(name, 0) + amount
-
-    def add_log(self, text: str) -> None:
-        with self._lock:
-            if self._is_closed or not text:
-                return
-            self._log.append(text[-_LONGEST_LOG:])
-            self._log_length += len(self._log[-1])
-            self._is_log_cut |= len(text) > _LONGEST_LOG
-            while self._log_length > _LONGEST_LOG:
-                self._log_length -= len(self._log.popleft())
-                self._is_log_cut = True
-
-    def page(self, after: int, limit: int) -> tuple[list[str], bool]:
-        """Return events after a position, and whether there are more."""
-        events = self.events[after : after + limit]
-        size = 0
-        for count, text in enumerate(events):
-            size += len(text)
-            if size > _PAGE_BYTES and count:
-                events = events[:count]
-                break
-        return events, after + len(events) < len(self.events)
-
-
 class Rollout:
-    """Rollout to play, handed to the function of a container.
-
-    All of it may be used from any thread.
+    """Rollout to play, handed to the function of a container; it may be used from any thread.
 
     Attributes:
         id: The id.
@@ -162,6 +70,7 @@ class Rollout:
         limits: The limits, as they were given.
         deadline: The time, by `time.monotonic()`, at which the episode is stopped; None without
             a limit.
+        is_cancelled: True once the rollout was cancelled, or its time is over.
         reward: The reward so far, to be set by the function.
         metrics: Numbers so far, such as `steps`, to be changed by the function.
     """
@@ -170,23 +79,28 @@ class Rollout:
         self,
         rollout_id: str,
         request: Mapping[str, Any],
-        report: Reports,
         task: Mapping[str, Any],
         deadline: float | None,
     ) -> None:
         self.id = rollout_id
         self.request = dict(request)
-        self.task_id: str | None = self.request.get("task_id")
+        self.task_id: str | None = request.get("task_id")
         self.task = dict(task)
-        self.seed: int | None = self.request.get("seed")
-        self.env: dict[str, Any] = self.request.get("env") or {}
-        self.policy: dict[str, Any] = self.request.get("policy") or {}
-        self.params: dict[str, Any] = self.request.get("params") or {}
-        self.limits: dict[str, Any] = self.request.get("limits") or {}
+        self.seed: int | None = request.get("seed")
+        self.env: dict[str, Any] = request.get("env") or {}
+        self.policy: dict[str, Any] = request.get("policy") or {}
+        self.params: dict[str, Any] = request.get("params") or {}
+        self.limits: dict[str, Any] = request.get("limits") or {}
         self.deadline = deadline
+        self.is_cancelled = False
         self.reward: float | None = None
         self.metrics: dict[str, Any] = {}
-        self._report = report
+        self._lock = threading.Lock()
+        self._is_closed = False
+        self._events: list[str] = []
+        self._event_bytes = 0
+        self._artifacts: dict[str, str] = {}
+        self._usage: dict[str, float] = {}
 
     def __repr__(self) -> str:
         return f"Rollout({self.id!r}, task_id={self.task_id!r}, seed={self.seed!r})"
@@ -195,11 +109,6 @@ class Rollout:
     def remaining(self) -> float | None:
         """Seconds until the episode is stopped, at least 0; None without a limit."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
-
-    @property
-    def is_cancelled(self) -> bool:
-        """True once the rollout was cancelled, or its time is over."""
-        return self._report.is_cancelled
 
     def event(self, data: Mapping[str, Any]) -> None:
         """Report an event, which readers of the rollout's stream see at once.
@@ -210,7 +119,17 @@ class Rollout:
         Raises:
             asyncio.CancelledError: The rollout was cancelled.
         """
-        self._report.add_event(dict(data))
+        # Written here, so that the function may change it afterwards.
+        data = {**data, "created_at": datetime.now(UTC).isoformat()}
+        data.pop("sequence", None)
+        text = write_json(data)
+        if len(text) > _LARGEST_EVENT:
+            text = write_json({"truncated": True, "size_bytes": len(text)})
+        with self._lock:
+            number = len(self._events) + 1
+            if self._is_open() and number <= _MOST_EVENTS and self._event_bytes < _MOST_EVENT_BYTES:
+                self._event_bytes += len(text)
+                self._events.append(f'{{"sequence":{number},{text[1:]}')
 
     def artifact(
         self,
@@ -225,8 +144,7 @@ class Rollout:
 
         Args:
             name: Its name; may hold folders: `logs/1.txt`.
-            content: A text, bytes, the path of a file as a `Path`, or any value, which becomes
-                JSON.
+            content: A text, bytes, a file as a `Path`, or any value, which becomes JSON.
             content_type: The media type; None for that of its name or content.
             artifact_type: A word to find it by.
             metadata: Anything else.
@@ -235,8 +153,11 @@ class Rollout:
             OSError: The file cannot be read.
             asyncio.CancelledError: The rollout was cancelled.
         """
-        text = artifact_json(name, content, content_type, artifact_type, metadata)
-        self._report.add_artifact(name, text)
+        fields = {"content_type": content_type, "artifact_type": artifact_type}
+        text = write_artifact(name, content, metadata=metadata, **fields)
+        with self._lock:
+            if self._is_open():
+                self._artifacts[name] = text
 
     def usage(self, **amounts: float | None) -> None:
         """Add to the usage, for example after each call of a model.
@@ -248,4 +169,14 @@ class Rollout:
         Raises:
             asyncio.CancelledError: The rollout was cancelled.
         """
-        self._report.add_usage(amounts)
+        with self._lock:
+            if self._is_open():
+                for name, amount in amounts.items():
+                    if amount is not None:
+                        self._usage[name] = self._usage.get(name, 0) + amount
+
+    def _is_open(self) -> bool:
+        # A function in a thread cannot be interrupted: it stops at its next report.
+        if self.is_cancelled:
+            raise asyncio.CancelledError("the rollout was cancelled")
+        return not self._is_closed

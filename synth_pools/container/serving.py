@@ -8,15 +8,17 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from types import FrameType
+from typing import Any, TypeVar
 
 import uvicorn
 
 from synth_pools.container.app import container_app
 from synth_pools.container.episodes import Definition, Episodes
 
-_DEFAULT_PORT = 9000
+T = TypeVar("T")
+
 _CLOSE_SECONDS = 3
 _KEEP_ALIVE_SECONDS = 60
 
@@ -24,9 +26,9 @@ _KEEP_ALIVE_SECONDS = 60
 class _Server(uvicorn.Server):
     """Server that drains the container at the first signal, and ends at the second."""
 
-    def __init__(self, definition: Definition, runs: Episodes, drain_seconds: float) -> None:
+    def __init__(self, definition: Definition, episodes: Episodes, drain_seconds: float) -> None:
         config = uvicorn.Config(
-            container_app(definition, runs),
+            container_app(definition, episodes),
             lifespan="off",
             ws="none",
             log_level="error",
@@ -35,7 +37,7 @@ class _Server(uvicorn.Server):
             timeout_graceful_shutdown=_CLOSE_SECONDS,
         )
         super().__init__(config)
-        self._runs = runs
+        self._episodes = episodes
         self._drain_seconds = drain_seconds
         self._serving = asyncio.get_running_loop()
         self._draining: asyncio.Task[None] | None = None
@@ -49,7 +51,7 @@ class _Server(uvicorn.Server):
         if self._draining is not None:
             self.should_exit = self.force_exit = True
             return
-        self._draining = asyncio.ensure_future(self._runs.drain(self._drain_seconds))
+        self._draining = asyncio.ensure_future(self._episodes.drain(self._drain_seconds))
         self._draining.add_done_callback(lambda _: self.close())
 
     def close(self) -> None:
@@ -57,88 +59,93 @@ class _Server(uvicorn.Server):
         self.should_exit = True
 
 
-async def _serve(
+async def serve_container(
     definition: Definition,
     listener: socket.socket,
-    drain_seconds: float,
     on_start: Callable[[_Server], None],
+    drain_seconds: float = 0.0,
 ) -> None:
-    runs = Episodes(definition)
-    async with runs.open():
-        server = _Server(definition, runs, drain_seconds)
+    """Serve a container until its server is closed, or a signal came in the main thread.
+
+    Args:
+        definition: The container.
+        listener: The socket, from `listen`.
+        on_start: Called with the server when the container has been set up.
+        drain_seconds: The time that running rollouts have after the signal.
+
+    Raises:
+        SetupError: The container cannot start.
+    """
+    episodes = Episodes(definition)
+    async with episodes.open():
+        server = _Server(definition, episodes, drain_seconds)
         on_start(server)
         await server.serve([listener])
 
 
-def serve_until_signal(
-    definition: Definition, host: str | None, port: int | None, drain_seconds: float
-) -> None:
-    """Serve a container in this thread; the arguments are those of `Container.serve`."""
-    with _listen(host, port) as listener:
-        address = _address_of(listener)
-        asyncio.run(
-            _serve(
-                definition,
-                listener,
-                drain_seconds,
-                lambda _: print(f"{definition.name}: {address}", flush=True),  # noqa: T201
-            )
-        )
-
-
 @contextlib.contextmanager
 def served_in_thread(definition: Definition, host: str, port: int) -> Iterator[str]:
-    """Serve a container in another thread; the arguments are those of `Container.running`."""
-    with _listen(host, port, is_pools=False) as listener:
-        started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, _Server]]
-        started = concurrent.futures.Future()
+    """Serve a container in another thread; the value is its address."""
+    started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, _Server]]
+    started = concurrent.futures.Future()
 
-        def run() -> None:
-            try:
-                asyncio.run(
-                    _serve(
-                        definition,
-                        listener,
-                        0.0,
-                        lambda server: started.set_result((asyncio.get_running_loop(), server)),
-                    )
-                )
-            except BaseException as error:
-                if started.done():
-                    raise
-                started.set_exception(error)
+    def note(server: _Server) -> None:
+        started.set_result((asyncio.get_running_loop(), server))
 
-        thread = threading.Thread(target=run, name=f"container {definition.name}", daemon=True)
-        thread.start()
-        loop, server = started.result()
+    with listen(host, port, {}) as listener:
+        ending = in_container_thread(serve_container(definition, listener, note))
+        # Its end, if it comes first, is an error.
+        ending.add_done_callback(lambda _: started.cancel())
         try:
-            yield _address_of(listener)
+            loop, server = started.result()
+        except concurrent.futures.CancelledError:
+            ending.result()
+            raise
+        try:
+            yield address_of(listener)
         finally:
             with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(server.close)
-            thread.join()
+            ending.result()
 
 
-def _listen(host: str | None, port: int | None, *, is_pools: bool = True) -> socket.socket:
-    """Listen where a pool says in `SOCKET`, `HOST` and `PORT`, else at an address."""
-    variables = os.environ if is_pools else {}
+def in_container_thread(work: Coroutine[Any, Any, T]) -> concurrent.futures.Future[T]:
+    """Run a coroutine in an event loop and a thread of its own."""
+    end: concurrent.futures.Future[T] = concurrent.futures.Future()
+
+    def run() -> None:
+        try:
+            end.set_result(asyncio.run(work))
+        except BaseException as error:  # noqa: BLE001 - raised for the thread that waits
+            end.set_exception(error)
+
+    threading.Thread(target=run, name="container", daemon=True).start()
+    return end
+
+
+def listen(host: str | None, port: int, variables: Mapping[str, str] = os.environ) -> socket.socket:
+    """Listen where a pool says in `SOCKET`, or in `HOST` and `PORT`, else at an address.
+
+    Raises:
+        OSError: The address cannot be listened at.
+        ValueError: `PORT` is no number.
+    """
     if path := variables.get("SOCKET"):
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen()
         return listener
     host = host or variables.get("HOST") or "127.0.0.1"
-    number = variables.get("PORT") or (_DEFAULT_PORT if port is None else port)
+    port = int(variables.get("PORT") or port)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, int(number)), family=family, backlog=1024)
-    except ValueError:
-        raise ValueError(f"PORT is {number!r}, and no number.") from None
+        return socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        raise OSError(error.errno, f"{error.strerror}, port {number} of {host}") from None
+        raise OSError(f"Nothing can listen at port {port} of {host}: {error.strerror}") from None
 
 
-def _address_of(listener: socket.socket) -> str:
+def address_of(listener: socket.socket) -> str:
+    """Return the URL of a listening socket, or its path."""
     if listener.family == socket.AF_UNIX:
         return str(listener.getsockname())
     host, port = listener.getsockname()[:2]

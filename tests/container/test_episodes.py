@@ -68,7 +68,7 @@ def test_a_plain_function_may_return_a_number_or_nothing(value: Any) -> None:
         (ValueError("the model is silent"), "ValueError: the model is silent"),
         (SystemExit(3), "SystemExit: 3"),
         (StopIteration(), "StopIteration"),
-        (asyncio.CancelledError(), "CancelledError"),
+        (asyncio.CancelledError(), "asyncio.exceptions.CancelledError"),
     ],
 )
 def test_an_exception_is_a_failed_rollout_with_its_message(
@@ -85,8 +85,10 @@ def test_an_exception_is_a_failed_rollout_with_its_message(
     assert played.usage["input_tokens"] == 15
     assert f"{__file__}, line" in played.answer["error"]["place"]
     # The lines of the function, none of ours.
-    assert "raise error" in played.log
-    assert "ends.py" not in played.log
+    log = played.artifacts["log.txt"]
+    assert isinstance(log, str)
+    assert "raise error" in log
+    assert "synth_pools/container" not in log
 
 
 @pytest.mark.parametrize("status", ["failed", "timeout"])
@@ -98,7 +100,7 @@ async def test_an_episode_that_could_not_be_played_has_no_score(status: Any) -> 
     played = container_of(play).test()
     assert (played.status, played.reward) == (status, None)
     assert played.detail == "The answer has no action."
-    assert played.log == ""
+    assert played.artifacts == {}
 
 
 @pytest.mark.parametrize("value", ["0.5", float("nan"), {"reward": 1}, float("inf")])
@@ -168,21 +170,21 @@ def test_a_task_has_its_metadata() -> None:
 
 def test_tasks_are_listed_once_after_the_setup() -> None:
     calls = []
-    container = container_of(lambda rollout: len(rollout.task), tasks=lambda: list_tasks())
-
-    @container.setup
-    async def prepare() -> None:
-        calls.append("setup")
 
     async def list_tasks() -> dict[str, Any]:
         calls.append("tasks")
         return {"a": {"x": 1}}
 
+    container = container_of(lambda rollout: len(rollout.task), tasks=list_tasks)
+
+    @container.setup
+    async def prepare() -> None:
+        calls.append("setup")
+
     @container.shutdown
     def end() -> None:
         calls.append("shutdown")
 
-    container._definition.tasks = list_tasks
     assert container.test("a").reward == 1
     assert calls == ["setup", "tasks", "shutdown"]
 
@@ -234,7 +236,7 @@ def test_anything_can_be_reported() -> None:
 
 
 def test_wrong_containers_are_refused() -> None:
-    with pytest.raises(ValueError, match="name"):
+    with pytest.raises(ValueError, match="has a name"):
         Container("")
     with pytest.raises(ValueError, match="positive"):
         Container("a", concurrency=0)

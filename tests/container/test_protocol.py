@@ -59,7 +59,7 @@ def end_of(http: httpx.Client, rollout_id: str) -> Any:
 
 
 def test_it_says_what_it_is(http: httpx.Client) -> None:
-    assert http.get("/health").json()["healthy"] is True
+    assert http.get("/health").json()["status"] == "ok"
     info = http.get("/info").json()
     assert info["runtime"]["name"] == "gate"
     assert info["a"] == 1

@@ -282,11 +282,14 @@ class HttpContainer:
     async def execute(self, body: bytes, limit_seconds: float, query: bytes = b"") -> Answer:
         deadline = clock.monotonic() + limit_seconds
         url = _with_query(_join(self._url, "/rollouts"), query)
-        answered = await self._call("POST", url, body, limit_seconds, is_long=True)
+        # The limit may be that of the pool, of which the request tells nothing.
+        headers = {"x-synth-pools-timeout": f"{limit_seconds:.3f}"}
+        call = partial(self._call, "POST", body=body, more_headers=headers, is_long=True)
+        answered = await call(url=url, limit_seconds=limit_seconds)
         if answered[0] == 404:
             url = _with_query(_join(self._url, "/rollout"), query)
             remaining = max(0.0, deadline - clock.monotonic())
-            answered = await self._call("POST", url, body, remaining, is_long=True)
+            answered = await call(url=url, limit_seconds=remaining)
         return await self._client.answer(url, *answered, len(body))
 
     async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Self
 
 from synth_pools.backend.domain import json_text
-from synth_pools.backend.domain.target import EventPage, Target, TargetError
+from synth_pools.backend.domain.target import Answer, EventPage, Target, TargetError
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.results import event_text, within
 from synth_pools.backend.settings import Settings
@@ -122,6 +122,11 @@ class ContainerEvents:
                     await self._guarded(self._read_rest)
             except TimeoutError:
                 _log.debug("the last events of %s did not come in time", self._rollout_id)
+
+    def expect(self, answer: Answer) -> None:
+        """Read the events at the end of the rollout if its answer counts some."""
+        count = answer.document.get("event_count")
+        self._is_expected |= json_text.is_number(count) and count > 0
 
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._guarded(self._follow))

@@ -7,6 +7,7 @@ backend restarted.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
 
 from synth_pools.backend.domain.target import Answer, Target, TargetError
@@ -44,11 +45,24 @@ async def follow(target: Target, rollout_id: str, limit_seconds: float) -> Answe
         async with timeout(max(limit_seconds, _SHORTEST_LIMIT)):
             return await _follow(target, rollout_id)
     except TimeoutError:
+        answer = await _last_look(target, rollout_id)
+        if answer is not None:
+            return answer
         raise TargetError(
             "container_timeout",
             f"The rollout did not end on its container within {limit_seconds:g} seconds.",
             {"timeout_seconds": limit_seconds},
         ) from None
+
+
+async def _last_look(target: Target, rollout_id: str) -> Answer | None:
+    """Return the end of a rollout that ended in time, after the last poll; None if it did not."""
+    with contextlib.suppress(TargetError, TimeoutError):
+        async with timeout(_SHORTEST_LIMIT):
+            answer = await target.look_up(rollout_id)
+        if answer is not None and _is_about(answer.document, rollout_id):
+            return None if is_pending(answer) else answer
+    return None
 
 
 async def _follow(target: Target, rollout_id: str) -> Answer | None:

@@ -257,9 +257,10 @@ class Runner:
                 if error.nobody_listens:
                     raise _NotSentError(error) from None
                 raise
-            if not is_accepted(answer):
-                return answer
-            return await self._follow(target, attempt, answer, begin)
+            if is_accepted(answer):
+                answer = await self._follow(target, attempt, answer, begin)
+            events.expect(answer)
+            return answer
 
     async def _follow(
         self, target: Target, attempt: Attempt, answer: Answer, begin: float
