@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
+import os
 import sys
-import sysconfig
 import traceback
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -22,11 +22,7 @@ _STOPS = {
 }
 _LONGEST_LOG = 1024 * 1024
 _SUCCESS = {"completed": "success", "failed": "failure"}
-_LIBRARIES = (
-    *{sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")},
-    str(Path(__file__).parent),
-    "<frozen ",
-)
+_LIBRARIES = (str(Path(os.__file__).parent), str(Path(__file__).parent), "<frozen ")
 
 
 class SetupError(Exception):
@@ -191,14 +187,18 @@ def _place_of(error: BaseException) -> str | None:
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    places = [frame for frame in frames if not frame.filename.startswith(_LIBRARIES)]
+    places = [frame for frame in frames if not _is_library(frame.filename)]
     return f"{places[-1].filename}, line {places[-1].lineno}" if places else None
+
+
+def _is_library(file: str) -> bool:
+    return file.startswith(_LIBRARIES) or "site-packages" in file
 
 
 def _without_ours(error: BaseException) -> BaseException:
     """Drop the frames of this package from the top of a traceback."""
     rest = error.__traceback__
-    while rest is not None and rest.tb_frame.f_code.co_filename.startswith(_LIBRARIES):
+    while rest is not None and _is_library(rest.tb_frame.f_code.co_filename):
         rest = rest.tb_next
     return error.with_traceback(rest or error.__traceback__)
 

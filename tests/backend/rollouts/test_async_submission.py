@@ -119,6 +119,25 @@ def test_the_time_limit_holds(server: Server, real: str) -> None:
     eventually(lambda: on_container(real, rollout["id"])["status"] == "terminated")
 
 
+def test_an_end_in_time_counts_although_it_is_seen_late(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The next poll would come after the limit.
+    monkeypatch.setattr(polling, "_FIRST_PAUSE", 60.0)
+    monkeypatch.setattr(polling, "_LONGEST_PAUSE", 60.0)
+    answers = Submitting({"status": "running"}, {"status": "timeout", "usage": {"input_tokens": 3}})
+    with odd_container(answers) as container:
+        pool_id = server.pool(container_url=container.url, config=ASYNC)
+        rollout = server.run(pool_id, limits={"timeout_seconds": 0.3})
+        # It tells containers its limit.
+        [submission] = [item for item in container.requests if item.path == "/rollouts"]
+        assert submission.headers["x-synth-pools-timeout"] == "0.300"
+    assert (rollout["error"]["code"], rollout["error"]["details"]["status"]) == (
+        "container_failed",
+        "timeout",
+    )
+
+
 def test_a_restart_in_the_middle(tmp_path: Path, real: str) -> None:
     with serve(tmp_path) as before:
         pool_id = before.pool(container_url=real, config=ASYNC)

@@ -29,11 +29,15 @@ class Reporting:
             "cursor": {"has_more": len(actual) > 100},
         }
         self.answer: bytes | None = None
+        # Its answer to a submission, if it runs rollouts at once.
+        self.result: Any = None
 
     def __call__(self, request: Seen) -> bytes | None:
         parts = urlsplit(request.path)
         if parts.path == "/health":
             return http(200, {"status": "ok"})
+        if request.method == "POST" and self.result is not None:
+            return http(200, self.result)
         if request.method == "POST":
             return http(202, {"status": "running"})
         if parts.path.endswith("/events"):
@@ -170,3 +174,14 @@ def test_telemetry_goes_along(server: Server, reporting: Reporting) -> None:
     )
     assert sent["telemetry"] == TELEMETRY["telemetry"]
     assert sent["seed"] == 3
+
+
+@pytest.mark.parametrize(("count", "reads"), [(1, 1), (0, 0), ("many", 0)])
+def test_an_answer_that_counts_events_has_them_read(
+    server: Server, reporting: Reporting, count: Any, reads: int
+) -> None:
+    reporting.events = [{"sequence": 1}]
+    reporting.result = {"status": "completed", "reward": 1, "event_count": count}
+    pool_id = server.pool(container_url=reporting.container.url)
+    rollout_id = server.run(pool_id)["id"]
+    assert server.types(rollout_id).count("agent") == len(reporting.queries) == reads

@@ -1,0 +1,162 @@
+"""Containers in processes of their own: addresses, signals and failed starts."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools.container import Container
+from tests.support import sdk_container
+from tests.support.backend_server import eventually
+
+FILE = str(Path(sdk_container.__file__))
+COMMAND = [sys.executable, "-m", "synth_pools.container"]
+
+
+@contextmanager
+def process(*words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
+    running = subprocess.Popen(
+        [*COMMAND, *words],
+        env={**os.environ, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield running
+    finally:
+        running.kill()
+        running.communicate(timeout=30)
+
+
+@contextmanager
+def serving(**variables: str) -> Iterator[tuple[subprocess.Popen[str], httpx.Client]]:
+    with process(FILE, PORT="0", **variables) as running:
+        assert running.stdout is not None
+        name, _, url = running.stdout.readline().strip().partition(": ")
+        assert name == "sdk"
+        with httpx.Client(base_url=url, trust_env=False) as http:
+            yield running, http
+
+
+def submit(http: httpx.Client, rollout_id: str, **env: Any) -> None:
+    body = {"rollout_id": rollout_id, "submission_mode": "async", "seed": 1, "env": env}
+    http.post("/rollouts", json=body)
+    eventually(lambda: http.get(f"/rollouts/{rollout_id}").json()["status"] == "running")
+
+
+def test_a_signal_lets_rollouts_end_and_their_answers_be_read(tmp_path: Path) -> None:
+    with serving() as (running, http):
+        submit(http, "a", until=str(tmp_path / "go"))
+        running.send_signal(signal.SIGTERM)
+        eventually(lambda: http.get("/health").status_code == 503)
+        assert http.post("/rollouts", json={"rollout_id": "b"}).status_code == 503
+        assert running.poll() is None
+        (tmp_path / "go").touch()
+        answer = eventually(lambda: read_end(http, "a"))
+        assert answer["metrics"]["outcome_reward"] == 1
+        assert running.wait(30) == 0
+
+
+def read_end(http: httpx.Client, rollout_id: str) -> Any:
+    answer = http.get(f"/rollouts/{rollout_id}").json()
+    return None if answer["status"] == "running" else answer
+
+
+@pytest.mark.parametrize("kind", ["sleep", "block"])
+def test_a_second_signal_ends_it(kind: str) -> None:
+    with serving() as (running, http):
+        submit(http, "a", kind=kind)
+        running.send_signal(signal.SIGINT)
+        eventually(lambda: http.get("/health").status_code == 503)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(30) == 0
+
+
+def test_it_listens_where_the_pool_says(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with process(FILE, SOCKET=path):
+        transport = httpx.HTTPTransport(uds=path)
+        with httpx.Client(transport=transport, base_url="http://container") as http:
+            eventually(lambda: Path(path).exists())
+            assert http.get("/health", timeout=30).status_code == 200
+
+
+def output_of(*words: str, **variables: str) -> tuple[int, str]:
+    with process(*words, **variables) as running:
+        output, _ = running.communicate(timeout=60)
+        return running.returncode, output
+
+
+def test_a_container_that_cannot_start_says_why_and_what_to_do(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = str(listener.getsockname()[1])
+        code, output = output_of(FILE, "--port", port)
+    assert code == 1
+    assert output.startswith(f"Nothing can listen at port {port} of 127.0.0.1: Address already")
+    assert "invalid literal" in output_of(FILE, PORT="many")[1]
+    file = tmp_path / "two.py"
+    begin = "from synth_pools.container import Container\n"
+    file.write_text(f"{begin}a = Container('a')\nb = Container('b')\n")
+    assert "not one container, but: a, b" in output_of(str(file))[1]
+    assert "Container 'a' has no function" in output_of(str(file), "--name", "a")[1].replace(
+        "container", "Container"
+    )
+    file.write_text(
+        f"{begin}a = Container('a', tasks=lambda: open('/nothing'))\na.rollout(print)\n"
+    )
+    code, output = output_of(str(file))
+    assert code == 1
+    last = output.splitlines()[-1]
+    assert last.startswith(f"The container cannot start. {file}, line 2: FileNotFoundError: ")
+    assert last.endswith("'/nothing'")
+    assert "cannot start" in output_of(str(tmp_path / "missing.py"))[1]
+
+
+def test_it_needs_the_standard_library_and_what_serves_it_alone() -> None:
+    program = (
+        "import sys\n"
+        "before = set(sys.modules)\n"
+        "import synth_pools.container\n"
+        "first = set(sys.modules) - before\n"
+        "synth_pools.container.Container('a').app\n"
+        "import synth_pools.container.serving\n"
+        "def tops(names):\n"
+        "    tops = {name.partition('.')[0] for name in names} - sys.stdlib_module_names\n"
+        "    return {name for name in tops if not name.startswith('_')}\n"
+        "print(sorted(tops(first)))\n"
+        "print(sorted(tops(set(sys.modules) - before)))\n"
+        "print(sorted(name for name in sys.modules if name.startswith('synth_pools.')\n"
+        "    and not name.startswith('synth_pools.container')))\n"
+    )
+    output = subprocess.run(
+        [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
+    ).stdout
+    first, everything, ours = output.splitlines()
+    assert first == "['synth_pools']"
+    # Starlette brings anyio, and uvicorn click.
+    brought = {"anyio", "click", "h11", "httptools", "idna", "sniffio", "starlette", "synth_pools"}
+    assert set(eval(everything)) - brought <= {"typing_extensions", "uvicorn", "uvloop"}
+    assert ours == "['synth_pools._version']"
+
+
+async def test_it_is_an_application_for_another_server() -> None:
+    container = Container("plain")
+    container.rollout(lambda rollout: rollout.seed)
+    transport = httpx.ASGITransport(container.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://container") as http:
+        # This server does not start applications.
+        assert (await http.get("/health")).status_code == 503
+        async with container.app.router.lifespan_context(container.app):
+            answer = await http.post("/rollouts", json={"rollout_id": "a", "seed": 4})
+            assert answer.json()["metrics"]["outcome_reward"] == 4
