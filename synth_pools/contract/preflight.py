@@ -37,8 +37,8 @@ ACCESS = Clause("Authentication", "a missing or wrong key is 401, on every opera
 _LAST = ("delete_task", "delete_pool")
 
 
-def checked_url(url: str) -> str:
-    """Return the base URL without a trailing slash and without `/v1`.
+def checked_url(url: str, version: str = "/v1") -> str:
+    """Return the base URL without a trailing slash and without the version of an API.
 
     Raises:
         UnjudgeableError: It is no URL, or holds a user, a query or a fragment.
@@ -58,7 +58,7 @@ def checked_url(url: str) -> str:
         raise UnjudgeableError("the URL holds a user or a key: give the key with --api-key")
     if parts.query or parts.fragment:
         raise UnjudgeableError("the URL has a query or a fragment: give the base URL alone")
-    return text.rstrip("/").removesuffix("/v1")
+    return text.rstrip("/").removesuffix(version)
 
 
 def checked_key(key: str | None) -> str:

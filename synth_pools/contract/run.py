@@ -14,12 +14,7 @@ from typing import Any
 from synth_pools.contract.clauses.finder import ClauseFinder
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
-from synth_pools.contract.exceptions import (
-    BusyError,
-    InterruptedRunError,
-    UnjudgeableError,
-    UnreachableError,
-)
+from synth_pools.contract.exceptions import BusyError, UnjudgeableError, UnreachableError
 from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
 from synth_pools.contract.harness.scope import chosen_operations
@@ -116,61 +111,49 @@ def run_contract(
     """
     amount = Profile(profile)
     run = RunRecord(secrets.randbelow(2**32) if seed is None else seed, str(amount))
-    session: Session | None = None
-    try:
-        with run.recording_obstacles():
-            key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
-            run.url = checked_url(url)
-            run.document = Document(contract := read_specification(spec))
-            text = specification_text(spec)
-            run.finder = ClauseFinder(text, CLAUSES)
-            load_scenarios(scenarios)
-            _check_names((*only, *skip))
-            run.document.narrow(chosen_operations(run.document, operations, without_operations))
-            options = Options(
-                url=run.url,
-                api_key=key,
-                run_id=run.run_id,
-                seed=run.seed,
-                profile=amount,
-                deadline=float("inf") if max_time is None else time.monotonic() + max_time,
-                only=tuple(only),
-                skip=tuple(skip),
-                read_only=read_only,
-                pool_request=pool_request,
-                rollout_request=rollout_request,
-                container_url=container_url,
-                spec=contract,
-                offered=offered,
-                access=access or Access(),
-                other_key=None if other_key is None else ApiKey(checked_key(other_key)),
-                restart=restart,
-                image=image,
-            )
-            http = _http_client(options, run.document)
-            session = Session(
-                options,
-                run.document,
-                http,
-                ResultCollector(run.document, on_exchange),
-                patience=patience,
-            )
-            http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
-            with _containers(session) as urls, ending_at_deadline(session):
-                _judge(run, session, urls, progress)
-    finally:
-        if session is not None:
-            # Scenarios that hang in a wait must not create anything during the clean-up.
-            session.http.stop.set()
-        try:
-            on_report(run.report(session))
-        finally:
-            if session is not None:
-                _clean_up(run, session, progress)
-    report = run.report(session)
-    if run.interrupted:
-        raise InterruptedRunError(report)
-    return report
+
+    def judge() -> None:
+        key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
+        run.url = checked_url(url)
+        run.document = Document(contract := read_specification(spec))
+        text = specification_text(spec)
+        run.finder = ClauseFinder(text, CLAUSES)
+        load_scenarios(scenarios)
+        _check_names((*only, *skip))
+        run.document.narrow(chosen_operations(run.document, operations, without_operations))
+        options = Options(
+            url=run.url,
+            api_key=key,
+            run_id=run.run_id,
+            seed=run.seed,
+            profile=amount,
+            deadline=float("inf") if max_time is None else time.monotonic() + max_time,
+            only=tuple(only),
+            skip=tuple(skip),
+            read_only=read_only,
+            pool_request=pool_request,
+            rollout_request=rollout_request,
+            container_url=container_url,
+            spec=contract,
+            offered=offered,
+            access=access or Access(),
+            other_key=None if other_key is None else ApiKey(checked_key(other_key)),
+            restart=restart,
+            image=image,
+        )
+        http = _http_client(options, run.document)
+        run.session = session = Session(
+            options,
+            run.document,
+            http,
+            ResultCollector(run.document, on_exchange),
+            patience=patience,
+        )
+        http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
+        with _containers(session) as urls, ending_at_deadline(session):
+            _judge(run, session, urls, progress)
+
+    return run.carry_out(judge, lambda session: _clean_up(run, session, progress), on_report)
 
 
 def clean_leftovers(

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import socket
-import ssl
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import partial
+from http.client import HTTPConnection, HTTPSConnection
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from synth_pools.contract.container.level import scenario
-from synth_pools.contract.container.rollouts import end_after_termination, terminate
+from synth_pools.contract.container.rollouts import terminate
 from synth_pools.contract.container.submissions import (
     State,
     end_of,
@@ -40,9 +39,14 @@ _Result = TypeVar("_Result")
 def _at_once(calls: Iterable[Callable[[], _Result]]) -> list[_Result]:
     """Make calls in threads, and raise the first of their errors when all have ended."""
     every_call = list(calls)
-    with ThreadPoolExecutor(len(every_call), "container-load") as threads:
+    threads = ThreadPoolExecutor(len(every_call), "container-load")
+    try:
         running = [threads.submit(call) for call in every_call]
-    return [future.result() for future in running]
+        wait(running)
+        return [future.result() for future in running]
+    finally:
+        # After ^C nobody waits for answers.
+        threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _rollouts(ctx: Context, count: int, *modes: str, **more: Any) -> list[Callable[[], None]]:
@@ -52,8 +56,8 @@ def _rollouts(ctx: Context, count: int, *modes: str, **more: Any) -> list[Callab
         with contextlib.suppress(StopScenarioError):
             end_of(ctx, send(ctx, body))
 
-    taken_modes = itertools.islice(itertools.cycle(modes), count)
-    return [partial(run, submission_body(ctx, mode, **more)) for mode in taken_modes]
+    cycle = itertools.islice(itertools.cycle(modes), count)
+    return [partial(run, submission_body(ctx, mode, **more)) for mode in cycle]
 
 
 @scenario("load.many", "run_rollout", clauses="info#1d3d#1482", alone=True)
@@ -78,17 +82,27 @@ def load_health(ctx: Context) -> None:
 
 @scenario("load.slow_clients", "run_rollout", "get_health", clauses="info#b73a", alone=True)
 def load_slow_clients(ctx: Context) -> None:
-    path, host = _target(ctx, "/health")
-    submission, _ = _target(ctx, "/rollouts")
-    reads = f"GET {path} HTTP/1.1\r\nhost: {host}\r\n\r\n" * 3
-    half = (
-        f"POST {submission} HTTP/1.1\r\nhost: {host}\r\ncontent-type: application/json\r\n"
-        'content-length: 4000\r\n\r\n{"rollout_id": "contract-kit-half'
-    )
+    parts = urlsplit(ctx.session.base_url)
     with contextlib.ExitStack() as stack:
         for number in range(2 * _CLIENTS):
-            connection = stack.enter_context(_connected(ctx))
-            connection.sendall((reads if number % 2 else half).encode())
+            client = HTTPConnection(parts.netloc, timeout=_CONNECT_SECONDS)
+            if parts.scheme == "https":
+                tls = ctx.session.options.access.tls()
+                client = HTTPSConnection(parts.netloc, timeout=_CONNECT_SECONDS, context=tls)
+            stack.callback(client.close)
+            try:
+                if number % 2:
+                    # The answer is never read.
+                    client.request("GET", f"{parts.path}/health")
+                    continue
+                # Only the beginning of the body is sent.
+                client.putrequest("POST", f"{parts.path}/rollouts")
+                client.putheader("content-type", "application/json")
+                client.putheader("content-length", "4000")
+                client.endheaders(b'{"rollout_id": "contract-kit-half')
+            except OSError as error:
+                note = f"no further connection: {error}"
+                raise InconclusiveError(Outcome.NOT_REACHED, "run_rollout", note) from None
         _goes_on(ctx, "while others are slow")
 
 
@@ -99,7 +113,7 @@ def load_lost_clients(ctx: Context) -> None:
         with contextlib.suppress(UnreachableError):
             ctx.session.http.call("run_rollout", json=body, limit=_LEAVING_SECONDS)
 
-    bodies = [submission_body(ctx, "sync", slow=True) for _ in range(_CLIENTS)]
+    bodies = [submission_body(ctx, "sync") for _ in range(_CLIENTS)]
     _at_once([partial(leave, body) for body in bodies])
     _goes_on(ctx, "after others have left")
 
@@ -116,30 +130,6 @@ def _goes_on(ctx: Context, when: str) -> None:
         f"an answer {when}", response.status is not None, excerpt(response.exchange)
     )
     end_of(ctx, submit(ctx, "sync"))
-
-
-def _target(ctx: Context, path: str) -> tuple[str, str]:
-    """Return the path and the host of a request."""
-    parts = urlsplit(ctx.session.base_url + path)
-    return parts.path, parts.netloc
-
-
-@contextlib.contextmanager
-def _connected(ctx: Context) -> Iterator[socket.socket]:
-    parts = urlsplit(ctx.session.base_url)
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    with contextlib.ExitStack() as stack:
-        try:
-            plain = socket.create_connection((parts.hostname or "", port), _CONNECT_SECONDS)
-            connection = stack.enter_context(plain)
-            if parts.scheme == "https":
-                context: ssl.SSLContext = ctx.session.options.access.tls()
-                wrapped = context.wrap_socket(connection, server_hostname=parts.hostname)
-                connection = stack.enter_context(wrapped)
-        except OSError as error:
-            note = f"no further connection: {error}"
-            raise InconclusiveError(Outcome.NOT_REACHED, "run_rollout", note) from None
-        yield connection
 
 
 @scenario("load.repeated", "run_rollout", clauses="info#3d30", alone=True)
@@ -159,12 +149,11 @@ def load_second_pool(ctx: Context) -> None:
 
 @scenario("load.cancelled", "terminate_rollout", clauses="terminate_rollout#7960", alone=True)
 def load_cancelled(ctx: Context) -> None:
-    first, cancelled, last = under_way(ctx, 3)
-    terminate(ctx, cancelled)
-    end_after_termination(ctx, cancelled)
-    for submission in (first, last):
-        response = read_state(ctx, submission)
-        goes_on = state_of(response) is State.UNDER_WAY or not has_failed(response)
-        ctx.judge("terminate_rollout", response).that(
-            "the other rollouts go on", goes_on, excerpt(response.exchange)
-        )
+    with under_way(ctx, 3) as [first, cancelled, last]:
+        terminate(ctx, cancelled)
+        for submission in (first, last):
+            response = read_state(ctx, submission)
+            goes_on = state_of(response) is State.UNDER_WAY or not has_failed(response)
+            ctx.judge("terminate_rollout", response).that(
+                "the other rollouts go on", goes_on, excerpt(response.exchange)
+            )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +24,6 @@ from synth_pools.contract.container.submissions import (
 from synth_pools.contract.document import Document, read_specification, specification_text
 from synth_pools.contract.exceptions import (
     InconclusiveError,
-    InterruptedRunError,
     StopScenarioError,
     UnjudgeableError,
     UnreachableError,
@@ -36,7 +34,7 @@ from synth_pools.contract.harness.expectations import Check
 from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
 from synth_pools.contract.http.client import HttpClient, Response, at
 from synth_pools.contract.options import Access, ApiKey, Options, is_within
-from synth_pools.contract.preflight import checked_url
+from synth_pools.contract.preflight import checked_key, checked_url
 from synth_pools.contract.results import Clause, Exchange, Layer, Report
 from synth_pools.contract.rules.verdict import excerpt
 from synth_pools.contract.session import Session
@@ -94,45 +92,34 @@ def run_container_test(
         InterruptedRunError: It was interrupted by SIGINT; the error has the report so far.
     """
     last = CheckLevel(level)
-    run = RunRecord(secrets.randbelow(2**32), str(last), DOCUMENT)
-    session: Session | None = None
-    try:
-        with run.recording_obstacles():
-            run.url = checked_url(url)
-            run.document = Document(contract := read_specification(spec, DOCUMENT))
-            run.finder = ClauseFinder(specification_text(spec, DOCUMENT), CLAUSES)
-            _check_names((*only, *skip))
-            options = Options(
-                url=run.url,
-                api_key=ApiKey(api_key or ""),
-                run_id=run.run_id,
-                seed=run.seed,
-                deadline=float("inf") if max_time is None else time.monotonic() + max_time,
-                only=tuple(only),
-                skip=tuple(skip),
-                rollout_request=rollout_request,
-                slow_request=slow_request,
-                concurrency=concurrency,
-                spec=contract,
-                access=access or Access(),
-            )
-            http = _http_client(options, run.document)
-            collector = ResultCollector(run.document, on_exchange)
-            session = Session(options, run.document, http, collector, patience=patience)
-            with ending_at_deadline(session):
-                _judge(run, session, last, progress)
-    finally:
-        if session is not None:
-            session.http.stop.set()
-        try:
-            on_report(run.report(session))
-        finally:
-            if session is not None:
-                _end_rollouts(session)
-    report = run.report(session)
-    if run.interrupted:
-        raise InterruptedRunError(report)
-    return report
+    run = RunRecord(0, str(last), DOCUMENT)
+
+    def judge() -> None:
+        run.url = checked_url(url, version="")
+        run.document = Document(contract := read_specification(spec, DOCUMENT))
+        run.finder = ClauseFinder(specification_text(spec, DOCUMENT), CLAUSES)
+        _check_names((*only, *skip))
+        options = Options(
+            url=run.url,
+            api_key=ApiKey(checked_key(api_key) if api_key else ""),
+            run_id=run.run_id,
+            seed=run.seed,
+            deadline=float("inf") if max_time is None else time.monotonic() + max_time,
+            only=tuple(only),
+            skip=tuple(skip),
+            rollout_request=rollout_request,
+            slow_request=slow_request,
+            concurrency=concurrency,
+            spec=contract,
+            access=access or Access(),
+        )
+        http = _http_client(options, run.document)
+        collector = ResultCollector(run.document, on_exchange)
+        run.session = Session(options, run.document, http, collector, patience=patience)
+        with ending_at_deadline(run.session):
+            _judge(run, run.session, last, progress)
+
+    return run.carry_out(judge, _end_rollouts, on_report)
 
 
 def known_container_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -24,11 +25,8 @@ FAILURES = frozenset(
 )
 SUCCESSES = frozenset({"success", "succeeded", "completed", "ok"})
 REWARDS = (
-    ("metrics", "outcome_reward"),
-    ("reward_info", "outcome_reward"),
-    ("summary", "reward"),
-    ("summary", "outcome_reward"),
-    ("reward",),
+    *(("metrics", "outcome_reward"), ("reward_info", "outcome_reward")),
+    *(("summary", "reward"), ("summary", "outcome_reward"), ("reward",)),
 )
 _ACCEPTED = Status((200, 201, 202), "the rollout is taken")
 
@@ -42,7 +40,7 @@ class State(Enum):
 
 
 class SubmissionClient(HttpClient):
-    """Client of a container: its key is in `X-API-Key`, and no status asks to come again."""
+    """Client of a container: its key is in `X-API-Key`."""
 
     def call(
         self,
@@ -54,8 +52,7 @@ class SubmissionClient(HttpClient):
         **request: Any,
     ) -> Response:
         """Send a request with the key, unless `headers` are given; see `HttpClient.call`."""
-        if headers is None:
-            headers = self.authorized()
+        headers = self.authorized() if headers is None else headers
         return super().call(operation, ids, headers=headers, authorization=authorization, **request)
 
     def authorized(self) -> dict[str, str]:
@@ -67,10 +64,9 @@ class SubmissionClient(HttpClient):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A submitted rollout: its id, its body and the first answer."""
+    """A submitted rollout, and the answer to its submission."""
 
     id: str
-    body: Mapping[str, Any]
     answer: Response
 
     @property
@@ -101,8 +97,15 @@ def has_failed(response: Response) -> bool:
 def reward_of(body: Any) -> float | None:
     """Return the reward in an answer, the first number in the places for it."""
     values = (at(body, *path) for path in REWARDS)
-    numbers = (value for value in values if isinstance(value, int | float) and value is not True)
-    return next((number for number in numbers if number is not False), None)
+    return next((value for value in values if type(value) in (int, float)), None)
+
+
+def is_known(response: Response, rollout_id: str) -> bool:
+    """Return True if an answer to `get_rollout` tells the state of this rollout."""
+    is_own = response.at("rollout_id") in (ABSENT, None, rollout_id)
+    # A reward alone is no state.
+    texts = (response.at("status"), response.at("success_status"))
+    return response.status == 200 and is_own and any(isinstance(text, str) for text in texts)
 
 
 def submission_body(
@@ -116,41 +119,32 @@ def submission_body(
 
 
 def submit(ctx: Context, mode: str, rollout_id: str = "", **more: Any) -> Submission:
-    """Submit a rollout; see `submission_body`.
-
-    Raises:
-        StopScenarioError: The container does not take it, or answers for another rollout.
-    """
+    """Submit a rollout; see `submission_body` and `send`."""
     return send(ctx, submission_body(ctx, mode, rollout_id, **more))
 
 
 def send(ctx: Context, body: Mapping[str, Any]) -> Submission:
-    """Submit a body; see `submit`."""
+    """Submit a body.
+
+    Raises:
+        StopScenarioError: The container does not take it, or answers for another rollout.
+    """
     identity = str(body["rollout_id"])
     ctx.session.created.add(identity)
     limit = ctx.session.allowance(ctx.session.patience)
     response = ctx.require(_ACCEPTED, "run_rollout", json=body, limit=limit)
-    judge = ctx.judge("run_rollout", response)
-    is_told = response.at("rollout_id") not in (ABSENT, None)
-    if is_told and not judge.field("rollout_id", identity):
+    is_named = response.at("rollout_id") not in (ABSENT, None)
+    if is_named and not ctx.judge("run_rollout", response).field("rollout_id", identity):
         raise StopScenarioError
-    return Submission(identity, body, response)
+    return Submission(identity, response)
 
 
 def read_state(ctx: Context, submission: Submission) -> Response:
-    """Read the state of a rollout; `ctx.session` remembers one that has ended."""
+    """Read the state of a rollout; one that has ended needs no clean-up."""
     response = ctx.call("get_rollout", submission.ids)
     if state_of(response) is State.ENDED:
         ctx.session.created.discard(submission.id)
     return response
-
-
-def is_known(response: Response, rollout_id: str) -> bool:
-    """Return True if an answer to `get_rollout` tells the state of this rollout."""
-    is_own = response.at("rollout_id") in (ABSENT, None, rollout_id)
-    # A reward alone is no state.
-    texts = (response.at("status"), response.at("success_status"))
-    return response.status == 200 and is_own and any(isinstance(text, str) for text in texts)
 
 
 def end_of(ctx: Context, submission: Submission) -> Response:
@@ -166,33 +160,45 @@ def end_of(ctx: Context, submission: Submission) -> Response:
             ctx.session.created.discard(submission.id)
             return response
         response = read_state(ctx, submission)
-        demand = "a rollout that is under way is known until it has ended"
+        demand, observed = "a rollout that is under way is known", excerpt(response.exchange)
         judge = ctx.judge("get_rollout", response)
-        if not judge.that(demand, is_known(response, submission.id), excerpt(response.exchange)):
+        if not judge.that(demand, is_known(response, submission.id), observed):
             raise StopScenarioError
-    waited = ctx.session.patience
-    if not ctx.session.is_proof(waited):
-        note = f"the rollout has not ended after {waited:.0f} s, and requests take long here"
-        raise InconclusiveError(Outcome.NOT_REACHED, "get_rollout", note)
-    observed = f"it is under way after {waited:.0f} s: {excerpt(response.exchange)}"
-    ctx.judge("get_rollout", response).that("the rollout ends", False, observed)
+    ended_in_time(ctx, "get_rollout", response, "the rollout ends")
     raise StopScenarioError
 
 
-def under_way(ctx: Context, count: int = 1) -> list[Submission]:
-    """Submit rollouts that are under way.
+def ended_in_time(ctx: Context, operation: str, response: Response, demand: str) -> None:
+    """Judge the last answer of a wait for the end of a rollout.
+
+    Raises:
+        InconclusiveError: It has not ended, and everything takes long here.
+    """
+    is_over, waited = state_of(response) is not State.UNDER_WAY, ctx.session.patience
+    if not is_over and not ctx.session.is_proof(waited):
+        note = f"the rollout has not ended after {waited:.0f} s, and requests take long here"
+        raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
+    ctx.judge(operation, response).that(demand, is_over, excerpt(response.exchange))
+
+
+@contextlib.contextmanager
+def under_way(ctx: Context, count: int) -> Iterator[list[Submission]]:
+    """Submit rollouts that last, and terminate them at the end.
 
     Raises:
         InconclusiveError: They end at once.
     """
     submissions = [submit(ctx, "async", slow=True) for _ in range(count)]
-    if any(
-        State.ENDED in (state_of(submission.answer), state_of(read_state(ctx, submission)))
-        for submission in submissions
-    ):
-        note = "no rollout lasts long enough: give --slow-request with one that does"
-        raise InconclusiveError(Outcome.NOT_REACHED, "terminate_rollout", note)
-    return submissions
+    for submission in submissions:
+        states = (state_of(submission.answer), state_of(read_state(ctx, submission)))
+        if State.ENDED in states:
+            note = "no rollout lasts long enough: give --slow-request with one that does"
+            raise InconclusiveError(Outcome.NOT_REACHED, "terminate_rollout", note)
+    try:
+        yield submissions
+    finally:
+        for submission in submissions:
+            ctx.session.http.call("terminate_rollout", submission.ids, json={})
 
 
 def refuse_left_out(response: Response, operation: str) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import secrets
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -14,6 +14,7 @@ from synth_pools.contract.clauses.finder import ClauseFinder
 from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import (
     BusyError,
+    InterruptedRunError,
     StoppedError,
     UnjudgeableError,
     UnreachableError,
@@ -42,7 +43,7 @@ class RunRecord:
         layers: The results of the layers, except those in the session's collector.
         obstacles: The reasons why the subject could not be judged.
         notes: Remarks on the run itself.
-        interrupted: Whether SIGINT ended it.
+        session: The session, once there is one.
     """
 
     seed: int
@@ -57,13 +58,47 @@ class RunRecord:
     layers: list[LayerResult] = field(default_factory=list)
     obstacles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
-    interrupted: bool = False
+    session: Session | None = None
 
-    @contextlib.contextmanager
-    def recording_obstacles(self) -> Iterator[None]:
-        """Record what keeps the block from judging, in place of raising it."""
+    def carry_out(
+        self,
+        judge: Callable[[], None],
+        clean_up: Callable[[Session], None],
+        on_report: Callable[[Report], None],
+    ) -> Report:
+        """Judge, report and clean up, whatever ends the run.
+
+        Args:
+            judge: Judges the subject; an obstacle that it raises is recorded.
+            clean_up: Removes what the run created.
+            on_report: Receives the report before the clean-up.
+
+        Returns:
+            The report after the clean-up.
+
+        Raises:
+            InterruptedRunError: It was interrupted by SIGINT; the error has the report so far.
+        """
         try:
-            yield
+            interrupted = self._judge(judge)
+        finally:
+            if self.session is not None:
+                # Scenarios that hang in a wait must not create anything during the clean-up.
+                self.session.http.stop.set()
+            try:
+                on_report(self.report())
+            finally:
+                if self.session is not None:
+                    clean_up(self.session)
+        report = self.report()
+        if interrupted:
+            raise InterruptedRunError(report)
+        return report
+
+    def _judge(self, judge: Callable[[], None]) -> bool:
+        """Record what keeps the subject from being judged; return True after SIGINT."""
+        try:
+            judge()
         except UnjudgeableError as error:
             self.obstacles.append(str(error))
         except UnreachableError as error:
@@ -73,8 +108,9 @@ class RunRecord:
         except StoppedError:
             self.obstacles.append("the time ran out before all of it had begun: give it more")
         except KeyboardInterrupt:
-            self.interrupted = True
             self.obstacles.append("it was interrupted")
+            return True
+        return False
 
     def add(self, result: LayerResult) -> None:
         """Add the result of a layer."""
@@ -84,9 +120,9 @@ class RunRecord:
         if result.note is not None:
             self.notes.append(result.note)
 
-    def report(self, session: Session | None) -> Report:
+    def report(self) -> Report:
         """Return the report so far."""
-        layers = [*self.layers]
+        layers, session = [*self.layers], self.session
         if session is not None:
             layers.insert(0, session.collector.result())
         reached: dict[tuple[str, int], int] = {}

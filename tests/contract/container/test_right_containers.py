@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from synth_containers.nouns import TaskDefinition
 from synth_containers.reference_runtime import ReferenceManagedRuntime
 
 from examples import own_container
+from synth_pools.container import Container, Result, Rollout
 from synth_pools.contract.container.run import run_container_test
 from synth_pools.contract.results import Outcome
 from tests.contract.container.right_container import KEY, right_container
@@ -91,3 +93,25 @@ def test_what_could_not_be_tried_is_named(seconds: float) -> None:
         checks = judged(url, rollout_request={"env": {"seconds": seconds}}, level="rollouts")
     assert "protocol.key" in checks[Outcome.NOT_REACHED]
     assert not any(check.startswith("load.") for kind in Outcome for check in checks[kind])
+
+
+def written() -> Container:
+    """Write a container with the SDK."""
+    container = Container("words", tasks=["short", "long"], program={"name": "words"})
+
+    @container.rollout
+    async def words(rollout: Rollout) -> Result:
+        rollout.event({"step": 1})
+        await asyncio.sleep((rollout.env or {}).get("seconds", 0.01))
+        rollout.event({"step": 2})
+        rollout.artifact("text.txt", "word")
+        return Result(reward=0.5, usage={"input_tokens": 12, "output_tokens": 40})
+
+    return container
+
+
+def test_one_of_the_sdk_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT_API_KEY", KEY)
+    with served(written().app) as url:
+        checks = judged(url, api_key=KEY, slow_request={"env": {"seconds": 60}})
+    assert checks[Outcome.NOT_OFFERED] == checks[Outcome.NOT_REACHED] == set()
