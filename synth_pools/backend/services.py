@@ -14,7 +14,7 @@ from synth_pools.backend.containers.client import ContainerClient
 from synth_pools.backend.containers.health_checks import HealthChecks
 from synth_pools.backend.domain.errors import no_room
 from synth_pools.backend.domain.validation import Contract
-from synth_pools.backend.errors import DataDirError
+from synth_pools.backend.errors import DataDirError, StoreAwayError
 from synth_pools.backend.metrics.recorder import MetricsRecorder
 from synth_pools.backend.metrics.snapshot import ContainerReading
 from synth_pools.backend.processes import Processes
@@ -149,7 +149,8 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     async with contextlib.AsyncExitStack() as stack:
         database = await open_database(settings, recorder)
         stack.push_async_callback(database.close)
-        contents = await open_contents(settings, database)
+        with _explaining(settings):
+            contents = await open_contents(settings, database)
         stack.callback(contents.close)
         workers = Workers()
         stack.push_async_callback(workers.close)
@@ -204,10 +205,12 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
                 cancellation=cancellation,
                 background=background,
             )
-        secret, archived = await _resume(database, scheduler, balancer, processes, settings, peers)
+        with _explaining(settings):
+            secret, archived = await _resume(database, scheduler, balancer, processes, peers)
         for pool_id in archived:
             background.start(cancellation.cancel_all(pool_id))
-        await _sweep(database, contents, settings, background)
+        with _explaining(settings):
+            await _sweep(database, contents, settings, background)
         scheduler.start()
         if peers is not None:
             background.keep("health of shared containers", peers.health.keep)
@@ -253,12 +256,24 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         )
 
 
+@contextlib.contextmanager
+def _explaining(settings: Settings) -> Iterator[None]:
+    """Convert an error of the database during a start; that of a server may pass."""
+    try:
+        yield
+    except StorageError as error:
+        kind = DataDirError if settings.store is None else StoreAwayError
+        raise kind(
+            f"cannot use the database in {settings.store or settings.data_dir}: {error.reason}; "
+            "make room or repair it, or give another one"
+        ) from error
+
+
 async def _resume(
     database: Database,
     scheduler: Scheduler,
     balancer: Balancer,
     processes: Processes,
-    settings: Settings,
     peers: Peers | None,
 ) -> tuple[str, set[str]]:
     """Queue unfinished rollouts, and start the containers of pools.
@@ -266,24 +281,18 @@ async def _resume(
     Returns:
         The cursors' secret, and the archived pools whose rollouts must still be cancelled.
     """
-    try:
-        await processes.end_leftovers()
-        secret, definitions = await database.read(
-            lambda db: (cursor_secret(db), list(pools.definitions(db)))
-        )
-        for pool_id, definition in definitions:
-            balancer.set_pool(pool_id, definition)
-        archived: set[str] = set()
-        if peers is None:
-            archived = await database.write(partial(enqueue_unfinished, scheduler))
-        else:
-            await database.join(peers)
-        await processes.begin()
-    except StorageError as error:
-        raise DataDirError(
-            f"cannot use the database in {settings.store or settings.data_dir}: {error.reason}; "
-            "make room or repair it, or give another one"
-        ) from error
+    await processes.end_leftovers()
+    secret, definitions = await database.read(
+        lambda db: (cursor_secret(db), list(pools.definitions(db)))
+    )
+    for pool_id, definition in definitions:
+        balancer.set_pool(pool_id, definition)
+    archived: set[str] = set()
+    if peers is None:
+        archived = await database.write(partial(enqueue_unfinished, scheduler))
+    else:
+        await database.join(peers)
+    await processes.begin()
     return secret, archived
 
 

@@ -54,6 +54,27 @@ def test_a_server_that_is_away_is_waited_for(own_server: PostgresServer, tmp_pat
         assert process.wait(LIMIT) == 0
 
 
+@pytest.mark.parametrize("table", ["backends", "pools"])
+def test_a_session_that_is_lost_during_a_start_is_an_outage(
+    store: str, tmp_path: Path, table: str, failures: list[str]
+) -> None:
+    with LocalBackend(tmp_path, store=store):
+        pass
+    end = """
+CREATE FUNCTION end_session() RETURNS TRIGGER LANGUAGE plpgsql AS
+    $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
+CREATE TRIGGER ended BEFORE INSERT OR UPDATE ON synth_pools.{table}
+    FOR EACH STATEMENT EXECUTE FUNCTION end_session()
+"""
+    execute(store, end.format(table=table))
+    with pytest.raises(StoreAwayError, match="connection"):
+        LocalBackend(tmp_path, store=store).start()
+    execute(store, f"DROP TRIGGER ended ON synth_pools.{table}")
+    with LocalBackend(tmp_path, store=store) as backend, backend.client() as client:
+        assert client.list_pools()["items"] == []
+    failures.clear()
+
+
 def test_a_start_that_waits_can_be_stopped(server: PostgresServer, tmp_path: Path) -> None:
     with HeldPort() as nobody:
         store = server.url().replace(str(server.port), str(nobody.number))

@@ -27,7 +27,7 @@ from synth_pools.backend.storage.contents.store import (
     in_parts,
 )
 from synth_pools.backend.storage.cursors import cursor_secret
-from synth_pools.backend.storage.database import Database, StorageError, Transaction
+from synth_pools.backend.storage.database import Database, Transaction
 from synth_pools.backend.storage.private_files import noted
 from synth_pools.backend.storage.statements import set_meta
 
@@ -60,19 +60,14 @@ async def open_contents(settings: Settings, database: Database) -> ContentStore:
         ArtifactsError: The bucket cannot be used, or has the contents of another database.
         BadOptionError: The address in a variable is invalid.
         DataDirError: The data directory cannot be used, or its contents are in a bucket.
+        StorageError: The database cannot be used.
     """
     data_dir, place = settings.data_dir, settings.artifacts
     if place is None:
         if (former_place := contents_place(data_dir)) is not None:
             raise DataDirError(_advice(data_dir, former_place, f"{data_dir}/{FOLDER}"))
         return await _open_folder(settings, database)
-    try:
-        owner = await database.read(lambda db: _owner(cursor_secret(db)))
-    except StorageError as error:
-        raise DataDirError(
-            f"cannot use the database in {settings.store or data_dir}: {error.reason}; "
-            "make room or repair it, or give another one"
-        ) from error
+    owner = await database.read(lambda db: _owner(cursor_secret(db)))
     contents = await asyncio.to_thread(_claim, place, settings, owner, os.environ)
     contents.unix_time = database.unix_time
     return contents
@@ -84,12 +79,7 @@ async def _open_folder(settings: Settings, database: Database) -> FolderContents
         return FolderContents(settings.contents_dir)
     mark = settings.contents_dir / ID_FILE
     identity = noted(mark, clock.token(16))
-    try:
-        expected = await database.write(partial(_claim_folder, identity))
-    except StorageError as error:
-        raise DataDirError(
-            f"cannot use the database in {settings.store or settings.data_dir}: {error.reason}"
-        ) from error
+    expected = await database.write(partial(_claim_folder, identity))
     if expected != identity:
         raise DataDirError(
             f"{settings.contents_dir} is not the folder with the artifacts of this database: mount "

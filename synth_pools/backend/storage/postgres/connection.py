@@ -62,6 +62,7 @@ class StatementError(Exception):
         is_lost: True if the connection cannot be used again.
         is_late: True if it was not answered in time, and another attempt would take as long.
         is_fenced: True if other backends have taken this one for dead.
+        is_away: True if the server was stopped, is full, or has ended the session.
     """
 
     def __init__(self, cause: BaseException) -> None:
@@ -69,6 +70,7 @@ class StatementError(Exception):
         state: str = getattr(cause, "sqlstate", None) or "08000"
         super().__init__(reason_in_one_line(cause))
         self.is_fenced = state == _FENCED
+        self.is_away = state[:2] in _AWAY
         self.is_lost = state[:2] in _LOST or state in _TOO_SLOW
         self.is_late = state == _CANCELLED or isinstance(cause, TimeoutError)
         is_mistake = state[:2] in _MISTAKES and state not in _MISSING

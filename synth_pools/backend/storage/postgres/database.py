@@ -20,9 +20,7 @@ from synth_pools.backend.storage.peers import Peer
 from synth_pools.backend.storage.postgres.connection import (
     DRIVER_ERRORS,
     PostgresConnection,
-    SessionError,
     StatementError,
-    reason_in_one_line,
 )
 from synth_pools.backend.storage.postgres.greenlets import in_greenlet
 from synth_pools.backend.storage.postgres.membership import END_LAPSED, Membership, Renewal
@@ -134,12 +132,9 @@ class PostgresDatabase(Database):
             await database._open()
         except (StatementError, *DRIVER_ERRORS) as error:
             await database._close()
-            reason = url.masked(
-                str(error) if isinstance(error, StatementError) else reason_in_one_line(error)
-            )
-            is_away = isinstance(error, SessionError) and error.is_away
-            raise (StoreAwayError if is_away else StoreError)(
-                f"cannot use the database at {url}: {reason}; "
+            failure = error if isinstance(error, StatementError) else StatementError(error)
+            raise (StoreAwayError if failure.is_away else StoreError)(
+                f"cannot use the database at {url}: {url.masked(str(failure))}; "
                 "see that the server runs and lets this user in, or give another one"
             ) from None
         except BaseException:
