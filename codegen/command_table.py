@@ -224,6 +224,10 @@ def _option(several: list[CommandOperation], name: str) -> CommandParameter:
     choices = (
         ("true", "false") if types == {"boolean"} else item.get("enum", schema.get("enum", ()))
     )
+    if name == "state" and not choices:
+        # The parameter takes any text, and a state that no item can have is a mistake.
+        status = (several[0].item or {}).get("status", {})
+        choices = resolve(document, status).get("enum", ())
     flag = f"--{name.replace('_', '-')}"
     return CommandParameter(
         name,

@@ -22,6 +22,7 @@ class ExitStatus(IntEnum):
     NOT_ALLOWED = 4
     UNREACHABLE = 5
     INTERRUPTED = 130
+    BROKEN_PIPE = 141
 
 
 EXIT_STATUSES: dict[ExitStatus, str] = {
@@ -32,6 +33,7 @@ EXIT_STATUSES: dict[ExitStatus, str] = {
     ExitStatus.NOT_ALLOWED: "no key, a wrong key, or one that may not do this",
     ExitStatus.UNREACHABLE: "the service cannot be reached, is too busy, or broke down",
     ExitStatus.INTERRUPTED: "interrupted by ^C",
+    ExitStatus.BROKEN_PIPE: "the reader of the output has left, as `head` does",
 }
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from synth_pools import __version__
 from synth_pools.cli.output import grid, write_bytes, write_text
 from synth_pools.spec import load_spec, spec_path
 
@@ -133,4 +134,37 @@ def spec(only_path: bool, output: str) -> int:
         write_bytes(spec_path().read_bytes())
     else:
         write_bytes(json.dumps(load_spec(), indent=2, default=str).encode())
+    return 0
+
+
+@click.command("help")
+@click.argument("words", nargs=-1, metavar="[COMMAND]...")
+@click.pass_context
+def show_help(context: click.Context, words: tuple[str, ...]) -> int:
+    """Show the help of a command, or of the program.
+
+    \b
+    Example:
+      synth-pools help rollouts list
+    """
+    at = context.find_root()
+    for word in words:
+        if not isinstance(at.command, click.Group):
+            raise click.UsageError(f"{at.info_name} has no commands", at)
+        name, command, _ = at.command.resolve_command(at, [word])
+        assert command is not None  # noqa: S101 - an unknown name is an error
+        at = click.Context(command, info_name=name, parent=at)
+    write_text(f"{at.get_help()}\n")
+    return 0
+
+
+@click.command()
+def version() -> int:
+    """Print the version.
+
+    \b
+    Example:
+      synth-pools version
+    """
+    write_text(f"synth-pools {__version__}\n")
     return 0

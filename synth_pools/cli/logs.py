@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import ExitStatus
-from synth_pools.cli.operations.commands import complete_places, event_line
-from synth_pools.cli.operations.ids import suggesting
+from synth_pools.cli.operations.commands import complete_places, output_option, write_event
+from synth_pools.cli.operations.ids import with_full_ids
+from synth_pools.cli.output import fields, safe_text, say, value_at, write_bytes, write_text
+
+if TYPE_CHECKING:
+    from synth_pools import ContainerPoolsClient
 
 
 @click.command()
@@ -33,56 +37,75 @@ def logs(
     Example:
       synth-pools logs docs-example-pool
     """
-    with connection.client() as client, suggesting(client, pool_id=pool_id):
-        if follow:
-            for line in client.iter_pool_logs(pool_id, process=process):
+    with connection.client() as client:
+
+        def show(arguments: dict[str, Any]) -> int:
+            lines = _followed if follow else _stored
+            for line in lines(client, arguments["pool_id"], process):
                 _write(line, as_json)
             return 0
-        cursor = None
-        while True:
-            page = client.get_pool_logs(pool_id, cursor=cursor, process=process)
-            if page.get("dropped"):
-                output.say(f"{page['dropped']} lines are kept no more")
-            for line in page["lines"]:
-                _write(line, as_json)
-            cursor = page["next_cursor"]
-            if not page["has_more"]:
-                return 0
+
+        return with_full_ids(client, show, {"pool_id": pool_id})
+
+
+def _followed(
+    client: ContainerPoolsClient, pool_id: str, process: int | None
+) -> Iterator[dict[str, Any]]:
+    yield from client.iter_pool_logs(pool_id, process=process)
+
+
+def _stored(
+    client: ContainerPoolsClient, pool_id: str, process: int | None
+) -> Iterator[dict[str, Any]]:
+    cursor, has_more = None, True
+    while has_more:
+        page = client.get_pool_logs(pool_id, cursor=cursor, process=process)
+        if page.get("dropped"):
+            say(f"{page['dropped']} lines are kept no more")
+        yield from page["lines"]
+        cursor, has_more = page["next_cursor"], page["has_more"]
 
 
 def _write(line: dict[str, Any], as_json: bool) -> None:
     if as_json:
-        output.write_bytes(json.dumps(line, ensure_ascii=False).encode())
+        write_bytes(json.dumps(line, ensure_ascii=False).encode())
         return
     moment = str(line.get("timestamp", ""))[11:23]
     place = f"{line.get('process')}.{line.get('attempt')}"
-    text = output.safe_text(str(line.get("text", "")))
-    output.write_text(f"{output.safe_text(moment)}  {place}  {text}\n")
+    text = safe_text(str(line.get("text", "")))
+    write_text(f"{safe_text(moment)}  {place}  {text}\n")
 
 
 @click.command()
 @click.argument("rollout_id", metavar="ROLLOUT", shell_complete=complete_places)
+@output_option
 @connection_options
-def watch(rollout_id: str, connection: ServiceOptions) -> int:
+def watch(rollout_id: str, output: str, connection: ServiceOptions) -> int:
     """Follow a rollout to its end, and print how it ended.
 
-    Exit status: 0 it completed, 1 it failed or was cancelled.
+    In a format for programs only the events are printed, one after the other. Exit status: 0 it
+    completed, 1 it failed or was cancelled.
 
     \b
     Example:
       synth-pools rollouts watch rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f
     """
-    with connection.client() as client, suggesting(client, rollout_id=rollout_id):
-        with client.agent_rollouts.events(rollout_id) as events:
-            for event in events:
-                output.write_text(f"{event_line(event)}\n")
-        summary = client.agent_rollouts.summary(rollout_id)
+    with connection.client() as client:
+
+        def follow(arguments: dict[str, Any]) -> dict[str, Any]:
+            with client.agent_rollouts.events(arguments["rollout_id"]) as events:
+                for event in events:
+                    write_event(event, output)
+            return client.agent_rollouts.summary(arguments["rollout_id"])
+
+        summary = with_full_ids(client, follow, {"rollout_id": rollout_id})
     facts = {
         key: summary.get(key)
         for key in ("status", "reward", "error")
         if summary.get(key) is not None
     }
-    seconds = output.value_at(summary, "timing.run_seconds")
-    output.write_text("\n" + output.fields({**facts, "seconds": seconds}))
+    if output == "table":
+        seconds = value_at(summary, "timing.run_seconds")
+        write_text("\n" + fields({**facts, "seconds": seconds}))
     is_completed = summary.get("status") in ("completed", "succeeded")
     return ExitStatus.DONE if is_completed else ExitStatus.FAILED

@@ -11,13 +11,11 @@ from typing import Any
 import click
 
 from synth_pools import __version__
+from synth_pools.cli.failures import ExitStatus
 from synth_pools.cli.groups import HELP_NAMES, SuggestingGroup
 from synth_pools.cli.operations.model import CommandRow
 
 _PROGRAM = "synth-pools"
-_INTERRUPTED = 130
-# The exit status that shells use for SIGPIPE.
-_BROKEN_PIPE = 141
 
 # Hand-written commands: module, attribute, first line of help. Each is imported only when it runs:
 # the imports of a single one take longer than printing all help.
@@ -54,6 +52,8 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "spec": ("listing", "spec", "Print the contract, openapi.yaml."),
     "commands": ("listing", "commands", "List all commands, with their options."),
     "completion": ("completion", "completion", "Print what completes commands in a shell."),
+    "help": ("listing", "show_help", "Show the help of a command."),
+    "version": ("listing", "version", "Print the version."),
     "complete-ids": ("completion", "complete_ids_command", ""),
 }
 # Hand-written commands in groups of the table.
@@ -101,6 +101,13 @@ class OperationGroup(SuggestingGroup):
 
 class RootGroup(SuggestingGroup):
     """Group of all commands."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            # click itself would end the process with 1, which stands for failed rollouts.
+            return _broken_pipe()
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*_groups(), *_rows_without_group(), *WRITTEN]
@@ -188,12 +195,16 @@ def main(argv: Sequence[str] | None) -> int:
         click.echo(f"{_PROGRAM}: error: {_one_line(error)}", err=True)
         return error.exit_code
     except click.Abort:
-        return _INTERRUPTED
+        return ExitStatus.INTERRUPTED
     except BrokenPipeError:
-        # Otherwise Python fails again when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _BROKEN_PIPE
+        return _broken_pipe()
     return int(status) if isinstance(status, int) else 0
+
+
+def _broken_pipe() -> int:
+    # Otherwise Python fails again when it flushes at exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return ExitStatus.BROKEN_PIPE
 
 
 def _one_line(error: click.ClickException) -> str:

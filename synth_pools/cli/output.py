@@ -7,7 +7,9 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+from textwrap import wrap
 from typing import Any, TextIO
 
 import click
@@ -17,6 +19,8 @@ from synth_pools.cli.failures import CommandError, needing
 FORMATS = ("table", "json", "jsonl", "yaml", "id")
 _WIDTH = 80
 _LONGEST_CELL = 60
+# Keys whose values are of no use if they are cut.
+_WRAPPED = ("error", "message", "detail")
 _COLOURS = {
     "active": "green",
     "cancelled": "yellow",
@@ -64,6 +68,35 @@ def write_answer(content: bytes, form: str, columns: Sequence[str] = ()) -> None
         write_text(fields(value))
 
 
+def write_pages(pages: Iterable[bytes], form: str, columns: Sequence[str] = ()) -> None:
+    """Write the pages of a list as one answer in one of the `FORMATS`."""
+    pages = iter(pages)
+    first = next(pages)
+    key = "items" if "items" in decode_answer(first) else "lines"
+    second = next(pages, None) if form in ("json", "table", "yaml") else None
+    if second is None or (form == "table" and key != "items"):
+        for page in chain((first, second) if second is not None else (first,), pages):
+            write_answer(page, form, columns)
+        return
+    pages = chain((first, second), pages)
+    if form == "json":
+        before = f'{{"{key}":[\n'.encode()
+        for item in (item for page in pages for item in iter_items(page, key)):
+            write_bytes(before + item)
+            before = b","
+        write_bytes((before if before != b"," else b"") + b'],"next_cursor":null}')
+        return
+    items = (item for page in pages for item in decode_answer(page)[key])
+    if form == "table":
+        rows = [{name: value_at(item, name) for name in columns} for item in items]
+        write_text(object_table(rows, columns, is_flat=True))
+        return
+    write_text(f"{key}:\n")
+    for item in items:
+        write_text(as_yaml([item]))
+    write_text("next_cursor: null\n")
+
+
 def decode_answer(content: bytes) -> Any:
     """Decode the JSON of an answer; an empty body is an object without keys."""
     if not content:
@@ -74,7 +107,7 @@ def decode_answer(content: bytes) -> Any:
         raise CommandError(f"the answer is not JSON: {error}") from None
 
 
-def iter_items(content: bytes) -> Iterator[bytes]:
+def iter_items(content: bytes, name: str = "items") -> Iterator[bytes]:
     """Yield the items of a list, each on one line, unchanged if the service wrote it so."""
     text = content.decode("utf-8")
     scan = json.JSONDecoder().raw_decode
@@ -82,7 +115,7 @@ def iter_items(content: bytes) -> Iterator[bytes]:
     while text[at] != "}":
         key, at = scan(text, at)
         at = _skip(text, _skip(text, at) + 1)
-        if key != "items" or text[at] != "[":
+        if key != name or text[at] != "[":
             _, at = scan(text, at)
         else:
             at = _skip(text, at + 1)
@@ -135,8 +168,13 @@ def say(text: str) -> None:
 
 def has_colour(stream: TextIO) -> bool:
     """Tell whether a stream is a terminal that takes colours."""
-    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
-        return False
+    return is_terminal(stream) and not (
+        os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    )
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Tell whether a stream is a terminal, on which long lines are cut or wrapped."""
     try:
         return stream.isatty()
     except (AttributeError, ValueError):
@@ -155,11 +193,16 @@ def id_of(value: Any) -> str:
     return safe_text(next((str(keys[name]) for name in names if keys.get(name)), "-"))
 
 
-def object_table(rows: Sequence[Any], columns: Sequence[str]) -> str:
-    """Lay out objects as a table whose columns are keys, with dots for nested ones."""
+def object_table(rows: Sequence[Any], columns: Sequence[str], *, is_flat: bool = False) -> str:
+    """Lay out objects as a table whose columns are keys, with dots for nested ones.
+
+    With `is_flat` the names of columns are keys themselves.
+    """
     names = list(columns) or (list(rows[0])[:5] if rows and isinstance(rows[0], dict) else [])
     heads = [name.rpartition(".")[2].replace("_", " ").upper() for name in names]
-    return grid(heads, [[_table_cell(value_at(row, name), name) for name in names] for row in rows])
+    value_of = dict.__getitem__ if is_flat else value_at
+    cells = [[_table_cell(value_of(row, name), name) for name in names] for row in rows]
+    return grid(heads, cells)
 
 
 def _table_cell(value: Any, name: str) -> str:
@@ -182,8 +225,9 @@ def grid(heads: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence
             for at, (text, size) in enumerate(zip(line, widths, strict=True))
         ]
         text = "  ".join(cells).rstrip()
-        if has_colour(sys.stdout):
+        if is_terminal(sys.stdout):
             text = text if len(text) <= width() else f"{text[: width() - 1]}…"
+        if has_colour(sys.stdout):
             text = click.style(text, bold=True) if number == 0 else coloured(text)
         lines.append(text)
     return "".join(f"{line}\n" for line in lines)
@@ -204,7 +248,10 @@ def _words(line: str) -> Iterator[str]:
 
 
 def fields(value: Any) -> str:
-    """Lay out an object with a line for each key; nested values as JSON, cut at the width."""
+    """Lay out an object with a line for each key; nested values as JSON.
+
+    On a terminal a value is cut at the width, and an error is wrapped.
+    """
     if not isinstance(value, dict):
         return f"{cell(value)}\n"
     if not value:
@@ -214,7 +261,9 @@ def fields(value: Any) -> str:
     room = max(20, width() - size - 2)
     lines = []
     for name, inner in zip(names, value.values(), strict=True):
-        text = cell(inner, longest=room)
+        text = cell(inner, longest=None if name in _WRAPPED else room)
+        if name in _WRAPPED and is_terminal(sys.stdout):
+            text = f"\n{' ' * (size + 2)}".join(wrap(text, room))
         line = coloured(text) if has_colour(sys.stdout) else text
         lines.append(f"{name.ljust(size)}  {line}\n")
     return "".join(lines)
@@ -227,8 +276,8 @@ def value_at(value: Any, path: str) -> Any:
     return value
 
 
-def cell(value: Any, *, longest: int = _LONGEST_CELL) -> str:
-    """Write a value as a cell of a table."""
+def cell(value: Any, *, longest: int | None = _LONGEST_CELL) -> str:
+    """Write a value as a cell of a table, on a terminal with at most `longest` characters."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -237,6 +286,8 @@ def cell(value: Any, *, longest: int = _LONGEST_CELL) -> str:
         return f"{value:.6g}"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     text = safe_text(text)
+    if longest is None or not is_terminal(sys.stdout):
+        return text
     return text if len(text) <= longest else f"{text[: longest - 3]}..."
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import queue
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,7 +19,7 @@ from synth_pools.cli.output import cell, grid, has_colour, write_text
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
 
-_HEADS = ("POOL", "STATUS", "RUNNING", "QUEUED", "DONE", "FAILED", "SUCCESS")
+_HEADS = ("POOL", "STATUS", "RUNNING", "QUEUED", "DONE", "FAILED", "SUCCESS", "NAME")
 _COUNTS = ("active_rollouts", "queued_rollouts", "completed_rollouts", "failed_rollouts")
 _PLACE_HEADS = (
     "POOL", "NODE", "LAUNCHER", "HEALTH", "RUNNING", "RESTARTS", "IMAGE", "CONTAINER"
@@ -45,7 +46,7 @@ _LEAST_SECONDS = 0.2
 @click.option("--containers", is_flag=True, help="Show where the containers of each pool run, too.")
 @connection_options
 def top(every: float, once: bool, containers: bool, connection: ServiceOptions) -> int:
-    """Show pools, their rollouts and the queue, until ^C.
+    """Show pools, their rollouts and the queue, until q or ^C.
 
     It is drawn as soon as something happens in one of the first pools, and once if the output is no
     terminal.
@@ -56,8 +57,11 @@ def top(every: float, once: bool, containers: bool, connection: ServiceOptions) 
       synth-pools top --containers
     """
     live = sys.stdout.isatty() and not once
-    with connection.client() as client:
+    with connection.client() as client, contextlib.ExitStack() as stack:
         watch = _PoolWatch(client)
+        if live and sys.stdin.isatty():
+            stack.enter_context(_keys_read_at_once())
+            threading.Thread(target=watch.read_keys, daemon=True).start()
         while True:
             pools = client.list_pools(limit=_MOST_POOLS)
             if live:
@@ -68,7 +72,8 @@ def top(every: float, once: bool, containers: bool, connection: ServiceOptions) 
             if not live:
                 return 0
             sys.stdout.flush()
-            watch.wait(every)
+            if watch.wait(every):
+                return 0
 
 
 class _PoolWatch:
@@ -78,7 +83,8 @@ class _PoolWatch:
         self._client = client
         # ^C may interrupt the wait at any moment. `threading.Event` does not survive that: its lock
         # is released twice.
-        self._changes = queue.SimpleQueue[None]()
+        # An item is a change, or True for the key that ends the page.
+        self._changes = queue.SimpleQueue[bool | None]()
         self._followed: set[str] = set()
 
     def follow(self, pools: Sequence[str]) -> None:
@@ -89,14 +95,23 @@ class _PoolWatch:
                 # A daemon: at the end its connection is closed, and nothing waits for it.
                 threading.Thread(target=self._read, args=(pool_id,), daemon=True).start()
 
-    def wait(self, seconds: float) -> None:
-        """Wait for a change, or until the time limit in seconds."""
+    def read_keys(self) -> None:
+        """Read the terminal until q is pressed."""
+        with contextlib.suppress(OSError, ValueError):
+            while key := os.read(sys.stdin.fileno(), 1):
+                if key in b"qQ":
+                    self._changes.put(True)
+
+    def wait(self, seconds: float) -> bool:
+        """Wait for a change, or until the time limit in seconds; return whether q was pressed."""
         with contextlib.suppress(queue.Empty):
-            self._changes.get(timeout=seconds)
+            is_last = self._changes.get(timeout=seconds)
             # Changes in quick succession are drawn together.
-            time.sleep(_LEAST_SECONDS)
-            while True:
-                self._changes.get_nowait()
+            time.sleep(0 if is_last else _LEAST_SECONDS)
+            while not is_last:
+                is_last = self._changes.get_nowait()
+            return True
+        return False
 
     def _read(self, pool_id: str) -> None:
         # Loaded by the client already.
@@ -110,6 +125,22 @@ class _PoolWatch:
             for _ in events:
                 if self._changes.empty():
                     self._changes.put(None)
+
+
+@contextlib.contextmanager
+def _keys_read_at_once() -> Iterator[None]:
+    """Let the terminal pass keys on without Enter, and not show them."""
+    # Imported here: only some systems have it.
+    import termios
+    import tty
+
+    file = sys.stdin.fileno()
+    former = termios.tcgetattr(file)
+    tty.setcbreak(file)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(file, termios.TCSADRAIN, former)
 
 
 def _picture(
@@ -152,4 +183,5 @@ def _row(pool: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
     rate = metrics.get("success_rate")
     percentage = f"{rate:.0%}" if isinstance(rate, int | float) else "-"
     counts = [cell(metrics.get(name)) for name in _COUNTS]
-    return [cell(pool["id"]), cell(pool.get("status")), *counts, percentage]
+    name = cell(pool.get("name"))
+    return [cell(pool["id"]), cell(pool.get("status")), *counts, percentage, name]

@@ -148,7 +148,7 @@ def test_top(command: Command, backend: LocalBackend) -> None:
         client.create_rollout(pool, {"mode": "sync"})
     done = command("top", "--once")
     [line] = [line for line in done.stdout.splitlines() if line.startswith(pool)]
-    assert line.split()[1:] == ["active", "0", "0", "1", "0", "100%"]
+    assert line.split()[1:] == ["active", "0", "0", "1", "0", "100%", "top"]
 
 
 def test_top_says_where_containers_run(command: Command, tmp_path: Path) -> None:

@@ -29,17 +29,32 @@ def test_without_a_terminal_a_line_is_as_long_as_it_is(monkeypatch: pytest.Monke
         f"A{' ' * 99}  B",
         f"{'x' * 100}  1",
     ]
-    # Nested values are cut at the width, after the names.
-    assert output.fields({"name": "y" * 100}) == f"name  {'y' * 71}...\n"
+    assert output.fields({"name": "y" * 100}) == f"name  {'y' * 100}\n"
+    assert output.cell("z" * 100) == "z" * 100
 
 
 def test_however_narrow_a_terminal_is_something_of_a_value_is_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "5")
     assert output.fields({"name": "y" * 100}) == f"name  {'y' * 17}...\n"
     assert output.fields({}) == ""
     assert output.fields(["a"]) == '["a"]\n'
+
+
+def test_on_a_terminal_values_are_cut_and_errors_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    assert output.fields({"name": "y" * 100}) == f"name  {'y' * 31}...\n"
+    text = output.fields({"error": {"message": "the GPU of the node has no memory left"}})
+    assert text.splitlines() == [
+        'error  {"message": "the GPU of the node',
+        '       has no memory left"}',
+    ]
+    assert output.grid(["A"], [["x" * 100]]).splitlines()[1] == f"{'x' * 39}…"
 
 
 def test_on_a_terminal_the_head_is_bold_and_states_have_their_colours(

@@ -21,6 +21,7 @@ from synth_pools.cli.output import safe_text, width, write_text
 # A module of each extra, and its purpose.
 _EXTRAS = {
     "cli": ("rich", "YAML and progress bars"),
+    "container": ("starlette", "a container of your own, without the backend"),
     "demo": ("synth_containers", "the container of `synth-pools demo`"),
     "contract": ("schemathesis", "the contract tests"),
     "keyring": ("keyring", "keys in the keyring"),
@@ -105,6 +106,8 @@ def _service(connection: ServiceOptions) -> Iterator[CheckLine]:
     took = (time.monotonic() - start) * 1000
     yield CheckLine("ok", "reachable", f"answered after {took:.0f} ms, the key is accepted")
     features = capabilities.get("features")
+    if isinstance(features, dict):
+        features = [name for name, is_offered in features.items() if is_offered is True]
     if features:
         yield CheckLine("ok", "features", ", ".join(map(str, features)))
     yield from _clock(responses[-1].headers.get("date") if responses else None)

@@ -30,7 +30,7 @@ from synth_pools.cli.fleet.results import ResultFile, read_rows
 from synth_pools.cli.fleet.summary import COMPLETED, RunSummary
 from synth_pools.cli.operations.bodies import body_from_words
 from synth_pools.cli.operations.commands import complete_places
-from synth_pools.cli.operations.ids import suggesting
+from synth_pools.cli.operations.ids import with_full_ids
 from synth_pools.cli.output import has_colour, say, width, write_text
 
 if TYPE_CHECKING:
@@ -202,13 +202,18 @@ def _existing_pool(connection: ServiceOptions, pool_id: str) -> str:
     Raises:
         CommandError: There is no such pool, or the key is refused.
     """
-    with connection.client(max_retries=0) as client, suggesting(client, pool_id=pool_id):
+    with connection.client(max_retries=0) as client:
         # Loaded by the client already.
         from synth_pools.errors import APIConnectionError, RateLimitError, ServerError
 
         # The run itself survives a short outage of the service.
         with contextlib.suppress(APIConnectionError, RateLimitError, ServerError):
-            client.get_pool(pool_id)
+
+            def find(arguments: dict[str, Any]) -> str:
+                client.get_pool(arguments["pool_id"])
+                return str(arguments["pool_id"])
+
+            return with_full_ids(client, find, {"pool_id": pool_id})
     return pool_id
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,13 +144,22 @@ def _run(row: CommandRow, connection: ServiceOptions, values: dict[str, Any]) ->
 
         read = bytes_from_words if row.body == BYTES else body_from_words
         body = read(values["body"], row.body, required=row.body_required)
-    if row.destroys and not values["yes"]:
-        confirm(f"{row.summary}: {' '.join(arguments[place] for place in row.arguments)}?")
     # Imported here: help and completion do not need the client.
-    from synth_pools.cli.operations.ids import suggesting
+    from synth_pools.cli.operations.ids import full_ids, with_full_ids
 
-    with connection.client() as client, suggesting(client, **arguments):
-        _answer(row, client, operation, arguments, body, values)
+    if row.destroys and not values["yes"]:
+        if sys.stdin.isatty():
+            with connection.client() as client:
+                arguments = full_ids(client, arguments)
+        confirm(f"{row.summary}: {' '.join(arguments[place] for place in row.arguments)}?")
+
+    with connection.client() as client:
+
+        def answer(arguments: dict[str, Any]) -> None:
+            _answer(row, client, operation, arguments, body, values)
+
+        # Without a question a mistyped id must not destroy something else.
+        with_full_ids(client, answer, arguments, takes_prefixes=not row.destroys)
     return ExitStatus.DONE
 
 
@@ -194,25 +203,49 @@ def _answer(
     if row.kind == "stream":
         _follow(client, operation, arguments, values)
         return
-    while True:
-        content = client.operations.call(operation, arguments, body=body)
-        is_callers = values.get("cursor") is not None and arguments["cursor"] == values["cursor"]
-        is_read = form == "table" or values.get("all") or is_callers
-        value: Any = output.decode_answer(content) if is_read else None
-        following = None
-        # False for a log that can be followed: its next page is still empty.
-        if isinstance(value, dict) and value.get("has_more") is not False:
-            following = value.get("next_cursor")
-        if is_callers and not following and value.get("items") == []:
-            # A service sends the same for what it has never issued.
-            raise CommandError("--cursor: there is no page of this list after it")
-        output.write_answer(content, form, row.columns)
-        if not following:
-            return
-        if not values.get("all"):
-            output.say(f"There is more: --all, or --cursor {output.safe_text(str(following))}")
-            return
+    if values.get("all"):
+        output.write_pages(_pages(client, operation, arguments), form, row.columns)
+        return
+    content = client.operations.call(operation, arguments, body=body)
+    following = None
+    if form == "table" or values.get("cursor") is not None:
+        following = _following(content, cursor=values.get("cursor"))
+    output.write_answer(content, form, row.columns)
+    if following:
+        output.say(f"There is more: --all, or --cursor {output.safe_text(str(following))}")
+
+
+def _pages(
+    client: ContainerPoolsClient, operation: str, arguments: dict[str, Any]
+) -> Iterator[bytes]:
+    content = client.operations.call(operation, arguments)
+    following = _following(content, cursor=arguments.get("cursor"))
+    yield content
+    while following and following != arguments.get("cursor"):
         arguments = {**arguments, "cursor": following}
+        content = client.operations.call(operation, arguments)
+        following = _following(content)
+        yield content
+
+
+def _following(content: bytes, *, cursor: str | None = None) -> Any:
+    """Return the cursor of the page after one; None after the last one.
+
+    Raises:
+        CommandError: There is nothing after the cursor of the caller.
+    """
+    # Imported here for the same reason.
+    from synth_pools.cli import output
+
+    value = output.decode_answer(content)
+    # False for a log that can be followed: its next page is still empty.
+    if not isinstance(value, dict) or value.get("has_more") is False:
+        return None
+    following = value.get("next_cursor")
+    if cursor is not None and not following and value.get("items") == []:
+        # A service sends the same for what it has never issued.
+        raise CommandError("--cursor: there is no page of this list after it")
+    return following
 
 
 def _follow(

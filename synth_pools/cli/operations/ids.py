@@ -11,9 +11,10 @@ import os
 import sys
 import time
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from synth_pools.cli.failures import CommandError, ExitStatus, did_you_mean
 
@@ -22,73 +23,130 @@ if TYPE_CHECKING:
 
     from synth_pools import ContainerPoolsClient
 
+T = TypeVar("T")
+
 _FRESH_SECONDS = 10.0
 _LONGEST_WAIT_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
-_MOST = 1000
+_MOST_KEPT = 1000
+# Ids that are searched for a prefix.
+_MOST = 5000
 _LIST_LIMIT = 100
 
 
 def list_ids(
     client: ContainerPoolsClient, parameter: str, arguments: Mapping[str, Any]
 ) -> list[str]:
-    """Ask the service for the possible ids of a parameter, the newest first.
-
-    The list may need other arguments, like the pool of a list of tasks; without them, and for
-    parameters that no operation lists, there are no ids.
+    """Ask the service for the first possible ids of a parameter, the newest first.
 
     Raises:
         SynthPoolsError: The service refused.
+    """
+    return list(islice(_iter_ids(client, parameter, arguments), _LIST_LIMIT))
+
+
+def _iter_ids(
+    client: ContainerPoolsClient, parameter: str, arguments: Mapping[str, Any]
+) -> Iterator[str]:
+    """Yield the possible ids of a parameter, the newest first.
+
+    The list may need other arguments, like the pool of a list of tasks; without them, and for
+    parameters that no operation lists, there are no ids.
     """
     # Imported here: it takes 4 ms, and completion from the cache does not need it.
     from synth_pools.cli.operations.table import COMMANDS, ID_SOURCES
 
     source = ID_SOURCES.get(parameter)
     if source is None or any(not arguments.get(name) for name in source.arguments):
-        return []
+        return
     parameters: dict[str, Any] = {name: arguments[name] for name in source.arguments}
     row = next((row for row in COMMANDS if source.operation in dict(row.operations)), None)
     if row is not None and any(option.name == "limit" for option in row.options):
         parameters["limit"] = _LIST_LIMIT
     import json  # loaded by the client already
 
-    answer = json.loads(client.operations.call(source.operation, parameters))
-    items = answer.get("items", []) if isinstance(answer, dict) else []
-    ids = (item.get(source.key) for item in items if isinstance(item, dict))
-    return [str(listed_id) for listed_id in ids if listed_id]
+    while True:
+        answer = json.loads(client.operations.call(source.operation, parameters))
+        answer = answer if isinstance(answer, dict) else {}
+        ids = (item.get(source.key) for item in answer.get("items", ()) if isinstance(item, dict))
+        yield from (str(listed_id) for listed_id in ids if listed_id)
+        cursor = answer.get("next_cursor")
+        if not cursor or cursor == parameters.get("cursor"):
+            return
+        parameters["cursor"] = cursor
 
 
-def nearest_id(client: ContainerPoolsClient, code: str, arguments: Mapping[str, Any]) -> str:
-    """Suggest an id for an unknown one; return the end of a message, or an empty text.
-
-    `code` is that of the service's error, such as ``pool_not_found``.
-    """
-    # Imported here, as all that loads the client: only an unknown id needs it.
-    from synth_pools import SynthPoolsError
-
-    kind = code.removesuffix("_not_found")
-    for parameter, value in arguments.items():
-        if parameter.startswith(kind) and isinstance(value, str):
-            with contextlib.suppress(SynthPoolsError, ValueError):
-                return did_you_mean(value, list_ids(client, parameter, arguments))
-    return ""
+def full_ids(client: ContainerPoolsClient, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Replace each argument that is a unique prefix of an id by the id."""
+    result = dict(arguments)
+    for parameter in arguments:
+        result[parameter] = _full_id(client, parameter, result) or result[parameter]
+    return result
 
 
-@contextlib.contextmanager
-def suggesting(client: ContainerPoolsClient, **arguments: Any) -> Iterator[None]:
-    """Add a suggestion to errors about unknown ids among the arguments of the calls within.
+def with_full_ids(
+    client: ContainerPoolsClient,
+    call: Callable[[dict[str, Any]], T],
+    arguments: Mapping[str, Any],
+    *,
+    takes_prefixes: bool = True,
+) -> T:
+    """Call with ids; again with a whole id for each unknown one that is the prefix of one alone.
 
     Raises:
-        CommandError: The service does not know an id.
+        CommandError: The service does not know an id; the message suggests another one.
     """
     # Loaded by the client already.
     from synth_pools import NotFoundError
 
-    try:
-        yield
-    except NotFoundError as error:
-        nearest = nearest_id(client, str(error.code or ""), arguments)
-        raise CommandError(f"{error}{nearest}", ExitStatus.NOT_FOUND) from error
+    arguments = dict(arguments)
+    while True:
+        try:
+            return call(arguments)
+        except NotFoundError as error:
+            # The error code is that of the kind of id, such as `pool_not_found`.
+            kind = str(error.code or "").removesuffix("_not_found")
+            names = (name for name, value in arguments.items() if isinstance(value, str) and value)
+            parameter = next((name for name in names if kind and name.startswith(kind)), None)
+            if parameter is None:
+                raise CommandError(str(error), ExitStatus.NOT_FOUND) from error
+            listed_id = _full_id(client, parameter, arguments) if takes_prefixes else None
+            if listed_id in (None, arguments[parameter]):
+                nearest = _nearest_id(client, parameter, arguments)
+                raise CommandError(f"{error}{nearest}", ExitStatus.NOT_FOUND) from error
+            arguments[parameter] = listed_id
+
+
+def _full_id(
+    client: ContainerPoolsClient, parameter: str, arguments: Mapping[str, Any]
+) -> str | None:
+    """Return the id with a prefix; None if there is none, several, or too many to look at."""
+    # Loaded by the client already.
+    from synth_pools import SynthPoolsError
+
+    prefix, matches = arguments[parameter], set[str]()
+    if not isinstance(prefix, str) or not prefix:
+        return None
+    with contextlib.suppress(SynthPoolsError, ValueError):
+        for count, listed_id in enumerate(_iter_ids(client, parameter, arguments)):
+            if listed_id == prefix:
+                return prefix
+            if listed_id.startswith(prefix):
+                matches.add(listed_id)
+            if len(matches) > 1 or count >= _MOST:
+                return None
+        return matches.pop() if matches else None
+    return None
+
+
+def _nearest_id(client: ContainerPoolsClient, parameter: str, arguments: Mapping[str, Any]) -> str:
+    """Suggest an id for an unknown one; return the end of a message, or an empty text."""
+    # Imported here, as all that loads the client: only an unknown id needs it.
+    from synth_pools import SynthPoolsError
+
+    with contextlib.suppress(SynthPoolsError, ValueError):
+        return did_you_mean(arguments[parameter], list_ids(client, parameter, arguments))
+    return ""
 
 
 def complete_ids(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -119,7 +177,7 @@ def complete_ids(context: click.Context, parameter: click.Parameter, incomplete:
 def keep_ids(words: list[str], ids: list[str]) -> None:
     """Store ids for `complete_ids` under the words of its request."""
     path = _cache_path(words)
-    plain = [text for text in ids[:_MOST] if text.isprintable()]
+    plain = [text for text in ids[:_MOST_KEPT] if text.isprintable()]
     fresh = path.with_name(f"{path.name}.{os.getpid()}")
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -19,14 +19,14 @@ COMMANDS: tuple[CommandRow, ...] = (
     CommandRow(
         "pools", "list", "list", (("list_pools", ()),), (),
         (
-            CommandParameter("state", "--state", "text", (), "Returns only items in exactly this state"),
+            CommandParameter("state", "--state", "text", ("created", "uploading", "building", "warming", "active", "paused", "failed", "archived"), "Returns only items in exactly this state"),
             CommandParameter("limit", "--limit", "integer", (), "The most items that the page may hold"),
             CommandParameter("cursor", "--cursor", "text", (), "The `next_cursor` of the page before, an opaque string"),
         ),
         "List pools",
         "Returns the caller's pools, newest first. Leaves archived pools out unless `state` is `archived`.",
         "synth-pools pools list",
-        aliases=("ls",), columns=("id", "status", "concurrency", "container_url", "created_at"),
+        aliases=("ls",), columns=("id", "status", "name", "concurrency", "container_url", "created_at"),
     ),
     CommandRow(
         "pools", "create", "act", (("create_pool", ()),), (),
@@ -163,14 +163,14 @@ COMMANDS: tuple[CommandRow, ...] = (
         "rollouts", "list", "list", (("list_global_rollouts", ()), ("list_rollouts", ("pool_id",))), (),
         (
             CommandParameter("pool_id", "--pool", "text", (), "The id of a pool"),
-            CommandParameter("state", "--state", "text", (), "Returns only items in exactly this state"),
+            CommandParameter("state", "--state", "text", ("queued", "running", "completed", "failed", "cancelled"), "Returns only items in exactly this state"),
             CommandParameter("limit", "--limit", "integer", (), "The most items that the page may hold"),
             CommandParameter("cursor", "--cursor", "text", (), "The `next_cursor` of the page before, an opaque string"),
         ),
         "List rollouts",
         "Returns the caller's rollouts in all pools, newest first.",
         "synth-pools rollouts list",
-        aliases=("ls",), columns=("id", "status", "score", "created_at"),
+        aliases=("ls",), columns=("id", "status", "score", "request.seed", "task_id", "created_at", "pool_id", "error.message"),
     ),
     CommandRow(
         "rollouts", "create", "act", (("create_global_rollout", ()), ("create_rollout", ("pool_id",))), (),

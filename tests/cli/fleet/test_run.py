@@ -187,11 +187,11 @@ def test_a_pool_that_is_not_there_is_found_out_once(
     with backend.client() as client:
         client.create_pool({"id": "pool-of-runs", "name": "x"})
     out = tmp_path / "out.jsonl"
-    done = command("run", "pool-of-run", "--seeds", "0..9", "--out", out)
+    done = command("run", "pool-of-ruins", "--seeds", "0..9", "--out", out)
     assert (done.returncode, done.stdout, out.exists()) == (3, "", False)
     [line] = done.stderr.splitlines()
     assert line.endswith("; did you mean pool-of-runs?")
-    logs = command("logs", "pool-of-run")
+    logs = command("logs", "pool-of-ruins")
     assert (logs.returncode, "did you mean pool-of-runs?" in logs.stderr) == (3, True)
 
 
@@ -246,7 +246,12 @@ def test_watch(command: Command, backend: LocalBackend, pool: str) -> None:
     assert "reward   0.25\n" in done.stdout
     failed = command("rollouts", "watch", bad)
     assert (failed.returncode, "container_failed" in failed.stdout) == (1, True)
-    missing = command("rollouts", "watch", valid[:-1])
+    events = command("rollouts", "watch", valid[:-1], "-o", "jsonl").stdout.splitlines()
+    assert [json.loads(line)["event"] for line in events][:2] == [
+        "rollout.queued",
+        "rollout.started",
+    ]
+    missing = command("rollouts", "watch", f"{valid[:-1]}z")
     assert (missing.returncode, f"did you mean {valid}?" in missing.stderr) == (3, True)
 
 

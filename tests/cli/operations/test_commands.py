@@ -62,9 +62,9 @@ def test_other_formats(command: Command, server: RecordingServer) -> None:
     assert yaml.safe_load(result.stdout) == json.loads(OWN)
     table = command("pools", "list", **at(server))
     assert table.stdout.splitlines() == [
-        "ID   STATUS  CONCURRENCY  CONTAINER URL  CREATED AT",
-        "one  active  -            -              -",
-        "twö  -       -            -              -",
+        "ID   STATUS  NAME      CONCURRENCY  CONTAINER URL  CREATED AT",
+        "one  active  -         -            -              -",
+        "twö  -       \\x1b[31m  -            -              -",
     ]
     # Control characters are escaped.
     server.reply_with(Reply.json({"name": "\x1b[31m"}))
@@ -98,6 +98,116 @@ def test_a_cursor_that_leads_nowhere_is_told(
         done = command(noun, "list", "--cursor", "nonsense", "-o", form, *place)
         assert (done.returncode, done.stdout) == (ExitStatus.USAGE, "")
         assert done.stderr.startswith("synth-pools: error: --cursor")
+
+
+@pytest.mark.parametrize("form", ["json", "yaml", "table", "jsonl"])
+def test_all_pages_are_one_answer(command: Command, form: str) -> None:
+    def answer(request: Any) -> Reply:
+        number = int(dict(request.query).get("cursor", 0))
+        page = {"items": [{"id": f"p{number}"}] * (number != 1)}
+        return Reply.json({**page, "next_cursor": str(number + 1) if number < 3 else None})
+
+    with RecordingServer(answer) as server:
+        done = command("pools", "list", "-o", form, "--all", **at(server))
+    assert (done.returncode, done.stderr) == (0, "")
+    ids = ["p0", "p2", "p3"]
+    if form == "table":
+        assert [line.split()[0] for line in done.stdout.splitlines()] == ["ID", *ids]
+    elif form == "jsonl":
+        assert [json.loads(line)["id"] for line in done.stdout.splitlines()] == ids
+    else:
+        value = (json.loads if form == "json" else yaml.safe_load)(done.stdout)
+        assert value == {"items": [{"id": item} for item in ids], "next_cursor": None}
+
+
+def test_a_state_that_is_none_is_refused(command: Command) -> None:
+    done = command("rollouts", "list", "--state", "fialed")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "'queued', 'running', 'completed', 'failed', 'cancelled'" in done.stderr
+
+
+def test_a_reader_that_leaves_is_no_failed_rollout(
+    backend: LocalBackend, surroundings: dict[str, str]
+) -> None:
+    variables = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "synth_pools", "commands", "-o", "json"],
+        env={**surroundings, **variables},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    with process:
+        assert process.stderr.read() == b""
+    assert process.returncode == ExitStatus.BROKEN_PIPE
+
+
+def test_rollouts_are_listed_with_seed_task_pool_and_error(
+    command: Command, backend: LocalBackend
+) -> None:
+    with backend.client() as client:
+        pool = client.create_pool({"name": "the name of it"})["id"]
+        client.create_task(pool, {"task_id": "the-task"})
+        client.create_rollout(
+            pool, {"task_id": "the-task", "seed": 4321, "env": {"fail": True}, "mode": "sync"}
+        )
+    for words in (("rollouts", "list"), ("rollouts", "list", "--pool", pool)):
+        table = command(*words).stdout
+        assert all(text in table for text in ("4321", "the-task", pool, "asked for a failure")), table
+    assert "the name of it" in command("pools", "list").stdout
+    assert "the name of it" in command("top", "--once").stdout
+
+
+def test_a_unique_prefix_is_taken_as_the_id(command: Command, backend: LocalBackend) -> None:
+    with backend.client() as client:
+        pool, _ = (
+            client.create_pool({"id": name, "name": "x"})["id"]
+            for name in ("prefixed-one", "prefixed-two")
+        )
+        client.create_task(pool, {"task_id": "task-of-it"})
+        rollout = client.create_rollout(pool, {"mode": "sync"})["id"]
+    got = command("tasks", "update", "prefixed-o", "task-", "name=n", "-o", "id")
+    assert (got.returncode, got.stdout) == (0, "task-of-it\n")
+    assert command("rollouts", "get", rollout[:-2], "-o", "id").stdout == f"{rollout}\n"
+    assert command("logs", "prefixed-o").returncode == 0
+    done = command("run", "prefixed-o", "--seeds", "1..2", "-o", "json")
+    assert json.loads(done.stdout)["pool_id"] == pool
+    several = command("pools", "get", "prefixed-")
+    assert (several.returncode, "pool_not_found" in several.stderr) == (3, True)
+    # Nothing is destroyed that was not named, or asked about.
+    refused = command("pools", "delete", "prefixed-o", "--yes")
+    assert (refused.returncode, "did you mean prefixed-" in refused.stderr) == (3, True)
+    variables = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+    with on_terminal("pools", "delete", "prefixed-o", **variables) as terminal:
+        terminal.until("Archive a pool: prefixed-one\\?")
+        assert terminal.end("n\n")[0] == 1
+
+
+def test_help_and_version_are_commands_too(command: Command) -> None:
+    asked = command("rollouts", "list", "--help").stdout
+    assert command("help", "rollouts", "list").stdout == asked
+    assert command("help").stdout == command("--help").stdout
+    assert command("version").stdout == command("--version").stdout.replace(", version", "")
+    wrong = command("help", "rolouts")
+    assert (wrong.returncode, "did you mean rollouts?" in wrong.stderr) == (2, True)
+    assert command("help", "rollouts", "list", "x").returncode == 2
+
+
+def test_q_leaves_top(backend: LocalBackend, surroundings: dict[str, str]) -> None:
+    variables = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+    with on_terminal("top", "--every", "600", **surroundings, **variables) as terminal:
+        terminal.until("POOL")
+        assert terminal.end("q")[0] == 0
+
+
+def test_doctor_lists_offered_features_alone(command: Command) -> None:
+    reply = Reply.json({"targets": [], "features": {"batch": True, "ray": False}})
+    with RecordingServer(reply) as server:
+        done = command("doctor", **at(server))
+    [line] = [line for line in done.stdout.splitlines() if " features " in line]
+    assert line.split()[1:] == ["features", "batch"]
 
 
 def test_bodies(command: Command, server: RecordingServer, tmp_path: Path) -> None:
@@ -246,7 +356,7 @@ def test_events_of_a_pool_name_their_rollouts(command: Command, backend: LocalBa
     lines = command("pools", "events", pool, "--no-follow").stdout.splitlines()
     completed_ids = [line.split()[1] for line in lines if " rollout.completed " in line]
     assert completed_ids == created
-    assert "did you mean" in command("pools", "events", pool[:-1]).stderr
+    assert "did you mean" in command("pools", "events", f"{pool[:-1]}z").stderr
 
 
 def test_a_key_that_is_nearly_known_is_sent_and_told(
@@ -274,11 +384,13 @@ def test_a_table_fits_a_terminal(surroundings: dict[str, str]) -> None:
         "id": "rollout_" + 32 * "0",
         "status": "completed",
         "score": 0.5,
+        "request": {"seed": 7},
+        "task_id": "addition",
         "created_at": "2026-11-26T18:19:09.546958Z",
     }
-    assert line_on_terminal(surroundings, rollout)[-22:] == "  2026-11-26T18:19:09Z"
-    cut = line_on_terminal(surroundings, {**rollout, "score": 0.123456})
+    cut = line_on_terminal(surroundings, rollout)
     assert (len(cut), cut[-1]) == (80, "…")
+    assert cut.split()[2:5] == ["0.5", "7", "addition"]
 
 
 def line_on_terminal(surroundings: dict[str, str], rollout: dict[str, Any]) -> str:
