@@ -31,8 +31,8 @@ def test_a_reader_that_leaves_is_no_failed_rollout(
 
 
 def test_help_and_version_are_commands_too(command: Command) -> None:
-    asked = command("rollouts", "list", "--help").stdout
-    assert command("help", "rollouts", "list").stdout == asked
+    expected = command("rollouts", "list", "--help").stdout
+    assert command("help", "rollouts", "list").stdout == expected
     assert command("help").stdout == command("--help").stdout
     assert command("version").stdout == command("--version").stdout.replace(", version", "")
     wrong = command("help", "rolouts")

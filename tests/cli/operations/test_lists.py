@@ -78,7 +78,7 @@ def test_a_unique_prefix_is_taken_as_the_id(command: Command, backend: LocalBack
     assert json.loads(done.stdout)["pool_id"] == pool
     several = command("pools", "get", "prefixed-")
     assert (several.returncode, "pool_not_found" in several.stderr) == (3, True)
-    # Nothing is destroyed that was not named, or asked about.
+    # Nothing is destroyed that was not named, or expected about.
     refused = command("pools", "delete", "prefixed-o", "--yes")
     assert (refused.returncode, "did you mean prefixed-" in refused.stderr) == (3, True)
     variables = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
