@@ -73,6 +73,7 @@ _OLD_MEMBERS = {
     "_stream": "client.operations",
     "_timeout": "timeout=... or with_options(timeout=...)",
     "_timeout_seconds": "timeout=... or with_options(timeout=...)",
+    "api_key": "ContainerPoolsClient(api_key=...)",
     "cast_to": "client.api, whose answers are models",
 }
 

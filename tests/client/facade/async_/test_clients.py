@@ -86,6 +86,7 @@ async def test_an_id_may_be_a_uuid(server: RecordingServer) -> None:
         ("_stream", "client.operations"),
         ("_timeout", "timeout="),
         ("_timeout_seconds", "timeout="),
+        ("api_key", "api_key="),
         ("cast_to", "client.api"),
     ],
 )
