@@ -1,0 +1,54 @@
+"""What an adapter tells of its environments: `environment(name)` of each of its modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from synth_pools.container import Container
+from synth_pools.environments.kinds import split_reference
+
+
+@dataclass(frozen=True)
+class Environment:
+    """Environment of a framework, as a container that plays it.
+
+    Attributes:
+        container: The container.
+        reads: What each part of a request means to it: sentences by the names of fields, for
+            `policy`, `env` and `limits`.
+        seeds: A sentence on what a seed does, and whether it gives the same reward again.
+        cannot: Sentences on what is not possible with it.
+    """
+
+    container: Container
+    reads: Mapping[str, Mapping[str, str]]
+    seeds: str
+    cannot: tuple[str, ...] = field(default=())
+
+    def describe(self) -> dict[str, Any]:
+        """Return what `synth-pools env show` prints beside its tasks."""
+        return {
+            "name": self.container.name,
+            "reads": {part: dict(fields) for part, fields in self.reads.items()},
+            "seeds": self.seeds,
+            "cannot": list(self.cannot),
+        }
+
+
+def environment(reference: str) -> Environment:
+    """Return an environment of the framework that its reference names.
+
+    Args:
+        reference: A kind, a colon and a name.
+
+    Raises:
+        ValueError: It names none.
+        ImportError: The framework is not installed here.
+    """
+    kind, name = split_reference(reference)
+    adapter = import_module(f"synth_pools.environments.{kind.name}")
+    built: Environment = adapter.environment(name)
+    return built

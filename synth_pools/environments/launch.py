@@ -1,0 +1,58 @@
+"""Program that serves an environment: `python -P launch.py KIND:NAME [--show]`.
+
+The Python is that of the framework, where this package need not be installed: it is loaded from
+where this file is, alone, so that nothing else of its installation gets into the framework's way.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+
+def _load_package() -> None:
+    """Have `synth_pools` imported from this installation."""
+    folder = Path(__file__).resolve().parent.parent
+    # Its modules have the names of the frameworks that they adapt.
+    sys.path[:] = [path for path in sys.path if Path(path) != folder / "environments"]
+    spec = importlib.util.spec_from_file_location(
+        "synth_pools", folder / "__init__.py", submodule_search_locations=[str(folder)]
+    )
+    if spec is None or spec.loader is None:
+        raise ImportError(f"There is no package in {folder}.")
+    package = importlib.util.module_from_spec(spec)
+    sys.modules["synth_pools"] = package
+    spec.loader.exec_module(package)
+
+
+def _main() -> None:
+    """Serve an environment until a signal, or print what it is."""
+    parser = argparse.ArgumentParser(description="Serve an environment as a container of a pool.")
+    parser.add_argument("reference", metavar="KIND:NAME")
+    parser.add_argument("--show", action="store_true", help="print what it reads, as JSON")
+    parser.add_argument("--port", type=int, help="the port, unless PORT is set; 9000")
+    options = parser.parse_args()
+    _load_package()
+    # Names of modules and files are those of the current folder.
+    sys.path.insert(0, str(Path.cwd()))
+
+    from synth_pools.container.ends import describe_setup
+    from synth_pools.environments.adapter import environment
+
+    try:
+        built = environment(options.reference)
+    except BaseException as error:
+        if isinstance(error, SystemExit | KeyboardInterrupt):
+            raise
+        sys.exit(describe_setup(error))
+    if options.show:
+        print(json.dumps(built.describe()))  # noqa: T201
+        return
+    built.container.serve(port=options.port)
+
+
+if __name__ == "__main__":
+    _main()
