@@ -22,7 +22,7 @@ _STOPS = {
 }
 _LONGEST_LOG = 1024 * 1024
 _SUCCESS = {"completed": "success", "failed": "failure"}
-_LIBRARIES = (str(Path(os.__file__).parent), str(Path(__file__).parent), "<frozen ")
+_LIBRARIES = (str(Path(os.__file__).parent), str(Path(__file__).parent.parent), "<frozen ")
 
 
 class SetupError(Exception):

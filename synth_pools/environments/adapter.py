@@ -1,4 +1,4 @@
-"""What an adapter tells of its environments: `environment(name)` of each of its modules."""
+"""Environment of a framework, which `adapt(name)` of its module returns."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Environment:
         }
 
 
-def environment(reference: str) -> Environment:
+def load_environment(reference: str) -> Environment:
     """Return an environment of the framework that its reference names.
 
     Args:
@@ -50,5 +50,5 @@ def environment(reference: str) -> Environment:
     """
     kind, name = split_reference(reference)
     adapter = import_module(f"synth_pools.environments.{kind.name}")
-    built: Environment = adapter.environment(name)
+    built: Environment = adapter.adapt(name)
     return built

@@ -44,11 +44,11 @@ _READS = {
 Choose = Callable[[Any], Any]
 
 
-def environment(name: str) -> Environment:
+def adapt(name: str) -> Environment:
     """Return the environment of an id, after the module that registers it: `module:Id-v0`."""
 
     async def set_up() -> None:
-        # Made once before any rollout: an id or a package that is missing is the pool's error.
+        # Before any rollout: a wrong id or a missing package is the pool's error.
         try:
             gymnasium.make(name).close()
         except gymnasium.error.Error as error:
@@ -105,7 +105,7 @@ class _Episode:
             action = numpy.asarray(action, dtype=space.dtype)
         # Some environments take it silently, others raise whatever comes of it.
         if not space.contains(action):
-            raise EpisodeError(f"{plain(action)!r} is no action of {space}.")
+            raise EpisodeError(f"{json_value(action)!r} is no action of {space}.")
         self.observation, reward, terminated, truncated, info = self.env.step(action)
         self._steps += 1
         self.total += float(reward)
@@ -115,10 +115,10 @@ class _Episode:
         self._rollout.event(
             {
                 "step": self._steps,
-                "action": plain(action),
+                "action": json_value(action),
                 "reward": float(reward),
-                "observation": plain(self.observation),
-                "info": plain(info),
+                "observation": json_value(self.observation),
+                "info": json_value(info),
             }
         )
 
@@ -137,9 +137,10 @@ async def _play_by_model(episode: _Episode, rollout: Rollout) -> None:
     space = episode.env.action_space
     system = f"You act in {episode.env.spec and episode.env.spec.id}. Actions: {space}. "
     system += f"Observations: {episode.env.observation_space}. Answer with one action."
+    instructions = {"role": "system", "content": system}
     async with httpx.AsyncClient(timeout=_MODEL_SECONDS) as http:
         while not episode.is_over:
-            seen = json.dumps(plain(episode.observation))
+            observation = json.dumps(json_value(episode.observation))
             question = {"role": "user", "content": observation}
             text = await chat(http, rollout, model, [instructions, question])
             action = _parse(space, text)
@@ -158,18 +159,18 @@ def _chooser(episode: _Episode, policy: Mapping[str, Any]) -> Choose:
     if isinstance(actions := policy.get("actions"), list):
         remaining = iter(actions)
 
-        def next_of_them(_: Any) -> Any:
+        def next_action(_: Any) -> Any:
             for action in remaining:
                 return action
             raise EpisodeError(f"The {len(actions)} actions of the policy end before the episode.")
 
-        return next_of_them
+        return next_action
     if isinstance(place := policy.get("python"), str):
         return _function(place)
     if policy.get("type") == "random":
         space = episode.env.action_space
         return lambda _: space.sample()
-    raise EpisodeError(f"The policy is none that is played here. Give one of {_POLICIES}.")
+    raise EpisodeError(f"This environment plays no such policy. Give one of {_POLICIES}.")
 
 
 def _function(place: str) -> Choose:
@@ -203,16 +204,16 @@ def _parse(space: gymnasium.Space[Any], text: str) -> Any:
     return None
 
 
-def plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Return a value of numpy as one that JSON has."""
     if isinstance(value, numpy.ndarray):
-        return plain(value.tolist())
+        return json_value(value.tolist())
     if isinstance(value, numpy.generic):
-        return plain(value.item())
+        return json_value(value.item())
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): json_value(item) for key, item in value.items()}
     if isinstance(value, tuple | list):
-        return [plain(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, str | int | float | type(None)):
         return value
     return repr(value)

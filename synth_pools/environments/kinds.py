@@ -13,14 +13,14 @@ class Kind:
         name: The word before the colon, the name of its adapter and of its extra.
         module: The module that is there once it is installed.
         python: The oldest Python that it runs on.
-        named: What stands behind the colon.
+        subject: The meaning of the name behind the colon.
         example: A reference.
     """
 
     name: str
     module: str
     python: tuple[int, int]
-    named: str
+    subject: str
     example: str
 
 

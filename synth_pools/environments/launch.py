@@ -39,11 +39,12 @@ def _main() -> None:
     # Names of modules and files are those of the current folder.
     sys.path.insert(0, str(Path.cwd()))
 
+    # Only now can they be imported.
     from synth_pools.container.ends import describe_setup
-    from synth_pools.environments.adapter import environment
+    from synth_pools.environments.adapter import load_environment
 
     try:
-        built = environment(options.reference)
+        built = load_environment(options.reference)
     except BaseException as error:
         if isinstance(error, SystemExit | KeyboardInterrupt):
             raise

@@ -89,7 +89,7 @@ async def chat(
         http: The client.
         rollout: The rollout that it plays.
         model: The model.
-        messages: What was said so far.
+        messages: The conversation so far.
 
     Raises:
         EpisodeError: The server refuses, cannot be reached, or answers something else.
