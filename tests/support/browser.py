@@ -98,13 +98,16 @@ class Page:
 
     def press(self, key: str) -> None:
         """Press a key, as from a keyboard."""
-        for kind in ("rawKeyDown", "keyUp"):
+        # Without its character Enter does nothing to a button.
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown" if text else "rawKeyDown", "keyUp"):
             self.call(
                 "Input.dispatchKeyEvent",
                 type=kind,
                 key=key,
                 code=key,
                 windowsVirtualKeyCode=_KEYS[key],
+                **text,
             )
 
     def screenshot(self) -> bytes:

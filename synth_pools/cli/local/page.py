@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import webbrowser
 from pathlib import Path
 
 import click
@@ -47,9 +50,24 @@ def ui(journal: Path | None, port: int, opens: bool, connection: ServiceOptions)
         raise CommandError(f"{journal}: {error}" if journal else str(error)) from None
     with StopSignals() as signals, server:
         address = server.login_url()
-        click.echo(f"The page is at {address}\n\nStop it with ^C.")
-        if opens:
-            click.launch(address)
+        if opens and not _has_browser():
+            click.echo(f"Open {address} in a browser, there is none here; ^C stops the page.")
+        else:
+            click.echo(f"The page is at {address}\n\nStop it with ^C.")
+            if opens:
+                click.launch(address)
         while not signals.wait(_WATCH_SECONDS):
             pass
     return 0
+
+
+def _has_browser() -> bool:
+    """Tell whether a browser can be opened; without a display one would take the terminal."""
+    displays = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    if sys.platform == "linux" and not any(map(os.environ.get, displays)):
+        return False
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import signal
 import subprocess
@@ -190,4 +191,26 @@ def test_the_command_serves_until_it_is_stopped(journal: Path) -> None:
         answer = httpx.post(f"{match[1]}/ui/session", json={"link": match[2]}, trust_env=False)
         assert answer.status_code == 200
         process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_a_machine_without_a_browser_gets_one_line(journal: Path, tmp_path: Path) -> None:
+    opener = tmp_path / "xdg-open"
+    opener.write_text("#!/bin/sh\nfor try in 1 2 3; do echo no browser $try >&2; done\n")
+    opener.chmod(0o755)
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    variables = {key: value for key, value in os.environ.items() if key not in hidden}
+    command = [sys.executable, "-m", "synth_pools.cli", "ui", str(journal)]
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**variables, "PATH": f"{tmp_path}{os.pathsep}{variables['PATH']}"},
+    ) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert re.match(r"Open http://\S+/ui/#login=\S+ in a browser, there is none here", line)
+        process.send_signal(signal.SIGTERM)
+        assert process.stdout.read() == ""
         assert process.wait(30) == 0
