@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -157,13 +157,13 @@ class _Handlers:
 
 async def _body_of(request: Request) -> Any:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > _LARGEST_REQUEST:
-            raise RefusedError(413, f"The body has more than {_LARGEST_REQUEST} bytes.")
     try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > _LARGEST_REQUEST:
+                raise RefusedError(413, f"The body has more than {_LARGEST_REQUEST} bytes.")
         return json.loads(body)
-    except (ValueError, RecursionError) as error:
+    except (ClientDisconnect, ValueError, RecursionError) as error:
         raise RefusedError(400, f"The body is no JSON: {error}") from None
 
 

@@ -102,6 +102,18 @@ def test_a_container_that_dies_takes_its_rollout_along_and_comes_back(backend: S
     assert backend.run(pool_id, seed=1)["score"] == 1
 
 
+@pytest.mark.system
+def test_a_container_that_a_function_blocks_is_replaced(start: Callable[..., Server]) -> None:
+    backend = start(allow_processes=True, health_interval_seconds=0.1)
+    pool_id = create_pool(backend, "sync", start_timeout_seconds=10)
+    [pid] = pids(backend, pool_id)
+    blocked = backend.run(pool_id, env={"kind": "block"}, limits={"timeout_seconds": 1})
+    assert blocked["error"]["details"]["status"] == "timeout"
+    eventually(lambda: pids(backend, pool_id) - {pid})
+    until(backend, pool_id, "active")
+    assert backend.run(pool_id, seed=1)["score"] == 1
+
+
 def test_a_rollout_goes_on_while_its_backend_is_away(
     start: Callable[..., Server], tmp_path: Path
 ) -> None:

@@ -174,6 +174,25 @@ def test_health_is_answered_beside_functions_that_block() -> None:
         eventually(lambda: http.get("/health").status_code == 200)
 
 
+def test_functions_that_were_left_behind_have_a_limit() -> None:
+    release = threading.Event()
+    container = Container("busy", concurrency=2)
+
+    @container.rollout
+    def play(rollout: Rollout) -> float:
+        release.wait(60)
+        return 1.0
+
+    with container.running() as url, httpx.Client(base_url=url, trust_env=False) as http:
+        for rollout_id in ("a", "b"):
+            assert http.get("/health").status_code == 200
+            submit(http, rollout_id)
+            http.post(f"/rollouts/{rollout_id}/terminate", json={})
+        assert http.get("/health").json()["detail"].startswith("2 rollout functions have ignored")
+        release.set()
+        eventually(lambda: http.get("/health").status_code == 200)
+
+
 def test_a_key_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ENVIRONMENT_API_KEY", "k3y")
     with Gate().container.running() as url, httpx.Client(base_url=url, trust_env=False) as http:

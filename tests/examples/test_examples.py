@@ -213,8 +213,9 @@ def test_evaluation(surroundings: Surroundings) -> None:
         assert abs(drawn_mean - float(mean)) <= 0.0501
 
 
-def test_a_container_of_ones_own(surroundings: Surroundings) -> None:
-    assert surroundings.run("own_container.py").splitlines() == [
+@pytest.mark.parametrize("name", ["own_container.py", "words.py"])
+def test_a_container_of_ones_own(surroundings: Surroundings, name: str) -> None:
+    assert surroundings.run(name).splitlines() == [
         "completed with reward 0.7",
         "text.txt b'word word word word word word word '",
     ]

@@ -45,18 +45,27 @@ async def follow(target: Target, rollout_id: str, limit_seconds: float) -> Answe
         async with timeout(max(limit_seconds, _SHORTEST_LIMIT)):
             return await _follow(target, rollout_id)
     except TimeoutError:
-        answer = await _last_look(target, rollout_id)
-        if answer is not None:
-            return answer
-        raise TargetError(
+        error = TargetError(
             "container_timeout",
             f"The rollout did not end on its container within {limit_seconds:g} seconds.",
             {"timeout_seconds": limit_seconds},
-        ) from None
+        )
+    end = await last_look(target, rollout_id, error)
+    if end is None:
+        raise error
+    return end
 
 
-async def _last_look(target: Target, rollout_id: str) -> Answer | None:
-    """Return the end of a rollout that ended in time, after the last poll; None if it did not."""
+async def last_look(target: Target, rollout_id: str, error: TargetError) -> Answer | None:
+    """Return the end of a rollout whose time is over, if its container has it; else None.
+
+    Args:
+        target: The container.
+        rollout_id: The rollout.
+        error: The error so far; there is no look unless it is `container_timeout`.
+    """
+    if error.code != "container_timeout":
+        return None
     with contextlib.suppress(TargetError, TimeoutError):
         async with timeout(_SHORTEST_LIMIT):
             answer = await target.look_up(rollout_id)

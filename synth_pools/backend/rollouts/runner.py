@@ -20,7 +20,7 @@ from synth_pools.backend.resources.workers import Workers
 from synth_pools.backend.rollouts.attempts import Attempt, limit_seconds
 from synth_pools.backend.rollouts.container_events import AgentEvents, ContainerEvents
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
-from synth_pools.backend.rollouts.polling import follow, is_accepted
+from synth_pools.backend.rollouts.polling import follow, is_accepted, last_look
 from synth_pools.backend.rollouts.recovery import lost
 from synth_pools.backend.rollouts.results import interpret_politely
 from synth_pools.backend.rollouts.scheduler import RunEnd, StartedAttempt
@@ -256,7 +256,10 @@ class Runner:
             except TargetError as error:
                 if error.nobody_listens:
                     raise _NotSentError(error) from None
-                raise
+                end = await last_look(target, attempt.rollout_id, error)
+                if end is None:
+                    raise
+                answer = end
             if is_accepted(answer):
                 answer = await self._follow(target, attempt, answer, begin)
             events.expect(answer)
