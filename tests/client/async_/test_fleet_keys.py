@@ -139,6 +139,27 @@ async def test_a_later_run_does_not_repeat_what_an_earlier_one_may_have_started(
     assert forgetful.seeds == dict.fromkeys(range(3), 1)
 
 
+async def test_a_later_run_does_not_repeat_a_retry_that_may_have_been_started(
+    server: FaultServer,
+    forgetful: Forgetful,
+    fleet_client: AsyncContainerPoolsClient,
+    tmp_path: Path,
+) -> None:
+    options: dict[str, Any] = {"journal": tmp_path / "run.jsonl", "retries": 1}
+    forgetful.status = lambda request, _: "failed" if request["seed"] else "completed"
+    losing(forgetful, lambda request: forgetful.seeds[1] == 1 == request.json["seed"], stall())
+    fleet = fleet_client.rollouts.run_many(P, seeds(2), max_in_flight=2, **options)
+    async with fleet:
+        async for _ in fleet:
+            assert until(lambda: forgetful.seeds[1] == 2)
+            break
+    forgetful.refuse = lambda _: None
+    fleet = fleet_client.rollouts.run_many(P, seeds(2), in_order=True, **options)
+    _, second = await gather(fleet)
+    assert isinstance(second.error, NotRepeatedError)
+    assert forgetful.seeds[1] == 2
+
+
 async def test_the_end_of_a_fleet_starts_nothing_to_cancel_it(
     server: FaultServer,
     forgetful: Forgetful,

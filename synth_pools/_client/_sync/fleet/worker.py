@@ -148,6 +148,9 @@ class FleetWorker:
                 item.rollout_id = None
                 # After a crash a run derives its key from the number of the attempt.
                 item.is_alone = True
+                if admission is not None and attempt == admission.attempt + 1:
+                    # The earlier run may have sent it.
+                    self._scope.note_lost(self._run.key(index, attempt))
         except (AuthenticationError, ClientClosedError, JournalError):
             # Every other request would fail, too, so these errors end the fleet.
             raise
