@@ -59,21 +59,7 @@ def _header_pairs(
 
 @dataclass(frozen=True, slots=True)
 class Runs:
-    """Files of a run, and the way to its subject, from the options of a command.
-
-    Attributes:
-        files: The files of the reports.
-        headers: See `Access`, as the next four.
-        client_cert: See `Access`.
-        client_key: See `Access`.
-        ca: See `Access`.
-        proxy: See `Access`.
-        har: The file of all exchanges as an HTTP archive.
-        ndjson: The file of all exchanges, one a line.
-        baseline: The file of known departures.
-        baseline_update: Whether to add what departs to the baseline.
-        baseline_prune: Whether to remove what departs no more.
-    """
+    """Files of a run, and the way to its subject, from the options of a command."""
 
     files: ReportFiles
     headers: dict[str, str] = field(repr=False)

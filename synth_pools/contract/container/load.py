@@ -69,13 +69,11 @@ def load_many(ctx: Context) -> None:
 def load_health(ctx: Context) -> None:
     def watch() -> None:
         # Silence says nothing while rollouts run.
-        response = ctx.session.http.call("get_health", limit=ctx.session.allowance(10.0))
-        if response.status is not None:
-            ctx.expect.record(response.exchange)
-            is_well = response.status < 500 and response.at("healthy") is not False
-            ctx.judge("get_health", response).that(
-                "it is well while it runs rollouts", is_well, excerpt(response.exchange)
-            )
+        response = ctx.call("get_health", limit=ctx.session.patience)
+        is_well = (response.status or 0) < 500 and response.at("healthy") is not False
+        ctx.judge("get_health", response).that(
+            "it is well while it runs rollouts", is_well, excerpt(response.exchange)
+        )
 
     _at_once([*_rollouts(ctx, _CLIENTS, "sync"), *([watch] * 3)])
 
@@ -120,12 +118,8 @@ def load_lost_clients(ctx: Context) -> None:
 
 def _goes_on(ctx: Context, when: str) -> None:
     """Expect a health check and a rollout to be answered."""
-    limit = ctx.session.allowance(min(10.0, ctx.session.patience))
-    response = ctx.session.http.call("get_health", limit=limit)
-    ctx.expect.record(response.exchange)
-    if response.status is None and not ctx.session.is_proof(response.exchange.elapsed):
-        note = f"{response.exchange.trouble}, and requests take long here"
-        raise InconclusiveError(Outcome.NOT_REACHED, "get_health", note)
+    response = ctx.call("get_health", limit=ctx.session.patience)
+    ctx.expect.in_time(response.exchange)
     ctx.judge("get_health", response).that(
         f"an answer {when}", response.status is not None, excerpt(response.exchange)
     )

@@ -14,10 +14,10 @@ from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.container.level import CLAUSES, CheckLevel, container_scenarios, level_of
 from synth_pools.contract.container.submissions import (
     State,
+    Submission,
     SubmissionClient,
     end_of,
     has_failed,
-    send,
     state_of,
     submission_body,
 )
@@ -42,6 +42,8 @@ from synth_pools.contract.session import Session
 DOCUMENT = "container.openapi.yaml"
 # Seconds that the first rollout may take: it shows how long rollouts last here.
 _FIRST_SECONDS = 600.0
+# Rollouts for which the kit waits beyond those of the largest load.
+_PATIENT_ROLLOUTS = 10
 _CONTACT_SECONDS = 8.0
 _CLEAN_UP_SECONDS = 5.0
 _UNTIMED = frozenset({"run_rollout"})
@@ -182,6 +184,7 @@ def _first_contact(run: RunRecord, session: Session) -> None:
     try:
         http.call("get_health", limit=_CONTACT_SECONDS)
         body = submission_body(ctx, "sync")
+        session.created.add(body["rollout_id"])
         response = http.call("run_rollout", json=body, limit=_FIRST_SECONDS)
         if response.status == 404:
             older = replace(document.operations["run_rollout"], path="/rollout")
@@ -192,15 +195,15 @@ def _first_contact(run: RunRecord, session: Session) -> None:
             f"nobody answers at {session.base_url} ({error}): is the container running there?"
         ) from None
     ctx.expect.record(response.exchange)
-    if response.status is None or response.status >= 300:
-        raise UnjudgeableError(_no_rollout(session, response))
     if state_of(response) is State.UNKNOWN:
-        raise UnjudgeableError(f"the first answer tells no state: {excerpt(response.exchange)}")
+        raise UnjudgeableError(_no_rollout(session, response))
     try:
-        end = end_of(ctx, send(ctx, body)) if state_of(response) is State.UNDER_WAY else response
+        end = end_of(ctx, Submission(body["rollout_id"], response))
     except (InconclusiveError, StopScenarioError):
         raise UnjudgeableError("the first rollout did not end") from None
-    session.patience = max(patience, 10 * (time.monotonic() - began))
+    # A container may run one rollout after the other.
+    most = session.options.concurrency + _PATIENT_ROLLOUTS
+    session.patience = max(patience, most * (time.monotonic() - began))
     if has_failed(end):
         detail = at(end.json, "status_detail")
         run.notes.append(f"rollouts fail here ({detail}): give --rollout-request for better ones")

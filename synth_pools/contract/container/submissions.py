@@ -75,8 +75,10 @@ class Submission:
 
 
 def state_of(response: Response) -> State:
-    """Return the state that an answer tells."""
+    """Return the state that an answer tells; silence is that of a rollout under way."""
     body = response.json
+    if response.exchange.late:
+        return State.UNDER_WAY
     if response.status is None or response.status >= 300 or not isinstance(body, dict):
         return State.UNKNOWN
     status, success = body.get("status"), body.get("success_status")
@@ -141,7 +143,7 @@ def send(ctx: Context, body: Mapping[str, Any]) -> Submission:
 
 def read_state(ctx: Context, submission: Submission) -> Response:
     """Read the state of a rollout; one that has ended needs no clean-up."""
-    response = ctx.call("get_rollout", submission.ids)
+    response = ctx.call("get_rollout", submission.ids, limit=ctx.session.patience)
     if state_of(response) is State.ENDED:
         ctx.session.created.discard(submission.id)
     return response
@@ -161,8 +163,8 @@ def end_of(ctx: Context, submission: Submission) -> Response:
             return response
         response = read_state(ctx, submission)
         demand, observed = "a rollout that is under way is known", excerpt(response.exchange)
-        judge = ctx.judge("get_rollout", response)
-        if not judge.that(demand, is_known(response, submission.id), observed):
+        is_there = response.exchange.late or is_known(response, submission.id)
+        if not ctx.judge("get_rollout", response).that(demand, is_there, observed):
             raise StopScenarioError
     ended_in_time(ctx, "get_rollout", response, "the rollout ends")
     raise StopScenarioError

@@ -19,7 +19,7 @@ from examples import own_container
 from synth_pools.container import Container, Result, Rollout
 from synth_pools.contract.container.run import run_container_test
 from synth_pools.contract.results import Outcome
-from tests.contract.container.right_container import KEY, right_container
+from tests.contract.container.right_container import KEY, Answer, Ask, Call, right_container
 from tests.support.backend_server import eventually
 from tests.support.containers import real_container
 from tests.support.ports import HeldPort
@@ -95,9 +95,11 @@ def test_what_could_not_be_tried_is_named(seconds: float) -> None:
     assert not any(check.startswith("load.") for kind in Outcome for check in checks[kind])
 
 
-def written() -> Container:
+def written(concurrency: int = 100) -> Container:
     """Write a container with the SDK."""
-    container = Container("words", tasks=["short", "long"], program={"name": "words"})
+    container = Container(
+        "words", tasks=["short", "long"], program={"name": "words"}, concurrency=concurrency
+    )
 
     @container.rollout
     async def words(rollout: Rollout) -> Result:
@@ -115,3 +117,28 @@ def test_one_of_the_sdk_has_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     with served(written().app) as url:
         checks = judged(url, api_key=KEY, slow_request={"env": {"seconds": 60}})
     assert checks[Outcome.NOT_OFFERED] == checks[Outcome.NOT_REACHED] == set()
+
+
+def test_one_that_runs_one_rollout_after_the_other() -> None:
+    with served(written(concurrency=1).app) as url:
+        checks = judged(url, slow_request={"env": {"seconds": 60}}, concurrency=10)
+    assert {"rollouts.terminated", "load.many", "load.cancelled"} <= checks[Outcome.HELD]
+
+
+def test_one_that_answers_nothing_else_while_a_rollout_runs() -> None:
+    with real_container() as url:
+        checks = judged(url, rollout_request={"params": {"blocks": 0.02}}, concurrency=10)
+    assert "load.many" in checks[Outcome.HELD]
+
+
+def test_one_that_forgets_a_rollout_once_its_end_was_read() -> None:
+    async def act(call: Call, ask: Ask) -> Answer:
+        answer = await ask(call)
+        if call.route != "GET /rollouts/*" or "metrics" not in answer.body:
+            return answer
+        is_first = call.memory.setdefault(call.id, True)
+        call.memory[call.id] = False
+        return answer if is_first else Answer(404, {})
+
+    with right_container(act) as url:
+        judged(url, level="protocol")
