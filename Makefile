@@ -138,7 +138,7 @@ test-tools: $(STAMP) $(TOOLS_STAMP) ## What generators, a mock server and type c
 .PHONY: test-postgres
 test-postgres: $(STAMP) ## The PostgreSQL database, and the tests of the backend with it
 	$(BIN)/python -m tests.support.postgres_server SYNTH_POOLS_TEST_STORE $(BIN)/python -m pytest \
-		-n $(WORKERS) --dist=worksteal tests/postgres \
+		-n $(WORKERS) --dist=worksteal tests/postgres tests/simulation \
 		tests/backend/api tests/backend/artifacts tests/backend/metrics tests/backend/rollouts tests/backend/storage \
 		-m 'postgres or not (browser or sqlite or system or tools)' $(ARGS)
 
@@ -200,6 +200,10 @@ fleet: $(STAMP) ## Whether kill -9 of a client, ten times in 100,000 rollouts, l
 .PHONY: soak
 soak: $(STAMP) ## 5,000 rollouts on containers that the pool starts, while these and the backend are killed
 	$(BIN)/python -m tests.system.soak --write docs/results/soak.md $(ARGS)
+
+.PHONY: simulate
+simulate: $(STAMP) ## 10,000 drawn stories of backends on one PostgreSQL database, with simulated clocks and sessions
+	$(BIN)/python -m tests.simulation $(ARGS)
 
 .PHONY: bench
 bench: $(BENCH_STAMP) ## How fast it is, next to libraries of HTTP alone and the client before this one
