@@ -215,7 +215,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         if peers is not None:
             background.keep("health of shared containers", peers.health.keep)
         background.keep("forgotten rollouts", partial(resume_forgotten, database, scheduler))
-        retention = RetentionClock()
+        retention = RetentionClock(database.unix_time())
         background.keep("retention of keys", partial(forget_old_keys, database, retention))
         background.keep("size of the database", database.maintain)
         if settings.keep_finished_seconds is not None:

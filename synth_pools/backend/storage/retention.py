@@ -47,9 +47,13 @@ class RetentionClock:
 
     A clock that is set forward by a month would delete a month of history at once. So in a minute
     this one advances by an hour at most, also after a time in which no backend ran.
+
+    Args:
+        begin: The time in seconds since 1970 from which it advances if none is stored yet.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, begin: float) -> None:
+        self._begin = begin
         self._read_at = clock.monotonic()
         self._is_logged = False
 
@@ -58,9 +62,8 @@ class RetentionClock:
         actual, former_read_at = tx.unix_time(), self._read_at
         self._read_at = clock.monotonic()
         row = tx.execute("SELECT value FROM meta WHERE key = ?", (_KEY,)).fetchone()
-        reached = actual
-        if row is not None:
-            reached = float(row["value"]) + _MOST_TIMES * (self._read_at - former_read_at)
+        reached = self._begin if row is None else float(row["value"])
+        reached += _MOST_TIMES * (self._read_at - former_read_at)
         if actual - reached > _DAY and not self._is_logged:
             self._is_logged = True
             _log.warning(

@@ -194,7 +194,7 @@ async def test_old_keys_are_removed_some_at_a_time(tmp_path: Path) -> None:
             return [row[0] for row in db.execute("SELECT key FROM idempotency ORDER BY key")]
 
     await database.write(fill)
-    clearing = asyncio.create_task(forget_old_keys(database, RetentionClock()))
+    clearing = asyncio.create_task(forget_old_keys(database, RetentionClock(database.unix_time())))
     async with asyncio.timeout(60):
         while len(remaining()) > 3:  # noqa: ASYNC110 - only the file tells
             await asyncio.sleep(0.01)

@@ -115,19 +115,21 @@ async def test_retention_follows_a_clock_that_is_set_slowly(
         now["time"] += seconds + ahead
         return await database.write(of.read)
 
-    retention = RetentionClock()
-    begin = await read(retention, seconds=0)
+    # Before any time is stored, it is set forward, and right again.
+    retention, begin = RetentionClock(now["time"]), now["time"]
+    assert await read(retention, seconds=60, ahead=40 * DAY) == begin + 3600
+    begin = await read(retention, seconds=0, ahead=-40 * DAY)
     assert begin == now["time"]
     assert await read(retention, seconds=60) == begin + 60
     # Set forward by forty days, it follows by an hour a minute.
     assert await read(retention, seconds=60, ahead=40 * DAY) == begin + 60 + 3600
     assert await read(retention, seconds=1) == begin + 60 + 3600 + 60
     # No other backend follows faster.
-    assert await read(RetentionClock(), seconds=0) == begin + 60 + 3600 + 60
+    assert await read(RetentionClock(now["time"]), seconds=0) == begin + 60 + 3600 + 60
     # Set right, it is right at once.
     assert await read(retention, seconds=1, ahead=-40 * DAY) == now["time"]
     # After a day without a backend it has followed in less than half an hour.
-    late, now["time"] = RetentionClock(), now["time"] + DAY
+    late, now["time"] = RetentionClock(now["time"]), now["time"] + DAY
     assert await read(late, seconds=1200) < now["time"]
     assert await read(late, seconds=600) == now["time"]
     await database.close()
@@ -156,8 +158,8 @@ async def test_retention_counts_no_time_in_which_another_backend_leads(
     monkeypatch.setattr(_Connection, "unix_time", staticmethod(lambda: now["time"]))
     monkeypatch.setattr(idempotency_module, "_PAUSE_SECONDS", 0)
     database = Follower(tmp_path)
-    begin = await database.write(RetentionClock().read)
-    retention = RetentionClock()
+    begin = await database.write(RetentionClock(now["time"]).read)
+    retention = RetentionClock(now["time"])
     forgetting = asyncio.create_task(idempotency_module.forget_old_keys(database, retention))
     await next_rounds()
     now["monotonic"] += 10 * DAY
