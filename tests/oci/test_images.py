@@ -6,6 +6,7 @@ import contextlib
 import json
 import signal
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -221,6 +222,22 @@ def test_the_variables_of_a_container(
     commands = list(filter(lambda line: pool_id in line, command_lines()))
     assert commands
     assert not any("sk-of-the" in command for command in commands)
+
+
+def test_no_process_of_the_engine_has_secrets_of_the_backend(
+    small: Small, allowing: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret, proxy = f"sk_{uuid.uuid4().hex}", "http://proxy.invalid:3128"
+    monkeypatch.setenv("SYNTH_POOLS_API_KEY", secret)
+    monkeypatch.setenv("no_proxy", proxy)
+    pool_id = start_pool(allowing, small())
+    environments = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            environments.append(process.environ())
+    assert any(proxy in variables.values() for variables in environments)
+    assert not any(secret in variables.values() for variables in environments)
+    assert allowing.run(pool_id)["status"] == "completed"
 
 
 def test_a_pool_that_is_paused_has_none(

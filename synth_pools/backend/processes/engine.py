@@ -19,6 +19,17 @@ from synth_pools.backend.processes.launcher import IMAGE, LaunchError
 
 _log = logging.getLogger(__name__)
 
+# The variables that an engine may need to run a container, besides those of every program.
+ENGINE_VARIABLES = (
+    *("CONTAINER_HOST", "CONTAINER_SSHKEY", "CONTAINER_CONNECTION", "CONTAINERS_*"),
+    *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS*", "DOCKER_CERT_PATH"),
+    *("DOCKER_API_VERSION", "STORAGE_DRIVER", "STORAGE_OPTS", "_CONTAINERS_*", "SSH_AUTH_SOCK"),
+    *("XDG_*", "DBUS_SESSION_BUS_ADDRESS", "USER", "LOGNAME"),
+    # Podman passes these on to containers.
+    *("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY"),
+    *("http_proxy", "https_proxy", "ftp_proxy", "no_proxy"),
+)
+
 ENGINES = ("podman", "docker")
 # Label of the containers of backends; its value tells which backend.
 LABEL = "synth-pools.backend"

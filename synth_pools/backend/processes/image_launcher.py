@@ -18,6 +18,7 @@ from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.target import ContainerOrigin
 from synth_pools.backend.processes.child import Child
 from synth_pools.backend.processes.engine import (
+    ENGINE_VARIABLES,
     LABEL,
     UNAVAILABLE,
     ContainerEngine,
@@ -36,6 +37,7 @@ from synth_pools.backend.processes.ports import HOST
 from synth_pools.backend.processes.relay import SocketRelay
 from synth_pools.backend.processes.spec import KEY
 from synth_pools.backend.processes.termination import PATIENCE_SECONDS
+from synth_pools.backend.resources.workers import common_variables
 
 _log = logging.getLogger(__name__)
 
@@ -180,7 +182,8 @@ class ImageLauncher:
             shared = None if relay is None else relay.shared
             arguments = [engine.name, *engine.run_words(name)]
             arguments += self._words(image, spec, order, shared)
-            environment = dict(os.environ)
+            # The client, and podman's monitor, last as long as the container.
+            environment = common_variables(os.environ, *ENGINE_VARIABLES)
             if order.key is not None:
                 # All users can read arguments, so these have only the name of the variable.
                 environment[KEY] = order.key

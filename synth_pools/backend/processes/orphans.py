@@ -21,7 +21,12 @@ from collections.abc import AsyncIterator, Collection, Iterable
 
 from synth_pools.backend.processes.child import beside_others
 from synth_pools.backend.processes.discovery import ProcessFinder, ProcessTable, tag_of
-from synth_pools.backend.processes.engine import LABEL, ContainerEngine, EngineError
+from synth_pools.backend.processes.engine import (
+    ENGINE_VARIABLES,
+    LABEL,
+    ContainerEngine,
+    EngineError,
+)
 from synth_pools.backend.processes.termination import PATIENCE_SECONDS, end, end_helper, write_to
 from synth_pools.backend.resources.workers import helper_environment
 
@@ -36,13 +41,6 @@ lines=$(PATH="${{PATH:+$PATH:}}/usr/bin:/bin"; cat)
 case "$lines" in *{_ENDED}) exit 0;; esac
 printf '%s\\n' "$lines" | "$@"
 """
-# Variables that tell an engine where its containers are.
-_OF_ENGINES = (
-    *("CONTAINER_HOST", "CONTAINER_SSHKEY", "CONTAINER_CONNECTION", "CONTAINERS_*"),
-    *("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG", "DOCKER_TLS*", "DOCKER_CERT_PATH"),
-    *("DOCKER_API_VERSION", "STORAGE_DRIVER", "STORAGE_OPTS", "_CONTAINERS_*", "SSH_AUTH_SOCK"),
-    *("XDG_*", "DBUS_SESSION_BUS_ADDRESS", "USER", "LOGNAME"),
-)
 _MODULE = "synth_pools.backend.processes.orphans"
 _WRITE_SECONDS = 2.0
 _END_SECONDS = 2.0
@@ -106,7 +104,7 @@ class OrphanWatch:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            env=helper_environment(*_OF_ENGINES),
+            env=helper_environment(*ENGINE_VARIABLES),
             # It must outlive this process and signals to our group.
             start_new_session=True,
         )
