@@ -222,6 +222,7 @@ def test_a_pool_whose_process_does_not_start_says_so(page: Page, backend: LocalB
         assert "The process ended with status 3" in page.text(".failure")
         page.click(".failure a", "Output")
         page.until("document.querySelector('.output')?.textContent.includes('<b>no GPU</b>')")
+        check(page, "a pool that fails")
         client.delete_pool("bad")
 
 
@@ -253,6 +254,7 @@ def test_output_has_times_begins_at_the_newest_and_is_searched(
         page.run(f"location.hash = '#/rollouts/{created['id']}'")
         page.until(f"{output}?.textContent.includes('solving <1>')")
         assert "weight" not in page.run(f"{output}.textContent")
+        check(page, "a log")
         assert client.get_rollout("own", created["id"])["status"] == "completed"
         # The next request is like this one, not the echo target's.
         page.run("location.hash = '#/pools/own'")

@@ -53,6 +53,8 @@ export class RolloutView {
     this.problem = signal("");
     /** @type {PoolsEvent[]} */
     this.events = [];
+    /** The starts of its attempts among them. @type {PoolsEvent[]} */
+    this.starts = [];
     this.limit = signal(FIRST_EVENTS);
     this.drawn = signal(0);
     this.frame = 0;
@@ -91,6 +93,7 @@ export class RolloutView {
       onState: () => {},
       onEvents: (events) => {
         this.events.push(...events);
+        this.starts.push(...events.filter(({ event }) => event === "rollout.started"));
         const last = events.filter(({ event }) => event.startsWith("rollout.")).at(-1);
         isOver ||= !!last && hasEnded(last.event.slice(8));
         if (last && !hasEnded(this.rollout.value.status)) this.read().catch(() => {});
@@ -122,10 +125,9 @@ export class RolloutView {
   lines() {
     const { lines, processes } = this.logs.value?.page.value ?? { lines: [], processes: [] };
     const row = new Row(this.rollout.value);
-    const starts = this.events.filter(({ event }) => event === "rollout.started");
-    const spans = starts.map(({ timestamp, data }, index) => ({
+    const spans = this.starts.map(({ timestamp, data }, index) => ({
       start: Date.parse(timestamp),
-      end: Date.parse(starts[index + 1]?.timestamp) || (row.finished ? row.finished + LATE_MS : Infinity),
+      end: Date.parse(this.starts[index + 1]?.timestamp) || (row.finished ? row.finished + LATE_MS : Infinity),
       // A process that replaced its container has another address.
       process: processes.find(({ url }) => url === data.container_url)?.process,
     }));
@@ -207,6 +209,7 @@ export class RolloutView {
     const { usage, artifacts } = this.more.value;
     this.drawn.value;
     const { events } = this;
+    const lines = this.lines();
     return html`<header class="title">
         <h1>${this.id} <${Copy} text=${this.id} label="Copy the id" /> <${Badge} status=${row.status} /></h1>
         <div class="buttons">
@@ -233,7 +236,7 @@ export class RolloutView {
           </li>`)}
         </ol></section>`}
       ${this.logs.value && html`<section><h2>Log <small>what its container wrote while it ran</small></h2>
-        ${this.lines().length ? html`<${Lines} lines=${this.lines()} class="output" />` : html`<p class="soft">${this.logs.value.page.value.problem ?? "Nothing."}</p>`}</section>`}
+        ${lines.length ? html`<${Lines} lines=${lines} class="output" />` : html`<p class="soft">${this.logs.value.page.value.problem ?? "Nothing."}</p>`}</section>`}
       ${!!artifacts?.length && html`<section><h2>Artifacts</h2>
         <${Grid} label="Artifacts" head=${["Name", "Type", "Bytes", "Content"]} texts=${["Name", "Type", "Content"]} rows=${artifacts.map((item) => [
           item.path, item.content_type, num(item.size_bytes),
