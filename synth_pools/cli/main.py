@@ -58,7 +58,10 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
 }
 # Hand-written commands in groups of the table.
 WRITTEN_IN_GROUPS: dict[str, dict[str, tuple[str, str, str]]] = {
-    "rollouts": {"watch": ("logs", "watch", "Follow a rollout to its end.")}
+    "rollouts": {
+        "watch": ("logs", "watch", "Follow a rollout to its end."),
+        "logs": ("logs", "rollout_logs", "Show what the container of a rollout wrote meanwhile."),
+    }
 }
 _HIDDEN = {"complete-ids"}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
@@ -30,6 +31,33 @@ def seconds_of(_context: click.Context, _option: click.Parameter, text: str | No
             "it, like 30d"
         )
     return float(int(match[1]) * _SECONDS[match[2]])
+
+
+def moment_of(
+    _context: click.Context, _option: click.Parameter, text: str | None
+) -> datetime | None:
+    """Convert a duration before now, or a time of ISO 8601, to a time; None without the option."""
+    if text is None:
+        return None
+    if match := _DURATION.fullmatch(text.strip()):
+        return datetime.now(UTC) - timedelta(seconds=int(match[1]) * _SECONDS[match[2]])
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise click.BadParameter(
+            f"{text!r} is no time: write how long ago, like 10m, or 2026-01-31T12:00:00Z"
+        ) from None
+    return moment if moment.tzinfo else moment.astimezone()
+
+
+def pattern_of(
+    _context: click.Context, _option: click.Parameter, text: str | None
+) -> re.Pattern[str] | None:
+    """Compile a regular expression; None without the option."""
+    try:
+        return None if text is None else re.compile(text)
+    except re.error as error:
+        raise click.BadParameter(f"{text!r} is no regular expression: {error}") from None
 
 
 def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None) -> int | None:
