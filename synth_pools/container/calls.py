@@ -125,36 +125,55 @@ class Call:
         self._finish(value, error)
 
     def _finish(self, value: Any, error: BaseException | None) -> None:
-        conclusion = self._conclude(value, error)
+        failure: BaseException | None = None
+        try:
+            value = self._conclude(value, error)
+        # There may be no memory for it.
+        except BaseException as raised:  # noqa: BLE001
+            failure = RuntimeError(f"{type(raised).__name__} in the answer")
         # The container may have ended before its function.
         with contextlib.suppress(RuntimeError):
-            self._serving.call_soon_threadsafe(self._set_end, conclusion)
+            self._serving.call_soon_threadsafe(self._set_end, value, failure)
 
-    def _set_end(self, conclusion: Any) -> None:
+    def _set_end(self, value: Any, failure: BaseException | None) -> None:
         # Cancelled if its end took too long.
-        if not self.end.done():
-            self.end.set_result(conclusion)
+        if self.end.done():
+            return
+        if failure is None:
+            self.end.set_result(value)
+        else:
+            self.end.set_exception(failure)
 
 
-@contextlib.contextmanager
-def captured_output() -> Iterator[None]:
-    """Have everything that rollouts print in their logs, too, while the container runs."""
-    copies = {name: _Copied(getattr(sys, name)) for name in ("stdout", "stderr")}
-    for name, copied in copies.items():
-        setattr(sys, name, copied)
-    try:
-        yield
-    finally:
-        for name, copied in copies.items():
-            if getattr(sys, name) is copied:
-                setattr(sys, name, copied.stream)
-
-
-class _Copied:
+class CopiedStream:
     """Stream whose texts go to the log of the current rollout, too."""
 
     def __init__(self, stream: Any) -> None:
         self.stream = stream
+
+    _container_count = 0
+    _lock = threading.Lock()
+
+    @classmethod
+    @contextlib.contextmanager
+    def installed(cls) -> Iterator[None]:
+        """Have everything that rollouts print in their logs, while a container runs."""
+        cls._change(1)
+        try:
+            yield
+        finally:
+            cls._change(-1)
+
+    @classmethod
+    def _change(cls, difference: int) -> None:
+        with cls._lock:
+            cls._container_count += difference
+            for name in ("stdout", "stderr"):
+                stream = getattr(sys, name)
+                if isinstance(stream, cls) and not cls._container_count:
+                    setattr(sys, name, stream.stream)
+                elif not isinstance(stream, cls) and cls._container_count:
+                    setattr(sys, name, cls(stream))
 
     def write(self, text: str) -> int:
         if (log := _current.get()) is not None:

@@ -67,8 +67,9 @@ class Episode(Rollout):
     def end(self, answer: bytes) -> int:
         """End it with an answer; return the bytes that it occupies from now on."""
         self.status, self._answer = "ended", answer
-        # They are in the answer.
+        # All of it is in the answer, or needed by the function alone.
         self._is_closed, self._artifacts, self._log = True, {}, []
+        self.request = self.env = self.policy = self.params = self.task = {}
         self.ended.set()
         return len(answer) + self._event_bytes
 
@@ -114,8 +115,8 @@ class Episode(Rollout):
             raise ValueError(f"The reward is {reward}, and not a finite number.")
         for name, content in value.artifacts.items():
             self.artifact(name, content)
-        self.reward = reward
-        self.metrics |= value.metrics
+        self.reward = None if reward is None else float(reward)
+        self.metrics = {**self.metrics, **value.metrics}
         usage = {} if value.usage is None else {"usage": value.usage}
         return self._write("completed", None, {**value.extra, **usage})
 
@@ -146,9 +147,11 @@ class Episode(Rollout):
     def _write(self, status: str, detail: str | None, fields: Mapping[str, Any]) -> bytes:
         with self._lock:
             self._is_closed = True
-        metrics: dict[str, Any] = {**self.metrics, "outcome_reward": self.reward}
-        if status != "completed" or self.reward is None:
-            del metrics["outcome_reward"]
+        # The function may have made anything of them.
+        metrics = dict(self.metrics) if isinstance(self.metrics, dict) else {}
+        metrics.pop("outcome_reward", None)
+        if status == "completed" and self.reward is not None:
+            metrics["outcome_reward"] = self.reward
         # Only an episode that was played has a score.
         partial = {} if status == "completed" else {"partial": {"reward": self.reward}}
         answer = {

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from synth_pools.container.calls import Call, FunctionLoop, captured_output
+from synth_pools.container.calls import Call, CopiedStream, FunctionLoop
+from synth_pools.container.encoding import write_json
 from synth_pools.container.ends import Episode, SetupError, describe_setup
 from synth_pools.container.rollout import Rollout
 
@@ -88,7 +89,7 @@ class Episodes:
             SetupError: Its own code failed; the message has the traceback.
         """
         try:
-            with captured_output():
+            with CopiedStream.installed():
                 await self._set_up()
                 try:
                     yield
@@ -109,10 +110,16 @@ class Episodes:
         tasks = definition.tasks
         if callable(tasks):
             tasks = await self._call(tasks)
-        if isinstance(tasks, Mapping):
-            self.tasks = {str(task_id): dict(metadata or {}) for task_id, metadata in tasks.items()}
-        elif tasks is not None:
-            self.tasks = {str(task_id): {} for task_id in tasks}
+        if tasks is not None:
+            try:
+                items = tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks)
+                self.tasks = {str(task_id): dict(items[task_id] or {}) for task_id in items}
+            except (TypeError, ValueError) as error:
+                raise SetupError(f"tasks are neither ids nor a mapping from ids: {error}") from None
+            if isinstance(tasks, str) or not all(
+                isinstance(task_id, str | int) for task_id in items
+            ):
+                raise SetupError("tasks are neither ids nor a mapping from ids.")
 
     async def _call(self, function: Callable[[], Any]) -> Any:
         value, error = await Call(function, (), self._functions, lambda *end: end).end
@@ -212,18 +219,21 @@ class Episodes:
         timer = None if remaining is None else loop.call_later(remaining, episode.stop, "timeout")
         try:
             answer = await self._answer(episode)
-        except Exception as error:  # noqa: BLE001 - no thread, for example: it has to end
-            answer = episode.failed(error)
+        # No thread, or no memory for the answer: it has to end.
+        except Exception as error:  # noqa: BLE001
+            detail = f"The container could not run it: {error}"
+            fields = {"rollout_id": episode.id, "status": "failed", "status_detail": detail}
+            answer = write_json(fields).encode()
         if timer is not None:
             timer.cancel()
         self._ended[episode.id] = episode.end(answer)
-        loop.call_later(self.definition.keep_seconds, self._forget, episode)
+        loop.call_later(self.definition.keep_seconds, self._forget, episode.id)
         while sum(self._ended.values()) > _MOST_BYTES and len(self._ended) > 1:
-            self._forget(self._episodes[next(iter(self._ended))])
+            self._forget(next(iter(self._ended)))
 
-    def _forget(self, episode: Episode) -> None:
-        if self._episodes.get(episode.id) is episode:
-            del self._episodes[episode.id], self._ended[episode.id]
+    def _forget(self, rollout_id: str) -> None:
+        if rollout_id in self._ended:
+            del self._episodes[rollout_id], self._ended[rollout_id]
 
     async def _answer(self, episode: Episode) -> bytes:
         task_id = episode.task_id

@@ -9,6 +9,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -131,8 +132,11 @@ def listen(host: str | None, port: int, variables: Mapping[str, str] = os.enviro
         ValueError: `PORT` is no number.
     """
     if path := variables.get("SOCKET"):
+        Path(path).unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
+        # The backend may be another user.
+        Path(path).chmod(0o666)
         listener.listen()
         return listener
     host = host or variables.get("HOST") or "127.0.0.1"

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import threading
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
 from synth_pools.container import Container, EpisodeError, Result, Rollout, SetupError
+from synth_pools.container.ends import Episode
+from synth_pools.container.episodes import Episodes
 
 
 def container_of(function: Any, **options: Any) -> Container:
@@ -233,6 +238,52 @@ def test_anything_can_be_reported() -> None:
     assert event["move"] == {"to": 3}
     assert event["circle"] == {"x": "<dict>", "y": "<dict>"}
     assert event["text"] == "\ud800"
+
+
+def test_an_answer_that_cannot_be_written_is_a_failure() -> None:
+    def play(rollout: Rollout) -> Result:
+        rollout.metrics = None  # type: ignore[assignment]
+        raise ValueError("no metrics")
+
+    assert container_of(play).test().detail == "ValueError: no metrics"
+
+
+def test_an_answer_that_takes_too_much_memory_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(*_: Any) -> bytes:
+        raise MemoryError
+
+    async def answer() -> Any:
+        episodes = Episodes(container_of(lambda _: 1.0))
+        async with episodes.open():
+            episode = episodes.submit({"rollout_id": "a"})
+            await episode.ended.wait()
+        return json.loads(episode.state())
+
+    monkeypatch.setattr(Episode, "_write", write)
+    assert asyncio.run(answer()) == {
+        "rollout_id": "a",
+        "status": "failed",
+        "status_detail": "The container could not run it: MemoryError in the answer",
+    }
+
+
+def test_containers_in_one_process_do_not_share_logs(capsys: pytest.CaptureFixture[str]) -> None:
+    stdout = sys.stdout
+    first = container_of(lambda _: print("first"))
+    second = container_of(lambda _: print("second"))
+    with ExitStack() as outer:
+        with first.running():
+            outer.enter_context(second.running())
+        # The first has ended, and was the first to begin.
+        assert second.test().artifacts == {"log.txt": "second\n"}
+    assert sys.stdout is stdout
+    assert capsys.readouterr().out == "second\n"
+
+
+@pytest.mark.parametrize("tasks", ["short", 5, [("a", 1)], {"a": 5}, lambda: [None]])
+def test_tasks_are_ids_or_a_mapping_from_ids(tasks: Any) -> None:
+    with pytest.raises(SetupError, match="neither ids nor a mapping"):
+        container_of(lambda _: 1.0, tasks=tasks).test()
 
 
 def test_wrong_containers_are_refused() -> None:
