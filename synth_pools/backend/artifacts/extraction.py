@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -24,8 +23,8 @@ _SHOWN = 500
 IN_FILE = "in_file"
 
 
-class TooMuchError(Exception):
-    """The answer has too many artifacts, or one that is too large."""
+class UnusableArtifactsError(Exception):
+    """The answer has artifacts that are too many, too large, or of another form."""
 
     def __init__(self, message: str, details: dict[str, Any]) -> None:
         super().__init__(message)
@@ -51,19 +50,25 @@ class ExtractedArtifacts(NamedTuple):
         ]
 
 
-def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
+def extract(
+    document: dict[str, Any], limits: Limits, *, is_strict: bool = False
+) -> ExtractedArtifacts:
     """Describe the artifacts and move the large contents out of the document.
 
     Args:
         document: The container's answer.
         limits: The largest number and size of artifacts.
+        is_strict: Whether to refuse artifacts that are no objects, and contents that are no base64.
 
     Returns:
         The descriptions, the remaining document, and the contents to be stored as files.
 
     Raises:
-        TooMuchError: The answer has too many artifacts, or one that is too large.
+        UnusableArtifactsError: There are too many, one is too large, or, if `is_strict`, one has
+            another form.
     """
+    if is_strict:
+        _check_objects(document)
     descriptions = artifacts_of(document)
     if not descriptions:
         return ExtractedArtifacts([], document, [])
@@ -76,7 +81,10 @@ def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
     stubs: dict[int, dict[str, Any]] = {}
     for number, (description, path) in enumerate(zip(descriptions, paths, strict=True), 1):
         name = _name(description, number)
-        data = content_bytes(description)
+        try:
+            data = content_bytes(description, is_strict=is_strict)
+        except ValueError:
+            raise _unusable(f"{_field(document, description)}.content", "no base64") from None
         if len(data) > limits.max_artifact_bytes:
             raise _too_large(name, len(data), limits.max_artifact_bytes)
         item = _item(description, name, path, data)
@@ -94,15 +102,37 @@ def extract(document: dict[str, Any], limits: Limits) -> ExtractedArtifacts:
     return ExtractedArtifacts(items, _with(document, stubs) if stubs else document, contents)
 
 
-def _too_many(number: int, most: int) -> TooMuchError:
-    return TooMuchError(
+def _check_objects(document: Mapping[str, Any]) -> None:
+    artifacts = document.get(_key(document))
+    items = artifacts if isinstance(artifacts, list) else [artifacts]
+    for item in items:
+        if item is not None and not isinstance(item, dict):
+            raise _unusable(_field(document, item), "no object")
+
+
+def _field(document: Mapping[str, Any], artifact: Any) -> str:
+    key = _key(document)
+    artifacts = document[key]
+    if not isinstance(artifacts, list):
+        return key
+    number = next(number for number, item in enumerate(artifacts) if item is artifact)
+    return f"{key}[{number}]"
+
+
+def _unusable(field: str, problem: str) -> UnusableArtifactsError:
+    message = f"The container answered {problem} as {field}."
+    return UnusableArtifactsError(message, {"field": field})
+
+
+def _too_many(number: int, most: int) -> UnusableArtifactsError:
+    return UnusableArtifactsError(
         f"The container left {number} artifacts, more than the {most} that this backend takes.",
         {"artifacts": number, "max_artifacts": most},
     )
 
 
-def _too_large(name: str, size: int, most: int) -> TooMuchError:
-    return TooMuchError(
+def _too_large(name: str, size: int, most: int) -> UnusableArtifactsError:
+    return UnusableArtifactsError(
         f"An artifact of the container has {size} bytes, more than the {most} that this backend"
         " takes.",
         {"artifact_name": name[:_SHOWN], "size_bytes": size, "max_artifact_bytes": most},
@@ -116,15 +146,19 @@ def artifacts_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [item for item in items if isinstance(item, dict)]
 
 
-def content_bytes(item: Mapping[str, Any]) -> bytes:
-    """Decode an artifact's content: as base64 if it says so, else unchanged."""
+def content_bytes(item: Mapping[str, Any], *, is_strict: bool = False) -> bytes:
+    """Decode an artifact's content: as base64 if it says so, else unchanged.
+
+    Raises:
+        ValueError: It is no base64, and `is_strict` is set; otherwise the text is the content.
+    """
     content = item.get("content")
     if isinstance(content, str) and _text(item, "content_encoding", "encoding") == "base64":
         try:
             return base64.b64decode("".join(content.split()), validate=True)
-        except (binascii.Error, ValueError):
-            # Not valid base64, so the text itself is the content.
-            pass
+        except ValueError:
+            if is_strict:
+                raise
     return plain_bytes(content)
 
 

@@ -35,6 +35,8 @@ _TERMINATE_SECONDS = 5.0
 _FIRST_ROOM_SECONDS = 0.05
 _LONGEST_ROOM_SECONDS = 1.0
 _EXCERPT = 1000
+# Characters of a body in a message.
+_QUOTED = 200
 _LONGEST_ID = 255
 _LARGEST_SEQUENCE = 2**63
 # Largest number of values in the complete answer that another process returns.
@@ -207,7 +209,7 @@ class ContainerClient:
         if not 200 <= status < 300:
             raise TargetError(
                 "container_http_error",
-                f"The container at {url} answered {status}.",
+                f"The container at {url} answered {status}{_quoted(raw)}.",
                 {"url": url, "status": status, "body": _excerpt(raw)},
                 status,
             )
@@ -401,6 +403,13 @@ def _sequence(event: dict[str, Any]) -> int:
     if not isinstance(sequence, int) or isinstance(sequence, bool):
         return -1
     return sequence if sequence < _LARGEST_SEQUENCE else -1
+
+
+def _quoted(raw: bytes) -> str:
+    """Return the start of a body for a message, on one line; an empty text without one."""
+    text = " ".join(raw[:_EXCERPT].decode("utf-8", "replace").split())
+    text = f"{text[:_QUOTED]}..." if len(text) > _QUOTED else text
+    return f": {text}" if text else ""
 
 
 def _excerpt(raw: bytes) -> Any:

@@ -1,7 +1,8 @@
 """Results of rollouts, read from a target's answer: state, reward, usage and artifacts.
 
 Containers of several generations answer in different formats, and may answer nonsense in any field.
-Fields that cannot be parsed are left out; the result keeps the complete answer anyway.
+A reward or artifacts of another form fail the rollout, since its result would be lost silently.
+Other fields that cannot be parsed are left out; the result keeps the complete answer anyway.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
-from synth_pools.backend.artifacts.extraction import TooMuchError, extract
+from synth_pools.backend.artifacts.extraction import UnusableArtifactsError, extract
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.target import Answer
 from synth_pools.backend.domain.validation import is_answer
@@ -58,17 +59,24 @@ def _interpret_raw(raw: bytes, sent: int, received: int, limits: Limits) -> Roll
 
 
 def interpret(answer: Answer, settings: Limits) -> RolloutResult:
-    """Return the result in an answer; too many artifacts are a failure."""
+    """Return the result in an answer; a reward or artifacts that cannot be used are a failure."""
     document = answer.document
+    failed = _failure_error(document, settings.max_event_bytes)
+    # The failure that a container reports is worth more than the form of its answer.
+    is_strict = failed == "null"
     try:
-        extracted = extract(document, settings)
-    except TooMuchError as error:
+        extracted = extract(document, settings, is_strict=is_strict)
+    except UnusableArtifactsError as error:
         return failure("container_bad_response", error.message, error.details)
-    reward = _reward(document)
+    reward, unusable = _reward(document)
+    if unusable is not None and is_strict:
+        message = f"The container answered no finite number as {unusable}, the reward."
+        return failure(
+            "container_bad_response", message, {"field": unusable, "body": _excerpt(document)}
+        )
     if not is_answer("run_rollout", document):
         message = "The container answered neither a status nor a reward."
         return failure("container_bad_response", message, {"body": _excerpt(document)})
-    failed = _failure_error(document, settings.max_event_bytes)
     result = RolloutResult(
         status="completed" if failed == "null" else "failed",
         result=json_text.dumps(extracted.document),
@@ -87,12 +95,16 @@ def interpret(answer: Answer, settings: Limits) -> RolloutResult:
     return result
 
 
-def _reward(document: Mapping[str, Any]) -> Any:
+def _reward(document: Mapping[str, Any]) -> tuple[Any, str | None]:
+    """Return the reward, or without one the first of its fields that has another value."""
+    unusable = None
     for name, key in _REWARDS:
         value = document.get(name) if key is None else _object(document, name).get(key)
         if json_text.is_number(value):
-            return value
-    return None
+            return value, None
+        if value is not None and unusable is None:
+            unusable = name if key is None else f"{name}.{key}"
+    return None, unusable
 
 
 def _excerpt(document: Mapping[str, Any]) -> Any:

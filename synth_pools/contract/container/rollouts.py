@@ -40,7 +40,7 @@ def _ends(ctx: Context) -> Iterator[tuple[str, Response]]:
         yield _RESULTS[end is not submission.answer], end
 
 
-@scenario("rollouts.reward", "run_rollout", clauses="info#5aa1")
+@scenario("rollouts.reward", "run_rollout", clauses="info#501c")
 def rollouts_reward(ctx: Context) -> None:
     for operation, end in _ends(ctx):
         values = [at(end.json, *path) for path in REWARDS]

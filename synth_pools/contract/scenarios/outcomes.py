@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from typing import Any
 
 from synth_pools.contract.document import FINAL
@@ -100,7 +101,7 @@ def outcomes_timeout(ctx: Context) -> None:
     "get_rollout_artifacts",
     "get_global_rollout_artifacts",
     clauses="""
-        Containers#f51a#6991#c5bf, RewardData#5d98, RolloutMetrics.outcome_reward#950a,
+        Containers#f51a#6991#c5bf#1c09, RewardData#5d98, RolloutMetrics.outcome_reward#950a,
         RewardData.outcome_reward#809d, Limits#0723
     """,
     needs="containers",
@@ -114,7 +115,7 @@ def outcomes_container(ctx: Context) -> None:
         ({**success, "summary": {"outcome_reward": -2}}, "completed", -2),
         ({**success, "reward": 3}, "completed", 3),
         ({**success, "metrics": {"outcome_reward": True}, "reward": 4}, "completed", 4),
-        ({**success, "metrics": {"outcome_reward": "x"}}, "completed", None),
+        ({**success, "metrics": {"outcome_reward": None}}, "completed", None),
         ({"status": "completed"}, "completed", None),
         # The request holds the answer: both stay below what every server takes.
         ({**success, "reward": 6, "notes": "x" * 1_000_000}, "completed", 6),
@@ -153,8 +154,8 @@ def outcomes_container(ctx: Context) -> None:
     "get_rollout",
     "get_global_rollout",
     clauses="""
-        Rollouts: states#d954#5cb2#cce9#89d4#e977, RolloutErrorCode#51dc, Outages#5017,
-        RolloutError#76e8
+        Rollouts: states#d954#5cb2#cce9#89d4#60da, RolloutErrorCode#51dc, Outages#5017,
+        RolloutError#76e8, Containers#7b8e
     """,
     needs="containers",
 )
@@ -163,7 +164,18 @@ def outcomes_trouble(ctx: Context) -> None:
         container_url=ctx.session.containers["good"],
         tasks=[{"task_id": "nobody", "container_url": ctx.session.containers["nobody"]}],
     )
+    # Field of a completed answer that cannot be used, and its value.
+    unusable: dict[str, dict[str, Any]] = {
+        "reward": {"reward": "0.5"},
+        "metrics.outcome_reward": {"metrics": {"outcome_reward": True}},
+        "artifact[1]": {"artifact": [{"content": "x"}, "x"]},
+        "artifacts.content": {"artifacts": {"content": "no base64!", "encoding": "base64"}},
+    }
     cases: list[tuple[dict[str, Any], str]] = [
+        *(
+            ({"env": {"answer": {"status": "completed", **fields}}}, "container_bad_response")
+            for fields in unusable.values()
+        ),
         ({"env": {"answer": "http_error"}}, "container_http_error"),
         ({"env": {"answer": "html"}}, "container_bad_response"),
         ({"env": {"answer": "array"}}, "container_bad_response"),
@@ -174,9 +186,11 @@ def outcomes_trouble(ctx: Context) -> None:
         ({"task_id": "nobody"}, "container_unreachable"),
     ]
     created = [(start_rollout(ctx, pool_id, **request), request, code) for request, code in cases]
-    for rollout, request, code in created:
+    for (rollout, request, code), field in zip_longest(created, unusable):
         wait_for(ctx, rollout, FINAL)
         for operation, ids in readers(ctx, rollout, "Rollout"):
             judge = ctx.judge(operation, ctx.require(200, operation, ids))
             judge.field("status", "failed", f"status for {request}")
             judge.field("error.code", code, f"error.code for {request}")
+            if field is not None:
+                judge.field("error.details.field", field, f"the field for {request}")

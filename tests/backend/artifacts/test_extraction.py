@@ -26,8 +26,11 @@ BINARY = bytes(range(256)) * 40
 
 def run(server: Server, artifacts: Any, key: str = "artifact", **more: Any) -> dict[str, Any]:
     """A rollout whose container left these."""
-    body = {"status": "completed", key: artifacts, **more}
-    with odd_container(lambda _: http(200, body)) as container:
+    return run_answer(server, {"status": "completed", key: artifacts, **more})
+
+
+def run_answer(server: Server, answer: dict[str, Any]) -> dict[str, Any]:
+    with odd_container(lambda _: http(200, answer)) as container:
         rollout: dict[str, Any] = server.run(server.pool(container_url=container.url))
     return rollout
 
@@ -65,9 +68,6 @@ def sha256(data: bytes) -> str:
         ({"content": base64.b64encode(BINARY).decode(), "content_encoding": "base64"}, BINARY),
         ({"content": base64.encodebytes(BINARY).decode(), "encoding": "base64"}, BINARY),
         ({"content": "AAEC", "encoding": "base64"}, b"\x00\x01\x02"),
-        # A content that is not what it claims to be is served unchanged.
-        ({"content": "no base64!", "encoding": "base64"}, b"no base64!"),
-        ({"content": "AAE", "encoding": "base64"}, b"AAE"),
         ({"content": "AAEC", "encoding": "utf-8"}, b"AAEC"),
         ({"content": ["AAEC"], "encoding": "base64"}, b'["AAEC"]'),
     ],
@@ -96,14 +96,13 @@ def by_id(rollout: dict[str, Any], name: str) -> str:
 
 def test_only_contents_are_taken_out_of_the_result(server: Server) -> None:
     large = {"name": "l", "content": LARGE, "metadata": {"content": LARGE}, "x": [LARGE]}
-    rollout = run(server, [large, large, {"name": "s", "content": "s"}, 5, None], log=LARGE)
+    rollout = run(server, [large, large, {"name": "s", "content": "s"}, None], log=LARGE)
     result = rollout["result"]
     replaced = {"content": None, "content_sha256": sha256(LARGE.encode()), "size_bytes": len(LARGE)}
     assert result["artifact"] == [
         {**large, **replaced},
         {**large, **replaced},
         {"name": "s", "content": "s"},
-        5,
         None,
     ]
     assert result["log"] == LARGE
@@ -159,6 +158,44 @@ def test_one_that_is_too_large_fails_its_rollout(start: Callable[..., Server]) -
     # Decoded is what counts.
     encoded = base64.b64encode(bytes(5000)).decode()
     assert run(server, [{"content": encoded, "encoding": "base64"}])["status"] == "completed"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"reward": "0.5"}, "reward"),
+        ({"reward": -(10**400)}, "reward"),
+        ({"metrics": {"outcome_reward": True}}, "metrics.outcome_reward"),
+        ({"summary": {"reward": [1, 0]}, "reward": "x"}, "summary.reward"),
+        ({"artifact": ["report.txt"]}, "artifact[0]"),
+        ({"artifact": "report.txt"}, "artifact"),
+        ({"artifacts": [{"content": "x"}, 7]}, "artifacts[1]"),
+        ({"artifact": [None, {"content": "AAE", "encoding": "base64"}]}, "artifact[1].content"),
+        ({"artifacts": {"content": "no!", "content_encoding": "base64"}}, "artifacts.content"),
+    ],
+    ids=str,
+)
+def test_what_cannot_be_used_fails_its_rollout_and_is_named(
+    server: Server, fields: dict[str, Any], field: str
+) -> None:
+    answer = {"status": "completed", **fields}
+    error = run_answer(server, answer)["error"]
+    assert (error["code"], error["details"]["field"]) == ("container_bad_response", field)
+    assert f" {field}" in error["message"]
+    # The failure that the container reports comes first.
+    failed = run_answer(server, {**answer, "status": "failed", "status_detail": "no GPU"})
+    assert (failed["error"]["code"], failed["error"]["message"]) == ("container_failed", "no GPU")
+
+
+def test_an_answer_without_a_reward_completes(server: Server) -> None:
+    for fields in (
+        {},
+        {"reward": None},
+        {"score": 1.0},
+        {"reward": "0.5", "summary": {"reward": 1}},
+    ):
+        rollout = run_answer(server, {"status": "completed", "artifact": None, **fields})
+        assert (rollout["status"], rollout["error"]) == ("completed", None)
 
 
 def test_more_than_are_taken_fail_their_rollout(start: Callable[..., Server]) -> None:

@@ -141,11 +141,9 @@ def test_the_address_is_the_tasks_else_the_pools_and_may_change(server: Server, 
         ({"metrics": {"outcome_reward": None, "steps": 3}, "summary": {"reward": 1}}, 1),
         ({"metrics": {"outcome_reward": True}, "summary": {"outcome_reward": -1}}, -1),
         ({"metrics": [], "summary": "x", "reward": 0}, 0),
-        ({"status": "completed", "reward": "1"}, None),
         ({"success_status": "success"}, None),
         # Beyond what a double can be, as 1e400 is, there is no number for anybody to read.
         ({"metrics": {"outcome_reward": 10**400}, "reward": 2}, 2),
-        ({"status": "completed", "reward": -(10**400)}, None),
         ({"reward": 2**1023}, 2**1023),
     ],
 )
@@ -219,6 +217,23 @@ def test_a_container_that_answers_wrongly(server: Server, response: bytes, code:
             server.refused("POST", path, 502, "container_error", json={})
     if code == "container_http_error":
         assert body["error"]["details"]["status"] == rollout["error"]["details"]["status"]
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"detail": "CUDA out of memory"}, ': {"detail": "CUDA out of memory"}.'),
+        (b"<h1>\r\nBad\x00</h1>\n" + b"x" * 500, f": <h1> Bad\x00</h1> {'x' * 185}...."),
+        (b"\xff\xfe", ": \ufffd\ufffd."),
+        (b"", " 500."),
+    ],
+)
+def test_the_start_of_a_failed_answer_is_in_the_message(
+    server: Server, body: Any, text: str
+) -> None:
+    with odd_container(lambda _: http(500, body)) as container:
+        rollout = server.run(server.pool(container_url=container.url))
+    assert rollout["error"]["message"].endswith(f"answered 500{text.removeprefix(' 500')}")
 
 
 def test_a_container_that_is_not_there(server: Server) -> None:
@@ -362,7 +377,7 @@ def test_artifacts_and_usage_that_the_container_reports(server: Server) -> None:
             {"name": "a.txt", "content": "ä", "content_type": "text/plain", "metadata": {"n": 1}},
             {"path": "b", "kind": "trace", "content": {"x": 1}, "metadata": "nonsense"},
             {},
-            "nonsense",
+            None,
         ],
         "usage": {"input_tokens": 10, "output_tokens": 2.0, "cost_usd": 0.5},
         "summary": {"usage": {"provider_costs": {"p": 1}}},
@@ -399,7 +414,7 @@ def test_artifacts_and_usage_that_the_container_reports(server: Server) -> None:
         {"usage": {"input_tokens": 10**400, "cost_usd": 10**400}, "reward": 1},
         {
             "usage": [1],
-            "artifact": 5,
+            "artifact": None,
             "artifacts": {},
             "metrics": None,
             "summary": None,
@@ -412,7 +427,7 @@ def test_artifacts_and_usage_that_the_container_reports(server: Server) -> None:
         },
         {
             "status": {},
-            "reward": [],
+            "reward": None,
             "error": [None],
             "usage": {"provider_costs": []},
             "success_status": "ok",

@@ -186,6 +186,18 @@ def _without_secrets(value: Any) -> Any:
     return _SECRET_TEXTS.sub("***", value) if isinstance(value, str) else value
 
 
+def is_decodable(entry: dict[str, Any]) -> bool:
+    content = entry.get("content")
+    encoding = entry.get("encoding") or entry.get("content_encoding")
+    if encoding != "base64" or not isinstance(content, str):
+        return True
+    try:
+        base64.b64decode(content, validate=True)
+    except (binascii.Error, ValueError):
+        return False
+    return True
+
+
 def _content(entry: dict[str, Any], keeps: Rules) -> bytes:
     if "content" not in entry:
         return b""

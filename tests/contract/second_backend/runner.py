@@ -7,7 +7,7 @@ import json
 from collections.abc import Coroutine
 from typing import Any
 
-from tests.contract.second_backend.artifacts import take_artifacts
+from tests.contract.second_backend.artifacts import is_decodable, take_artifacts
 from tests.contract.second_backend.containers import (
     Answer,
     CallFailed,
@@ -256,6 +256,10 @@ class Runner:
         self._tell(rollout, "agent", data)
 
     def _end(self, rollout: Rollout, answer: dict[str, Any]) -> None:
+        field = None if _ended_badly(answer, self._keeps) else _unusable_field(answer)
+        if field is not None:
+            self._fail(rollout, "container_bad_response", f"No use: {field}", field=field)
+            return
         rollout.reward = _reward(answer, self._keeps)
         rollout.artifacts = take_artifacts(answer, text_of(self._store.clock.now()), self._keeps)
         rollout.result = answer if self._keeps("rollouts.whole_answer") else _short(answer)
@@ -378,12 +382,34 @@ def _ended_badly(body: dict[str, Any], keeps: Rules) -> bool:
 def _reward(body: dict[str, Any], keeps: Rules) -> float | None:
     places = _REWARDS if keeps("rewards.order") else tuple(reversed(_REWARDS))
     for place in places:
-        value: Any = body
-        for name in place:
-            value = value.get(name) if isinstance(value, dict) else None
+        value = value_at(body, place)
         if is_number(value):
             return float(value) if isinstance(value, float) else value
     return None
+
+
+def _unusable_field(body: dict[str, Any]) -> str | None:
+    """Name the first field of an answer whose reward or artifacts cannot be used."""
+    values = {place: value_at(body, place) for place in _REWARDS}
+    others = [place for place, value in values.items() if value is not None]
+    if others and not any(map(is_number, values.values())):
+        return ".".join(others[0])
+    key = "artifacts" if body.get("artifact") is None else "artifact"
+    entries = body.get(key)
+    for number, entry in enumerate(entries if isinstance(entries, list) else [entries]):
+        field = f"{key}[{number}]" if isinstance(entries, list) else key
+        if entry is not None and not isinstance(entry, dict):
+            return field
+        if entry is not None and not is_decodable(entry):
+            return f"{field}.content"
+    return None
+
+
+def value_at(body: dict[str, Any], place: tuple[str, ...]) -> Any:
+    value: Any = body
+    for name in place:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _short(answer: dict[str, Any]) -> dict[str, Any]:
