@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from synth_pools.cli.contract.runs import Runs, json_object, list_option, run_options
 from synth_pools.cli.failures import needing
 
-if TYPE_CHECKING:
-    from synth_pools.contract.results import Clause
-
 # The variable in which a pool gives its key to the containers that it starts.
 _KEY_VARIABLE = "ENVIRONMENT_API_KEY"
-
-
-def _known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
-    # Imported here: other commands do not need the extra `contract`.
-    from synth_pools.contract.container.run import known_container_checks
-
-    return known_container_checks()
 
 
 @click.command("container-test")
@@ -60,7 +50,7 @@ def _known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
     help="How many rollouts it has to run at once.",
 )
 @run_options
-@list_option(_known_checks)
+@list_option("container.run", "known_container_checks")
 def container_test(url: str, api_key: str | None, runs: Runs, **settings: Any) -> int:
     """Judge the container at URL by container.openapi.yaml.
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import subprocess
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from synth_pools.cli.contract.runs import Runs, json_object, list_option, run_options
 from synth_pools.cli.failures import CommandError, needing
 from synth_pools.cli.files import FILE
-
-if TYPE_CHECKING:
-    from synth_pools.contract.results import Clause
 
 _KEY_VARIABLE = "SYNTH_API_KEY"
 _TOKEN_SECONDS = 60.0
@@ -45,13 +42,6 @@ def _key_of_command(command: str) -> str:
     if process.returncode != 0 or not process.stdout.strip():
         raise CommandError(f"the token command ended with {process.returncode}, or printed nothing")
     return process.stdout.decode("utf-8", "replace").strip()
-
-
-def _known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
-    # Imported here: other commands do not need the extra `contract`.
-    from synth_pools.contract.run import known_checks
-
-    return known_checks()
 
 
 @click.command("contract-test")
@@ -105,7 +95,7 @@ def _known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
     help="The body that rollouts are created with. [default: an empty one]",
 )
 @click.option("--container-url", metavar="URL", help="The container that pools are given.")
-@list_option(_known_checks)
+@list_option("run", "known_checks")
 @run_options
 @click.option("--cleanup", is_flag=True, help="Only remove what earlier runs left over, and end.")
 def contract_test(

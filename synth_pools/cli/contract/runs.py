@@ -8,8 +8,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
+from importlib import import_module
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -21,7 +22,7 @@ from synth_pools.cli.failures import CommandError
 from synth_pools.cli.files import FILE, check_writable
 
 if TYPE_CHECKING:
-    from synth_pools.contract.results import Clause, Report
+    from synth_pools.contract.results import Report
 
 _INTERRUPTED = 130
 _LINE_SECONDS = 5.0
@@ -149,13 +150,17 @@ class Runs:
         return result.exit_code
 
 
-def list_option(
-    known_checks: Callable[[], Iterable[tuple[str, Clause, tuple[str, ...]]]],
-) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Return the option that prints checks with their clauses and operations, and ends."""
+def list_option(module: str, name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Return the option that prints checks with their clauses and operations, and ends.
+
+    Args:
+        module: The module of the kit, imported only if the option is given.
+        name: The function in it that returns the checks.
+    """
 
     def print_all(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
         if is_asked:
+            known_checks = getattr(import_module(f"synth_pools.contract.{module}"), name)
             for check, clause, operations in known_checks():
                 click.echo(f"{check:<28} {clause}")
                 if operations:

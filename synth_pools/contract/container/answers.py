@@ -23,9 +23,7 @@ def answers_health(ctx: Context) -> None:
 @scenario(
     "answers.descriptions",
     *_DESCRIPTIONS,
-    clauses="""
-        get_info#90f9#c2f1, responses NotOffered#c640
-    """,
+    clauses="get_info#90f9#c2f1, responses NotOffered#c640",
     reads_only=True,
 )
 def answers_descriptions(ctx: Context) -> None:

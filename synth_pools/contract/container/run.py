@@ -211,6 +211,8 @@ def _first_contact(run: RunRecord, session: Session) -> None:
 
 def _no_rollout(session: Session, response: Response) -> str:
     """Return the reason why no rollout can be run, with the remedy."""
+    if response.status is not None and response.status < 300:
+        return f"the first answer tells neither a state nor a reward: {excerpt(response.exchange)}"
     if response.status == 404:
         return f"{session.base_url} has no POST /rollouts: is it a container?"
     if response.status in (401, 403):

@@ -393,5 +393,6 @@ async def terminate_ends_all(call: Call, ask: Ask) -> Answer:
         call.memory[call.id] = True
     if call.route == _TERMINATE:
         for identity in call.memory:
-            await ask(Call("POST", ["rollouts", identity, "terminate"], {}, None, {}, {}))
+            parts = ["rollouts", identity, "terminate"]
+            await ask(Call("POST", parts, {}, call.key, {}, {}))
     return await ask(call)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from synth_pools.contract.container.level import container_scenarios
 from synth_pools.contract.container.run import run_container_test
 from tests.contract.container.faults import FAULTS
 from tests.contract.container.right_container import KEY, right_container
@@ -31,5 +32,8 @@ def test_a_fault_is_seen_and_named(name: str) -> None:
         assert report.clauses[group.first.group], f"{group.first.check} names no sentence"
 
 
-def test_at_least_thirty_are_planted() -> None:
+def test_at_least_thirty_are_planted_and_one_for_each_check() -> None:
     assert len(FAULTS) >= 30
+    assert {fault.check for fault in FAULTS.values()} == {
+        scenario.id for scenario in container_scenarios()
+    }
