@@ -10,6 +10,7 @@ import pytest
 from synth_pools.cli.local.page_server import PageServer
 from synth_pools.local import LocalBackend
 from tests.support.browser import Page
+from tests.support.containers import Seen, http, odd_container
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
 
@@ -69,3 +70,39 @@ def test_a_backend_elsewhere_is_live(browser: Page, backend: LocalBackend, journ
         browser.run(f"location.hash = '#/rollouts/{created['id']}'")
         browser.until("document.querySelectorAll('.events li').length > 3")
         browser.open("about:blank")
+
+
+def test_a_service_that_says_little_is_shown(browser: Page) -> None:
+    rollouts = [
+        {"rollout_id": f"r{n}", "pool_id": "x", "state": state, "error": error, "score": 1}
+        for n, (state, error) in enumerate(
+            [("failed", "boom"), ("succeeded", None), ("failed", "")]
+        )
+    ]
+    documents = {
+        "/v1/pools": {"pools": [{"id": "x"}]},
+        "/v1/pools/x": {"id": "x"},
+        "/v1/pools/x/rollouts": {"rollouts": rollouts},
+        "/v1/rollouts/r2": rollouts[2],
+        "/v1/rollouts/r0": rollouts[0],
+    }
+
+    def answer(request: Seen) -> bytes:
+        document = documents.get(request.path.partition("?")[0])
+        return http(404, {"detail": "no"}) if document is None else http(200, document)
+
+    browser.complaints.clear()
+    with odd_container(answer) as service, PageServer.for_backend(service.url, "key") as server:
+        browser.open(server.login_url())
+        # It is not said to be the echo target.
+        browser.until(
+            "document.querySelector('[aria-label=Pools] td:last-child')?.innerText === '\u2013'"
+        )
+        browser.click("[aria-label=Pools] a", "x")
+        browser.until(f"{IDS}.length === 3")
+        browser.run("location.hash = '#/rollouts/r2'")
+        assert browser.text("[aria-label=request]") == "{}"
+        browser.click(".buttons button", "Previous failed")
+        assert "boom" in browser.text(".failure")
+        browser.open("about:blank")
+    assert [text for text in browser.complaints if "status of 404" not in text] == []

@@ -57,6 +57,15 @@ function viewOf([kind, ...names], query) {
   return open;
 }
 
+/** What the view shows; what it cannot show leaves the rest of the page alive. */
+function shown() {
+  try {
+    return view.value?.render();
+  } catch (error) {
+    return html`<p class="failure">This cannot be shown: ${/** @type {Error} */ (error).message}</p>`;
+  }
+}
+
 function navigate() {
   const { names, query } = readAddress();
   names[0] ||= journal ? "run" : "pools";
@@ -91,7 +100,7 @@ effect(() =>
         <button onClick=${logOut}>Log out</button>
       </header>
       <p class="offline" role="status">${!online.value && "The server does not answer. It is asked again and again."}</p>
-      <main>${view.value?.render()}</main>
+      <main>${shown()}</main>
       <${Dialog} />`,
     document.body,
   ),

@@ -33,7 +33,7 @@ function python(value) {
 }
 
 /** Commands that create an equal rollout, for a shell and for Python. @param {any} rollout */
-function origin({ pool_id, request }) {
+function origin({ pool_id, request = {} }) {
   const body = JSON.stringify(request);
   return [
     ["curl", `curl ${quoted(base + path`/v1/pools/${pool_id}/rollouts`)} \\\n  -H "Authorization: Bearer $SYNTH_API_KEY" \\\n  -H 'Content-Type: application/json' \\\n  -d ${quoted(body)}`],
@@ -219,7 +219,7 @@ export class RolloutView {
         </div>
       </header>
       <p class="refusal" role="alert">${this.problem.value}</p>
-      ${row.code && html`<p class="failure"><b>${row.code}</b> ${rollout.error.message}</p>`}
+      ${row.code && html`<p class="failure"><b>${row.code}</b> ${row.message}</p>`}
       <${Facts} items=${[
         ["Pool", journal ? row.pool : html`<a href=${link(["pools", row.pool])}>${row.pool}</a>`],
         ["Task", row.task || "–"], ["Seed", String(rollout.request?.seed?.rawJSON ?? row.seed ?? "–")], ["Reward", num(row.reward, 6)],
@@ -251,8 +251,8 @@ export class RolloutView {
             : html`<pre tabindex="0">${this.preview.value.text}</pre>`}`}
       </section>`}
       <section class="halves">
-        <div><h2>Request</h2><${Code} label="request" text=${JSON.stringify(rollout.request, null, 2)} /></div>
-        <div><h2>Result</h2><${Code} label="result" text=${JSON.stringify(rollout.result, null, 2)} /></div>
+        <div><h2>Request</h2><${Code} label="request" text=${JSON.stringify(rollout.request ?? {}, null, 2)} /></div>
+        <div><h2>Result</h2><${Code} label="result" text=${JSON.stringify(rollout.result ?? null, null, 2)} /></div>
       </section>
       <section><h2>Make another one</h2>${origin(rollout).map(([label, text]) => html`<${Code} label=${label} text=${text} open=${label === "curl"} />`)}</section>`;
   }
