@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import signal
 import sys
@@ -24,13 +23,13 @@ from synth_pools.cli.files import (
     is_stdout,
     is_stream,
 )
+from synth_pools.cli.fleet.readiness import has_own_processes, is_of_container, usable_pool
 from synth_pools.cli.fleet.recorded import request_digest, result_row
 from synth_pools.cli.fleet.requests import RunRequests, read_requests
 from synth_pools.cli.fleet.results import ResultFile, read_rows
 from synth_pools.cli.fleet.summary import COMPLETED, RunSummary
 from synth_pools.cli.operations.bodies import body_from_words
 from synth_pools.cli.operations.commands import complete_places
-from synth_pools.cli.operations.ids import with_full_ids
 from synth_pools.cli.output import has_colour, say, width, write_text
 
 if TYPE_CHECKING:
@@ -153,7 +152,8 @@ def run_seeds(
     )
     check_distinct(out, journal, file)
     check_distinct(journal, file)
-    pool_id = _existing_pool(connection, pool_id)
+    pool = usable_pool(connection, pool_id)
+    pool_id = pool["id"]
     former = _former_rows(requests, pool_id, out, only, journal, force=force)
     indices = _chosen(requests, former, only)
     results = ResultFile(out, former)
@@ -182,6 +182,8 @@ def run_seeds(
     else:
         text = summary.text()
     write_text(text, to_stderr=is_stdout(out))
+    if has_own_processes(pool) and any(map(is_of_container, summary.failures)):
+        say(f"next: synth-pools logs {pool_id}")
     if running.stopped:
         advice = "the same command goes on" if journal else "--only missing goes on, with --out"
         say(f"interrupted: {missing} of {len(requests)} have no result; {advice}")
@@ -194,27 +196,6 @@ def run_seeds(
         say(f"--fail-under {fail_under:.6g}: {mean}")
         status = ExitStatus.FAILED
     return status
-
-
-def _existing_pool(connection: ServiceOptions, pool_id: str) -> str:
-    """Ask for the pool once, before many requests fail for the same reason; return its id.
-
-    Raises:
-        CommandError: There is no such pool, or the key is refused.
-    """
-    with connection.client(max_retries=0) as client:
-        # Loaded by the client already.
-        from synth_pools.errors import APIConnectionError, RateLimitError, ServerError
-
-        # The run itself survives a short outage of the service.
-        with contextlib.suppress(APIConnectionError, RateLimitError, ServerError):
-
-            def find(arguments: dict[str, Any]) -> str:
-                client.get_pool(arguments["pool_id"])
-                return str(arguments["pool_id"])
-
-            return with_full_ids(client, find, {"pool_id": pool_id})
-    return pool_id
 
 
 def _former_rows(

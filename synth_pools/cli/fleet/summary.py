@@ -21,6 +21,8 @@ class RunSummary:
     def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
         self._states: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
+        # The first message of each failure.
+        self._messages: dict[str, str] = {}
         self._rewards: list[float] = []
         # Completed rollouts without a reward.
         self._unrewarded = 0
@@ -32,7 +34,10 @@ class RunSummary:
         """Count a row of `RolloutOutcome.to_dict`."""
         self._states[str(row.get("status"))] += 1
         if row.get("failure"):
-            self._failures[str(row["failure"])] += 1
+            failure = str(row["failure"])
+            self._failures[failure] += 1
+            text = str(row.get("message") or "").removesuffix(f" ({failure})")
+            self._messages.setdefault(failure, text.partition("\n")[0])
         reward = row.get("reward")
         is_number = isinstance(reward, int | float) and not isinstance(reward, bool)
         if is_number and math.isfinite(float(reward or 0)):
@@ -51,6 +56,11 @@ class RunSummary:
         return self.total - self._completed
 
     @property
+    def failures(self) -> set[str]:
+        """Codes of the failures."""
+        return set(self._failures)
+
+    @property
     def mean(self) -> float | None:
         """Mean reward; None without rewards."""
         return math.fsum(self._rewards) / len(self._rewards) if self._rewards else None
@@ -61,6 +71,7 @@ class RunSummary:
             "results": self.total,
             "statuses": dict(self._states),
             "failures": dict(self._failures),
+            "failure_messages": dict(self._messages),
             "reward": {
                 "count": len(self._rewards),
                 "missing": self._unrewarded,
@@ -78,8 +89,11 @@ class RunSummary:
         if self._unrewarded:
             parts.append(f"{self._unrewarded} of {self._completed} have no reward\n")
         if self._failures:
-            failures = [[safe_text(name), str(n)] for name, n in self._failures.most_common()]
-            parts.append(grid(["FAILURE", "ROLLOUTS"], failures, right=[1]))
+            failures = [
+                [safe_text(name), str(number), safe_text(self._messages[name]) or "-"]
+                for name, number in self._failures.most_common()
+            ]
+            parts.append(grid(["FAILURE", "ROLLOUTS", "FIRST MESSAGE"], failures, right=[1]))
         return "\n".join(parts)
 
     def _reward_lines(self) -> str:

@@ -210,7 +210,10 @@ def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> Non
     command("run", pool, "--seeds", "3..3", "--env", "fail=true", "--journal", files[1])
     out = tmp_path / "merged.jsonl"
     done = command("journal", "merge", *files, "--out", out)
-    assert (done.returncode, bool(re.search(r"container_failed +1\n", done.stdout))) == (0, True)
+    assert (done.returncode, bool(re.search(r"container_failed +1  env.fail ", done.stdout))) == (
+        0,
+        True,
+    )
     assert [(row["index"], row["status"]) for row in rows_of(out)] == [
         (0, "completed"),
         (1, "completed"),
@@ -378,6 +381,7 @@ def test_requests_from_a_file_on_several_tasks(
         "results": 8,
         "statuses": {"completed": 8},
         "failures": {},
+        "failure_messages": {},
         "reward": {
             "count": 8,
             "missing": 0,

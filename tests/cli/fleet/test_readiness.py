@@ -1,0 +1,54 @@
+"""A pool that cannot run rollouts, and failures, as `synth-pools run` describes them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.conftest import Command
+from tests.support.backend_server import KEY, Server
+from tests.support.ports import HeldPort
+
+
+@pytest.fixture
+def server(start: Callable[..., Server]) -> Server:
+    return start(allow_processes=True)
+
+
+def at(server: Server) -> dict[str, str]:
+    return {"SYNTH_BACKEND_URL": server.url, "SYNTH_API_KEY": KEY}
+
+
+def test_a_pool_whose_process_ends_at_once_says_why(command: Command, server: Server) -> None:
+    program = "import sys; print('no module named torch', flush=True); sys.exit(3)"
+    argv = [sys.executable, "-c", program, "{port}"]
+    pool = server.pool(config={"process": {"argv": argv, "start_timeout_seconds": 2}})
+    done = command("run", pool, "--seeds", "0..1", **at(server))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "takes no more" not in done.stderr
+    assert "no module named torch" in done.stderr
+    assert "is failed: " in done.stderr
+    assert f"next: synth-pools logs {pool}" in done.stderr
+    # It is known by now.
+    [line] = command("run", pool, "--seeds", "0..1", **at(server)).stderr.splitlines()
+    assert "no module named torch" in line
+    assert line.endswith(f"next: synth-pools logs {pool}")
+
+
+def test_each_failure_has_its_first_message(command: Command, server: Server) -> None:
+    with HeldPort() as removed:
+        url = f"http://127.0.0.1:{removed.number}"
+        pool = server.pool(container_url=url)
+        done = command("run", pool, "--seeds", "0..1", **at(server))
+    [line] = [text for text in done.stdout.splitlines() if "container_unreachable" in text]
+    assert line.split(maxsplit=2)[1:] == ["2", f"No container answered at {url}/rollouts."]
+    assert "next:" not in done.stderr
+    done = command(
+        "run", server.pool(), "--seeds", "0..1", "--task", "nope", "-o", "json", **at(server)
+    )
+    summary = json.loads(done.stdout)
+    assert summary["failures"] == {"task_not_found": 2}
+    assert "nope" in summary["failure_messages"]["task_not_found"]
