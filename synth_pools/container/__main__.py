@@ -17,7 +17,7 @@ def _main() -> None:
     )
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--name", help="the variable with it, where the file has several")
-    parser.add_argument("--port", type=int, default=9000, help="the port, unless PORT is set")
+    parser.add_argument("--port", type=int, help="the port, unless PORT is set; 9000")
     parser.add_argument("--host", help="the address to listen at; 127.0.0.1")
     options = parser.parse_args()
     try:

@@ -62,7 +62,8 @@ class Call:
         function: The function, async or not.
         arguments: Its arguments.
         functions: The event loop of async functions.
-        conclude: Called with what it returned, or the exception that it raised, in its thread.
+        conclude: Called with what it returned, or the exception that it raised, in its thread;
+            raises nothing.
         log: Receives what it prints.
 
     Attributes:
@@ -125,24 +126,15 @@ class Call:
         self._finish(value, error)
 
     def _finish(self, value: Any, error: BaseException | None) -> None:
-        failure: BaseException | None = None
-        try:
-            value = self._conclude(value, error)
-        # There may be no memory for it.
-        except BaseException as raised:  # noqa: BLE001
-            failure = RuntimeError(f"{type(raised).__name__} in the answer")
+        conclusion = self._conclude(value, error)
         # The container may have ended before its function.
         with contextlib.suppress(RuntimeError):
-            self._serving.call_soon_threadsafe(self._set_end, value, failure)
+            self._serving.call_soon_threadsafe(self._set_end, conclusion)
 
-    def _set_end(self, value: Any, failure: BaseException | None) -> None:
+    def _set_end(self, conclusion: Any) -> None:
         # Cancelled if its end took too long.
-        if self.end.done():
-            return
-        if failure is None:
-            self.end.set_result(value)
-        else:
-            self.end.set_exception(failure)
+        if not self.end.done():
+            self.end.set_result(conclusion)
 
 
 class CopiedStream:

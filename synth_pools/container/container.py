@@ -104,13 +104,13 @@ class Container(Definition):
         return container_app(self)
 
     def serve(
-        self, *, port: int = 9000, host: str | None = None, drain_seconds: float = 30.0
+        self, *, port: int | None = None, host: str | None = None, drain_seconds: float = 30.0
     ) -> None:
         """Serve until SIGTERM or SIGINT, and then until the running rollouts have ended.
 
         Args:
-            port: The port; `PORT` in the environment comes first, since a pool that starts the
-                container chooses it.
+            port: The port; 9000 if it is None. `PORT` in the environment comes first, since a pool
+                that starts the container chooses it.
             host: The address; `HOST` in the environment, or 127.0.0.1 if it is None.
             drain_seconds: The time that running rollouts have after the signal. A second signal
                 ends it.

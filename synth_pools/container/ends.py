@@ -102,7 +102,17 @@ class Episode(Rollout):
             return self._played(value) if error is None else self.failed(error)
         # The result may be of any kind, and the rollout cancelled by now.
         except BaseException as odd:  # noqa: BLE001
-            return self.failed(odd)
+            try:
+                return self.failed(odd)
+            # There may be no memory for it.
+            except BaseException as last:  # noqa: BLE001
+                return self.lost(last)
+
+    def lost(self, error: BaseException) -> bytes:
+        """Write the answer to a rollout that has no other."""
+        detail = f"The container could not run it: {_sentence(error)}"
+        answer = {"rollout_id": self.id, "status": "failed", "status_detail": detail}
+        return write_json(answer).encode()
 
     def _played(self, value: Any) -> bytes:
         if value is None or hasattr(value, "__float__"):

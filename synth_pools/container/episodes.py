@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synth_pools.container.calls import Call, CopiedStream, FunctionLoop
-from synth_pools.container.encoding import write_json
 from synth_pools.container.ends import Episode, SetupError, describe_setup
 from synth_pools.container.rollout import Rollout
 
@@ -110,19 +109,21 @@ class Episodes:
         tasks = definition.tasks
         if callable(tasks):
             tasks = await self._call(tasks)
-        if tasks is not None:
-            try:
-                items = tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks)
-                self.tasks = {str(task_id): dict(items[task_id] or {}) for task_id in items}
-            except (TypeError, ValueError) as error:
-                raise SetupError(f"tasks are neither ids nor a mapping from ids: {error}") from None
-            if isinstance(tasks, str) or not all(
-                isinstance(task_id, str | int) for task_id in items
-            ):
-                raise SetupError("tasks are neither ids nor a mapping from ids.")
+        if tasks is None:
+            return
+        try:
+            items = tasks if isinstance(tasks, Mapping) else dict.fromkeys(tasks)
+            self.tasks = {str(task_id): dict(items[task_id] or {}) for task_id in items}
+            is_valid = all(isinstance(task_id, str | int) for task_id in items)
+        except (TypeError, ValueError):
+            is_valid = False
+        if isinstance(tasks, str) or not is_valid:
+            raise SetupError(f"tasks are neither ids nor a mapping from ids: {tasks!r:.100}")
 
     async def _call(self, function: Callable[[], Any]) -> Any:
         value, error = await Call(function, (), self._functions, lambda *end: end).end
+        if isinstance(error, SetupError):
+            raise error
         if error is not None:
             raise SetupError(describe_setup(error)) from None
         return value
@@ -219,11 +220,8 @@ class Episodes:
         timer = None if remaining is None else loop.call_later(remaining, episode.stop, "timeout")
         try:
             answer = await self._answer(episode)
-        # No thread, or no memory for the answer: it has to end.
-        except Exception as error:  # noqa: BLE001
-            detail = f"The container could not run it: {error}"
-            fields = {"rollout_id": episode.id, "status": "failed", "status_detail": detail}
-            answer = write_json(fields).encode()
+        except Exception as error:  # noqa: BLE001 - no thread, for example: it has to end
+            answer = episode.lost(error)
         if timer is not None:
             timer.cancel()
         self._ended[episode.id] = episode.end(answer)

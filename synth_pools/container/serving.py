@@ -20,6 +20,7 @@ from synth_pools.container.episodes import Definition, Episodes
 
 T = TypeVar("T")
 
+_DEFAULT_PORT = 9000
 _CLOSE_SECONDS = 3
 _KEEP_ALIVE_SECONDS = 60
 
@@ -124,7 +125,9 @@ def in_container_thread(work: Coroutine[Any, Any, T]) -> concurrent.futures.Futu
     return end
 
 
-def listen(host: str | None, port: int, variables: Mapping[str, str] = os.environ) -> socket.socket:
+def listen(
+    host: str | None, port: int | None, variables: Mapping[str, str] = os.environ
+) -> socket.socket:
     """Listen where a pool says in `SOCKET`, or in `HOST` and `PORT`, else at an address.
 
     Raises:
@@ -140,7 +143,7 @@ def listen(host: str | None, port: int, variables: Mapping[str, str] = os.enviro
         listener.listen()
         return listener
     host = host or variables.get("HOST") or "127.0.0.1"
-    port = int(variables.get("PORT") or port)
+    port = int(variables.get("PORT") or (_DEFAULT_PORT if port is None else port))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         return socket.create_server((host, port), family=family, backlog=1024)

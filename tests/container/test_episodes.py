@@ -206,6 +206,14 @@ def test_a_failed_start_names_the_line() -> None:
     last = str(raised.value).splitlines()[-1]
     assert last.startswith(f"The container cannot start. {__file__}, line ")
     assert last.endswith("FileNotFoundError: no words.txt")
+
+    def explain() -> None:
+        raise SetupError("There is no words.txt here.")
+
+    container.setup(explain)
+    # A sentence of the container's own is enough.
+    with pytest.raises(SetupError, match=r"^There is no words.txt here.$"):
+        container.test()
     with pytest.raises(SetupError, match=r"@container.rollout"):
         Container("empty").test()
 
@@ -263,7 +271,7 @@ def test_an_answer_that_takes_too_much_memory_is_a_failure(monkeypatch: pytest.M
     assert asyncio.run(answer()) == {
         "rollout_id": "a",
         "status": "failed",
-        "status_detail": "The container could not run it: MemoryError in the answer",
+        "status_detail": "The container could not run it: MemoryError",
     }
 
 

@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from synth_pools.container import Container
+from synth_pools.container.serving import address_of, listen
 from tests.support import sdk_container
 from tests.support.backend_server import eventually
 
@@ -90,6 +91,15 @@ def test_it_listens_where_the_pool_says(tmp_path: Path) -> None:
         with httpx.Client(transport=transport, base_url="http://container") as http:
             eventually(lambda: Path(path).exists())
             assert http.get("/health", timeout=30).status_code == 200
+
+
+def test_without_a_port_it_is_9000() -> None:
+    # Another program of this machine may have it.
+    try:
+        with listen(None, None, {}) as listener:
+            assert address_of(listener) == "http://127.0.0.1:9000"
+    except OSError as error:
+        assert "port 9000 of 127.0.0.1" in str(error)
 
 
 def output_of(*words: str, **variables: str) -> tuple[int, str]:
