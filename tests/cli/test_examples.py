@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import shutil
@@ -19,8 +20,10 @@ from synth_pools.local import LocalBackend
 from synth_pools.spec import spec_path
 from tests.cli.conftest import Command
 from tests.support.commands import started
+from tests.support.containers import real_container
 
 LIMIT = 60.0
+CONTAINER = "http://127.0.0.1:9000"
 POOL = "docs-example-pool"
 ROLLOUT = "rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f"
 LINES = {
@@ -104,7 +107,9 @@ def test_an_example_runs(
 ) -> None:
     if name in PREPARED:
         PREPARED[name](command, folder)
-    done = command(*words_of(line, backend))
+    words = words_of(line, backend)
+    with real_container() if CONTAINER in words else contextlib.nullcontext(CONTAINER) as url:
+        done = command(*(url if word == CONTAINER else word for word in words))
     assert done.returncode == 0, done.stderr
     assert "error" not in done.stderr
 

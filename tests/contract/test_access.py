@@ -51,7 +51,7 @@ def test_headers_reach_a_gateway_and_are_shown_nowhere(
             arguments += [option, str(file)]
         assert run(arguments) == 2
         capsys.readouterr()
-        code = run([*arguments, "--header", f"X-Gateway: {_PASS}"])
+        code = run([*arguments, "--force", "--header", f"X-Gateway: {_PASS}"])
         out = capsys.readouterr().out
         assert code == 0, out
         report = run_contract(
