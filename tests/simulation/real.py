@@ -11,6 +11,7 @@ import asyncpg
 
 from synth_pools.backend.storage.postgres.schema import migrate
 from synth_pools.backend.storage.postgres.sessions import _SESSION, _WRITING
+from synth_pools.backend.storage.statements import SET_META
 
 T = TypeVar("T")
 
@@ -31,6 +32,8 @@ _EMPTY = ";".join(
         *(f"DELETE FROM {table}" for table in _TABLES),
         "DELETE FROM queue_counts WHERE pool_id NOT LIKE 'other_%'",
         f"DELETE FROM meta WHERE key NOT IN {_KEPT}",
+        # The database was in use before.
+        SET_META.format("'time of retention'", "'{begin}'"),
     )
 )
 # After this number of seeds their dead rows are removed, which would slow the next ones down.
@@ -128,10 +131,10 @@ class RealDatabase:
         row = self.run(self.prepared(self._onlooker, _STATE).fetchrow(self._base, place))
         return [[] if text is None else json.loads(text) for text in row]
 
-    def empty(self) -> None:
-        """Remove what the last seed has stored."""
+    def empty(self, begin: float) -> None:
+        """Remove what the last seed has stored, for one that begins at a time."""
         raw = self._onlooker.raw
-        self.run(raw.execute(_EMPTY.format(base=self._base)))
+        self.run(raw.execute(_EMPTY.format(base=self._base, begin=begin)))
         self._seeds += 1
         if self._seeds % _SEEDS_BETWEEN_CLEANINGS == 0:
             self.run(raw.execute("VACUUM"))

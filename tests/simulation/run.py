@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.simulation.real import RealDatabase
+from tests.simulation.server import EPOCH
 from tests.simulation.stories import Story, shrunk
 from tests.simulation.world import World
 from tests.support.postgres_server import PostgresServer
@@ -27,6 +28,8 @@ OPTIONS = (
     "shared_buffers=64MB",
     "max_wal_size=256MB",
 )
+# Failures of a worker to print.
+_MOST_FAILURES = 3
 _SHARED_MEMORY = Path("/dev/shm")
 
 
@@ -73,7 +76,7 @@ class Simulation:
 
     def world_of(self, story: Story) -> World:
         """Simulate a story, and return the simulation at its end."""
-        self._real.empty()
+        self._real.empty(EPOCH)
         world = World(story, self._real, self._folder)
         gc.disable()
         try:
@@ -116,9 +119,13 @@ def run_all(server: PostgresServer, seeds: range, workers: int) -> list[Failure]
 
 
 def _run(url: str, seeds: Sequence[int]) -> list[Failure]:
+    failures: list[Failure] = []
     with simulation(url) as simulated:
-        failure = simulated.first_failure(seeds)
-        return [] if failure is None else [failure]
+        for seed in seeds:
+            failure = simulated.first_failure([seed])
+            if failure is not None and len(failures) < _MOST_FAILURES:
+                failures.append(failure)
+    return failures
 
 
 def _rule(violation: str) -> str:

@@ -58,6 +58,7 @@ class SimulatedServer:
 
     Attributes:
         ahead: The seconds by which its clock is ahead.
+        was_set_back: True once its clock was set back.
         refusals: The codes of errors of the next statements, by the name of the process.
         lost_commits: How the next commits get lost, by the name of the process.
         refused_until: Until when sessions are refused, and with which error.
@@ -76,6 +77,7 @@ class SimulatedServer:
         self.loop = loop
         self.real = real
         self.ahead = 0.0
+        self.was_set_back = False
         self.refusals: dict[str, list[str]] = {}
         self.lost_commits: dict[str, list[str]] = {}
         self.refused_until: tuple[float, BaseException] | None = None
@@ -89,6 +91,11 @@ class SimulatedServer:
         self._waiting: deque[tuple[SimulatedConnection, Request]] = deque()
         # The rows of backends that the holder of the lock has deleted.
         self._deleted: set[int] = set()
+
+    def set_clock(self, seconds: float) -> None:
+        """Set its clock forward or back."""
+        self.ahead += seconds
+        self.was_set_back |= seconds < 0
 
     @property
     def seconds(self) -> float:

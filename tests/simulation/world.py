@@ -341,7 +341,7 @@ class World:
         ways.append(str(action.value))
 
     def _set_server_clock(self, action: Action) -> None:
-        self.server.ahead += float(action.value)
+        self.server.set_clock(float(action.value))
 
     def _set_clock(self, action: Action) -> None:
         backend = self.backends[action.backend]
