@@ -109,7 +109,7 @@ class Checker:
         self._check_queue(rollouts, queue, counts)
         self._check_places(rollouts, queue, pools)
         stored = dict(keys)
-        # What is stored while a clock is behind is old once that is right again.
+        # Rows that are stored while a clock is behind are old once it is right again.
         lost = self._keys.keys() - stored.keys()
         if lost and not self.server.was_set_back:
             self.fail(f"retention: the keys {sorted(lost)} are gone")

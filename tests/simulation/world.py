@@ -65,7 +65,6 @@ class World:
         self._clients: list[asyncio.Task[None]] = []
         self._changes: list[asyncio.Task[None]] = []
         self._waits: list[tuple[Backend, Process, asyncio.Task[Any]]] = []
-        self._archived: set[str] = set()
 
     def run(self) -> None:
         """Run the story, and set the violation."""
@@ -157,8 +156,7 @@ class World:
         # A pause that is still tried again would come after this.
         await asyncio.wait(self._changes, timeout=_LONGEST_END)
         for number in range(len(self.story.places)):
-            if f"p{number}" not in self._archived:
-                self._ask("resume", 0, f"p{number}", {})
+            self._ask("resume", 0, f"p{number}", {})
         while not self._is_quiet():
             if self.loop.time() > limit:
                 self.checker.fail(f"liveness: {self._unfinished()}")
@@ -296,7 +294,6 @@ class World:
         self._ask("pause", action.backend, str(action.value), {})
 
     def _archive(self, action: Action) -> None:
-        self._archived.add(str(action.value))
         self._ask("delete", action.backend, str(action.value), {})
 
     def _resize(self, action: Action) -> None:
