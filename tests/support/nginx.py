@@ -37,7 +37,7 @@ def nginx(url: str, *lines: str) -> Iterator[str]:
     """Pass requests on to a server, with further lines beside `proxy_pass`; yield the address."""
     program = find_nginx()
     if program is None:
-        pytest.skip("no nginx here: it is in the Debian package nginx-light")
+        pytest.skip("no nginx here: it is in the Debian package nginx")
     with tempfile.TemporaryDirectory() as folder, HeldPort() as port:
         text = _CONFIG.format(
             folder=folder, host=HOST, port=port.number, url=url, lines=" ".join(lines)
