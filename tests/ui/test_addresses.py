@@ -130,6 +130,10 @@ def test_counts_codes_and_groups_lead_to_their_rollouts(page: Page, pool: str) -
     page.click(".facts a", "4")
     page.until(f"{SEEDS} === '7,72,70,7'")
     go(page, f"#/pools/{pool}/plots")
+    for text in ("container_failed", "2"):
+        page.click("[aria-label='Failures by code'] a", text)
+        page.until(f"{SEEDS} === '71,17'")
+        page.run("history.back()")
     page.click("[aria-label='Failures by code'] a", "2")
     page.until(f"{SEEDS} === '71,17'")
     assert page.run(HASH) == "#/pools/p/rollouts?code=container_failed"

@@ -152,7 +152,7 @@ export function Plots({ sets }) {
       <figure><figcaption>Failures by code</figcaption>
         ${names.length
           ? html`<${Grid} label="Failures by code" head=${["Code", ...sets.map((set) => set.label)]}
-              rows=${names.map((code) => [code, ...sets.map(({ place, chosen }, index) => html`<meter class="bad" max=${most} value=${codes[index][code] ?? 0} aria-label=${code}></meter> <${Count} of=${codes[index][code] ?? 0} href=${link(place, { ...chosen, code })} />`)])} />`
+              rows=${names.map((code) => [sets.length > 1 ? code : html`<a href=${link(sets[0].place, { code })}>${code}</a>`, ...sets.map(({ place, chosen }, index) => html`<meter class="bad" max=${most} value=${codes[index][code] ?? 0} aria-label=${code}></meter> <${Count} of=${codes[index][code] ?? 0} href=${link(place, { ...chosen, code })} />`)])} />`
           : html`<p class="empty">None failed.</p>`}
       </figure>
     </div>`;
@@ -169,7 +169,7 @@ function Chart({ plot }) {
   return html`<figure><figcaption>${title}</figcaption>
     ${xs.length ? html`<div class="plot" aria-hidden="true" ref=${(/** @type {any} */ element) => element && draw(element, plot)}></div>` : html`<p class="empty">Nothing yet.</p>`}
     <details><summary>As a table</summary>
-      <${Grid} label=${title} head=${[isBars ? `${unit} about` : unit, ...labels]}
+      <${Grid} label=${title} texts=${[]} head=${[isBars ? `${unit} about` : unit, ...labels]}
         rows=${xs.map((x, index) => [write(x), ...ys.map((y) => num(y[index]))]).filter((_, index) => index % few === 0 || index === xs.length - 1)} />
     </details>
   </figure>`;

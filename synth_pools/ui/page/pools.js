@@ -98,13 +98,13 @@ export class PoolsView {
         </select>
         <button class="main" onClick=${() => this.create()}>New pool</button>
       </div></header>
-      ${queue && html`<${Facts} items=${[["Running", num(queue.running)], ["Queued", num(queue.queued)], ["Room for", num(queue.capacity)]]} />`}
+      ${queue && html`<${Facts} items=${[["Running", html`<${Count} of=${queue.running} href=${link(["rollouts"], { status: "running" })} />`], ["Queued", html`<${Count} of=${queue.queued} href=${link(["rollouts"], { status: "queued" })} />`], ["Room for", num(queue.capacity)]]} />`}
       ${pools === null ? html`<p class="empty">Loading …</p>` : !pools.length ? html`<p class="empty">No pools here. A pool is where rollouts run: create one.</p>`
         : html`<${Grid} label="Pools" texts=${["Pool", "State", "Containers"]} head=${["Pool", "State", "Load", "Queued", "Completed", "Failed", "Success", "Containers"]} rows=${pools.map((pool) => {
             const metrics = this.metrics.value[pool.id];
             const place = ["pools", pool.id, "rollouts"];
             return [
-              html`<a href=${link(["pools", pool.id])}>${pool.name ?? pool.id}</a> ${(pool.name ?? pool.id) !== pool.id && html`<small>${pool.id}</small>`}`,
+              html`<a href=${link(["pools", pool.id])}>${pool.name ?? pool.id}</a> ${(pool.name ?? pool.id) !== pool.id && html`<small>${pool.id}</small>`}<${Copy} text=${pool.id} label="Copy the id" tabindex="-1" />`,
               html`<${Badge} status=${pool.status ?? pool.state} />`, html`<${Load} metrics=${metrics} />`,
               ...[["queued", metrics?.queued_rollouts], ["completed", metrics?.completed_rollouts], ["failed", metrics?.failed_rollouts]].map(([status, of]) => html`<${Count} of=${of} href=${link(place, { status })} />`),
               metrics?.success_rate == null ? "–" : `${num(metrics.success_rate * 100, 1)} %`,
