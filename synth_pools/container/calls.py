@@ -102,6 +102,12 @@ class Call:
 
     def _begin(self) -> None:
         self._task = self._functions.create_task(self._run_in_loop())
+        self._task.add_done_callback(self._note_task)
+
+    def _note_task(self, task: asyncio.Task[None]) -> None:
+        # Cancelled before its first step, it runs nothing.
+        if task.cancelled():
+            self._finish(None, asyncio.CancelledError())
 
     def _cancel_task(self) -> None:
         self.is_reached = True

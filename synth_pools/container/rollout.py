@@ -95,7 +95,8 @@ class Rollout:
         self.is_cancelled = False
         self.reward: float | None = None
         self.metrics: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        # A finalizer may print or report in the middle of a report of the same thread.
+        self._lock = threading.RLock()
         self._is_closed = False
         self._events: list[str] = []
         self._event_bytes = 0

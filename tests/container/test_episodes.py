@@ -223,6 +223,18 @@ class Move:
     to: int
 
 
+def test_a_finalizer_may_print_in_the_middle_of_a_report() -> None:
+    def play(rollout: Rollout) -> float:
+        # Whatever runs while the lock is held, by a collection of garbage for example.
+        with rollout._lock:
+            print("finalized")
+            rollout.event({})
+        return 1.0
+
+    played = container_of(play).test(limits={"timeout_seconds": 20})
+    assert (played.status, played.artifacts) == ("completed", {"log.txt": "finalized\n"})
+
+
 def test_anything_can_be_reported() -> None:
     circle: dict[str, Any] = {}
     circle["x"] = circle["y"] = circle

@@ -134,7 +134,7 @@ def test_a_rollout_goes_on_while_its_backend_is_away(
 def test_a_container_that_cannot_start_says_why(backend: Server, tmp_path: Path) -> None:
     file = tmp_path / "broken.py"
     file.write_text("import os\n\nimport missing_words\n")
-    process = {"argv": [*ARGV[:-1], str(file)]}
+    process = {"argv": [*ARGV[:-1], str(file)], "start_timeout_seconds": 5}
     pool_id = backend.pool(capacity=1, config={"process": process})
     pool = eventually(lambda: backend.get(f"/v1/pools/{pool_id}")["error"])
     assert f"{file}, line 3: ModuleNotFoundError: No module named 'missing_words'" in str(pool)

@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from synth_pools.container import Container, Rollout
+from synth_pools.container.episodes import Episodes
 from tests.support.backend_server import eventually
 
 
@@ -120,6 +121,28 @@ def test_terminate_cancels(http: httpx.Client, gate: Gate) -> None:
     assert http.post("/rollouts/a/terminate", json={}).json()["status"] == "terminated"
     assert http.get("/rollouts/a").json()["status"] == "cancelled"
     assert submit(http, "a").json()["status"] == "cancelled"
+
+
+async def test_a_rollout_that_is_cancelled_before_its_first_step_is_not_left_behind() -> None:
+    async def play(rollout: Rollout) -> None:
+        await asyncio.sleep(60)
+
+    container = Container("brief", concurrency=1)
+    container.rollout(play)
+    episodes = Episodes(container)
+    async with episodes.open():
+        # The event loop of the functions gets both at once.
+        release = threading.Event()
+        episodes._functions.loop.call_soon_threadsafe(release.wait, 60)
+        episode = episodes.submit({"rollout_id": "a"})
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert episode.status == "running"
+        episode.stop("cancelled")
+        await asyncio.sleep(0)
+        release.set()
+        await episode.ended.wait()
+        assert episodes.fault is None
 
 
 def test_rollouts_beyond_the_limit_wait(http: httpx.Client, gate: Gate) -> None:
