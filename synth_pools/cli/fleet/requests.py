@@ -79,7 +79,7 @@ def read_requests(
     run_metadata: dict[str, Any] = {"metadata": {"run": name}} if name is not None else {}
     rows = [("BODY", common)]
     if file is not None:
-        rows = [(place, _merged(common, row)) for place, row in iter_objects(file)]
+        rows = [(place, _merged(common, row)) for place, row in iter_objects(file, is_typed=True)]
         if not rows:
             raise CommandError(f"{file}: there are no requests in it")
     bases = []

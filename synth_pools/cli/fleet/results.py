@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 import os
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Literal
 
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.files import complete_file, is_stream, open_stream, reported
+
+try:
+    import fcntl
+except ImportError:  # without locks, two runs on one file go unnoticed
+    fcntl = None  # type: ignore[assignment]
 
 
 class ResultFile:
@@ -21,16 +27,25 @@ class ResultFile:
     Nothing is written without a path, and nothing before the first row or `begin`.
 
     Args:
-        path: The file, or a stream.
+        path: The file, or a stream. A file that exists is locked until `close`.
         former: Rows of the file that stay, by index. Without them the file is emptied.
+
+    Raises:
+        CommandError: Another run writes to it, or it cannot be read.
     """
 
     def __init__(
         self, path: Path | None, former: Mapping[int, Mapping[str, Any]] | None = None
     ) -> None:
         self._path = path
-        self._former = former or {}
+        self.former = former or {}
         self._file: BinaryIO | None = None
+        # Locked before its rows are read: they would be old once another run has ended.
+        self._locked: BinaryIO | None = None
+        if path is not None and not is_stream(path) and path.is_file():
+            with reported(path):
+                self._locked = path.open("rb")
+                self._lock(self._locked)
         self._has_replaced = False
 
     def begin(self) -> None:
@@ -45,11 +60,14 @@ class ResultFile:
             if is_stream(self._path):
                 self._file = open_stream(self._path)
                 return
-            if self._former:
+            if self.former:
                 # A last line that was cut off would run into the next one.
-                self._rewrite(self._former.values())
+                self._rewrite(self.former.values())
             path = Path(os.path.realpath(self._path))
-            self._file = path.open("ab" if self._former else "wb")
+            mode: Literal["ab", "wb", "xb"] = "wb" if self._locked else "xb"
+            self._file = path.open("ab" if self.former else mode)
+            if self._locked is None or not _is_one_file(self._locked, self._file):
+                self._lock(self._file)
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Add a row, unless it is in the file already.
@@ -58,7 +76,7 @@ class ResultFile:
             CommandError: It cannot be written.
         """
         self.begin()
-        former = self._former.get(row["index"])
+        former = self.former.get(row["index"])
         if self._path is None or self._file is None or _is_same(former, row):
             return
         self._has_replaced = self._has_replaced or former is not None
@@ -68,13 +86,26 @@ class ResultFile:
 
     def close(self) -> None:
         """Close the file, in which each index has a line by then. Can be repeated."""
-        file, self._file = self._file, None
-        if file is None or self._path is None:
+        with contextlib.ExitStack() as stack:
+            # The locks last until the file is complete.
+            for file in (self._file, self._locked):
+                if file is not None:
+                    stack.callback(file.close)
+            if self._file is not None and self._path is not None and self._has_replaced:
+                self._rewrite(read_rows(self._path))
+            self._file = self._locked = None
+
+    def _lock(self, file: BinaryIO) -> None:
+        if fcntl is None:
             return
-        with reported(self._path):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
             file.close()
-        if self._has_replaced:
-            self._rewrite(read_rows(self._path))
+            raise CommandError(f"{self._path}: another run writes to it") from None
+        except OSError:
+            # Some file systems have no locks.
+            return
 
     def _rewrite(self, rows: Iterable[Mapping[str, Any]]) -> None:
         assert self._path is not None  # noqa: S101 - the callers check
@@ -83,6 +114,10 @@ class ResultFile:
             draft.open("w", encoding="utf-8") as file,
         ):
             file.writelines(map(row_line, rows))
+
+
+def _is_one_file(first: BinaryIO, second: BinaryIO) -> bool:
+    return os.path.samestat(os.fstat(first.fileno()), os.fstat(second.fileno()))
 
 
 def _is_same(former: Mapping[str, Any] | None, row: Mapping[str, Any]) -> bool:
@@ -105,7 +140,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 
 def iter_objects(
-    path: Path, *, is_compressed: bool = False, check: Callable[[bytes], str | None] | None = None
+    path: Path,
+    *,
+    is_typed: bool = False,
+    is_compressed: bool = False,
+    check: Callable[[bytes], str | None] | None = None,
 ) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the objects of a file, one on each line, with the place of each for messages.
 
@@ -113,6 +152,7 @@ def iter_objects(
 
     Args:
         path: The file.
+        is_typed: Whether people write it: its last line may have no end, and lines may be empty.
         is_compressed: Whether it is a gzip file.
         check: Returns the problem of a line; None without one.
 
@@ -122,7 +162,7 @@ def iter_objects(
     try:
         with gzip.open(path, "rb") if is_compressed else path.open("rb") as file:
             for number, line in enumerate(file, 1):
-                if line.endswith(b"\n"):
+                if line.strip() if is_typed else line.endswith(b"\n"):
                     place = f"{path}: line {number}"
                     problem = check(line) if check is not None else None
                     if problem:

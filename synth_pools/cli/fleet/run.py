@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import signal
 import sys
@@ -154,26 +155,25 @@ def run_seeds(
     check_distinct(journal, file)
     pool = usable_pool(connection, pool_id)
     pool_id = pool["id"]
-    former = _former_rows(requests, pool_id, out, only, journal, force=force)
-    indices = _chosen(requests, former, only)
-    results = ResultFile(out, former)
-    running = _Run(requests, indices, pool_id, former, results)
-    try:
-        with reported_errors():
-            asyncio.run(
-                running.go(
-                    connection,
-                    max_in_flight=in_flight,
-                    retries=retries,
-                    journal=journal,
-                    total=len(indices),
+    with contextlib.closing(ResultFile(out)) as results:
+        former = _former_rows(requests, pool_id, out, only, journal, force=force)
+        results.former = former
+        indices = _chosen(requests, former, only)
+        running = _Run(requests, indices, pool_id, former, results)
+        try:
+            # The second ^C cancels it.
+            with contextlib.suppress(asyncio.CancelledError), reported_errors():
+                asyncio.run(
+                    running.go(
+                        connection,
+                        max_in_flight=in_flight,
+                        retries=retries,
+                        journal=journal,
+                        total=len(indices),
+                    )
                 )
-            )
-    except asyncio.CancelledError:
-        running.cancelled = True
-    finally:
-        running.end_line()
-        results.close()
+        finally:
+            running.end_line()
     summary = running.summary()
     missing = len(requests) - summary.total
     if form == "json":
@@ -271,7 +271,6 @@ class _Run:
         results: ResultFile,
     ) -> None:
         self.stopped = False
-        self.cancelled = False
         self._requests = requests
         self._indices = indices
         self._pool_id = pool_id

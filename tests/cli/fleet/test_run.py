@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any
 
@@ -18,24 +18,15 @@ import pytest
 from synth_pools._client.fleet.journal import WidthRecord, decode_run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.journal_segments import segment_path
-from synth_pools.cli.fleet.requests import RunRequests, parse_seeds
+from synth_pools.cli.fleet.results import ResultFile
 from synth_pools.cli.fleet.summary import RunSummary, histogram
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
+from tests.cli.fleet.conftest import rows_of
 from tests.support.commands import started
 from tests.support.containers import Seen, http, odd_container
 
 LIMIT = 60.0
-
-
-@pytest.fixture
-def pool(backend: LocalBackend, request: pytest.FixtureRequest) -> str:
-    with backend.client() as client:
-        return str(client.create_pool({"name": "run", "concurrency": 64})["id"])
-
-
-def rows_of(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def test_it_runs_every_seed_and_sums_up(command: Command, pool: str, tmp_path: Path) -> None:
@@ -258,26 +249,6 @@ def test_watch(command: Command, backend: LocalBackend, pool: str) -> None:
     assert (missing.returncode, f"did you mean {valid}?" in missing.stderr) == (3, True)
 
 
-@pytest.mark.parametrize(
-    ("text", "seeds"), [("0..2", [0, 1, 2]), ("5..5", [5]), ("-1..1, 7", [-1, 0, 1, 7])]
-)
-def test_seeds(text: str, seeds: list[int]) -> None:
-    requests = RunRequests([{"a": 1}], parse_seeds(text))
-    assert [requests[index]["seed"] for index in range(len(requests))] == seeds
-
-
-@pytest.mark.parametrize("text", ["", "a", "1..", "3..1", "1-3", "0..99999999", "10", "-1"])
-def test_seeds_that_are_none(command: Command, text: str) -> None:
-    done = command("run", "p", f"--seeds={text}")
-    assert (done.returncode, "--seeds: " in done.stderr) == (2, True)
-
-
-def test_a_number_alone_is_refused_with_both_spellings(command: Command) -> None:
-    done = command("run", "p", "--seeds", "10")
-    assert (done.returncode, "0..9 for 10 seeds" in done.stderr) == (2, True)
-    assert "10..10 for the seed 10" in done.stderr
-
-
 def test_results_of_other_requests_are_refused(
     command: Command, pool: str, backend: LocalBackend, tmp_path: Path
 ) -> None:
@@ -363,51 +334,6 @@ def test_failed_rows_stay_until_their_new_ones_are_there(
     assert {row["index"] for row in rows_of(out)} == set(range(8))
 
 
-def test_requests_from_a_file_on_several_tasks(
-    command: Command, pool: str, backend: LocalBackend, tmp_path: Path
-) -> None:
-    with backend.client() as client:
-        for task in ("a", "b"):
-            client.create_task(pool, {"task_id": task})
-    requests, out = tmp_path / "requests.jsonl", tmp_path / "out.jsonl"
-    requests.write_text('{"env": {"reward": 0.25}, "seed": 5}\n{"env": {"reward": 0.75}}\n')
-    words = ("run", pool, "--requests", requests, "--task", "a", "--task", "b", "--out", out)
-    done = command(*words, "--env", "events=1", "--name", "first", "-o", "json", "--repeats", "2")
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {
-        "pool_id": pool,
-        "name": "first",
-        "requests": 8,
-        "results": 8,
-        "statuses": {"completed": 8},
-        "failures": {},
-        "failure_messages": {},
-        "reward": {
-            "count": 8,
-            "missing": 0,
-            "mean": 0.5,
-            "standard_error": pytest.approx(0.0944911),
-        },
-    }
-    rows = sorted(rows_of(out), key=lambda row: row["index"])
-    assert [(row["task_id"], row["seed"], row["reward"]) for row in rows[::2]] == [
-        ("a", 5, 0.25),
-        ("b", 5, 0.25),
-        ("a", None, 0.75),
-        ("b", None, 0.75),
-    ]
-    assert rows[0]["request"]["env"] == {"events": 1, "reward": 0.25}
-    assert {row["request"]["metadata"]["run"] for row in rows} == {"first"}
-    seeds = command("run", pool, "--requests", requests, "--seeds", "0..1")
-    assert (seeds.returncode, "line 1: the seeds are given" in seeds.stderr) == (2, True)
-    requests.write_text('{"seed": 1, "mode": "never"}\n')
-    bad = command("run", pool, "--requests", requests)
-    assert (bad.returncode, "line 1 cannot be sent: mode: must be" in bad.stderr) == (2, True)
-    requests.write_text("")
-    assert "there are no requests" in command("run", pool, "--requests", requests).stderr
-    assert command("run", pool).returncode == 2
-
-
 def test_a_mean_that_is_too_low_is_a_failure(command: Command, pool: str) -> None:
     base = ("run", pool, "--seeds", "0..1", "--env", "reward=0.5")
     assert command(*base, "--fail-under", "0.5").returncode == 0
@@ -446,3 +372,26 @@ def test_a_histogram() -> None:
     assert histogram([1e308, -1e308]).count("█") == 80
     text = RunSummary([{"status": "completed", "reward": float("nan")}]).text()
     assert "mean" not in text
+
+
+def test_two_runs_on_one_file_are_refused(
+    backend: LocalBackend, surroundings: dict[str, str], command: Command, pool: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    base = (pool, "--seeds", "0..3", "--out", out)
+    with started_run(backend, surroundings, *base, "--env", "delay=600") as process:
+        # The first result opens the file.
+        wait_for(lambda: states(backend, pool).count("running") == 4)
+        out.touch()
+        assert command("run", *base).returncode == 0
+        with backend.client() as client:
+            for rollout in list(client.iter_rollouts(pool)):
+                if rollout["status"] == "running":
+                    client.rollouts.cancel(pool, rollout["id"])
+        _, errors = process.communicate(timeout=LIMIT)
+    assert (process.returncode, "there already" in errors) == (2, True), errors
+    content = out.read_bytes()
+    with closing(ResultFile(out)):
+        done = command("run", *base, "--only", "missing")
+    assert (done.returncode, "another run writes to it" in done.stderr) == (2, True)
+    assert out.read_bytes() == content
