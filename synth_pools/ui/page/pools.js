@@ -104,7 +104,7 @@ export class PoolsView {
             const metrics = this.metrics.value[pool.id];
             const place = ["pools", pool.id, "rollouts"];
             return [
-              html`<a href=${link(["pools", pool.id])}>${pool.name ?? pool.id}</a> ${(pool.name ?? pool.id) !== pool.id && html`<small>${pool.id}</small>`}<${Copy} text=${pool.id} label="Copy the id" tabindex="-1" />`,
+              html`<a href=${link(["pools", pool.id])}>${pool.name ?? pool.id}</a>${(pool.name ?? pool.id) !== pool.id && html` <small>${pool.id}</small>`}<${Copy} text=${pool.id} label="Copy the id" tabindex="-1" />`,
               html`<${Badge} status=${pool.status ?? pool.state} />`, html`<${Load} metrics=${metrics} />`,
               ...[["queued", metrics?.queued_rollouts], ["completed", metrics?.completed_rollouts], ["failed", metrics?.failed_rollouts]].map(([status, of]) => html`<${Count} of=${of} href=${link(place, { status })} />`),
               metrics?.success_rate == null ? "–" : `${num(metrics.success_rate * 100, 1)} %`,
