@@ -1,0 +1,200 @@
+"""Inspect: samples of a task as episodes, solved by a model and scored by the task's scorers."""
+
+from __future__ import annotations
+
+import asyncio
+import glob
+import os
+import signal
+import tempfile
+from collections.abc import Mapping
+from functools import partial
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from inspect_ai import eval_async
+from inspect_ai._eval import eval as evaluation
+from inspect_ai._util import appdirs
+from inspect_ai._util.error import PrerequisiteError
+from inspect_ai.hooks import Hooks, hooks
+from inspect_ai.model import get_model
+from inspect_ai.scorer import value_to_float
+from inspect_ai.util._display import init_display_type
+
+from synth_pools.container import Container, EpisodeError, Rollout, SetupError
+from synth_pools.environments.adapter import Environment
+from synth_pools.environments.models import READS as MODEL_READS
+from synth_pools.environments.models import model_of
+
+# The sandbox of a cancelled sample may take so long to end.
+_CLEANUP_SECONDS = 20.0
+_LONGEST_TEXT = 10_000
+_WORDS = {"C", "I", "P", "N", "yes", "no", "true", "false"}
+_READS = {
+    "policy": MODEL_READS,
+    "env": {"...": "arguments of the task; its samples are listed without any"},
+    "params": {"score": "the score that is the reward, `scorer` or `scorer.key`; the first"},
+    "limits": {
+        "max_turns": "calls of the model until the episode is stopped",
+        "max_tokens": "tokens until the episode is stopped, those of a cache included",
+        "timeout_seconds": "time until the episode is stopped",
+    },
+}
+_CANNOT = (
+    "Several samples at a time in a process: a pool has a process for each place.",
+    "Epochs: repeat the rollout. Other solvers and models of roles than the task's own.",
+    "Limits of cost.",
+)
+
+
+def adapt(name: str) -> Environment:
+    """Return the environment of a task: `tasks.py@sums`, or one of an installed package."""
+    init_display_type("none")
+    folder = tempfile.TemporaryDirectory(prefix="synth-pools-inspect-", ignore_cleanup_errors=True)
+    # XDG_DATA_HOME would move the images of podman, too.
+    appdirs.user_data_path = appdirs.user_cache_path = lambda *_, **__: Path(folder.name, "data")
+    evaluate = partial(eval_async, name, log_realtime=False, ctl_server=False, epochs=1)
+    sample_ids: dict[str, str | int] = {}
+    is_free = asyncio.Lock()
+
+    async def list_samples() -> list[str]:
+        model = _model("none", "http://127.0.0.1:9")
+        try:
+            found = await evaluate(model=model, run_samples=False, log_dir=folder.name)
+        except PrerequisiteError as error:
+            raise SetupError(f"{name}: {error.message}") from None
+        if len(found) != 1:
+            raise SetupError(f"{name}: write one of {[log.eval.task for log in found]} behind @.")
+        ids = found[0].eval.dataset.sample_ids or []
+        sample_ids.update((str(sample_id), sample_id) for sample_id in ids)
+        return list(sample_ids)
+
+    async def play(rollout: Rollout) -> float | None:
+        if (sample_id := sample_ids.get(rollout.task_id or "")) is None:
+            raise EpisodeError("The rollout names no task: `task_id` is the id of a sample.")
+        try:
+            await asyncio.wait_for(is_free.acquire(), _CLEANUP_SECONDS)
+        except TimeoutError:
+            os.kill(os.getpid(), signal.SIGTERM)
+            raise EpisodeError("The sample before this one ignores its cancellation.") from None
+        _Reports.rollout, _Reports.reported = rollout, set()
+        try:
+            with tempfile.TemporaryDirectory(dir=folder.name) as logs:
+                log = await _evaluate(evaluate, sample_id, rollout, logs)
+                rollout.artifact("log.eval", Path(log.location), artifact_type="inspect_log")
+                return _judge(log, sample_id, rollout)
+        finally:
+            _Reports.rollout = None
+            is_free.release()
+            # Set after some errors, and then all evaluations fail: the pool starts another process.
+            if evaluation._eval_async_running:  # noqa: SLF001
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    async def finish() -> None:
+        async with is_free:
+            pass
+
+    container = Container(f"inspect:{name}", tasks=list_samples, concurrency=1)
+    container.rollout(play)
+    container.shutdown(finish)
+    return Environment(container, _READS, "Passed on to the model, which may not heed it.", _CANNOT)
+
+
+def _model(name: str, url: str, key: str = "") -> Any:
+    address = {"base_url": url, "api_key": key or "none"}
+    return get_model(f"openai-api/pool/{name}", memoize=False, **address)
+
+
+async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, logs: str) -> Any:
+    policy = model_of(rollout.policy)
+    sampling = {"seed": rollout.seed, **policy.sampling}
+    if stop := sampling.pop("stop", None):
+        sampling["stop_seqs"] = [stop] if isinstance(stop, str) else stop
+    remaining, limits = rollout.remaining, rollout.limits
+    async with _model(policy.name, policy.url, policy.key) as model:
+        try:
+            found = await evaluate(
+                model=model,
+                log_dir=logs,
+                task_args=rollout.env,
+                # It is a pattern.
+                sample_id=sample_id if isinstance(sample_id, int) else glob.escape(sample_id),
+                # Whole seconds, and time to score it before its rollout is stopped.
+                time_limit=int(remaining - 0.5) or None if remaining else None,
+                turn_limit=limits.get("max_turns"),
+                token_limit=limits.get("max_tokens"),
+                # The client below it repeats a call twice.
+                max_retries=0,
+                **sampling,
+            )
+        except PrerequisiteError as error:
+            raise EpisodeError(str(error.message)) from None
+    if not found:
+        # Inspect swallows it.
+        raise asyncio.CancelledError
+    return found[0]
+
+
+def _judge(log: Any, sample_id: str | int, rollout: Rollout) -> float | None:
+    """Return the reward of a sample that was played to its end."""
+    sample = next((item for item in log.samples or [] if item.id == sample_id), None)
+    if sample is None or sample.error:
+        error = sample.error if sample else log.error
+        # That of the model is lost in that of its repetition.
+        calls = [item.error for item in (sample.events if sample else ()) if item.event == "model"]
+        text = f"The model failed: {calls[-1]}" if any(calls[-1:]) else error and error.message
+        raise EpisodeError(text or "Inspect has played no such sample.")
+    numbers: dict[str, float] = {}
+    for name, score in (sample.scores or {}).items():
+        parts = score.value if isinstance(score.value, Mapping) else {"": score.value}
+        values = {f"{name}.{key}".removesuffix("."): _number(parts[key]) for key in parts}
+        numbers |= {key: value for key, value in values.items() if value is not None}
+    rollout.metrics |= numbers
+    wanted = rollout.params.get("score") or next(iter(sample.scores or {}), "")
+    rollout.reward = numbers.get(wanted)
+    if (limit := sample.limit) is not None:
+        raise EpisodeError(f"The {limit.type} limit of {limit.limit:g} was reached.", "timeout")
+    if wanted and rollout.reward is None:
+        raise EpisodeError(f"{wanted} is no number: `params.score` is one of {list(numbers)}.")
+    return rollout.reward
+
+
+def _number(value: Any) -> float | None:
+    # Inspect's own function takes what it does not understand for 0.
+    is_word = isinstance(value, str) and (value in _WORDS or value.lower() in _WORDS)
+    try:
+        number: float = value_to_float()(value) if is_word else float(value)
+    except (TypeError, ValueError):
+        return None
+    return number if isfinite(number) else None
+
+
+@hooks(name="synth_pools", description="Reports evaluations as events of rollouts.")
+class _Reports(Hooks):  # type: ignore[misc]
+    rollout: Rollout | None = None
+    reported: set[str]
+
+    async def on_sample_event(self, data: Any) -> None:
+        rollout, event = self.rollout, data.event
+        # Calls are announced, too, before they have ended.
+        if rollout is None or rollout.is_cancelled or event.pending or event.uuid in self.reported:
+            return
+        self.reported.add(event.uuid)
+        if event.event == "score":
+            fields = {"value": event.score.value, "explanation": event.score.explanation}
+            rollout.event({"type": "score", "scorer": event.scorer, **fields})
+        elif event.event == "tool":
+            result = event.error.message if event.error else str(event.result)[:_LONGEST_TEXT]
+            rollout.event({"type": "tool", "name": event.function, "result": result})
+        elif event.event == "model":
+            output = event.output
+            if (used := output.usage) is not None and event.cache != "read":
+                cached = (used.input_tokens_cache_read or 0) + (used.input_tokens_cache_write or 0)
+                tokens = {"input_tokens": used.input_tokens + cached}
+                rollout.usage(**tokens, output_tokens=used.output_tokens, cost_usd=used.total_cost)
+            rollout.metrics["turns"] = rollout.metrics.get("turns", 0) + 1
+            calls = output.message.tool_calls or [] if output.choices else []
+            names = [{"name": call.function, "arguments": call.arguments} for call in calls]
+            fields = {"text": output.completion[:_LONGEST_TEXT], "tool_calls": names}
+            rollout.event({"type": "model", **fields, "error": event.error})
