@@ -20,6 +20,7 @@ _SHARED = {
     "Result": "the end of an episode, and that of a statement: the SDK and the backend do without "
     "each other",
     "Rollout": "one to play, and one to wait for: the SDK and the kit do without each other",
+    "adapt": "what each adapter of a framework has",
     "compact": "the command, and what it does",
     # A handler has the name of its operation, and the query that it makes has that name, too.
     "delete_task": "the operation, and its query",
