@@ -27,7 +27,7 @@ from synth_pools.environments.adapter import Environment
 from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import model_of
 
-# The sandbox of a cancelled sample may take so long to end.
+# Longest end of the sandbox of a cancelled sample.
 _CLEANUP_SECONDS = 20.0
 _LONGEST_TEXT = 10_000
 _WORDS = {"C", "I", "P", "N", "yes", "no", "true", "false"}
@@ -61,12 +61,12 @@ def adapt(name: str) -> Environment:
     async def list_samples() -> list[str]:
         model = _model("none", "http://127.0.0.1:9")
         try:
-            found = await evaluate(model=model, run_samples=False, log_dir=folder.name)
+            logs = await evaluate(model=model, run_samples=False, log_dir=folder.name)
         except PrerequisiteError as error:
             raise SetupError(f"{name}: {error.message}") from None
-        if len(found) != 1:
-            raise SetupError(f"{name}: write one of {[log.eval.task for log in found]} behind @.")
-        ids = found[0].eval.dataset.sample_ids or []
+        if len(logs) != 1:
+            raise SetupError(f"{name}: write one of {[log.eval.task for log in logs]} behind @.")
+        ids = logs[0].eval.dataset.sample_ids or []
         sample_ids.update((str(sample_id), sample_id) for sample_id in ids)
         return list(sample_ids)
 
@@ -80,8 +80,8 @@ def adapt(name: str) -> Environment:
             raise EpisodeError("The sample before this one ignores its cancellation.") from None
         _Reports.rollout, _Reports.reported = rollout, set()
         try:
-            with tempfile.TemporaryDirectory(dir=folder.name) as logs:
-                log = await _evaluate(evaluate, sample_id, rollout, logs)
+            with tempfile.TemporaryDirectory(dir=folder.name) as log_folder:
+                log = await _evaluate(evaluate, sample_id, rollout, log_folder)
                 rollout.artifact("log.eval", Path(log.location), artifact_type="inspect_log")
                 return _judge(log, sample_id, rollout)
         finally:
@@ -106,7 +106,7 @@ def _model(name: str, url: str, key: str = "") -> Any:
     return get_model(f"openai-api/pool/{name}", memoize=False, **address)
 
 
-async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, logs: str) -> Any:
+async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, log_folder: str) -> Any:
     policy = model_of(rollout.policy)
     sampling = {"seed": rollout.seed, **policy.sampling}
     if stop := sampling.pop("stop", None):
@@ -114,9 +114,9 @@ async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, logs:
     remaining, limits = rollout.remaining, rollout.limits
     async with _model(policy.name, policy.url, policy.key) as model:
         try:
-            found = await evaluate(
+            logs = await evaluate(
                 model=model,
-                log_dir=logs,
+                log_dir=log_folder,
                 task_args=rollout.env,
                 # It is a pattern.
                 sample_id=sample_id if isinstance(sample_id, int) else glob.escape(sample_id),
@@ -130,10 +130,10 @@ async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, logs:
             )
         except PrerequisiteError as error:
             raise EpisodeError(str(error.message)) from None
-    if not found:
+    if not logs:
         # Inspect swallows it.
         raise asyncio.CancelledError
-    return found[0]
+    return logs[0]
 
 
 def _judge(log: Any, sample_id: str | int, rollout: Rollout) -> float | None:
@@ -151,12 +151,12 @@ def _judge(log: Any, sample_id: str | int, rollout: Rollout) -> float | None:
         values = {f"{name}.{key}".removesuffix("."): _number(parts[key]) for key in parts}
         numbers |= {key: value for key, value in values.items() if value is not None}
     rollout.metrics |= numbers
-    wanted = rollout.params.get("score") or next(iter(sample.scores or {}), "")
-    rollout.reward = numbers.get(wanted)
+    chosen = rollout.params.get("score") or next(iter(sample.scores or {}), "")
+    rollout.reward = numbers.get(chosen)
     if (limit := sample.limit) is not None:
         raise EpisodeError(f"The {limit.type} limit of {limit.limit:g} was reached.", "timeout")
-    if wanted and rollout.reward is None:
-        raise EpisodeError(f"{wanted} is no number: `params.score` is one of {list(numbers)}.")
+    if chosen and rollout.reward is None:
+        raise EpisodeError(f"{chosen} is no number: `params.score` is one of {list(numbers)}.")
     return rollout.reward
 
 
