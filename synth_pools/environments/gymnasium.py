@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import re
-from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import gymnasium
@@ -18,30 +15,20 @@ from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments.adapter import Environment
 from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import chat, model_of
+from synth_pools.environments.policies import READS as POLICY_READS
+from synth_pools.environments.policies import Choose, chooser
 
 _MOST_TURNS = 10_000
 _MODEL_SECONDS = 600.0
 _NUMBERS = re.compile(r"\[[^\[\]]*\]|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
-_POLICIES = (
-    '{"type": "random"}, {"actions": [...]}, {"python": "module:function"}, or '
-    '{"model": ..., "inference_url": ...}'
-)
 _READS = {
-    "policy": {
-        "type": "random: actions at random, of the seed",
-        "actions": "list of actions; the episode fails where they end before it does",
-        "python": "module:function of the container's folder, called with each observation",
-        **MODEL_READS,
-    },
+    "policy": {**POLICY_READS, **MODEL_READS},
     "env": {"...": "arguments of gymnasium.make"},
     "limits": {
         "max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}",
         "timeout_seconds": "time until the episode is stopped",
     },
 }
-
-
-Choose = Callable[[Any], Any]
 
 
 def adapt(name: str) -> Environment:
@@ -63,7 +50,7 @@ def adapt(name: str) -> Environment:
             if "model" in rollout.policy:
                 await _play_by_model(episode, rollout)
             else:
-                choose = _chooser(episode, rollout.policy)
+                choose = chooser(rollout.policy, episode.env.action_space.sample)
                 await asyncio.to_thread(_play, episode, choose)
         finally:
             await asyncio.shield(asyncio.to_thread(episode.close))
@@ -148,43 +135,6 @@ async def _play_by_model(episode: _Episode, rollout: Rollout) -> None:
                 raise EpisodeError(f"The model's answer has no action of {space}: {text[:200]!r}")
             # A step may take seconds.
             await asyncio.to_thread(episode.act, action)
-
-
-def _chooser(episode: _Episode, policy: Mapping[str, Any]) -> Choose:
-    """Return the function that chooses an action for an observation.
-
-    Raises:
-        EpisodeError: The policy has none.
-    """
-    if isinstance(actions := policy.get("actions"), list):
-        remaining = iter(actions)
-
-        def next_action(_: Any) -> Any:
-            for action in remaining:
-                return action
-            raise EpisodeError(f"The {len(actions)} actions of the policy end before the episode.")
-
-        return next_action
-    if isinstance(place := policy.get("python"), str):
-        return _function(place)
-    if policy.get("type") == "random":
-        space = episode.env.action_space
-        return lambda _: space.sample()
-    raise EpisodeError(f"This environment plays no such policy. Give one of {_POLICIES}.")
-
-
-def _function(place: str) -> Choose:
-    """Return a function of a module in the folder of the container: no other code is run."""
-    module, _, name = place.partition(":")
-    if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
-        raise EpisodeError(f"{place!r} names no function: write module:function.")
-    path = Path.cwd().joinpath(*module.split("."))
-    if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
-        raise EpisodeError(f"There is no module {module} in the folder of the container.")
-    function: Choose | None = getattr(importlib.import_module(module), name, None)
-    if not callable(function):
-        raise EpisodeError(f"{module} has no function {name}.")
-    return function
 
 
 def _parse(space: gymnasium.Space[Any], text: str) -> Any:

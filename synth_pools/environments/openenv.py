@@ -1,0 +1,199 @@
+"""OpenEnv: episodes at a server, over its WebSocket; a server in a folder is started here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import httpx
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocketException
+
+from synth_pools.container import Container, EpisodeError, Rollout
+from synth_pools.environments.adapter import Environment
+from synth_pools.environments.models import READS as MODEL_READS
+from synth_pools.environments.models import chat, model_of
+from synth_pools.environments.openenv_server import OpenEnvServer
+from synth_pools.environments.policies import READS as POLICY_READS
+from synth_pools.environments.policies import chooser, object_in, random_value
+
+_MOST_TURNS = 1_000
+_MODEL_SECONDS = 600.0
+_LARGEST_MESSAGE = 100 * 1024 * 1024
+# The time for which an episode waits for a place that no episode of this container has.
+_BUSY_SECONDS = 60.0
+_READS = {
+    "policy": {
+        **POLICY_READS,
+        **MODEL_READS,
+        "turns": "steps after which the episode is over, where the environment never says so",
+    },
+    "env": {"...": "further fields of `reset`, such as `split` and `index`"},
+    "limits": {
+        "max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}",
+        "timeout_seconds": "time until the episode is stopped",
+    },
+}
+_CANNOT = (
+    "Environments with tools in place of actions are not played.",
+    "Tasks are not listed: `env` chooses them, where the server has some.",
+    "An image of a server is not started: start it, and give its URL.",
+)
+
+Act = Callable[[Any], Awaitable[Any]]
+
+
+def adapt(name: str) -> Environment:
+    """Return the environment of a server: its URL, or a folder made by `openenv init`."""
+    server = OpenEnvServer(name)
+    places = _Places(server)
+    container = Container(f"openenv:{name}", description=f"OpenEnv's server {name}.")
+    container.setup(server.open)
+    container.shutdown(server.close)
+
+    async def play(rollout: Rollout) -> float:
+        await server.ensure()
+        async with (
+            httpx.AsyncClient(timeout=_MODEL_SECONDS) as http,
+            places.episode(rollout) as (socket, state),
+        ):
+            act = _player(rollout, server.action_schema, http)
+            total = await _play(rollout, socket, state, act)
+            rollout.artifact("state.json", await _ask(socket, "state", None))
+        return total
+
+    container.rollout(play)
+    seeds = "Given to the server, whose affair it is; random actions are of the seed."
+    return Environment(container, _READS, seeds, _CANNOT)
+
+
+class _NoPlaceError(Exception):
+    """Answer of a server all of whose places are taken."""
+
+
+class _Places:
+    """Places of a server, of which each episode takes one."""
+
+    def __init__(self, server: OpenEnvServer) -> None:
+        self._server = server
+        self._playing = 0
+
+    @contextlib.asynccontextmanager
+    async def episode(
+        self, rollout: Rollout
+    ) -> AsyncIterator[tuple[ClientConnection, dict[str, Any]]]:
+        """Reset an environment once there is a place; yield the connection and the observation.
+
+        Raises:
+            EpisodeError: It cannot be reached, or others have all of its places.
+        """
+        reset = {**rollout.env, "seed": rollout.seed, "episode_id": rollout.id}
+        give_up = time.monotonic() + _BUSY_SECONDS
+        while True:
+            try:
+                async with connect(
+                    f"ws{self._server.url.removeprefix('http')}/ws",
+                    max_size=_LARGEST_MESSAGE,
+                    # A step may take minutes.
+                    ping_timeout=None,
+                    close_timeout=1,
+                ) as socket:
+                    state = await _first_answer(socket, reset)
+                    if state is not None:
+                        self._playing += 1
+                        try:
+                            yield socket, state
+                        finally:
+                            self._playing -= 1
+                        return
+            except ConnectionClosed as error:
+                raise EpisodeError(f"{self._server} closed the connection: {error}") from None
+            except (OSError, WebSocketException) as error:
+                raise EpisodeError(f"{self._server} cannot be reached: {error!r}") from None
+            if self._playing:
+                give_up = time.monotonic() + _BUSY_SECONDS
+            if time.monotonic() > give_up:
+                text = f"{self._server} had no place for {_BUSY_SECONDS:.0f} seconds: raise its "
+                raise EpisodeError(f"{text}`max_concurrent_envs`.")
+            # Not all at the same moment.
+            await asyncio.sleep(random.uniform(0.05, 0.3))
+
+
+async def _first_answer(
+    socket: ClientConnection, reset: Mapping[str, Any]
+) -> dict[str, Any] | None:
+    """Return the first observation, None where the server has no place."""
+    # A server without a place says so unasked, and closes.
+    with contextlib.suppress(ConnectionClosed):
+        await socket.send(json.dumps({"type": "reset", "data": reset}))
+    try:
+        return await _answer(socket, "reset")
+    except (_NoPlaceError, ConnectionClosedOK):
+        return None
+
+
+async def _ask(socket: ClientConnection, kind: str, data: Any) -> dict[str, Any]:
+    await socket.send(json.dumps({"type": kind} if data is None else {"type": kind, "data": data}))
+    return await _answer(socket, kind)
+
+
+async def _answer(socket: ClientConnection, kind: str) -> dict[str, Any]:
+    text = await socket.recv()
+    try:
+        answer = json.loads(text)
+        is_error, data = answer["type"] == "error", dict(answer["data"])
+    except (ValueError, KeyError, TypeError):
+        raise EpisodeError(f"The server answered `{kind}` with {text[:200]!r}.") from None
+    if not is_error:
+        return data
+    if data.get("code") == "CAPACITY_REACHED":
+        raise _NoPlaceError
+    raise EpisodeError(f"The server refused `{kind}`: {json.dumps(data)[:500]}")
+
+
+async def _play(
+    rollout: Rollout, socket: ClientConnection, state: dict[str, Any], act: Act
+) -> float:
+    most = rollout.limits.get("max_turns") or _MOST_TURNS
+    last = rollout.policy.get("turns")
+    total, step = 0.0, 0
+    while not state.get("done") and step != last:
+        if step >= most:
+            text = f"The episode was stopped after {step} turns. Where the environment never ends "
+            raise EpisodeError(f"{text}one, `turns` of the policy does.", "timeout")
+        action = await act(state.get("observation"))
+        state = await _ask(socket, "step", action)
+        step += 1
+        # Null where a step has none.
+        total += float(state.get("reward") or 0)
+        rollout.reward, rollout.metrics["steps"] = total, step
+        rollout.event({"step": step, "action": action, **state})
+    return total
+
+
+def _player(rollout: Rollout, schema: Mapping[str, Any], http: httpx.AsyncClient) -> Act:
+    """Return the function that acts on observations, as the policy of a rollout says."""
+    if "model" not in rollout.policy:
+        dice = random.Random(rollout.seed)
+        choose = chooser(rollout.policy, lambda: random_value(schema, dice))
+
+        async def act(observation: Any) -> Any:
+            return await asyncio.to_thread(choose, observation)
+
+        return act
+    model = model_of(rollout.policy)
+    text = f"Answer with one action: a JSON object of this schema. {json.dumps(schema)}"
+    messages = [{"role": "system", "content": text}]
+
+    async def ask_model(observation: Any) -> Any:
+        messages.append({"role": "user", "content": json.dumps(observation)})
+        text = await chat(http, rollout, model, messages)
+        messages.append({"role": "assistant", "content": text})
+        return object_in(text, schema)
+
+    return ask_model

@@ -1,0 +1,124 @@
+"""Policies: actions at random, of a list, of a Python function, or of the text of a model."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from synth_pools.container import EpisodeError
+
+Choose = Callable[[Any], Any]
+
+_POLICIES = (
+    '{"type": "random"}, {"actions": [...]}, {"python": "module:function"}, or '
+    '{"model": ..., "inference_url": ...}'
+)
+READS = {
+    "type": "random: actions at random, of the seed",
+    "actions": "list of actions; the episode fails where they end before it does",
+    "python": "module:function of the container's folder, called with each observation",
+}
+
+
+def chooser(policy: Mapping[str, Any], sample: Callable[[], Any]) -> Choose:
+    """Return the function that chooses an action for an observation.
+
+    Args:
+        policy: The policy.
+        sample: Returns a random action.
+
+    Raises:
+        EpisodeError: The policy has none.
+    """
+    if isinstance(actions := policy.get("actions"), list):
+        remaining = iter(actions)
+
+        def next_action(_: Any) -> Any:
+            for action in remaining:
+                return action
+            raise EpisodeError(f"The {len(actions)} actions of the policy end before the episode.")
+
+        return next_action
+    if isinstance(place := policy.get("python"), str):
+        return _function(place)
+    if policy.get("type") == "random":
+        return lambda _: sample()
+    raise EpisodeError(f"This environment plays no such policy. Give one of {_POLICIES}.")
+
+
+def _function(place: str) -> Choose:
+    """Return a function of a module in the folder of the container: no other code is run."""
+    module, _, name = place.partition(":")
+    if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise EpisodeError(f"{place!r} names no function: write module:function.")
+    path = Path.cwd().joinpath(*module.split("."))
+    if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
+        raise EpisodeError(f"There is no module {module} in the folder of the container.")
+    function: Choose | None = getattr(importlib.import_module(module), name, None)
+    if not callable(function):
+        raise EpisodeError(f"{module} has no function {name}.")
+    return function
+
+
+def object_in(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the last object in a model's text that has what a JSON schema requires.
+
+    Raises:
+        EpisodeError: There is none.
+    """
+    decoder, position, action = json.JSONDecoder(), 0, None
+    while (position := text.find("{", position)) >= 0:
+        try:
+            value, position = decoder.raw_decode(text, position)
+        except ValueError:
+            position += 1
+            continue
+        if set(schema.get("required", ())) <= value.keys():
+            action = value
+    if action is None:
+        raise EpisodeError(f"The model's answer has no action of the schema: {text[:200]!r}")
+    return dict(action)
+
+
+def random_value(
+    schema: Mapping[str, Any], dice: random.Random, root: Mapping[str, Any] | None = None
+) -> Any:
+    """Return a random value of a JSON schema; `root` is that of its references."""
+    root = schema if root is None else root
+    if "$ref" in schema:
+        name = str(schema["$ref"]).rpartition("/")[2]
+        return random_value(root["$defs"][name], dice, root)
+    if "const" in schema:
+        return schema["const"]
+    if choices := schema.get("enum"):
+        return dice.choice(choices)
+    if variants := schema.get("anyOf") or schema.get("oneOf"):
+        return random_value(dice.choice(variants), dice, root)
+    kind = schema.get("type")
+    if kind == "integer":
+        low = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
+        high = schema.get("maximum", schema.get("exclusiveMaximum", low + 101) - 1)
+        return dice.randint(min(low, high), high)
+    if kind == "number":
+        low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
+        high = schema.get("maximum", schema.get("exclusiveMaximum", low + 1))
+        return dice.uniform(min(low, high), high)
+    if kind == "boolean":
+        return dice.random() < 0.5
+    if kind == "string":
+        length = max(schema.get("minLength", 1), min(8, schema.get("maxLength", 8)))
+        return "".join(dice.choices("abcdefghij ", k=length))
+    if kind == "array":
+        least = schema.get("minItems", 0)
+        count = dice.randint(least, schema.get("maxItems", least + 2))
+        return [random_value(schema.get("items", {}), dice, root) for _ in range(count)]
+    if kind == "object":
+        fields = schema.get("properties", {})
+        # That of an action means nothing.
+        names = [name for name in fields if name != "metadata"]
+        return {name: random_value(fields[name], dice, root) for name in names}
+    return None
