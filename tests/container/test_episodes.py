@@ -118,10 +118,10 @@ async def test_an_episode_is_stopped_before_the_pool_gives_it_up() -> None:
     async def play(rollout: Rollout) -> None:
         report_much(rollout)
         assert rollout.remaining is not None
-        assert 0 < rollout.remaining < 0.095
+        assert 0 < rollout.remaining < 1.9
         await asyncio.sleep(60)
 
-    played = container_of(play).test(limits={"timeout_seconds": 0.1})
+    played = container_of(play).test(limits={"timeout_seconds": 2})
     assert (played.status, played.reward) == ("timeout", None)
     assert played.answer["partial"] == {"reward": 0.25}
     assert played.metrics == {"steps": 1}
@@ -140,7 +140,7 @@ async def test_a_plain_function_is_stopped_at_its_next_report() -> None:
             assert rollout.is_cancelled
             stopped.set()
 
-    played = container_of(play).test(limits={"timeout_seconds": 0.1})
+    played = container_of(play).test(limits={"timeout_seconds": 2})
     assert stopped.wait(10)
     assert played.status == "timeout"
 
