@@ -233,6 +233,36 @@ class FleetProgress:
         return ", ".join(words)
 
 
+class RewardMean:
+    """Mean and standard error of rewards, in one pass."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._mean = 0.0
+        # Sum of squares around the mean.
+        self._squares = 0.0
+
+    def add(self, reward: float | None) -> None:
+        """Add a reward; None and what is not finite are not counted."""
+        if reward is None or not math.isfinite(reward):
+            return
+        self.count += 1
+        step = reward - self._mean
+        self._mean += step / self.count
+        self._squares += step * (reward - self._mean)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the rewards; None without any."""
+        return self._mean if self.count else None
+
+    @property
+    def standard_error(self) -> float | None:
+        """Standard error of the mean; None with fewer than two rewards."""
+        count = self.count
+        return math.sqrt(self._squares / (count - 1) / count) if count > 1 else None
+
+
 class OutcomeCounter:
     """Counter of outcomes."""
 
@@ -243,8 +273,7 @@ class OutcomeCounter:
         self._ended: float | None = None
         self._counts = {"completed": 0, "failed": 0, "errors": 0, "replayed": 0}
         self._failures: Counter[str] = Counter()
-        # Number and mean of the rewards, and the sum of squares around the mean.
-        self._rewards, self._mean, self._squares = 0, 0.0, 0.0
+        self._rewards = RewardMean()
 
     def start(self) -> None:
         if self._started is None:
@@ -259,24 +288,18 @@ class OutcomeCounter:
         self._counts["replayed"] += outcome.replayed
         if outcome.failure is not None:
             self._failures[outcome.failure] += 1
-        reward = outcome.reward
-        if reward is not None and math.isfinite(reward):
-            self._rewards += 1
-            step = reward - self._mean
-            self._mean += step / self._rewards
-            self._squares += step * (reward - self._mean)
+        self._rewards.add(outcome.reward)
 
     def progress(self, running: int) -> FleetProgress:
         now = self._clock() if self._ended is None else self._ended
         seconds = 0.0 if self._started is None else now - self._started
-        number = self._rewards
         return FleetProgress(
             self._total,
             running,
             seconds=seconds,
-            rewards=number,
-            mean_reward=self._mean if number else None,
-            standard_error=math.sqrt(self._squares / (number - 1) / number) if number > 1 else None,
+            rewards=self._rewards.count,
+            mean_reward=self._rewards.mean,
+            standard_error=self._rewards.standard_error,
             failures=dict(self._failures),
             **self._counts,
         )

@@ -1,33 +1,107 @@
-"""Table of a fleet's outcomes, as text."""
+"""Table of a fleet's outcomes or of their groups, as text, HTML and a data frame."""
 
 from __future__ import annotations
 
-from typing import Any
+import importlib
+from html import escape
+from typing import Any, Literal, get_args
 
-from synth_pools._client.fleet.outcomes import FleetProgress
+from synth_pools._client.fleet.outcomes import FleetProgress, RewardMean
+
+GroupedBy = Literal["task", "group", "seed"]
 
 _COLUMNS = ("index", "group", "task_id", "seed", "status", "reward", "seconds", "failure")
-_NUMBERS = frozenset({"index", "group", "seed", "reward", "seconds"})
+_WORDS = frozenset({"task_id", "status", "failure"})
+_HTML_ROWS = 10
+
+
+def grouped(rows: list[dict[str, Any]], by: GroupedBy) -> list[dict[str, Any]]:
+    """Return a row for each task, group or seed of outcomes, in the order of the first of each.
+
+    Raises:
+        ValueError: Outcomes cannot be grouped by this.
+    """
+    if by not in get_args(GroupedBy):
+        raise ValueError(f"by={by!r}: outcomes are grouped by {', '.join(get_args(GroupedBy))}")
+    column = "task_id" if by == "task" else by
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for row in rows:
+        # A seed may be any JSON.
+        groups.setdefault(repr(row[column]), []).append(row)
+    return [{column: group[0][column], **_counts(group)} for group in groups.values()]
+
+
+def _counts(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    rewards, seconds = RewardMean(), RewardMean()
+    for row in rows:
+        rewards.add(row["reward"])
+        seconds.add(row["seconds"])
+    failed = sum(row["failure"] is not None for row in rows)
+    return {
+        "results": len(rows),
+        "completed": len(rows) - failed,
+        "failed": failed,
+        "rewards": rewards.count,
+        "mean_reward": rewards.mean,
+        "standard_error": rewards.standard_error,
+        "mean_seconds": seconds.mean,
+    }
+
+
+def data_frame(rows: list[dict[str, Any]]) -> Any:
+    """Return rows as a data frame of pandas.
+
+    Raises:
+        ImportError: pandas is not installed.
+    """
+    try:
+        pandas = importlib.import_module("pandas")
+    except ImportError as error:
+        if error.name != "pandas":
+            raise
+        text = "to_pandas() needs pandas, which is not installed: pip install pandas"
+        raise ImportError(text, name="pandas") from error
+    return pandas.DataFrame(rows)
+
+
+def html(rows: list[dict[str, Any]], progress: FleetProgress) -> str:
+    """Return the counts and the last few rows as HTML."""
+    last = rows[-_HTML_ROWS:]
+    columns = _used_columns(last)
+    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(_cell(row[name]))}</td>' for name in columns)}</tr>"
+        for row in last
+    )
+    paragraphs = "".join(f"<p>{escape(line)}</p>" for line in summary(progress))
+    if not rows:
+        return paragraphs
+    more = f"<p>the last {len(last)} of {len(rows)}:</p>" if len(rows) > len(last) else ""
+    return f"{paragraphs}{more}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def table(rows: list[dict[str, Any]], progress: FleetProgress) -> str:
-    """Return rows of outcomes as a table of text, with the counts below it.
-
-    Empty columns are left out, and so is the group if it is always equal to the index.
-    """
-    columns = [name for name in _COLUMNS if any(row[name] is not None for row in rows)]
-    if all(row["group"] == row["index"] for row in rows):
-        columns = [name for name in columns if name != "group"]
+    """Return rows of outcomes or of groups as a table of text, with the counts below it."""
+    columns = _used_columns(rows)
     cells = [columns, *([_cell(row[name]) for name in columns] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     lines = [
         "  ".join(
-            text.rjust(width) if name in _NUMBERS else text.ljust(width)
+            text.ljust(width) if name in _WORDS else text.rjust(width)
             for name, text, width in zip(columns, line, widths, strict=True)
         ).rstrip()
         for line in cells
     ]
     return "\n".join([*(lines if rows else []), *summary(progress)])
+
+
+def _used_columns(rows: list[dict[str, Any]]) -> list[str]:
+    """Return the columns with a value, without a group that is always equal to the index."""
+    names = _COLUMNS if any("index" in row for row in rows) else tuple(rows[0] if rows else ())
+    columns = [name for name in names if any(row[name] is not None for row in rows)]
+    if all(row.get("group") == row.get("index") for row in rows):
+        columns = [name for name in columns if name != "group"]
+    return columns
 
 
 def summary(progress: FleetProgress) -> list[str]:

@@ -10,7 +10,7 @@ from synth_pools._client._async.fleet.engine import AsyncFleetEngine
 from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.fleet.options import FleetOptions, check_requests
 from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
-from synth_pools._client.fleet.table import table
+from synth_pools._client.fleet.table import GroupedBy, data_frame, grouped, html, table
 from synth_pools._client.http.async_.engine import AsyncCloseable
 from synth_pools._client.runtime.async_.concurrency import AsyncRunnable, ends_silently
 
@@ -42,17 +42,54 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
         """Counts of its requests so far."""
         return self._running().progress()
 
-    def to_dicts(self) -> list[dict[str, Any]]:
+    def to_dicts(self, by: GroupedBy | None = None) -> list[dict[str, Any]]:
         """Return a flat row for each of the last 100,000 outcomes, in their order.
 
-        Returns:
-            The rows, as ``pandas.DataFrame`` and ``csv.DictWriter`` take them.
-        """
-        return list(self._running().rows)
+        Args:
+            by: ``"task"``, ``"group"`` or ``"seed"``: a row for each of these instead, with its
+                counts, mean reward and standard error, in the order of their first outcomes.
 
-    def table(self) -> str:
-        """Return the outcomes so far as text, with the rewards' mean and the failures by code."""
-        return table(self.to_dicts(), self.progress)
+        Returns:
+            The rows, as ``csv.DictWriter`` takes them.
+
+        Raises:
+            ValueError: ``by`` is something else.
+        """
+        rows = list(self._running().rows)
+        return rows if by is None else grouped(rows, by)
+
+    def to_pandas(self, by: GroupedBy | None = None) -> Any:
+        """Return the rows of `to_dicts` as a ``pandas.DataFrame``.
+
+        Args:
+            by: As for `to_dicts`.
+
+        Returns:
+            The data frame.
+
+        Raises:
+            ImportError: pandas is not installed.
+            ValueError: ``by`` is something else.
+        """
+        return data_frame(self.to_dicts(by))
+
+    def table(self, by: GroupedBy | None = None) -> str:
+        """Return the outcomes so far as text, with the rewards' mean and the failures by code.
+
+        Args:
+            by: As for `to_dicts`.
+
+        Returns:
+            The table. Columns without a value are left out.
+
+        Raises:
+            ValueError: ``by`` is something else.
+        """
+        return table(self.to_dicts(by), self.progress)
+
+    def _repr_html_(self) -> str:
+        """Return the counts and the last 10 outcomes, as a notebook shows them."""
+        return html(self.to_dicts(), self.progress)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}: {self.progress}>"
