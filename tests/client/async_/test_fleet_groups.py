@@ -48,8 +48,13 @@ async def test_outcomes_are_grouped_by_task_seed_and_group(
     error = tasks[0].pop("standard_error")
     assert math.isclose(error, 0.5 / math.sqrt(3))
     assert tasks[0] == {
-        **{"task_id": "<b>", "results": 3, "completed": 3, "failed": 0},
-        **{"rewards": 3, "mean_reward": 0.5, "mean_seconds": None},
+        "task_id": "<b>",
+        "results": 3,
+        "completed": 3,
+        "failed": 0,
+        "rewards": 3,
+        "mean_reward": 0.5,
+        "mean_seconds": None,
     }
     assert (tasks[1]["task_id"], tasks[1]["completed"], tasks[1]["failed"]) == ("last", 0, 1)
     assert (tasks[1]["mean_reward"], tasks[1]["standard_error"]) == (0.25, None)
