@@ -92,6 +92,11 @@ class DataDir:
 def require_database(data_dir: Path) -> None:
     """Raise `DataDirError` if a path is no data directory with a SQLite database."""
     if not (data_dir / FILE_NAME).is_file():
+        if (data_dir / STORE_FILE).exists():
+            raise DataDirError(
+                f"{data_dir}: its data are in PostgreSQL: "
+                "pg_dump --schema=synth_pools, and then a copy of this directory without its lock"
+            )
         raise DataDirError(f"{data_dir} is no data directory: it holds no {FILE_NAME}")
 
 
