@@ -36,7 +36,7 @@ URL = StoreURL("store", "postgresql://simulated/store")
 _PAUSE_SECONDS = 1.0
 # In a story about clocks, retention comes round often, since a story is short.
 _RETENTION_SECONDS = 5.0
-_RUN_SECONDS = (0.05, 0.4, 0.4, 1.0, 2.0, 2.0, 5.0, 9.0)
+_RUN_SECONDS = (0.05, 0.4, 0.4, 1.0, 1.0, 2.0, 4.0, 8.0)
 _RUN_LIMIT = 60.0
 _LONGEST_WAIT = 3600.0
 _contract: list[Contract] = []

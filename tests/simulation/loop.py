@@ -124,9 +124,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
                 process = able[0]
             else:
                 process = self._chance.choice(able)
-            handle = process.ready.popleft()
-            if not handle.cancelled():
-                handle._run()
+            # As its own loop would, it runs what is due by now.
+            for _ in range(len(process.ready)):
+                handle = process.ready.popleft()
+                if not handle.cancelled():
+                    handle._run()
 
     def _pass_time(self) -> None:
         while self._timers:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import selectors
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -78,7 +79,8 @@ class RealDatabase:
     """
 
     def __init__(self, url: str) -> None:
-        self._loop = asyncio.new_event_loop()
+        self._selector = selectors.DefaultSelector()
+        self._loop = asyncio.SelectorEventLoop(self._selector)
         self._seeds = 0
         self.constants: dict[str, Any] = {}
         self._onlooker = self._opened(url, is_writing=True)
@@ -104,7 +106,13 @@ class RealDatabase:
                 result: T = end.value
                 return result
             while not answer.done():
-                self._loop._run_once()  # type: ignore[attr-defined]
+                # What an iteration of the loop does, without timers and callbacks: there are none.
+                for key, mask in self._selector.select():
+                    reader, writer = key.data
+                    if mask & selectors.EVENT_READ:
+                        reader._run()
+                    if mask & selectors.EVENT_WRITE:
+                        writer._run()
 
     def take(self, *, is_writing: bool) -> RealConnection:
         """Take an idle connection."""

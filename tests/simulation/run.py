@@ -27,6 +27,11 @@ OPTIONS = (
     "max_connections=400",
     "shared_buffers=64MB",
     "max_wal_size=256MB",
+    "wal_level=minimal",
+    "max_wal_senders=0",
+    "update_process_title=off",
+    "track_activities=off",
+    "track_counts=off",
 )
 # Failures of a worker to print.
 _MOST_FAILURES = 3

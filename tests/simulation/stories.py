@@ -15,7 +15,7 @@ REFUSALS = (
 # Errors of a server that takes no session; the first is one of the network.
 CLOSED = ("", "28000", "28P01", "57P03", "53300", "3D000", "42501")
 # The times of creations, and those of faults.
-_CREATIONS, _FAULTS = (0.5, 4.0), (0.5, 6.0)
+_CREATIONS, _FAULTS = (0.4, 3.0), (0.4, 4.5)
 _DAY = 86_400.0
 _CLOCKS = (10.0, 600.0, 40 * _DAY, -600.0, -3600.0, -40 * _DAY)
 
@@ -93,7 +93,7 @@ class Story:
             ("resize", lambda: f"p{chance.randrange(len(places))} {chance.randint(1, 3)}"),
             ("cancel", lambda: chance.randrange(8)),
         ]
-        actions = [draw("create", creation) for _ in range(chance.randint(2, 4))]
+        actions = [draw("create", creation) for _ in range(chance.randint(2, 3))]
         actions += [draw(*chance.choice(faults)) for _ in range(chance.randint(1, 6))]
         actions.sort()
         numbers = range(len(actions))
