@@ -17,7 +17,7 @@ from tests.support.postgres_server import find_programs, running_server
 
 pytestmark = [pytest.mark.postgres, pytest.mark.timeout(900)]
 
-SEEDS, PORTIONS = 240, 8
+SEEDS, PORTIONS = 200, 8
 # The number of seeds within which each planted fault is detected.
 MOST = 1000
 
