@@ -106,7 +106,7 @@ class RealDatabase:
                 result: T = end.value
                 return result
             while not answer.done():
-                # An iteration of the loop without timers and callbacks, which a statement does not use.
+                # An iteration of the loop, without its timers: a statement has none.
                 for key, mask in self._selector.select():
                     reader, writer = key.data
                     if mask & selectors.EVENT_READ:
