@@ -90,6 +90,7 @@ ErrorCode: TypeAlias = Literal[
     "bad_request",
     "unauthorized",
     "forbidden_host",
+    "insufficient_scope",
     "forbidden_container_url",
     "forbidden_container_key",
     "processes_not_allowed",

@@ -12,6 +12,9 @@ import logging
 import os
 import re
 import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from synth_pools.backend.domain import clock
@@ -22,7 +25,10 @@ from synth_pools.ui.sessions import session_secret
 _log = logging.getLogger(__name__)
 
 _PREFIX = "sk_local_"
-_LIMIT = 1024
+_SHORTEST, _LIMIT = 12, 1024
+
+# Each scope includes those before it.
+SCOPES = ("metrics", "read", "run", "admin")
 
 # Longest time for which a key that was removed from the file is still valid.
 _LOOK_SECONDS = 1.0
@@ -36,6 +42,8 @@ def key_problem(key: str) -> str | None:
         return "is blank: give one, or none at all to have one made"
     if len(key) > _LIMIT or not all("!" <= character <= "~" for character in key):
         return f"must be at most {_LIMIT} ASCII characters, no spaces or control characters"
+    if len(key) < _SHORTEST:
+        return f"has less than {_SHORTEST} characters: `openssl rand -hex 32` prints a good one"
     return None
 
 
@@ -91,6 +99,25 @@ def make_key_file(path: Path) -> Secret:
     return secret
 
 
+@dataclass(frozen=True, slots=True)
+class NamedKey:
+    """Key of a file of keys.
+
+    Attributes:
+        secret: The key itself.
+        scope: The largest of its scopes.
+        end: The time from which it is refused, in seconds since 1970; None if it has no end.
+    """
+
+    secret: Secret
+    scope: str = SCOPES[-1]
+    end: float | None = None
+
+    @property
+    def is_over(self) -> bool:
+        return self.end is not None and clock.unix_time() >= self.end
+
+
 class KeyRing:
     """API keys of clients: one, or several with names in a file that may change.
 
@@ -106,7 +133,7 @@ class KeyRing:
     def __init__(self, settings: Settings) -> None:
         self._file = settings.api_keys_file
         self._key = settings.api_key
-        self._digests: dict[str, bytes] = {"": _digest(settings.api_key.reveal().encode())}
+        self._use({"": NamedKey(settings.api_key)})
         self._seen: object = None
         self._next_look = 0.0
         if self._file is not None:
@@ -114,19 +141,27 @@ class KeyRing:
             self._use(read_keys_file(self._file))
 
     def name_of(self, candidate: bytes) -> str | None:
-        """Return the name of a key ("" for a key without a name); None if it is unknown."""
+        """Return the name of a key ("" for a key without a name); None if unknown or expired."""
         self._look()
         digest, matching_name = _digest(candidate), None
         for name, expected in self._digests.items():
             if hmac.compare_digest(expected, digest):
                 matching_name = name
+        if matching_name is None or self._keys[matching_name].is_over:
+            return None
         return matching_name
 
+    def allows(self, name: str, scope: str) -> bool:
+        """Tell whether the key of a name has a scope now."""
+        key = self._keys.get(name)
+        return key is not None and SCOPES.index(key.scope) >= SCOPES.index(scope)
+
     def session_secret(self, name: str) -> bytes | None:
-        """Return the secret that signs sessions of a key; None if there is no key of this name."""
+        """Return the secret that signs sessions of a key; None if there is none, or it expired."""
         self._look()
-        digest = self._digests.get(name)
-        return None if digest is None else session_secret(digest)
+        if name not in self._keys or self._keys[name].is_over:
+            return None
+        return session_secret(self._digests[name])
 
     def secrets(self) -> list[str]:
         """Return every key that may be in use, for the redaction of documents."""
@@ -134,7 +169,7 @@ class KeyRing:
         if self._file is not None:
             # A file that cannot be read lets nobody in.
             with contextlib.suppress(BadOptionError):
-                secrets += read_keys_file(self._file).values()
+                secrets += [key.secret for key in read_keys_file(self._file).values()]
         return [secret.reveal() for secret in secrets]
 
     def first_name(self) -> str:
@@ -157,12 +192,15 @@ class KeyRing:
         else:
             _log.warning("the keys are now those of: %s", ", ".join(self._digests))
 
-    def _use(self, keys: dict[str, Secret]) -> None:
-        self._digests = {name: _digest(key.reveal().encode()) for name, key in keys.items()}
+    def _use(self, keys: dict[str, NamedKey]) -> None:
+        self._keys = keys
+        self._digests = {name: _digest(key.secret.reveal().encode()) for name, key in keys.items()}
 
 
-def read_keys_file(path: Path) -> dict[str, Secret]:
+def read_keys_file(path: Path) -> dict[str, NamedKey]:
     """Read the keys by name; a line is `name: key`, or a comment that begins with #.
+
+    After the key may follow `scopes=read,run` and `expires=2027-01-31`, a day or a moment in UTC.
 
     Raises:
         BadOptionError: The file cannot be read, others may read it, or a line is wrong.
@@ -178,25 +216,66 @@ def read_keys_file(path: Path) -> dict[str, Secret]:
             text = file.read(_LARGEST_FILE).decode("latin-1")
     except OSError as error:
         raise BadOptionError(f"cannot read the keys file {path}: {error.strerror}") from error
-    keys: dict[str, Secret] = {}
+    keys: dict[str, NamedKey] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        name, colon, key = (part.strip() for part in line.partition(":"))
         if not line.strip() or line.lstrip().startswith("#"):
             continue
+        name, colon, key = (part.strip() for part in line.partition(":"))
+        key, options = _split_options(key)
         problem = None if colon and _NAME.fullmatch(name) else "is not `name: key`"
         if problem is None and name in keys:
             problem = "gives a name that another line has"
         elif problem is None and (fault := key_problem(key)) is not None:
             problem = f"has a key that {fault}"
-        secret = Secret(key)
+        elif problem is None and any(key == earlier.secret.reveal() for earlier in keys.values()):
+            problem = "has the key of another line"
+        api_key = NamedKey(Secret(key))
+        if problem is None:
+            try:
+                api_key = _with_options(api_key.secret, options)
+            except ValueError as error:
+                problem = str(error)
         if problem is not None:
             # No frame of the traceback may hold a key.
             key = name = line = text = ""
+            options = ()
             raise BadOptionError(f"line {number} of {path} {problem}")
-        keys[name] = secret
+        keys[name] = api_key
     if not keys:
         raise BadOptionError(f"{path} holds no keys: write lines of the form `name: key`")
     return keys
+
+
+def _split_options(text: str) -> tuple[str, Sequence[str]]:
+    """Split the options at the end of a line from its key."""
+    words = text.split()
+    first = next(
+        (number for number, word in enumerate(words) if re.match(r"(scopes|expires)=", word)), None
+    )
+    # Without options, spaces of a key are in the text, and refused.
+    return (text, ()) if first is None else (" ".join(words[:first]), words[first:])
+
+
+def _with_options(secret: Secret, words: Sequence[str]) -> NamedKey:
+    """Build the key of a line from its options.
+
+    Raises:
+        ValueError: An option is wrong; the message continues "line 3 of FILE".
+    """
+    options = dict(word.partition("=")[::2] for word in words)
+    if len(options) < len(words) or not options.keys() <= {"scopes", "expires"}:
+        raise ValueError("has more than `scopes=` and `expires=`, each once, after its key")
+    scopes = options.get("scopes", SCOPES[-1]).split(",")
+    if not set(scopes) <= set(SCOPES):
+        raise ValueError(f"has a scope that is none of {', '.join(SCOPES)}")
+    end = None
+    if "expires" in options:
+        try:
+            moment = datetime.fromisoformat(options["expires"])
+        except ValueError:
+            raise ValueError("has an end that is no date: write expires=2027-01-31") from None
+        end = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return NamedKey(secret, max(scopes, key=SCOPES.index), end)
 
 
 def _state(path: Path) -> object:

@@ -65,7 +65,8 @@ class LocalBackend:
         api_key: The key that clients must send; None is the one stored in `data_dir`, made if
             missing.
         api_keys_file: Instead of one key, a file of several with names, one `name: key` per line,
-            readable only by its owner. It may change while the backend runs.
+            readable only by its owner. After a key may follow `scopes=` (`metrics`, `read`, `run`,
+            `admin`) and `expires=` (a day). It may change while the backend runs.
         container_hosts: Hosts besides this machine whose containers may be called.
         container_key_envs: Environment variables, besides the usual ones, that pools may name as
             the source of their containers' key.
@@ -133,7 +134,7 @@ class LocalBackend:
                 raise BadOptionError("give one API key or a file of several, not both")
             self._keys_file: Path | None = Path(api_keys_file).expanduser().absolute()
             # Our own clients may use any of the keys.
-            self._chosen_key = next(iter(read_keys_file(self._keys_file).values()))
+            self._chosen_key = next(iter(read_keys_file(self._keys_file).values())).secret
         else:
             self._keys_file = None
         self._options = BackendOptions.checked(
@@ -355,7 +356,8 @@ class _Run:
             raise LocalBackendError(
                 f"the backend at {self.url} does not answer: {error}"
             ) from error
-        if status != 200:
+        # The first of several keys may have no scope for it, or have ended.
+        if status not in (200, 401, 403):
             raise LocalBackendError(f"the backend at {self.url} answers its first call {status}")
 
     def stop(self) -> None:

@@ -40,16 +40,16 @@ async def evaluated(text, names):
 
 async def main(variant, url):
     kind = {"sync": "ContainerPoolsClient", "async": "AsyncContainerPoolsClient"}[variant]
-    client = getattr(synth_pools, kind)(api_key="k", base_url=url)
+    client = getattr(synth_pools, kind)(api_key="a-key-of-the-test", base_url=url)
     client = client.with_options(headers={"Cookie": "own=1"})
-    generated = AuthenticatedClient(url, token="k")
+    generated = AuthenticatedClient(url, token="a-key-of-the-test")
     names = {"client": client, "call": client.operations.call, "pools": client.api.pools}
     for text in json.load(sys.stdin):
         print(repr(await evaluated(text, {**names, "generated": generated})))
 
 if sys.argv[2] == "local":
     from synth_pools.local import LocalBackend
-    with LocalBackend(api_key="k") as backend:
+    with LocalBackend(api_key="a-key-of-the-test") as backend:
         asyncio.run(main(sys.argv[1], backend.url))
 else:
     asyncio.run(main(*sys.argv[1:]))
@@ -72,7 +72,7 @@ def run(root: Path, *words: str, stdin: bytes = b"", url: str = "") -> tuple[int
             **inherited,
             "PYTHONPATH": f"{root}{os.pathsep}{root / 'generated'}",
             "HOME": str(root),
-            "SYNTH_API_KEY": "k",
+            "SYNTH_API_KEY": "a-key-of-the-test",
             "SYNTH_BACKEND_URL": url,
         },
         cwd=root,

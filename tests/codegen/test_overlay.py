@@ -17,8 +17,8 @@ from synth_pools.spec.changes.source import iter_parts, kind_of
 
 REPO = Path(__file__).parents[2]
 OVERLAY: dict[str, dict[str, Any]] = yaml.safe_load((REPO / "api/overlay.yaml").read_text())
-# For every reader: retries, enumerations that may grow, types of events, optional operations.
-PUBLISHED = {"x-retry", "x-open-enum", "x-event-type", "x-feature"}
+# For every reader: retries, scopes, open enumerations, types of events, optional operations.
+PUBLISHED = {"x-retry", "x-open-enum", "x-event-type", "x-feature", "x-scope"}
 
 
 def extensions(document: dict[str, Any]) -> set[str]:

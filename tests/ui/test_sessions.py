@@ -202,12 +202,12 @@ def test_a_session_ends_with_its_key_in_the_file(tmp_path: Path) -> None:
         draft.chmod(0o600)
         draft.rename(tmp_path / "keys")
 
-    write("ann: sk_ann\nbob: sk_bob\n")
+    write("ann: sk_key_of_ann\nbob: sk_key_of_bob\n")
     with LocalBackend(tmp_path / "data", api_keys_file=tmp_path / "keys") as backend:
         clients = {}
         for name in ("ann", "bob"):
             clients[name] = httpx.Client(base_url=backend.url)
-            answer = log_in(clients[name], key=f"sk_{name}")
+            answer = log_in(clients[name], key=f"sk_key_of_{name}")
             assert answer.json()["name"] == name
             clients[name].headers[TOKEN_HEADER] = answer.json()["token"]
 
@@ -215,7 +215,7 @@ def test_a_session_ends_with_its_key_in_the_file(tmp_path: Path) -> None:
             return clients[name].get("/v1/pools").status_code
 
         assert (status("ann"), status("bob")) == (200, 200)
-        write("bob: sk_bob\n")
+        write("bob: sk_key_of_bob\n")
         eventually(lambda: status("ann") == 401)
         assert status("bob") == 200
         for client in clients.values():

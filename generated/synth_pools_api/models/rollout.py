@@ -52,6 +52,8 @@ class Rollout:
         finished_at (datetime.datetime | None): When it ended, in UTC; null before that.
         updated_at (datetime.datetime): When it last changed, in UTC.
         mode (RolloutMode | str | Unset): The mode of a rollout as it is answered, a `RolloutMode` or another.
+        created_by (None | str | Unset): The name of the key that created it; null or left out where the key has no
+            name.
     """
 
     id: str
@@ -72,6 +74,7 @@ class Rollout:
     finished_at: datetime.datetime | None
     updated_at: datetime.datetime
     mode: RolloutMode | str | Unset = UNSET
+    created_by: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -136,6 +139,12 @@ class Rollout:
         else:
             mode = self.mode
 
+        created_by: None | str | Unset
+        if isinstance(self.created_by, Unset):
+            created_by = UNSET
+        else:
+            created_by = self.created_by
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -161,6 +170,8 @@ class Rollout:
         )
         if mode is not UNSET:
             field_dict["mode"] = mode
+        if created_by is not UNSET:
+            field_dict["created_by"] = created_by
 
         return field_dict
 
@@ -237,6 +248,8 @@ class Rollout:
 
         mode = read_optional(d.pop("mode", UNSET), read_text, "mode")
 
+        created_by = read_optional(d.pop("created_by", UNSET), read_text, "created_by")
+
         rollout = cls(
             id=id,
             rollout_id=rollout_id,
@@ -256,6 +269,7 @@ class Rollout:
             finished_at=finished_at,
             updated_at=updated_at,
             mode=mode,
+            created_by=created_by,
         )
 
         rollout.additional_properties = d

@@ -40,9 +40,14 @@ from synth_pools.backend.api.responses import (
 )
 from synth_pools.backend.api.router import Router
 from synth_pools.backend.domain import clock, json_text
-from synth_pools.backend.domain.errors import ApiError, internal_error, method_not_allowed
+from synth_pools.backend.domain.errors import (
+    ApiError,
+    insufficient_scope,
+    internal_error,
+    method_not_allowed,
+)
 from synth_pools.backend.domain.openapi import Body, Operation
-from synth_pools.backend.domain.state_changes import REQUEST_ID
+from synth_pools.backend.domain.state_changes import ORIGIN
 from synth_pools.backend.domain.validation import Contract, ResponseDepartsError
 from synth_pools.backend.metrics.recorder import NO_OPERATION
 from synth_pools.backend.resources.byte_budget import Reservation
@@ -104,10 +109,12 @@ class _Exchange:
         self._begun = clock.monotonic()
         # Name under which the request is counted if it matches no operation.
         self._name = NO_OPERATION
+        # Name of the key: "" for a key without a name, and before it is checked.
+        self._caller = ""
 
     async def respond(self) -> None:
         # Set in the task of this request only.
-        REQUEST_ID.set(self._id)
+        ORIGIN.set({"request_id": self._id})
         response: JSONResponse | TextResponse | BytesResponse | EventStreamResponse | ApiError
         try:
             response = await self._handle()
@@ -142,9 +149,8 @@ class _Exchange:
             if crashed := [name for name, is_running in works if not is_running]:
                 return json_response({"status": "degraded", "not_running": crashed})
             return json_response({"status": "ok"})
-        key_name = ""
         if path in ("/v1", "/metrics") or path.startswith("/v1/"):
-            key_name = self._require_key()
+            self._require_key()
         elif is_page_path(path):
             self._name = "page"
             return await self._page.respond(self._scope, self._headers, self._receive)
@@ -152,9 +158,11 @@ class _Exchange:
             self._name = "metrics"
             if method not in _READING:
                 raise method_not_allowed(method, _READING)
+            self._require_scope("metrics")
             return TextResponse(await exposition(self._services), CONTENT_TYPE)
         operation, path_values = self._dispatcher.route(self._scope)
         self._operation = operation
+        self._require_scope(operation.scope)
         parameters = self._contract.parameters(
             operation, path_values, self._scope["query_string"], self._headers
         )
@@ -167,7 +175,7 @@ class _Exchange:
             base_url=base_url_of(self._scope, self._headers),
             receive=self._receive,
             query=self._scope["query_string"],
-            key_name=key_name,
+            key_name=self._caller,
         )
         try:
             if operation.body is not None:
@@ -188,17 +196,23 @@ class _Exchange:
         name = self._services.keys.name_of(key.strip().encode("latin-1"))
         return name if scheme.lower() == "bearer" else None
 
-    def _require_key(self) -> str:
+    def _require_key(self) -> None:
         key_name = self._key_name()
         if key_name is None:
             raise ApiError(
                 401,
                 "unauthorized",
-                "The API key is missing or wrong: send 'Authorization: Bearer <key>'.",
+                "The API key is missing, wrong or expired: send 'Authorization: Bearer <key>'.",
                 headers={"www-authenticate": "Bearer"},
             )
         self._scope.get("extensions", {}).get(KEY_SHOWN, _nothing)()
-        return key_name
+        if key_name:
+            self._caller = key_name
+            ORIGIN.set({"request_id": self._id, "key": key_name})
+
+    def _require_scope(self, scope: str) -> None:
+        if not self._services.keys.allows(self._caller, scope):
+            raise insufficient_scope(self._caller, scope)
 
     async def _read_body(self, request: Request, described: Body) -> None:
         settings, room = self._services.settings, self._services.parsing_room
@@ -225,7 +239,9 @@ class _Exchange:
 
     def _count(self, status: int) -> None:
         name = self._name if self._operation is None else self._operation.id
-        self._services.recorder.answered(name, status, clock.monotonic() - self._begun)
+        self._services.recorder.answered(
+            name, status, clock.monotonic() - self._begun, self._caller
+        )
 
     async def _send_json(self, response: JSONResponse | TextResponse | ApiError) -> None:
         status, headers, body = self._serialize(response)
@@ -341,8 +357,12 @@ class _Exchange:
         """Reserve room for each large chunk of a valid key until the client has taken it."""
         async with contextlib.aclosing(chunks):
             async for chunk in chunks:
-                if self._key_name() is None:
-                    # The key was removed, or the session is over.
+                key_name = self._key_name()
+                if key_name is None or (
+                    self._operation is not None
+                    and not self._services.keys.allows(key_name, self._operation.scope)
+                ):
+                    # The key was removed, has less scope or an end, or the session is over.
                     return
                 reserved = None
                 if len(chunk) > PIECE_BYTES:

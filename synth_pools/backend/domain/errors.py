@@ -98,6 +98,12 @@ def forbidden_container_url(message: str) -> ApiError:
     return ApiError(403, FORBIDDEN, message)
 
 
+def insufficient_scope(key_name: str, scope: str) -> ApiError:
+    """Build the error 403 `insufficient_scope`."""
+    message = f"The key {key_name!r} may not do this, which takes the scope {scope!r}."
+    return ApiError(403, "insufficient_scope", message, details={"scope": scope})
+
+
 def not_found(message: str) -> ApiError:
     """Build the error 404 `not_found`."""
     return ApiError(404, "not_found", message)

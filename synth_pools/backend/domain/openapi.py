@@ -86,6 +86,8 @@ class Operation:
     parameters: tuple[Parameter, ...]
     body: Body | None
     responses: Mapping[str, ResponseSpec]
+    # The scope that a key needs.
+    scope: str
 
     def response(self, status: int) -> ResponseSpec | None:
         """Return the response for a status, or for its class; None if there is neither."""
@@ -144,8 +146,15 @@ def _read_operation(document: Mapping[str, Any], path: str, method: str) -> Oper
         str(status): _read_response(document, f"{pointer}/responses/{status}")
         for status in node["responses"]
     }
+    scope = node.get("x-scope", "read" if method == "get" else "admin")
     return Operation(
-        node["operationId"], method.upper(), path, tuple(parameters.values()), body, responses
+        node["operationId"],
+        method.upper(),
+        path,
+        tuple(parameters.values()),
+        body,
+        responses,
+        scope,
     )
 
 

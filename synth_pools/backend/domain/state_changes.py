@@ -7,12 +7,16 @@ import logging
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 _log = logging.getLogger("synth_pools.backend.states")
 
-# Id of the current request; None outside of requests, such as at the end of a rollout.
-REQUEST_ID: ContextVar[str | None] = ContextVar("synth_pools_request_id", default=None)
+# Fields of the log for the current request: its id, and the name of its key. Empty outside of
+# requests, such as at the end of a rollout.
+ORIGIN: ContextVar[Mapping[str, str]] = ContextVar(
+    "synth_pools_origin", default=MappingProxyType({})
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class RolloutChange:
     trace: str = "null"
     # True if the rollout was admitted before and waits again.
     is_put_back: bool = False
+    # Name of the key that created it; None for a key without a name.
+    created_by: str | None = None
     # Number of the attempt, at a start and at the end of a started rollout.
     attempt: int | None = None
     # Error code of a failure.
@@ -52,7 +58,7 @@ class RolloutChange:
         return self.status not in ("queued", "running")
 
 
-def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> None:
+def write_line(change: PoolChange | RolloutChange, origin: Mapping[str, str]) -> None:
     """Write one line of the log: ids and states, never contents of requests or answers."""
     is_step = isinstance(change, RolloutChange) and not change.is_end
     level = logging.DEBUG if is_step else logging.INFO
@@ -65,12 +71,13 @@ def write_line(change: PoolChange | RolloutChange, request_id: str | None) -> No
             "pool_id": change.pool_id,
             "rollout_id": change.rollout_id,
             "trace_correlation_id": None if change.trace == "null" else json.loads(change.trace),
+            "created_by": change.created_by,
             "attempt": change.attempt,
             "code": change.code,
             "queue_seconds": change.queue_seconds,
             "run_seconds": change.run_seconds,
         }
-    fields["request_id"] = request_id
+    fields.update(origin)
     noun = "pool" if isinstance(change, PoolChange) else "rollout"
     # Not `_log.log`, which looks up the calling line of code, at twice the cost.
     record = logging.getLogRecordFactory()(

@@ -72,6 +72,7 @@ class _Collected:
             "operation",
             "status",
         )
+        yield from _by_key(reading)
         yield from _database(reading)
 
 
@@ -95,6 +96,15 @@ def _rollouts(reading: Reading) -> Iterator[Metric]:
     yield _histogram(
         "rollout_run_seconds", "From the first start of a rollout to its end.", runs, "state"
     )
+
+
+def _by_key(reading: Reading) -> Iterator[Metric]:
+    recorder = reading.recorder
+    requests = list(recorder.requests_by_key.items())
+    yield _counter("key_requests", "Requests by the name of their key.", requests, "key", "status")
+    admitted = list(recorder.admitted_by_key.items())
+    text = "Rollouts admitted, by the name of the key that created them."
+    yield _counter("key_rollouts_admitted", text, admitted, "key")
 
 
 def _stored(counts: StoredCounts | None) -> Iterator[Metric]:

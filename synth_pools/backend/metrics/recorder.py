@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from synth_pools.backend.domain.state_changes import PoolChange, RolloutChange, write_line
@@ -62,6 +62,9 @@ class MetricsRecorder:
     def __init__(self) -> None:
         # Seconds by operation and class of status.
         self.requests = defaultdict[tuple[str, str], Histogram](partial(Histogram, _REQUEST_BOUNDS))
+        # Requests by name of the key and class of status, and rollouts by name of the key.
+        self.requests_by_key = Counter[tuple[str, str]]()
+        self.admitted_by_key = Counter[tuple[str]]()
         self.admitted = 0
         # Ends by state and error code.
         self.finished = Counter[tuple[str, str]]()
@@ -74,9 +77,11 @@ class MetricsRecorder:
         self.failed_transactions = 0
         self.refused_writes = 0
 
-    def answered(self, operation: str, status: int, seconds: float) -> None:
+    def answered(self, operation: str, status: int, seconds: float, key_name: str = "") -> None:
         """Count a request that was answered, and the seconds that it took."""
         self.requests[operation, _CLASSES[status // 100]].observe(seconds)
+        if key_name:
+            self.requests_by_key[key_name, _CLASSES[status // 100]] += 1
 
     def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
         """Count a transaction and its writes; called in the thread that writes."""
@@ -89,15 +94,17 @@ class MetricsRecorder:
         """Count a rollout whose writes are refused because another backend owns it."""
         self.refused_writes += 1
 
-    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+    def changed(self, change: PoolChange | RolloutChange, origin: Mapping[str, str]) -> None:
         """Count a change of state, and write its line of the log."""
         if isinstance(change, RolloutChange):
             self._count(change)
-        write_line(change, request_id)
+        write_line(change, origin)
 
     def _count(self, change: RolloutChange) -> None:
         if change.status == "queued":
             self.admitted += not change.is_put_back
+            if change.created_by is not None and not change.is_put_back:
+                self.admitted_by_key[change.created_by,] += 1
         elif change.status == "running":
             self.attempts += 1
             if change.queue_seconds is not None:

@@ -33,18 +33,19 @@ _QUEUED = '{"status":"queued"}'
 _AS_QUEUED = (
     "'queued' AS status, NULL AS started_at, seq, id, pool_id, task_id, mode, request,"
     " trace_correlation_id, result, metrics, reward, error, usage, artifacts, created_at,"
-    " finished_at, updated_at, last_sequence, attempt, attempt_started_at, attempt_url, replay_of"
+    " finished_at, updated_at, last_sequence, attempt, attempt_started_at, attempt_url, replay_of,"
+    " created_by"
 )
 
 _INSERT = (
     "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
-    " replay_of, created_at, updated_at, last_sequence)"
-    " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, 1)"
+    " created_by, replay_of, created_at, updated_at, last_sequence)"
+    " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, 1)"
 )
 _INSERT_STARTED = (
     "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
-    " created_at, started_at, updated_at, attempt, attempt_started_at, attempt_url,"
-    " last_sequence) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, 1, ?, ?, 2)"
+    " created_by, created_at, started_at, updated_at, attempt, attempt_started_at, attempt_url,"
+    " last_sequence) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, 2)"
 )
 _INSERT_OWNED = _INSERT_STARTED.replace("last_sequence)", "last_sequence, owner)").replace(
     ", 2)", ", 2, ?)"
@@ -95,17 +96,19 @@ class NewRollout:
     request: dict[str, Any]
     # The id of the rollout that it repeats.
     replay_of: str | None = None
+    # The name of the key that creates it.
+    created_by: str | None = None
     # The address to which its first attempt is sent at once; None if it waits.
     url: str | None = None
     id: str = field(default_factory=lambda: clock.new_id("rollout"))
 
     def first_parameters(self) -> tuple[Any, ...]:
-        """Return the first parameters of both statements: ids, mode, request, trace."""
+        """Return the first parameters of both statements: ids, mode, request, trace, key."""
         mode = self.request.get("mode") or "async"
         trace = self.request.get("trace_correlation_id")
         trace_text = "null" if trace is None else json_text.dumps(trace)
         text = json_text.dumps(self.request)
-        return self.id, self.pool_id, self.task_id, mode, text, trace_text
+        return self.id, self.pool_id, self.task_id, mode, text, trace_text, self.created_by
 
 
 def insert_rollouts(new: Sequence[NewRollout]) -> list[Row]:
@@ -356,6 +359,7 @@ def _change_of(
         pool_id=row["pool_id"],
         rollout_id=row["id"],
         status=status,
+        created_by=row["created_by"],
         trace=row["trace_correlation_id"],
         attempt=attempt,
         code=code,

@@ -14,8 +14,8 @@ from synth_pools.backend.storage.statements import Row
 # Columns from which the documents are built.
 DOCUMENT_COLUMNS = (
     *("id", "pool_id", "task_id", "status", "mode", "request", "result", "metrics", "reward"),
-    *("error", "trace_correlation_id", "replay_of", "created_at", "started_at", "finished_at"),
-    "updated_at",
+    *("error", "trace_correlation_id", "replay_of", "created_by", "created_at", "started_at"),
+    *("finished_at", "updated_at"),
 )
 
 
@@ -27,7 +27,7 @@ def rollout_document(row: Row | Mapping[str, Any]) -> str:
         f'"mode":"{row["mode"]}","request":{row["request"]},"result":{row["result"]},'
         f'"metrics":{row["metrics"]},"score":{row["reward"]},"error":{row["error"]},'
         f'"trace_correlation_id":{row["trace_correlation_id"]},'
-        f'"replay_of":{_text(row["replay_of"])},'
+        f'"replay_of":{_text(row["replay_of"])},"created_by":{_text(row["created_by"])},'
         f'"created_at":"{row["created_at"]}","started_at":{_text(row["started_at"])},'
         f'"finished_at":{_text(row["finished_at"])},"updated_at":"{row["updated_at"]}"}}'
     )

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.domain.state_changes import REQUEST_ID, PoolChange, RolloutChange
+from synth_pools.backend.domain.state_changes import ORIGIN, PoolChange, RolloutChange
 from synth_pools.backend.storage.statements import ROLLOUT_COLUMNS, Executes, Row
 
 _T = TypeVar("_T")
@@ -98,7 +98,7 @@ class CommitObserver(Protocol):
     def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
         """Count a transaction; called in the writer's thread."""
 
-    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+    def changed(self, change: PoolChange | RolloutChange, origin: Mapping[str, str]) -> None:
         """Count a change of state; called in the event loop after the commit."""
 
 
@@ -114,7 +114,7 @@ class Transaction:
         "_callbacks",
         "_notices",
         "_observer",
-        "_request_id",
+        "_origin",
         "execute",
         "executemany",
         "owner",
@@ -126,7 +126,7 @@ class Transaction:
         self,
         connection: WritingConnection,
         callbacks: list[Callable[[], None]],
-        request_id: str | None,
+        origin: Mapping[str, str],
         observer: CommitObserver | None,
     ) -> None:
         self.execute = connection.execute
@@ -136,7 +136,7 @@ class Transaction:
         self.unix_time = connection.unix_time
         self._notices = connection.notices
         self._callbacks = callbacks
-        self._request_id = request_id
+        self._origin = origin
         self._observer = observer
 
     def now(self) -> str:
@@ -155,7 +155,7 @@ class Transaction:
     def changed(self, change: PoolChange | RolloutChange) -> None:
         """Notify the observer of a change of state by this request."""
         if self._observer is not None:
-            self.after_commit(partial(self._observer.changed, change, self._request_id))
+            self.after_commit(partial(self._observer.changed, change, self._origin))
 
     def tell(self, kind: NoticeKind, pool_id: str = "", rollout_id: str = "") -> None:
         """Notify the other backends of a change, at the commit."""
@@ -188,7 +188,7 @@ class Job:
     is_patient: bool = False
     # Gets the result.
     future: asyncio.Future[Any] = field(init=False)
-    request_id: str | None = field(default_factory=REQUEST_ID.get)
+    origin: Mapping[str, str] = field(default_factory=ORIGIN.get)
     callbacks: list[Callable[[], None]] = field(default_factory=list)
     result: Any = None
     error: Exception | None = None
@@ -241,8 +241,7 @@ def run_jobs(
     """
     first = group[0]
     requests = [
-        (Transaction(connection, job.callbacks, job.request_id, observer), job.item)
-        for job in group
+        (Transaction(connection, job.callbacks, job.origin, observer), job.item) for job in group
     ]
     try:
         if first.is_alone:

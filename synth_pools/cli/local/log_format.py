@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from synth_pools.backend.domain.state_changes import REQUEST_ID
+from synth_pools.backend.domain.state_changes import ORIGIN
 
 FORMATS = ("text", "json")
 LEVELS = ("debug", "info", "warning", "error")
@@ -46,8 +46,7 @@ def configure(format_: str, level: str) -> None:
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields: Mapping[str, Any] = getattr(record, "fields", {})
-    request_id = REQUEST_ID.get()
-    return {**({} if request_id is None else {"request_id": request_id}), **fields}
+    return {**ORIGIN.get(), **fields}
 
 
 class TextLines(logging.Formatter):

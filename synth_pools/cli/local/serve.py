@@ -159,7 +159,8 @@ def _limit_option(limit: Field[Any]) -> _Decorator:
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="A file of several keys with names, one `name: key` a line, that only its owner may read; "
-    "a change of it counts at once.",
+    "a change of it counts at once. After a key may follow `scopes=read,run` (of metrics, read, "
+    "run, admin) and `expires=2027-01-31`.",
 )
 @backend_options
 @click.option(
@@ -272,6 +273,13 @@ def _started(backend: LocalBackend, signals: StopSignals) -> bool:
 
 
 def _announce(backend: LocalBackend, key: str) -> None:
+    # A log must not hold what logs in.
+    watching = f"Watch it in a browser, and log in with the key: {backend.url}/ui/"
+    if sys.stdout.isatty():
+        watching = (
+            "Watch it in a browser; this link logs in once, within an hour:\n"
+            f"  {backend.page_url()}"
+        )
     # One write: a reader of the first line may close the pipe after it.
     sys.stdout.write(
         f"The local backend answers at {backend.url}\n"
@@ -281,8 +289,7 @@ def _announce(backend: LocalBackend, key: str) -> None:
         f"  export SYNTH_BACKEND_URL={backend.url}\n"
         f"  export SYNTH_API_KEY={key}\n"
         "\n"
-        "Watch it in a browser; this link logs in once, within an hour:\n"
-        f"  {backend.page_url()}\n"
+        f"{watching}\n"
         "\n"
         "Stop it with ^C.\n"
     )

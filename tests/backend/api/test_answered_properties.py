@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -241,12 +242,16 @@ def play_processes(server: Server) -> None:
 
 
 def test_every_property_of_an_answer_is_sent(
-    start: Callable[..., Server], monkeypatch: Any
+    start: Callable[..., Server], monkeypatch: Any, tmp_path: Path
 ) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("ann: sk_key_of_ann\n")
+    keys.chmod(0o600)
     monkeypatch.setenv("CONTAINER_API_KEY", "a-key-of-containers")
     file = read_openapi_file(spec_path())
     answers = Answers(file)
-    server = start(allow_processes=True)
+    server = start(allow_processes=True, api_keys_file=keys)
+    server.http.headers["authorization"] = "Bearer sk_key_of_ann"
     server.http.event_hooks["response"].append(answers.record)
     play(server)
     expected = answered(file)

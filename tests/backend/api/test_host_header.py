@@ -73,7 +73,7 @@ def test_a_request_of_http_1_0_needs_none(server: Server) -> None:
 
 
 def test_the_address_that_was_called_is_right_on_every_interface() -> None:
-    with LocalBackend(host="0.0.0.0", api_key="sk_chosen") as backend:
+    with LocalBackend(host="0.0.0.0", api_key="sk_chosen_here") as backend:
         port = httpx.URL(backend.url).port
         for host, status in (("127.0.0.1", 200), ("localhost", 200), ("10.9.8.7", 403)):
             answer = httpx.get(f"http://127.0.0.1:{port}/health", headers={"host": host})

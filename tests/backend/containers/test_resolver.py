@@ -174,14 +174,14 @@ def test_a_backend_for_others_calls_this_machine_only_where_it_is_named(
 
 def test_who_can_reach_the_backend_decides_that() -> None:
     with (
-        LocalBackend(host="0.0.0.0", api_key="sk_chosen") as public,
-        LocalBackend(host="localhost", api_key="sk_chosen") as private,
+        LocalBackend(host="0.0.0.0", api_key="sk_chosen_here") as public,
+        LocalBackend(host="localhost", api_key="sk_chosen_here") as private,
     ):
         for backend, status in ((public, 403), (private, 201)):
             answer = httpx.post(
                 f"{backend.url}/v1/pools",
                 json={"name": "n", "container_url": "http://127.0.0.1:9"},
-                headers={"authorization": "Bearer sk_chosen"},
+                headers={"authorization": "Bearer sk_chosen_here"},
             )
             assert answer.status_code == status
 

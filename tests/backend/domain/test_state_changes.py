@@ -50,12 +50,12 @@ def test_a_line_has_what_is_known_and_nothing_else(
     fields: dict[str, Any],
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="synth_pools.backend.states")
-    write_line(change, "req")
+    write_line(change, {"request_id": "req"})
     [record] = caplog.records
     assert (record.levelname, record.getMessage()) == (level, text)
     assert vars(record)["fields"] == fields | {"request_id": "req"}
     # Steps are for who asks for them.
     caplog.clear()
     caplog.set_level(logging.INFO, logger="synth_pools.backend.states")
-    write_line(change, None)
+    write_line(change, {})
     assert [record.levelname for record in caplog.records] == ([] if level == "DEBUG" else [level])

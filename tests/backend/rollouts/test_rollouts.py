@@ -57,6 +57,7 @@ def test_a_rollout_from_admission_to_result(server: Server) -> None:
         "error": None,
         "trace_correlation_id": WHOLE_REQUEST["trace_correlation_id"],
         "replay_of": None,
+        "created_by": None,
         "created_at": admitted["created_at"],
         "started_at": None,
         "finished_at": None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import pty
 import re
 import signal
 import stat
@@ -118,6 +119,34 @@ def test_a_first_start_makes_everything_and_says_how_to_use_it(tmp_path: Path) -
         assert f"export SYNTH_BACKEND_URL={serving.url}" in serving.printed
         assert serving.end() == (0, "")
         assert key not in serving.printed
+        # Whatever is no terminal may be kept, and read by others.
+        assert "#login=" not in serving.printed
+        assert f"log in with the key: {serving.url}/ui/" in serving.printed
+
+
+def test_a_terminal_gets_a_link_that_logs_in(tmp_path: Path) -> None:
+    own_end, end_of_serve = pty.openpty()
+    arguments = ["--port", "0", "--data-dir", str(tmp_path / "data")]
+    process = subprocess.Popen(
+        [*COMMAND, "serve", *arguments],
+        stdout=end_of_serve,
+        stderr=subprocess.PIPE,
+        env=environment(tmp_path),
+    )
+    os.close(end_of_serve)
+    watchdog = threading.Timer(LIMIT, process.kill)
+    watchdog.start()
+    try:
+        with os.fdopen(own_end, "rb") as terminal:
+            link = next(line for line in terminal if b"#login=" in line).decode().strip()
+            url, _, token = link.partition("/ui/#login=")
+            assert httpx.post(f"{url}/ui/session", json={"link": token}).status_code == 200
+            process.terminate()
+            assert process.wait(LIMIT) == 0
+    finally:
+        watchdog.cancel()
+        process.kill()
+        process.communicate(timeout=LIMIT)
 
 
 def test_a_restart_on_the_same_port_has_the_same_key_and_pools(
@@ -264,6 +293,7 @@ def assert_refused(done: subprocess.CompletedProcess[str], words: str) -> None:
         (["--api-key", ""], "blank"),
         (["--api-key", "  "], "blank"),
         (["--api-key", "sk_two words"], "ASCII"),
+        (["--api-key", "abcde"], "has less than 12 characters: `openssl rand -hex 32`"),
         (["--api-key", "sk_two", "sk_words"], "options only"),
         (["--api-key", "sk_a", "--api-key-file", "f"], "not both"),
         (["--api-key-file", "/no/such/file"], "/no/such/file"),

@@ -56,7 +56,7 @@ async def create_rollout(request: Request) -> Response:
     is_large = len(request.raw_body) > _LARGE_BODY_BYTES
     with request.services.notifier.end_waiter() as end:
         rollout = await request.services.admission.create(
-            pool_id, request.body, key, end, is_large=is_large
+            pool_id, request.body, key, end, created_by=request.key_name or None, is_large=is_large
         )
         return await _creation_response(request, rollout, end)
 
@@ -65,7 +65,9 @@ async def replay_rollout(request: Request) -> Response:
     rollout_id = request.path("rollout_id")
     key = await _idempotency_key(request, rollout_id, None)
     with request.services.notifier.end_waiter() as end:
-        rollout = await request.services.admission.replay(rollout_id, key, end)
+        rollout = await request.services.admission.replay(
+            rollout_id, key, end, request.key_name or None
+        )
         return await _creation_response(request, rollout, end)
 
 
@@ -79,7 +81,7 @@ async def create_rollout_batch(request: Request) -> Response:
         key, items = await asyncio.to_thread(_read_batch, request)
     else:
         key, items = _read_batch(request)
-    results = await request.services.admission.create_batch(items, key)
+    results = await request.services.admission.create_batch(items, key, request.key_name or None)
     items_text = ",".join(_batch_item(index, result) for index, result in enumerate(results))
     ids = [result["id"] for result in results if not isinstance(result, ApiError)]
     references = ",".join(

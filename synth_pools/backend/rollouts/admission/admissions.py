@@ -39,6 +39,8 @@ class AdmissionRequest:
     stored: dict[str, Any] | None = None
     # The id of the rollout that it repeats.
     replay_of: str | None = None
+    # The name of the key that creates it; None for a key without a name.
+    created_by: str | None = None
     # The place that is held for it: it starts there, and takes no place in the queue.
     place: Place | None = None
 
@@ -215,7 +217,9 @@ class Admission:
         body, place = request.request, request.place
         pool, task_id = self._placement.pool_for(request.pool_id, body), body.get("task_id")
         pool_id = pool.id
-        new = NewRollout(tx, pool_id, task_id, request.stored or body, request.replay_of)
+        new = NewRollout(
+            tx, pool_id, task_id, request.stored or body, request.replay_of, request.created_by
+        )
         if place is not None and place.pool_id == pool_id and self._is_free(pool, place.lease.url):
             self._room.start(pool_id)
             new.url = place.lease.url

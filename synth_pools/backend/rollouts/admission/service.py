@@ -81,6 +81,7 @@ class RolloutAdmission:
         key: IdempotencyKey | None,
         end: EndWaiter,
         *,
+        created_by: str | None = None,
         is_large: bool,
     ) -> Row:
         """Admit one rollout, or find the one that the same key admitted before.
@@ -90,6 +91,7 @@ class RolloutAdmission:
             request: A body that satisfies the schema.
             key: The Idempotency-Key; None if there is none.
             end: Waits for the end of the rollout from its admission on.
+            created_by: The name of the key that creates it; None for a key without a name.
             is_large: True for a request that would block the event loop while it is stored.
 
         Returns:
@@ -104,7 +106,7 @@ class RolloutAdmission:
         on_settled = None if place is None else partial(self._scheduler.give_up, place)
         return await self._database.write_together(
             self._create_all,
-            (AdmissionRequest(pool_id, request, key, place=place), end),
+            (AdmissionRequest(pool_id, request, key, place=place, created_by=created_by), end),
             inline=not is_large,
             on_settled=on_settled,
         )
@@ -119,13 +121,20 @@ class RolloutAdmission:
                 tx.after_commit(partial(end.attach, result))
         return results
 
-    async def replay(self, rollout_id: str, key: IdempotencyKey | None, end: EndWaiter) -> Row:
+    async def replay(
+        self,
+        rollout_id: str,
+        key: IdempotencyKey | None,
+        end: EndWaiter,
+        created_by: str | None = None,
+    ) -> Row:
         """Admit a new rollout with the request, pool and task of an earlier one.
 
         Args:
             rollout_id: The rollout to repeat.
             key: The Idempotency-Key; None if there is none.
             end: Waits for the end of the new rollout from its admission on.
+            created_by: The name of the key that creates it; None for a key without a name.
 
         Returns:
             The row of the new rollout, or of the one that the same key admitted before.
@@ -142,7 +151,13 @@ class RolloutAdmission:
                 original = find_rollout(tx, rollout_id)
                 request = json.loads(original["request"])
                 rollout = self._admission(tx).admit(
-                    AdmissionRequest(original["pool_id"], request, key, replay_of=rollout_id)
+                    AdmissionRequest(
+                        original["pool_id"],
+                        request,
+                        key,
+                        replay_of=rollout_id,
+                        created_by=created_by,
+                    )
                 )
             tx.after_commit(partial(end.attach, rollout))
             return rollout
@@ -173,7 +188,7 @@ class RolloutAdmission:
         ]
 
     async def create_batch(
-        self, items: Sequence[BatchItem], key: BatchKey | None
+        self, items: Sequence[BatchItem], key: BatchKey | None, created_by: str | None = None
     ) -> list[Row | ApiError]:
         """Admit each item that can be admitted, all in one transaction.
 
@@ -182,6 +197,7 @@ class RolloutAdmission:
         Args:
             items: The items that `batch_items` returned.
             key: The Idempotency-Key of the batch; None if there is none.
+            created_by: The name of the key that creates them; None for a key without a name.
 
         Returns:
             The row of the rollout of each item, or the error of its refusal.
@@ -196,7 +212,14 @@ class RolloutAdmission:
             is_reserved = key is None or key.is_reserved(tx)
             requests = [
                 item.fault
-                or AdmissionRequest(None, item.placed, item.key, stored=item.request, place=place)
+                or AdmissionRequest(
+                    None,
+                    item.placed,
+                    item.key,
+                    stored=item.request,
+                    place=place,
+                    created_by=created_by,
+                )
                 for item, place in zip(items, places, strict=True)
             ]
             results = self._admission(tx).admit_all([(tx, request) for request in requests])

@@ -230,9 +230,14 @@ CREATE TRIGGER rollouts_removed AFTER DELETE ON rollouts REFERENCING OLD TABLE A
     FOR EACH STATEMENT EXECUTE FUNCTION count_changes();
 """
 
+# The name of the API key that created it.
+_VERSION_2 = """
+ALTER TABLE rollouts ADD COLUMN created_by TEXT COLLATE "C";
+"""
+
 # Each step migrates a database by one version. Released steps never change, except in parts that a
 # later step undoes: all steps run in one transaction, so the result is the same.
-_STEPS = (_VERSION_1,)
+_STEPS = (_VERSION_1, _VERSION_2)
 
 VERSION = len(_STEPS)
 

@@ -151,9 +151,14 @@ ALTER TABLE rollouts ADD COLUMN owner INTEGER;
 ALTER TABLE pools ADD COLUMN owner INTEGER;
 """
 
+# The name of the API key that created it.
+_VERSION_6 = """
+ALTER TABLE rollouts ADD COLUMN created_by TEXT;
+"""
+
 # Each step migrates a file by one version. Released steps never change, since existing files went
 # through them, and new files go through all of them.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
 
 VERSION = len(_STEPS)
 

@@ -317,7 +317,7 @@ def containers_slow(ctx: Context) -> None:
     "containers.address",
     "create_pool",
     "create_task",
-    clauses="Errors#fc28#619f, responses Forbidden#210e, PoolDefinition.container_url#d348",
+    clauses="Errors#fc28#619f, responses Forbidden#29df, PoolDefinition.container_url#d348",
 )
 def containers_address(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
