@@ -266,7 +266,7 @@ def test_what_each_scope_is_for(tmp_path: Path) -> None:
     with serve(tmp_path, api_keys_file=path) as server:
         server.http.headers["authorization"] = "Bearer sk_key_to_admin"
         pool_id = server.pool()
-        calls = {
+        calls: dict[str, tuple[str, str, Any, int]] = {
             "metrics": ("GET", "/metrics", None, 200),
             "read": ("GET", "/v1/rollouts", None, 200),
             "run": ("POST", f"/v1/pools/{pool_id}/rollouts", {}, 202),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ class Counted:
     def committed(self, writes: int, seconds: float, *, failed: bool) -> None:
         self.told.append((writes, seconds, failed))
 
-    def changed(self, change: PoolChange | RolloutChange, request_id: str | None) -> None:
+    def changed(self, change: PoolChange | RolloutChange, origin: Mapping[str, str]) -> None:
         raise NotImplementedError(f"{change} of {request_id}: nothing here changes a state")
 
 
