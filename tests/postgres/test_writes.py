@@ -49,7 +49,7 @@ class Counted:
         self.told.append((writes, seconds, failed))
 
     def changed(self, change: PoolChange | RolloutChange, origin: Mapping[str, str]) -> None:
-        raise NotImplementedError(f"{change} of {request_id}: nothing here changes a state")
+        raise NotImplementedError(f"{change} of {origin}: nothing here changes a state")
 
 
 @pytest.fixture
