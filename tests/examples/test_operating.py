@@ -28,8 +28,8 @@ FILES = ROOT / "docs/operate"
 
 @pytest.fixture(scope="module")
 def unit() -> ConfigParser:
-    parser = ConfigParser(interpolation=None)
-    # Options of systemd are case-sensitive.
+    # Options of systemd may be repeated, and are case-sensitive.
+    parser = ConfigParser(interpolation=None, strict=False)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(FILES / "synth-pools.service")
     return parser
@@ -73,6 +73,22 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     )
     # Only this unit: others on the machine may be wrong.
     assert [line for line in completed.stderr.splitlines() if path.name in line] == []
+
+
+def test_the_unit_leaves_little_of_the_machine_exposed() -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("there is no systemd here")
+    unit = str(FILES / "synth-pools.service")
+    completed = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--no-pager", unit],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    level = re.search(r"Overall exposure level for \S+: ([\d.]+)", completed.stdout)
+    assert level is not None, completed
+    assert float(level[1]) <= 2.5
 
 
 def test_the_recipe_serves(recipe: dict[str, str]) -> None:
@@ -123,8 +139,12 @@ def test_the_recipe_sees_whether_it_is_healthy(recipe: dict[str, str]) -> None:
     assert stopped.returncode != 0
 
 
-def test_the_backend_has_every_metric_of_the_dashboard_and_of_the_page() -> None:
-    with LocalBackend(allow_processes=True) as backend, backend.client() as client:
+def test_the_backend_has_every_metric_of_the_dashboard_and_of_the_page(tmp_path: Path) -> None:
+    keys = tmp_path / "keys"
+    keys.write_text("ann: sk_key_of_ann\n")
+    keys.chmod(0o600)
+    running = LocalBackend(allow_processes=True, api_keys_file=keys)
+    with running as backend, backend.client() as client:
         pool = client.create_pool({"name": "measured", "container_url": "http://127.0.0.1:9"})
         client.create_rollout(pool["id"], {"mode": "sync"})
         placed = client.create_pool({"name": "started", "config": {"process": process()}})
