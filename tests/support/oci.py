@@ -13,9 +13,9 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 IMAGE = "localhost/small-container:1"
 
@@ -65,17 +65,39 @@ class EngineUnderTest:
 
     def build(self, *programs: Path) -> None:
         """Make the image of Python and these programs, which are at its root."""
-        archive = io.BytesIO()
-        with tarfile.open(fileobj=archive, mode="w") as tar:
-            for path, name in _python_files():
-                tar.add(path, name, recursive=False, filter=_of_root)
+        with _Tree() as tree:
             for program in programs:
-                tar.add(program, program.name, filter=_of_root)
-            for folder in _FOLDERS:
-                entry = tarfile.TarInfo(folder)
-                entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
-                tar.addfile(entry)
-        done = self._run("import", "-", IMAGE, stdin=archive.getvalue())
+                tree.add(program, program.name)
+        self._import(IMAGE, tree)
+
+    def build_base(self, name: str) -> None:
+        """Make an image of Python with pip, a shell and install, as recipes begin with."""
+        with _Tree() as tree:
+            pip = Path(sys.prefix, "lib", f"python3.{sys.version_info.minor}", "site-packages/pip")
+            tree.add(pip, f"{sysconfig.get_path('stdlib')}/site-packages/pip")
+            for program in ("sh", "install"):
+                path = os.path.realpath(shutil.which(program) or program)
+                tree.add(path, f"usr/bin/{program}")
+                tree.add_libraries(_libraries(Path(path)))
+            # Wheels may need these, even where Python itself does not.
+            [libc] = {path for path in _libraries(Path(interpreter())) if "/libc.so" in path}
+            names = (
+                "libdl.so.2",
+                "libgcc_s.so.1",
+                "libpthread.so.0",
+                "librt.so.1",
+                "libstdc++.so.6",
+            )
+            libraries = (Path(libc).with_name(library) for library in names)
+            tree.add_libraries(str(path) for path in libraries if path.exists())
+            tree.link("bin", "usr/bin")
+            tree.link("usr/bin/python", interpreter())
+            tree.write("usr/bin/pip", '#!/bin/sh\nexec python -m pip "$@"\n')
+        path = f"{Path(interpreter()).parent}:/usr/bin"
+        self._import(name, tree, "--change", f"ENV PATH={path}")
+
+    def _import(self, name: str, tree: _Tree, *options: str) -> None:
+        done = self._run("import", *options, "-", name, stdin=tree.archive.getvalue())
         assert done.returncode == 0, done.stderr
 
     def clear(self) -> None:
@@ -94,6 +116,47 @@ class EngineUnderTest:
             check=False,
             timeout=120,
         )
+
+
+class _Tree:
+    """Files of an image: those of Python, and what is added."""
+
+    def __init__(self) -> None:
+        self.archive = io.BytesIO()
+        self._tar = tarfile.open(fileobj=self.archive, mode="w")  # noqa: SIM115 - closed at the exit
+        self._names: set[str] = set()
+
+    def __enter__(self) -> Self:
+        for path, name in _python_files():
+            self.add(path, name)
+        for folder in _FOLDERS:
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == "tmp" else 0o755
+            self._tar.addfile(entry)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._tar.close()
+
+    def add(self, path: Path | str, name: str) -> None:
+        # An engine refuses an archive that has a name twice.
+        if name.lstrip("/") not in self._names:
+            self._names.add(name.lstrip("/"))
+            self._tar.add(path, name.lstrip("/"), filter=_of_root)
+
+    def add_libraries(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self.add(os.path.realpath(path), path)
+
+    def link(self, name: str, target: str) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.type, entry.linkname = tarfile.SYMTYPE, target
+        self._tar.addfile(entry)
+
+    def write(self, name: str, program: str) -> None:
+        entry = tarfile.TarInfo(name)
+        entry.mode, entry.size = 0o755, len(program)
+        self._tar.addfile(entry, io.BytesIO(program.encode()))
 
 
 def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
