@@ -30,7 +30,7 @@ from synth_pools.spec import load_spec
 from tests.support.postgres_server import database_of
 from tests.support.unanswered import waits_of
 
-KEY = "sk_test_key"
+KEY = "sk_test_key_of_a_backend"
 FINAL = {"completed", "failed", "cancelled"}
 
 T = TypeVar("T")
