@@ -22,7 +22,7 @@ events {{ worker_connections 64; }}
 http {{
     access_log off; client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-    server {{ listen {host}:{port}; location / {{ proxy_pass {url}; {lines} }} }}
+    {server}
 }}
 """
 
@@ -33,15 +33,20 @@ def find_nginx() -> str | None:
 
 
 @contextmanager
-def nginx(url: str, *lines: str) -> Iterator[str]:
-    """Pass requests on to a server, with further lines beside `proxy_pass`; yield the address."""
+def nginx(url: str, *lines: str, server: str = "") -> Iterator[str]:
+    """Pass requests on to a server, with further lines beside `proxy_pass`; yield the address.
+
+    A block `server` that listens at port 443 takes the place of these lines.
+    """
+    server = (
+        server or f"server {{ listen 443; location / {{ proxy_pass {url}; {' '.join(lines)} }} }}"
+    )
     program = find_nginx()
     if program is None:
         pytest.skip("no nginx here: it is in the Debian package nginx")
     with tempfile.TemporaryDirectory() as folder, HeldPort() as port:
-        text = _CONFIG.format(
-            folder=folder, host=HOST, port=port.number, url=url, lines=" ".join(lines)
-        )
+        block = server.replace("listen 443", f"listen {HOST}:{port.number}")
+        text = _CONFIG.format(folder=folder, server=block)
         config, log = Path(folder, "nginx.conf"), Path(folder, "log")
         config.write_text(text)
         with log.open("wb") as output:
