@@ -8,6 +8,7 @@ import itertools
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,10 @@ from synth_pools.environments.adapter import Environment
 from synth_pools.environments.models import KEY_VARIABLE, model_of
 from synth_pools.environments.models import READS as MODEL_READS
 
-# An endless taskset has its first ones.
 _MOST_TASKS = 10_000
 _LONGEST_TEXT = 10_000
 _HARNESS = "synth_pools_chat"
 _RUNTIMES = ("subprocess", "docker", "podman", "apptainer")
-_LIMITS = {"max_turns": "max_turns", "max_tokens": "max_total_tokens"}
 _TRUNCATIONS = {"max_turns", "max_input_tokens", "max_output_tokens", "max_total_tokens"}
 _READS = {
     "policy": MODEL_READS,
@@ -60,7 +59,11 @@ def adapt(name: str) -> Environment:
 
     async def set_up() -> None:
         agent = {"harness": {"id": _HARNESS}, "runtime": {"type": "subprocess"}}
-        config = vf.resolve_env_config({"taskset": {"id": name}, "agent": agent})
+        try:
+            config = vf.resolve_env_config({"taskset": {"id": name}, "agent": agent})
+        except ModuleNotFoundError as error:
+            # It may be a module that the taskset imports.
+            raise error.__cause__ or error from None
         if list(agent_config_fields(config)) != ["agent"]:
             raise SetupError(f"{name} has several agents, or none.")
         await playing.start(vf.load_environment(config))
@@ -76,8 +79,7 @@ class _Playing:
     """Environment that is served, and its tasks."""
 
     def __init__(self) -> None:
-        prefix = "synth-pools-verifiers-"
-        self.folder = tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True)
+        self.folder = tempfile.TemporaryDirectory("-verifiers", ignore_cleanup_errors=True)
         self._tasks: dict[str, Any] = {}
         self._env: Any = None
         self._ending: asyncio.Event
@@ -113,8 +115,7 @@ class _Playing:
         return {task_id: {"name": task.data.name} for task_id, task in self._tasks.items()}
 
     async def play(self, rollout: Rollout) -> float | None:
-        task = self._tasks.get(rollout.task_id or "")
-        if task is None:
+        if (task := self._tasks.get(rollout.task_id or "")) is None:
             raise EpisodeError("The rollout names no task of the taskset: `task_id` is its id.")
         model = model_of(rollout.policy)
         # verifiers reads keys from variables alone.
@@ -125,12 +126,9 @@ class _Playing:
         context = vf.ModelContext(client=client, model=model.name, sampling=sampling)
         env = copy.copy(self._env)
         env.config = env.config.model_copy(update={"agent": _agent(env.config.agent, rollout)})
-        reports: list[_Reports] = []
-        episode = await env.run_episode(
-            task, context, on_trace=lambda trace: reports.append(_Reports(rollout, trace))
-        )
-        for report in reports:
-            report.update()
+        episode = await env.run_episode(task, context, on_trace=partial(_reporter, rollout))
+        for used in (used for trace in episode.traces for used in trace.extra_usage):
+            _add_usage(rollout, used)
         rollout.artifact("episode.json", episode.to_record(), artifact_type="verifiers_episode")
         return _judge(episode, rollout)
 
@@ -140,7 +138,9 @@ def _agent(config: Any, rollout: Rollout) -> Any:
     env = rollout.env
     if odd := sorted(set(env) - {"harness", "runtime"}):
         raise EpisodeError(f"`env` has {odd[0]}, but this environment reads harness and runtime.")
-    update: dict[str, Any] = {field: rollout.limits.get(name) for name, field in _LIMITS.items()}
+    turns, tokens = rollout.limits.get("max_turns"), rollout.limits.get("max_tokens")
+    update: dict[str, Any] = {"max_turns": turns or config.max_turns}
+    update["max_total_tokens"] = tokens or config.max_total_tokens
     if rollout.remaining is not None:
         # Time to score it before its rollout is stopped.
         seconds = max(rollout.remaining - 0.5, rollout.remaining / 2, 0.01)
@@ -171,30 +171,29 @@ def _judge(episode: Any, rollout: Rollout) -> float | None:
     return rollout.reward
 
 
-class _Reports:
-    """Calls of a model in a trace, as events of a rollout."""
+def _reporter(rollout: Rollout, trace: Any) -> None:
+    """Report calls of the model in a trace, each once."""
+    reported: list[Any] = []
 
-    def __init__(self, rollout: Rollout, trace: Any) -> None:
-        self._rollout, self._trace = rollout, trace
-        self._count = 0
-        trace.watch(lambda _: self.update())
-
-    def update(self) -> None:
-        rollout, trace = self._rollout, self._trace
-        while self._count < len(trace.calls) and not rollout.is_cancelled:
-            call = trace.calls[self._count]
-            self._count += 1
+    def report(*_: Any) -> None:
+        for call in trace.calls[len(reported) :] if not rollout.is_cancelled else ():
+            reported.append(call)
             rollout.metrics["turns"] = rollout.metrics.get("turns", 0) + 1
-            if (used := call.usage) is not None:
-                tokens = {"input_tokens": used.input_tokens, "cost_usd": used.cost}
-                rollout.usage(**tokens, output_tokens=used.completion_tokens)
-            message = None if call.node is None else trace.nodes[call.node].message
-            calls = (message and message.tool_calls) or []
-            rollout.event(
-                {
-                    "type": "model",
-                    "text": str((message and message.content) or "")[:_LONGEST_TEXT],
-                    "tool_calls": [{"name": c.name, "arguments": c.arguments} for c in calls],
-                    "error": call.error and call.error.message,
-                }
-            )
+            _add_usage(rollout, call.usage)
+            event: dict[str, Any] = {"type": "model", "error": call.error and call.error.message}
+            if call.node is not None:
+                message = trace.nodes[call.node].message
+                event["text"] = str(message.content or "")[:_LONGEST_TEXT]
+                calls = [
+                    {"name": c.name, "arguments": c.arguments} for c in message.tool_calls or ()
+                ]
+                event["tool_calls"] = calls
+            rollout.event(event)
+
+    trace.watch(report)
+
+
+def _add_usage(rollout: Rollout, used: Any) -> None:
+    if used is not None:
+        tokens = {"input_tokens": used.input_tokens, "output_tokens": used.completion_tokens}
+        rollout.usage(**tokens, cost_usd=used.cost)
