@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from synth_pools.container import Container
 from synth_pools.environments.kinds import split_reference
+
+T = TypeVar("T")
+
+_ODD = re.compile(r"[^A-Za-z0-9._:-]")
+_LONGEST_ID = 128
 
 
 @dataclass(frozen=True)
@@ -52,3 +58,16 @@ def load_environment(reference: str) -> Environment:
     adapter = import_module(f"synth_pools.environments.{kind.name}")
     built: Environment = adapter.adapt(name)
     return built
+
+
+def with_task_ids(names: Sequence[object], tasks: Sequence[T]) -> dict[str, T]:
+    """Return tasks by ids that a pool takes: their names, or their numbers.
+
+    Args:
+        names: The names that a framework has for them, such as `HumanEval/0`.
+        tasks: The tasks.
+    """
+    ids = [_ODD.sub("-", str(name)).lstrip("._:-")[:_LONGEST_ID] for name in names]
+    if len(set(ids) - {"", "None"}) < len(ids):
+        ids = [str(number) for number in range(len(tasks))]
+    return dict(zip(ids, tasks, strict=True))

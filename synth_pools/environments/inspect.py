@@ -23,7 +23,7 @@ from inspect_ai.scorer import value_to_float
 from inspect_ai.util._display import init_display_type
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
-from synth_pools.environments.adapter import Environment
+from synth_pools.environments.adapter import Environment, with_task_ids
 from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import model_of
 
@@ -58,7 +58,7 @@ def adapt(name: str) -> Environment:
     sample_ids: dict[str, str | int] = {}
     is_free = asyncio.Lock()
 
-    async def list_samples() -> list[str]:
+    async def list_samples() -> dict[str, dict[str, Any]]:
         model = _model("none", "http://127.0.0.1:9")
         try:
             logs = await evaluate(model=model, run_samples=False, log_dir=folder.name)
@@ -66,9 +66,9 @@ def adapt(name: str) -> Environment:
             raise SetupError(f"{name}: {error.message}") from None
         if len(logs) != 1:
             raise SetupError(f"{name}: write one of {[log.eval.task for log in logs]} behind @.")
-        ids = logs[0].eval.dataset.sample_ids or []
-        sample_ids.update((str(sample_id), sample_id) for sample_id in ids)
-        return list(sample_ids)
+        names = logs[0].eval.dataset.sample_ids or []
+        sample_ids.update(with_task_ids(names, names))
+        return {key: {"sample_id": sample_id} for key, sample_id in sample_ids.items()}
 
     async def play(rollout: Rollout) -> float | None:
         if (sample_id := sample_ids.get(rollout.task_id or "")) is None:

@@ -18,7 +18,7 @@ from verifiers.v1.runtimes import subprocess as local_runtime
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments import chat_harness
-from synth_pools.environments.adapter import Environment
+from synth_pools.environments.adapter import Environment, with_task_ids
 from synth_pools.environments.models import KEY_VARIABLE, model_of
 from synth_pools.environments.models import READS as MODEL_READS
 
@@ -107,11 +107,7 @@ class _Playing:
     def list_tasks(self) -> dict[str, dict[str, Any]]:
         tasks = list(itertools.islice(self._env.taskset, _MOST_TASKS))
         # An id is optional, and may be there twice.
-        ids = {task.data.id for task in tasks} - {None}
-        self._tasks = {
-            str(task.data.id if len(ids) == len(tasks) else index): task
-            for index, task in enumerate(tasks)
-        }
+        self._tasks = with_task_ids([task.data.id for task in tasks], tasks)
         return {task_id: {"name": task.data.name} for task_id, task in self._tasks.items()}
 
     async def play(self, rollout: Rollout) -> float | None:

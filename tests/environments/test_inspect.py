@@ -1,0 +1,203 @@
+"""Tasks of Inspect: the real framework, in pools of a real backend."""
+
+from __future__ import annotations
+
+import os
+import signal
+import zipfile
+from collections.abc import Callable
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.contract.container.run import run_container_test
+from tests.support.backend_server import Server, eventually
+from tests.support.environments import environment_pool, served_environment
+from tests.support.process_pools import containers, pids
+from tests.support.scripted_models import ScriptedModels
+
+pytestmark = [pytest.mark.environments, pytest.mark.xdist_group("inspect")]
+
+FOLDER = Path(__file__).parent / "sums"
+SUMS = f"inspect:{FOLDER}/tasks.py@sums"
+
+
+@pytest.fixture(scope="module")
+def python(python_of: Callable[[str], Path]) -> Path:
+    return python_of("inspect")
+
+
+@pytest.fixture(scope="module")
+def pool(backend: Server, python: Path, models: ScriptedModels) -> Callable[[str], str]:
+    """Return the pool of a task, which is created once."""
+    pools: dict[str, str] = {}
+    tasks = [{"task_id": name} for name in (*map(str, range(6)), "99", "a", "ab")]
+
+    def pool_of(task: str) -> str:
+        if task not in pools:
+            env = {"OPENAI_BASE_URL": models.base_url, "HOME": str(FOLDER / "no-such-home")}
+            reference = f"inspect:{FOLDER}/tasks.py@{task}"
+            pools[task] = environment_pool(
+                backend, python, reference, env=env, cwd=FOLDER, tasks=tasks
+            )
+        return pools[task]
+
+    return pool_of
+
+
+def played(backend: Server, pool_id: str, model: str, task_id: str = "2", **request: Any) -> Any:
+    policy = {"model": model, **request.pop("policy", {})}
+    return backend.run(pool_id, task_id=task_id, policy=policy, **request)
+
+
+def agent_events(backend: Server, rollout: Any) -> list[dict[str, Any]]:
+    events = backend.events(rollout["id"])
+    return [event["data"] for event in events if event["event"] == "agent"]
+
+
+def test_a_sample_has_its_score_its_usage_with_the_cache_and_its_log(
+    backend: Server, pool: Callable[[str], str], models: ScriptedModels
+) -> None:
+    settings = {"temperature": 0.5, "stop": "x"}
+    rollout = played(backend, pool("sums"), "say:it is 4", policy=settings, seed=3)
+    assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
+    assert rollout["metrics"] == {"turns": 1, "includes": 1.0, "outcome_reward": 1.0}
+    usage = backend.get(f"/v1/rollouts/{rollout['id']}/usage")
+    assert (usage["llm_input_tokens"], usage["llm_output_tokens"]) == (3, 3)
+    prompt = models.prompts[-1]
+    assert (prompt["temperature"], prompt["stop"], prompt["seed"]) == (0.5, ["x"], 3)
+    assert [event["type"] for event in agent_events(backend, rollout)] == ["model", "score"]
+    log = backend.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts/log.eval").content
+    assert "header.json" in zipfile.ZipFile(BytesIO(log)).namelist()
+    assert not (FOLDER / "no-such-home").exists()
+
+
+def test_many_samples_are_played_one_after_the_other(
+    backend: Server, pool: Callable[[str], str]
+) -> None:
+    pool_id = pool("sums")
+    ids = [
+        backend.rollout(pool_id, task_id=str(i % 6), policy={"model": f"say:{2 * (i % 6)}"})["id"]
+        for i in range(20)
+    ]
+    assert {backend.until(rollout_id)["score"] for rollout_id in ids} == {1.0}
+
+
+def test_scores_with_several_values_are_chosen_by_name_and_only_one_sample_is_played(
+    backend: Server, pool: Callable[[str], str], models: ScriptedModels
+) -> None:
+    count = len(models.prompts)
+    model = 'tool:add:{"x":2,"y":2}'
+    rollout = played(backend, pool("tools"), model, "a", params={"score": "parts.half"})
+    assert (rollout["status"], rollout["score"]) == ("completed", 0.5)
+    assert len(models.prompts) - count == 2
+    types = [event["type"] for event in agent_events(backend, rollout)]
+    assert types == ["model", "tool", "model", "score", "score"]
+    rollout = played(backend, pool("tools"), model, "ab", params={"score": "parts.odd"})
+    assert (rollout["status"], rollout["score"]) == ("failed", None)
+    assert "parts.odd is no number" in rollout["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("model", "limits", "kind"),
+    [
+        ('tool:add:{"x":2,"y":2}', {"max_turns": 1}, "turn"),
+        ("say:it is 4", {"max_tokens": 1}, "token"),
+        ("slow:600", {"timeout_seconds": 3}, "time"),
+    ],
+)
+def test_a_limit_is_a_timeout_that_keeps_the_number(
+    backend: Server, pool: Callable[[str], str], model: str, limits: dict[str, Any], kind: str
+) -> None:
+    rollout = played(backend, pool("tools"), model, "ab", limits=limits)
+    assert (rollout["status"], rollout["score"]) == ("failed", None)
+    assert rollout["error"]["details"]["status"] == "timeout"
+    assert f"The {kind} limit" in rollout["error"]["message"]
+    assert rollout["result"]["partial"] == {"reward": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("model", "request_fields", "sentence"),
+    [
+        ("fail:500", {}, "The model failed: Error code: 500"),
+        ("odd:text", {}, "The model failed: JSONDecodeError"),
+        ("say:1", {"env": {"size": 3}}, "size"),
+        ("say:1", {"task_id": "99"}, "There is no task '99' here"),
+    ],
+)
+def test_a_sample_that_cannot_be_played_has_a_sentence_and_no_score(
+    backend: Server,
+    pool: Callable[[str], str],
+    model: str,
+    request_fields: dict[str, Any],
+    sentence: str,
+) -> None:
+    rollout = played(backend, pool("sums"), model, **request_fields)
+    assert (rollout["status"], rollout["score"]) == ("failed", None)
+    assert sentence in rollout["error"]["message"]
+
+
+def test_a_cancelled_sample_gives_its_place_back(
+    backend: Server, pool: Callable[[str], str], models: ScriptedModels
+) -> None:
+    pool_id = pool("sums")
+    count = len(models.prompts)
+    request = {"task_id": "1", "policy": {"model": "slow:600"}}
+    rollout_id = backend.rollout(pool_id, **request)["id"]
+    eventually(lambda: len(models.prompts) > count)
+    backend.post(f"/v1/rollouts/{rollout_id}/cancel")
+    assert backend.until(rollout_id)["status"] == "cancelled"
+    assert played(backend, pool_id, "say:4")["score"] == 1.0
+
+
+def test_a_process_that_ignores_its_cancellation_is_replaced(
+    backend: Server, pool: Callable[[str], str], models: ScriptedModels
+) -> None:
+    pool_id = pool("endless")
+    [pid] = pids(backend, pool_id)
+    count = len(models.prompts)
+    rollout_id = backend.rollout(pool_id, task_id="1", policy={"model": "say:1"})["id"]
+    eventually(lambda: len(models.prompts) > count)
+    backend.post(f"/v1/rollouts/{rollout_id}/cancel")
+    assert backend.until(rollout_id)["status"] == "cancelled"
+    eventually(lambda: pids(backend, pool_id) - {pid}, 120)
+
+
+def test_a_container_that_is_killed_is_replaced(
+    backend: Server, pool: Callable[[str], str]
+) -> None:
+    pool_id = pool("sums")
+    [pid] = pids(backend, pool_id)
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: pids(backend, pool_id) - {pid}, 120)
+    eventually(lambda: containers(backend, pool_id)[0]["health"] == "healthy", 120)
+    assert played(backend, pool_id, "say:4")["score"] == 1.0
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("broken.py@words", "broken.py, line 5: ModuleNotFoundError: No module named 'missing_w"),
+        ("tasks.py@nothing", "Task named 'nothing' not found"),
+        ("tasks.py", "write one of ['sums', 'tools', 'endless'] behind @"),
+    ],
+)
+def test_a_broken_file_is_the_error_of_its_pool(
+    backend: Server, python: Path, name: str, sentence: str
+) -> None:
+    reference = f"inspect:{FOLDER}/{name}"
+    pool_id = environment_pool(backend, python, reference, cwd=FOLDER, start_seconds=60)
+    assert sentence in str(backend.get(f"/v1/pools/{pool_id}")["error"])
+
+
+def test_its_container_keeps_the_protocol(python: Path, models: ScriptedModels) -> None:
+    with served_environment(python, SUMS, OPENAI_BASE_URL=models.base_url) as (url, _):
+        report = run_container_test(
+            url,
+            rollout_request={"task_id": "2", "policy": {"model": "say:4"}},
+            slow_request={"task_id": "2", "policy": {"model": "slow:600"}},
+        )
+    assert report.departures == ()
+    assert report.exit_code == 0, report.summary
