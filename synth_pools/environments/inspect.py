@@ -7,7 +7,7 @@ import glob
 import os
 import signal
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from functools import partial
 from math import isfinite
 from pathlib import Path
@@ -73,37 +73,38 @@ def adapt(name: str) -> Environment:
     async def play(rollout: Rollout) -> float | None:
         if (sample_id := sample_ids.get(rollout.task_id or "")) is None:
             raise EpisodeError("The rollout names no task: `task_id` is the id of a sample.")
-        try:
-            await asyncio.wait_for(is_free.acquire(), _CLEANUP_SECONDS)
-        except TimeoutError:
-            os.kill(os.getpid(), signal.SIGTERM)
-            raise EpisodeError("The sample before this one ignores its cancellation.") from None
-        _Reports.rollout, _Reports.reported = rollout, set()
-        try:
-            with tempfile.TemporaryDirectory(dir=folder.name) as log_folder:
-                log = await _evaluate(evaluate, sample_id, rollout, log_folder)
-                rollout.artifact("log.eval", Path(log.location), artifact_type="inspect_log")
-                return _judge(log, sample_id, rollout)
-        finally:
-            _Reports.rollout = None
-            is_free.release()
-            # Set after some errors, and then all evaluations fail: the pool starts another process.
-            if evaluation._eval_async_running:  # noqa: SLF001
-                os.kill(os.getpid(), signal.SIGTERM)
-
-    async def finish() -> None:
         async with is_free:
-            pass
+            _Reports.rollout, _Reports.reported = rollout, set()
+            try:
+                with tempfile.TemporaryDirectory(dir=folder.name) as log_folder:
+                    log = await _ended(_evaluate(evaluate, sample_id, rollout, log_folder))
+                    rollout.artifact("log.eval", Path(log.location), artifact_type="inspect_log")
+                    return _judge(log, sample_id, rollout)
+            finally:
+                _Reports.rollout = None
+                # Set after some errors, and then all evaluations fail: the pool replaces this one.
+                if evaluation._eval_async_running:  # noqa: SLF001
+                    os.kill(os.getpid(), signal.SIGTERM)
 
     container = Container(f"inspect:{name}", tasks=list_samples, concurrency=1)
     container.rollout(play)
-    container.shutdown(finish)
     return Environment(container, _READS, "Passed on to the model, which may not heed it.", _CANNOT)
 
 
+async def _ended(evaluating: Coroutine[Any, Any, Any]) -> Any:
+    """Wait for an evaluation; end this process if it does not end when it is cancelled."""
+    task = asyncio.create_task(evaluating)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        task.cancel()
+        if not (await asyncio.wait({task}, timeout=_CLEANUP_SECONDS))[0]:
+            os.kill(os.getpid(), signal.SIGTERM)
+        raise
+
+
 def _model(name: str, url: str, key: str = "") -> Any:
-    address = {"base_url": url, "api_key": key or "none"}
-    return get_model(f"openai-api/pool/{name}", memoize=False, **address)
+    return get_model(f"openai-api/pool/{name}", memoize=False, base_url=url, api_key=key or "none")
 
 
 async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, log_folder: str) -> Any:
@@ -131,7 +132,6 @@ async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, log_f
         except PrerequisiteError as error:
             raise EpisodeError(str(error.message)) from None
     if not logs:
-        # Inspect swallows it.
         raise asyncio.CancelledError
     return logs[0]
 

@@ -123,7 +123,7 @@ def test_a_limit_is_a_timeout_that_keeps_the_number(
     [
         ("fail:500", {}, "The model failed: Error code: 500"),
         ("odd:text", {}, "The model failed: JSONDecodeError"),
-        ("say:1", {"env": {"size": 3}}, "size"),
+        ("say:1", {"env": {"count": "many"}}, "'str' object cannot be"),
         ("say:1", {"task_id": "99"}, "There is no task '99' here"),
     ],
 )
