@@ -187,8 +187,8 @@ def test_a_container_that_is_killed_is_replaced(
 def test_a_broken_file_is_the_error_of_its_pool(
     backend: Server, python: Path, name: str, sentence: str
 ) -> None:
-    reference = f"inspect:{FOLDER}/{name}"
-    pool_id = environment_pool(backend, python, reference, cwd=FOLDER, start_seconds=60)
+    reference = f"inspect:{name}"
+    pool_id = environment_pool(backend, python, reference, cwd=FOLDER, start_seconds=25)
     assert sentence in str(backend.get(f"/v1/pools/{pool_id}")["error"])
 
 
