@@ -8,10 +8,10 @@ import contextlib
 import http.client
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import urlsplit
 
 from synth_pools.backend.api.app import create_app
@@ -71,6 +71,8 @@ class LocalBackend:
         container_key_envs: Environment variables, besides the usual ones, that pools may name as
             the source of their containers' key.
         allow_processes: True allows pools to start processes on this machine (`config.process`).
+        process_envs: Environment variables that these processes get, such as OPENAI_API_KEY; their
+            values are stored nowhere, and masked in the processes' output.
         allow_images: True allows pools to start containers of images on this machine by podman or
             docker (`config.image`).
         mount_folders: Folders that these containers may read if their pool asks for it.
@@ -108,6 +110,7 @@ class LocalBackend:
         container_hosts: Iterable[str] = (),
         container_key_envs: Iterable[str] = (),
         allow_processes: bool = False,
+        process_envs: Iterable[str] = (),
         allow_images: bool = False,
         mount_folders: Iterable[str | os.PathLike[str]] = (),
         ray: str | None = None,
@@ -146,6 +149,7 @@ class LocalBackend:
             container_hosts=container_hosts,
             container_key_envs=container_key_envs,
             allow_processes=allow_processes,
+            process_envs=process_envs,
             allow_images=allow_images,
             mount_folders=mount_folders,
             ray=ray,
@@ -243,6 +247,39 @@ class LocalBackend:
 
         return AsyncContainerPoolsClient(
             api_key=self.api_key, backend_base=self.url, timeout=timeout
+        )
+
+    @staticmethod
+    def environment(
+        reference: str,
+        *,
+        replicas: int = 1,
+        python: str | os.PathLike[str] | None = None,
+        folder: str | os.PathLike[str] | None = None,
+        variables: Mapping[str, str] | None = None,
+    ) -> dict[str, Any]:
+        """Return the body of a pool whose processes are an environment, which the caller creates.
+
+        The backend needs `allow_processes`.
+
+        Args:
+            reference: A kind, a colon and a name, such as `gymnasium:CartPole-v1`.
+            replicas: The number of processes.
+            python: The Python that has the framework; None for that of `synth-pools env install`,
+                or this one.
+            folder: The folder of its modules and files; None for the current one.
+            variables: Variables of the processes. They are stored and answered: no secret is one,
+                for which there is `process_envs`.
+
+        Raises:
+            ValueError: There is no such kind.
+            NotInstalledError: There is no Python that has the framework.
+        """
+        # Imported here, since few backends start environments.
+        from synth_pools.environments.pools import environment_pool
+
+        return environment_pool(
+            reference, replicas=replicas, python=python, folder=folder, variables=variables
         )
 
     def start(self) -> None:

@@ -256,6 +256,12 @@ class BackendOptions(Limits):
         "Start the processes that pools name in config.process. Whoever has a key can then run "
         "any program on this machine, as the user who runs this.",
     )
+    process_envs: tuple[str, ...] = _option(
+        (),
+        "variables",
+        "An environment variable that the processes of pools get as it is here, such as "
+        "OPENAI_API_KEY, which no pool then has to hold; may be repeated.",
+    )
     allow_images: bool = _option(
         False,
         "flag",

@@ -25,6 +25,11 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "top": ("top", "top", "Show pools, their rollouts and the queue, until ^C."),
     "logs": ("logs", "logs", "Show the output of the processes of a pool."),
     "run": ("fleet.run", "run_seeds", "Run a rollout for each seed on a pool."),
+    "env": (
+        "environments.commands",
+        "environments",
+        "Run environments of Gymnasium, Inspect, verifiers, OpenEnv and Harbor.",
+    ),
     "journal": ("fleet.journal", "journal", "Show and merge the journals of runs."),
     "export": ("fleet.export", "export", "Write the results of a run for other tools."),
     "ui": ("local.page", "ui", "Show a backend, or the journal of a fleet, in the browser."),

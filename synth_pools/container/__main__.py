@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from synth_pools.container.container import Container
-from synth_pools.container.ends import describe_setup
+from synth_pools.container.ends import describe_setup, end_setup
 
 
 def _main() -> None:
@@ -24,7 +24,7 @@ def _main() -> None:
         containers = _containers_in(options.file)
     # A file may raise anything.
     except Exception as error:  # noqa: BLE001
-        sys.exit(describe_setup(error))
+        end_setup(describe_setup(error))
     if options.name is not None:
         containers = {name: value for name, value in containers.items() if name == options.name}
     if len(set(containers.values())) != 1:

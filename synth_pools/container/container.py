@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from synth_pools.container.ends import SetupError
+from synth_pools.container.ends import SetupError, end_setup
 from synth_pools.container.episodes import Definition, Episodes
 
 if TYPE_CHECKING:
@@ -126,7 +126,9 @@ class Container(Definition):
                 text = f"{self.name}: {address_of(listener)}"
                 show = lambda _: print(text, flush=True)  # noqa: E731, T201
                 asyncio.run(serve_container(self, listener, show, drain_seconds))
-        except (SetupError, OSError, ValueError) as error:
+        except SetupError as error:
+            end_setup(str(error))
+        except (OSError, ValueError) as error:
             sys.exit(str(error))
 
     @contextlib.contextmanager

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from synth_pools.container.encoding import write_artifact, write_json
 from synth_pools.container.rollout import EpisodeError, Result, Rollout
@@ -23,6 +23,10 @@ _STOPS = {
 _LONGEST_LOG = 1024 * 1024
 _SUCCESS = {"completed": "success", "failed": "failure"}
 _LIBRARIES = (str(Path(os.__file__).parent), str(Path(__file__).parent.parent), "<frozen ")
+
+
+# EX_CONFIG of sysexits.h: another start would end in the same way.
+SETUP_STATUS = 78
 
 
 class SetupError(Exception):
@@ -185,8 +189,16 @@ class Episode(Rollout):
         return f'{write_json(answer)[:-1]},"artifacts":[{",".join(artifacts.values())}]}}'.encode()
 
 
+def end_setup(message: str) -> NoReturn:
+    """Write why the container cannot start, and exit with a status by which no pool tries again."""
+    print(message, file=sys.stderr)  # noqa: T201
+    sys.exit(SETUP_STATUS)
+
+
 def describe_setup(error: BaseException) -> str:
     """Write a traceback of the user's own lines, and the last of them in a sentence at the end."""
+    if isinstance(error, SetupError):
+        return f"The container cannot start. {error}"
     lines = "".join(traceback.format_exception(_without_ours(error)))
     where = f"{place}: " if (place := _place_of(error)) else ""
     advice = ""

@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import Any, TypeVar
 
 from synth_pools.container import Container
+from synth_pools.container.episodes import Episodes
 from synth_pools.environments.kinds import split_reference
 
 T = TypeVar("T")
@@ -34,10 +35,18 @@ class Environment:
     seeds: str
     cannot: tuple[str, ...] = field(default=())
 
-    def describe(self) -> dict[str, Any]:
-        """Return what `synth-pools env show` prints beside its tasks."""
+    async def describe(self) -> dict[str, Any]:
+        """Return what `synth-pools env show` prints.
+
+        Raises:
+            SetupError: Its own code failed.
+        """
+        episodes = Episodes(self.container)
+        async with episodes.open():
+            tasks = episodes.tasks
         return {
             "name": self.container.name,
+            "tasks": tasks,
             "reads": {part: dict(fields) for part, fields in self.reads.items()},
             "seeds": self.seeds,
             "cannot": list(self.cannot),

@@ -13,6 +13,7 @@ import numpy
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments.adapter import Environment
+from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import chat, model_of
 from synth_pools.environments.policies import READS as POLICY_READS
@@ -41,7 +42,11 @@ def adapt(name: str) -> Environment:
         except gymnasium.error.Error as error:
             raise SetupError(f"{type(error).__name__}: {error}") from None
 
-    container = Container(f"gymnasium:{name}", description=f"Gymnasium's {name}.")
+    container = Container(
+        f"gymnasium:{name}",
+        description=f"Gymnasium's {name}.",
+        concurrency=KINDS["gymnasium"].concurrency,
+    )
     container.setup(set_up)
 
     async def play(rollout: Rollout) -> float:

@@ -15,6 +15,7 @@ class Kind:
         python: The oldest Python that it runs on.
         subject: The meaning of the name behind the colon.
         example: A reference.
+        concurrency: The most rollouts at a time in a process.
     """
 
     name: str
@@ -22,6 +23,7 @@ class Kind:
     python: tuple[int, int]
     subject: str
     example: str
+    concurrency: int
 
 
 KINDS = {
@@ -33,6 +35,7 @@ KINDS = {
             (3, 11),
             "the id of an environment, a module that registers it before it if there is one",
             "gymnasium:CartPole-v1",
+            16,
         ),
         Kind(
             "inspect",
@@ -40,16 +43,20 @@ KINDS = {
             (3, 11),
             "a file with a task behind @, or a registered task",
             "inspect:tasks.py@sums",
+            1,
         ),
-        Kind("verifiers", "verifiers", (3, 11), "the module of a taskset", "verifiers:my_env"),
+        Kind("verifiers", "verifiers", (3, 11), "the module of a taskset", "verifiers:my_env", 16),
         Kind(
             "openenv",
             "websockets",
             (3, 11),
             "the URL of a server, or a folder made by `openenv init`",
             "openenv:./my_env",
+            16,
         ),
-        Kind("harbor", "harbor", (3, 12), "the folder of a task or of a dataset", "harbor:./tasks"),
+        Kind(
+            "harbor", "harbor", (3, 12), "the folder of a task or of a dataset", "harbor:./tasks", 8
+        ),
     )
 }
 

@@ -7,6 +7,7 @@ where this file is, alone, so that nothing else of its installation gets into th
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib.util
 import json
 import sys
@@ -40,7 +41,7 @@ def _main() -> None:
     sys.path.insert(0, str(Path.cwd()))
 
     # Only now can they be imported.
-    from synth_pools.container.ends import describe_setup
+    from synth_pools.container.ends import SetupError, describe_setup, end_setup
     from synth_pools.environments.adapter import load_environment
 
     try:
@@ -48,9 +49,13 @@ def _main() -> None:
     except BaseException as error:
         if isinstance(error, SystemExit | KeyboardInterrupt):
             raise
-        sys.exit(describe_setup(error))
+        end_setup(describe_setup(error))
     if options.show:
-        print(json.dumps(built.describe()))  # noqa: T201
+        try:
+            description = asyncio.run(built.describe())
+        except SetupError as error:
+            end_setup(str(error))
+        print(json.dumps(description, default=repr))  # noqa: T201
         return
     built.container.serve(port=options.port)
 

@@ -210,7 +210,7 @@ def _own_secrets(services: Services) -> Iterator[str]:
     yield from services.keys.secrets()
     if settings.store is not None:
         yield from settings.store.secrets
-    key_envs = settings.container_key_envs
+    key_envs = {*settings.container_key_envs, *settings.process_envs}
     yield from (
         value for name, value in os.environ.items() if names_secret(name) or name in key_envs
     )

@@ -23,7 +23,7 @@ _ALWAYS_ALLOWED = "ENVIRONMENT_API_KEY"
 _ALLOWED_PREFIX = "CONTAINER_API_KEY"
 
 # A shorter text may appear in an answer by chance, and so cannot be masked there.
-_SHORTEST_KEY = 8
+SHORTEST_KEY = 8
 _HIDDEN = "***"
 
 # An answer with more values is refused anyway.
@@ -146,8 +146,8 @@ def _problem(value: str) -> str | None:
         return "is not set"
     if not (value.isascii() and value.isprintable()) or value != value.strip():
         return "does not hold what can be sent as a header"
-    if len(value) < _SHORTEST_KEY:
-        return f"holds fewer than {_SHORTEST_KEY} characters"
+    if len(value) < SHORTEST_KEY:
+        return f"holds fewer than {SHORTEST_KEY} characters"
     return None
 
 

@@ -25,6 +25,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _READ_SECONDS = 0.5
+# EX_CONFIG of sysexits.h, the status of a program that would end in the same way again.
+_CANNOT_START = 78
 
 # Text of uvloop's error while another event loop is starting a program.
 _OTHER_LOOP = "Racing with another loop"
@@ -106,7 +108,7 @@ class Child:
         await self.read_rest()
         code = self.exit_code or 0
         words = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
-        return ContainerEnd(code, words)
+        return ContainerEnd(code, words, is_final=code == _CANNOT_START)
 
     @property
     def exit_code(self) -> int | None:

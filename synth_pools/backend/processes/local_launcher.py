@@ -22,7 +22,10 @@ class LocalLauncher:
     noun = "process"
     is_remote = False
 
-    def __init__(self, registry: ProcessRegistry, watch: OrphanWatch) -> None:
+    def __init__(
+        self, registry: ProcessRegistry, watch: OrphanWatch, passed: Sequence[str] = ()
+    ) -> None:
+        self._passed = passed
         self._registry = registry
         self._table = ProcessTable()
         self._watch = watch
@@ -36,7 +39,7 @@ class LocalLauncher:
     async def _start(self, spec: ProcessSpec, order: StartOrder) -> Child:
         marker = self._registry.new_marker()
         async with self._watch.starting(marker):
-            return await spawn(spec, order, marker)
+            return await spawn(spec, order, marker, self._passed)
 
     async def remember(self, started: Child) -> None:
         await self._registry.add(started)
@@ -47,17 +50,20 @@ class LocalLauncher:
         await self._registry.remove(started)
 
 
-async def spawn(spec: ProcessSpec, order: StartOrder, marker: str) -> Child:
+async def spawn(
+    spec: ProcessSpec, order: StartOrder, marker: str, passed: Sequence[str] = ()
+) -> Child:
     """Start a process of a spec on this machine.
 
     Args:
         spec: The pool's process.
         order: The order to start it.
         marker: The marker by which the process is found again.
+        passed: The names of further variables of the environment here.
 
     Raises:
         OSError: There is no such program, or it cannot be run.
         ValueError: An argument or a variable is invalid.
     """
-    variables = environment(spec, order.port, marker, os.environ, order.key)
+    variables = environment(spec, order.port, marker, os.environ, order.key, passed)
     return await Child.spawn(spec.arguments(order.port), variables, spec.cwd, marker, order.output)

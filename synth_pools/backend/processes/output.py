@@ -208,10 +208,12 @@ class ProcessOutput:
         self._exit_code: int | None = None
         place.latest = self
 
-    def hide(self, secret: str | None) -> None:
-        """Mask the key of the process; None if it has no key."""
-        self._secret = re.compile(spellings(secret)) if secret else None
-        self._longest_secret = len(secret or "") * LONGEST_SPELLING
+    def hide(self, *secrets: str | None) -> None:
+        """Mask the secrets of the process; leave out None and empty texts."""
+        # The longest first: a shorter one may be its beginning.
+        present = sorted(filter(None, secrets), key=len, reverse=True)
+        self._secret = re.compile("|".join(map(spellings, present))) if present else None
+        self._longest_secret = len(present[0]) * LONGEST_SPELLING if present else 0
 
     def start(self, pid: int | None, url: str | None) -> None:
         """Note the started process; a container has no process id."""

@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol, TypeAlias
 
 from synth_pools.backend.containers.balancer import Balancer
-from synth_pools.backend.containers.credentials import container_key
+from synth_pools.backend.containers.credentials import SHORTEST_KEY, container_key
 from synth_pools.backend.containers.members import Member
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
@@ -294,7 +295,7 @@ class Replica:
         output = instance.output = self._output or self._open_output()
         try:
             key = self._key(instance.url)
-            output.hide(key)
+            output.hide(key, *self._passed())
             order = StartOrder(self._pool_id, instance.port, key, output)
             child: Started = await start(order)
         except BaseException:
@@ -310,6 +311,11 @@ class Replica:
         if key_env is None:
             return None
         return container_key(key_env, url, self._context.settings).reveal()
+
+    def _passed(self) -> list[str]:
+        """Return the values that the process has of our environment, unless they are words."""
+        values = (os.environ.get(name, "") for name in self._context.settings.process_envs)
+        return [value for value in values if len(value) >= SHORTEST_KEY]
 
     def _open_output(self) -> ProcessOutput:
         self._output = self._context.logs.open(self._pool_id, self.number)

@@ -116,7 +116,12 @@ def fill_port(text: str, port: int) -> str:
 
 
 def environment(
-    spec: ProcessSpec, port: int, marker: str, inherited: Mapping[str, str], key: str | None
+    spec: ProcessSpec,
+    port: int,
+    marker: str,
+    inherited: Mapping[str, str],
+    key: str | None,
+    passed: Iterable[str] = (),
 ) -> dict[str, str]:
     """Build the environment of a process, with only a few variables of the backend.
 
@@ -126,10 +131,11 @@ def environment(
         marker: The marker of the process.
         inherited: The backend's environment; variables that every program needs are passed on.
         key: The key of the pool's containers.
+        passed: The names of further variables of the backend.
     """
     secret = {} if key is None else {KEY: key}
     return {
-        **common_variables(inherited),
+        **common_variables(inherited, *passed),
         **spec.variables(port),
         **secret,
         "PORT": str(port),

@@ -59,7 +59,7 @@ class Processes:
         self._settings = settings
         self._registry = ProcessRegistry(database)
         self._watch = OrphanWatch()
-        self._local = LocalLauncher(self._registry, self._watch)
+        self._local = LocalLauncher(self._registry, self._watch, settings.process_envs)
         self._images = ImageLauncher(
             settings.mount_folders, settings.data_dir / "sockets", self._registry, self._watch
         )

@@ -6,12 +6,12 @@ import contextlib
 import json
 import os
 import re
-import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from synth_pools.cli.failures import CommandError, ExitStatus, needing
+from synth_pools.environments.pythons import config_dir
 
 PROFILE_VARIABLE = "SYNTH_PROFILE"
 _LARGEST_KEY_FILE = 64 * 1024
@@ -96,15 +96,6 @@ def read_key(path: Path) -> str:
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise CommandError(f"{path}: holds no key", ExitStatus.NOT_ALLOWED)
     return key
-
-
-def config_dir() -> Path:
-    """Return the directory of the configuration; it may not exist yet."""
-    if sys.platform == "darwin":
-        return Path("~/Library/Application Support/synth-pools").expanduser()
-    base = os.environ.get("XDG_CONFIG_HOME", "")
-    # The XDG specification says to ignore a relative path.
-    return Path(base if Path(base).is_absolute() else "~/.config").expanduser() / "synth-pools"
 
 
 def config_path() -> Path:

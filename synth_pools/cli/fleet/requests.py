@@ -74,8 +74,8 @@ def read_requests(
     Raises:
         CommandError: An option or a row cannot be used, or they contradict each other.
     """
-    if seeds is None and file is None:
-        raise CommandError("give --seeds, --requests or both")
+    if seeds is None and file is None and not tasks:
+        raise CommandError("give --seeds, --requests or --tasks")
     run_metadata: dict[str, Any] = {"metadata": {"run": name}} if name is not None else {}
     rows = [("BODY", common)]
     if file is not None:

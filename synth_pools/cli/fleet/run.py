@@ -9,27 +9,21 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
-from synth_pools.cli.files import (
-    FILE,
-    check_distinct,
-    check_writable,
-    force_option,
-    is_stdout,
-    is_stream,
-)
+from synth_pools.cli.files import check_writable, is_stdout, is_stream
+from synth_pools.cli.fleet.options import RunOptions, options_of_run
 from synth_pools.cli.fleet.readiness import has_own_processes, is_of_container, usable_pool
 from synth_pools.cli.fleet.recorded import request_digest, result_row
-from synth_pools.cli.fleet.requests import RunRequests, read_requests
+from synth_pools.cli.fleet.requests import RunRequests
 from synth_pools.cli.fleet.results import ResultFile, read_rows
 from synth_pools.cli.fleet.summary import COMPLETED, RunSummary
-from synth_pools.cli.operations.bodies import body_from_words
 from synth_pools.cli.operations.commands import complete_places
 from synth_pools.cli.output import has_colour, say, width, write_text
 
@@ -43,96 +37,10 @@ _REDRAW_SECONDS = 0.1
 @click.command("run")
 @click.argument("pool_id", metavar="POOL", shell_complete=complete_places)
 @click.argument("body", nargs=-1, metavar="[BODY]...")
-@click.option("--seeds", metavar="RANGE", help="A rollout for each: 0..499, or 1,5,10..20.")
-@click.option(
-    "--requests",
-    "file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="A rollout for each line, a request in JSON; with --seeds for each seed of each line.",
-)
-@click.option(
-    "--task", "tasks", multiple=True, metavar="TASK", help="The task; repeat it for several."
-)
-@click.option(
-    "--env", multiple=True, metavar="KEY=VALUE", help="A setting of the environment; repeatable."
-)
-@click.option(
-    "--name", metavar="NAME", help="The name of the run: metadata.run of all its rollouts."
-)
-@click.option(
-    "--repeats",
-    type=click.IntRange(1, 10_000),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Rollouts of each seed.",
-)
-@click.option(
-    "--in-flight",
-    type=click.IntRange(1, 10_000),
-    default=64,
-    show_default=True,
-    metavar="N",
-    help="Most rollouts at a time.",
-)
-@click.option(
-    "--retries",
-    type=click.IntRange(0, 1000),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="How often a rollout that failed is run again.",
-)
-@click.option(
-    "--journal",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="A file for every step: the same command continues after any interruption.",
-)
-@click.option(
-    "--out",
-    type=FILE,
-    metavar="FILE",
-    help="A line of JSON for each result, as it comes; - for standard output.",
-)
-@click.option(
-    "--only",
-    type=click.Choice(["failed", "missing"]),
-    help="Run again the requests that failed in --out, or that are missing from it.",
-)
-@click.option(
-    "--fail-under", type=float, metavar="REWARD", help="Exit with 1 if the mean reward is less."
-)
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="The summary as a table or as JSON.",
-)
-@force_option
+@options_of_run
 @connection_options
 def run_seeds(
-    pool_id: str,
-    body: tuple[str, ...],
-    seeds: str | None,
-    file: Path | None,
-    tasks: tuple[str, ...],
-    env: tuple[str, ...],
-    name: str | None,
-    repeats: int,
-    in_flight: int,
-    retries: int,
-    journal: Path | None,
-    out: Path | None,
-    only: Literal["failed", "missing"] | None,
-    fail_under: float | None,
-    form: str,
-    force: bool,
-    connection: ServiceOptions,
+    pool_id: str, body: tuple[str, ...], options: RunOptions, connection: ServiceOptions
 ) -> int:
     """Run a rollout for each seed on a pool, and print a summary.
 
@@ -146,19 +54,35 @@ def run_seeds(
       synth-pools run docs-example-pool --seeds 0..9 --env reward=0.5
       synth-pools run docs-example-pool --seeds 0..9 --fail-under 0.6 -o json
     """
-    words = [*body, *(f"env.{word}" for word in env)]
-    common = body_from_words(words, "RolloutRequest", required=False) or {}
-    requests = read_requests(
-        common, seeds=seeds, file=file, tasks=tasks, name=name, repeats=repeats
-    )
-    check_distinct(out, journal, file)
-    check_distinct(journal, file)
-    pool = usable_pool(connection, pool_id)
+    if options.tasks == ("all",):
+        pool = usable_pool(connection, pool_id)
+        options = replace(options, tasks=_tasks_of(connection, pool["id"]))
+        return carry_out(options, options.requests(body), pool, connection)
+    requests = options.requests(body)
+    return carry_out(options, requests, usable_pool(connection, pool_id), connection)
+
+
+def carry_out(
+    options: RunOptions, requests: RunRequests, pool: dict[str, Any], connection: ServiceOptions
+) -> int:
+    """Run requests on a pool that exists, and print a summary; return the exit status.
+
+    Args:
+        options: The options.
+        requests: The requests.
+        pool: The pool; where it has its definition, too, advice may be about its processes.
+        connection: The service that has it.
+
+    Raises:
+        CommandError: The file of the results has those of another run, or the service is away.
+    """
     pool_id = pool["id"]
-    with contextlib.closing(ResultFile(out)) as results:
-        former = _former_rows(requests, pool_id, out, only, journal, force=force)
+    with contextlib.closing(ResultFile(options.out)) as results:
+        former = _former_rows(
+            requests, pool_id, options.out, options.only, options.journal, force=options.force
+        )
         results.former = former
-        indices = _chosen(requests, former, only)
+        indices = _chosen(requests, former, options.only)
         running = _Run(requests, indices, pool_id, former, results)
         try:
             # The second ^C cancels it.
@@ -166,9 +90,9 @@ def run_seeds(
                 asyncio.run(
                     running.go(
                         connection,
-                        max_in_flight=in_flight,
-                        retries=retries,
-                        journal=journal,
+                        max_in_flight=options.in_flight,
+                        retries=options.retries,
+                        journal=options.journal,
                         total=len(indices),
                     )
                 )
@@ -176,26 +100,42 @@ def run_seeds(
             running.end_line()
     summary = running.summary()
     missing = len(requests) - summary.total
-    if form == "json":
-        head = {"pool_id": pool_id, "name": name, "requests": len(requests)}
+    if options.form == "json":
+        head = {"pool_id": pool_id, "name": options.name, "requests": len(requests)}
         text = json.dumps({**head, **summary.document()}, indent=2) + "\n"
     else:
         text = summary.text()
-    write_text(text, to_stderr=is_stdout(out))
+    write_text(text, to_stderr=is_stdout(options.out))
     if has_own_processes(pool) and any(map(is_of_container, summary.failures)):
         say(f"next: synth-pools logs {pool_id}")
     if running.stopped:
-        advice = "the same command goes on" if journal else "--only missing goes on, with --out"
+        advice = (
+            "the same command goes on" if options.journal else "--only missing goes on, with --out"
+        )
         say(f"interrupted: {missing} of {len(requests)} have no result; {advice}")
         return ExitStatus.INTERRUPTED
     status = ExitStatus.FAILED if summary.failed or missing else ExitStatus.DONE
     if missing:
         say(f"{missing} of {len(requests)} have no result; --only missing runs them")
-    if fail_under is not None and not (summary.mean is not None and summary.mean >= fail_under):
+    least = options.fail_under
+    if least is not None and not (summary.mean is not None and summary.mean >= least):
         mean = "there is no reward" if summary.mean is None else f"the mean is {summary.mean:.6g}"
-        say(f"--fail-under {fail_under:.6g}: {mean}")
+        say(f"--fail-under {least:.6g}: {mean}")
         status = ExitStatus.FAILED
     return status
+
+
+def _tasks_of(connection: ServiceOptions, pool_id: str) -> tuple[str, ...]:
+    """Return the ids of the tasks of a pool.
+
+    Raises:
+        CommandError: It has none, or there is no such pool.
+    """
+    with connection.client() as client:
+        tasks = tuple(str(task["id"]) for task in client.list_tasks(pool_id)["items"])
+    if not tasks:
+        raise CommandError(f"the pool {pool_id} has no tasks: --seeds alone runs it without one")
+    return tasks
 
 
 def _former_rows(

@@ -45,11 +45,12 @@ def test_the_program_needs_no_installation_of_this_package(tmp_path: Path) -> No
         "try:\n"
         f"    runpy.run_path({str(_LAUNCH)!r}, run_name='__main__')\n"
         "except SystemExit as error:\n"
-        "    print(json.dumps([str(error), sorted(sys.modules)]))\n"
+        "    print(json.dumps([error.code, sorted(sys.modules)]))\n"
     )
     command = [sys.executable, "-P", "-S", str(program)]
     answer = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-    message, modules = json.loads(answer.stdout)
-    assert "'nothing' is no environment" in message
+    status, modules = json.loads(answer.stdout)
+    assert status == 78
+    assert "'nothing' is no environment" in answer.stderr
     assert "synth_pools.container" in modules
     assert {"httpx", "attrs", "synth_pools._client"}.isdisjoint(modules)

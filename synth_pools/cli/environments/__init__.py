@@ -1,0 +1,1 @@
+"""`synth-pools env`: environments of frameworks, listed, installed, served and run."""

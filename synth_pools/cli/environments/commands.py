@@ -1,0 +1,243 @@
+"""`synth-pools env`: what is installed, what an environment reads, and its container alone."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from synth_pools.cli import output
+from synth_pools.cli.environments.run import run_environment
+from synth_pools.cli.failures import CommandError, ExitStatus
+from synth_pools.cli.groups import HELP_NAMES, SuggestingGroup
+from synth_pools.environments.kinds import KINDS, Kind, split_reference
+from synth_pools.environments.pools import launch_command
+from synth_pools.environments.pythons import (
+    FrameworkPython,
+    NotInstalledError,
+    find_python,
+    install,
+    requirements_of,
+)
+
+_SHOW_SECONDS = 300.0
+
+
+@click.group("env", cls=SuggestingGroup, context_settings=HELP_NAMES)
+def environments() -> None:
+    """Run environments of Gymnasium, Inspect, verifiers, OpenEnv and Harbor.
+
+    NAME is a kind, a colon and a name, such as gymnasium:CartPole-v1; `env list` has the kinds.
+    Names of modules and files are those of the current folder.
+    """
+
+
+environments.add_command(run_environment)
+
+
+def python_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the option for the Python of the framework."""
+    option = click.option(
+        "--python",
+        metavar="PATH",
+        help="The Python that has the framework. [default: that of `env install`, or this one]",
+    )
+    decorated: Callable[..., Any] = option(command)
+    return decorated
+
+
+@contextlib.contextmanager
+def found_environment(reference: str, python: str | None) -> Iterator[FrameworkPython]:
+    """Find the Python of an environment, before anything starts.
+
+    Raises:
+        CommandError: There is no such kind, or it is not installed.
+    """
+    try:
+        kind, _ = split_reference(reference)
+        yield find_python(kind, python)
+    except (ValueError, NotInstalledError) as error:
+        raise CommandError(str(error)) from None
+
+
+@environments.command("list")
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="A table for people, or JSON with what each needs.",
+)
+def list_environments(form: str) -> int:
+    """List the kinds of environments, and which of them are installed.
+
+    \b
+    Example:
+      synth-pools env list
+    """
+    rows = [_row(kind) for kind in KINDS.values()]
+    if form == "json":
+        output.write_text(json.dumps({"items": rows}, indent=2) + "\n")
+        return ExitStatus.DONE
+    cells = [
+        [row["kind"], row["release"] or "-", row["example"], row["python"] or row["advice"]]
+        for row in rows
+    ]
+    output.write_text(output.grid(["KIND", "RELEASE", "EXAMPLE", "PYTHON"], cells))
+    return ExitStatus.DONE
+
+
+def _row(kind: Kind) -> dict[str, Any]:
+    framework = None
+    advice = f"not installed: synth-pools env install {kind.name}"
+    try:
+        framework = find_python(kind)
+    except NotInstalledError as error:
+        advice = advice if "is not installed" in str(error) else str(error)
+    return {
+        "kind": kind.name,
+        "subject": kind.subject,
+        "example": kind.example,
+        "release": framework and framework.release,
+        "python": framework and str(framework.path),
+        "advice": None if framework else advice,
+        "requirements": requirements_of(kind),
+    }
+
+
+@environments.command("show")
+@click.argument("reference", metavar="NAME")
+@python_option
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="Sentences for people, or JSON.",
+)
+def show_environment(reference: str, python: str | None, form: str) -> int:
+    """Show the tasks of an environment, and what it reads of policy, env and limits.
+
+    \b
+    Example:
+      synth-pools env show gymnasium:CartPole-v1
+    """
+    with found_environment(reference, python) as framework:
+        description = describe(reference, framework.path)
+    if form == "json":
+        output.write_text(json.dumps(description, indent=2) + "\n")
+        return ExitStatus.DONE
+    tasks = description["tasks"]
+    lines = [f"{description['name']}, played by {framework.path}\n"]
+    if tasks is None:
+        lines.append("Tasks: none; a rollout has a seed alone.")
+    else:
+        names = ", ".join(list(tasks)[:10])
+        lines.append(f"Tasks: {len(tasks)}: {names}{', ...' if len(tasks) > 10 else ''}")
+    lines.append(f"Seeds: {description['seeds']}\n")
+    rows = [
+        [f"{part}.{name}", sentence]
+        for part, names in description["reads"].items()
+        for name, sentence in names.items()
+    ]
+    lines.append(output.grid(["READS", "MEANING"], rows))
+    lines += [f"It cannot: {sentence}" for sentence in description["cannot"]]
+    output.write_text("\n".join(lines).rstrip("\n") + "\n")
+    return ExitStatus.DONE
+
+
+def describe(reference: str, python: Path) -> dict[str, Any]:
+    """Return what an environment says of itself, after it was set up.
+
+    Args:
+        reference: Its reference.
+        python: The Python that has its framework.
+
+    Raises:
+        CommandError: Its own code failed; its traceback is printed.
+    """
+    command = [*launch_command(python), reference, "--show"]
+    try:
+        done = subprocess.run(  # noqa: S603 - our own program
+            command, capture_output=True, text=True, timeout=_SHOW_SECONDS
+        )
+    except subprocess.TimeoutExpired:
+        raise CommandError(
+            f"{reference} was not set up within {_SHOW_SECONDS:g} seconds", ExitStatus.FAILED
+        ) from None
+    # A framework may print lines before it.
+    last = done.stdout.strip().rpartition("\n")[2]
+    if not done.returncode and last.startswith("{"):
+        description: dict[str, Any] = json.loads(last)
+        return description
+    traceback, _, sentence = done.stderr.strip().rpartition("\n")
+    if traceback:
+        click.echo(traceback, err=True)
+    raise CommandError(sentence or f"{reference} ended with status {done.returncode}")
+
+
+@environments.command("serve")
+@click.argument("reference", metavar="NAME")
+@python_option
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=9000,
+    show_default=True,
+    help="Port to listen on; 0 picks a free one.",
+)
+def serve_environment(reference: str, python: str | None, port: int) -> int:
+    """Serve an environment as a container alone, without a backend, until ^C or SIGTERM.
+
+    The first line on standard output has its address. A pool names it as its container_url.
+
+    \b
+    Example:
+      synth-pools env serve gymnasium:CartPole-v1 --port 9000
+    """
+    with found_environment(reference, python) as framework:
+        pass
+    sys.stdout.flush()
+    # In its place: signals and the standard streams are its own.
+    os.environ["PORT"] = str(port)
+    os.execv(framework.path, [*launch_command(framework.path), reference])  # noqa: S606 - our own program
+
+
+@environments.command("install")
+@click.argument("name", metavar="KIND", type=click.Choice(list(KINDS)))
+@click.option("--python", metavar="PATH", help="The Python that the environment is made of.")
+def install_environment(name: str, python: str | None) -> int:
+    """Install a framework into an environment of its own, beside the profiles.
+
+    uv makes it where there is one, else venv and pip. An earlier installation is replaced.
+
+    \b
+    Example:
+      synth-pools env install gymnasium
+    """
+    kind = KINDS[name]
+
+    def run(command: Sequence[str]) -> int:
+        try:
+            # Its own lines, if it has any, tell what went wrong.
+            return subprocess.run(command).returncode  # noqa: S603 - uv, venv or pip
+        except OSError as error:
+            raise NotInstalledError(f"{command[0]}: {error.strerror}") from None
+
+    try:
+        framework = install(kind, python, run)
+    except NotInstalledError as error:
+        raise CommandError(str(error), ExitStatus.FAILED) from None
+    output.write_text(f"{kind.name} {framework.release} is installed: {framework.path}\n")
+    return ExitStatus.DONE

@@ -1,0 +1,251 @@
+"""`synth-pools env run`: an environment with backend, pool, fleet and live page, in one command."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from synth_pools.cli.access.connection import ServiceOptions
+from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported_errors
+from synth_pools.cli.fleet.options import RunOptions, options_of_run
+from synth_pools.cli.fleet.run import carry_out
+from synth_pools.cli.output import say
+from synth_pools.environments.pools import environment_pool
+from synth_pools.environments.pythons import NotInstalledError
+
+if TYPE_CHECKING:
+    from synth_pools import ContainerPoolsClient
+    from synth_pools.backend.local_backend import LocalBackend
+
+_KEY = "OPENAI_API_KEY"
+_URL = "OPENAI_BASE_URL"
+_MOST_REPLICAS = 4
+_DEFAULT_SEEDS = 10
+
+
+@click.command("run")
+@click.argument("reference", metavar="NAME")
+@click.argument("body", nargs=-1, metavar="[BODY]...")
+@click.option(
+    "--policy",
+    metavar="WORD|JSON",
+    help="The policy of all rollouts: a word such as random, its type, or an object in JSON.",
+)
+@click.option("--model", metavar="NAME", help="The model that plays: policy.model.")
+@click.option(
+    "--model-url",
+    metavar="URL",
+    help=f"The OpenAI-compatible server of the model, up to /v1; the variable {_KEY} has its key, "
+    "which no other server gets.",
+)
+@click.option("--agent", metavar="NAME", help="The agent that plays: policy.agent.")
+@click.option(
+    "--limit",
+    type=click.IntRange(1),
+    metavar="N",
+    help="Only the first N tasks, or the seeds 0..N-1 where there are no tasks.",
+)
+@click.option(
+    "--replicas",
+    type=click.IntRange(1, 1000),
+    metavar="N",
+    help=f"Processes of the environment. [default: one a processor, at most {_MOST_REPLICAS}]",
+)
+@click.option(
+    "--python",
+    metavar="PATH",
+    help="The Python that has the framework. [default: that of `env install`, or this one]",
+)
+@click.option(
+    "--pass-env",
+    multiple=True,
+    metavar="VARIABLE",
+    help=f"A variable that the processes get, besides {_KEY}; repeatable.",
+)
+@click.option(
+    "--data-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Where the backend keeps its data. [default: beside --journal, or nowhere]",
+)
+@options_of_run
+def run_environment(
+    reference: str,
+    body: tuple[str, ...],
+    policy: str | None,
+    model: str | None,
+    model_url: str | None,
+    agent: str | None,
+    limit: int | None,
+    replicas: int | None,
+    python: str | None,
+    pass_env: tuple[str, ...],
+    data_dir: Path | None,
+    options: RunOptions,
+) -> int:
+    """Run an environment: with a backend, processes and a live page of its own.
+
+    Without --seeds, --requests and --task all tasks are played, or the seeds 0..9 where there are
+    none. BODY and the other options are those of `synth-pools run`. Exit status: as of
+    `synth-pools run`.
+
+    \b
+    Examples:
+      synth-pools env run gymnasium:CartPole-v1 --seeds 0..99 --policy random
+      synth-pools env run gymnasium:FrozenLake-v1 --model llama \\
+          --model-url http://127.0.0.1:8000/v1 limits.max_turns=20
+    """
+    words = [*_policy_words(policy, model, model_url, agent), *body]
+    # Options that cannot be used are refused before anything starts.
+    replace(options, seeds=options.seeds or "0..0", tasks=()).requests(words)
+    replicas = replicas or min(os.cpu_count() or 1, _MOST_REPLICAS)
+    # Clients of models read it, and our own gives the key to this server alone.
+    variables = {_URL: model_url} if model_url else {}
+    try:
+        pool = environment_pool(reference, replicas=replicas, python=python, variables=variables)
+    except (ValueError, NotInstalledError) as error:
+        raise CommandError(str(error)) from None
+    if data_dir is None and options.journal is not None:
+        data_dir = options.journal.with_name(f"{options.journal.name}.backend")
+    with needing("`env run`", "local"):
+        # Imported here: other commands do not need the extra `local`.
+        from synth_pools.backend.errors import LocalBackendError
+        from synth_pools.backend.local_backend import LocalBackend
+
+    try:
+        with _ended_by_signals(), tempfile.TemporaryDirectory() as folder:
+            backend = LocalBackend(
+                data_dir or folder, allow_processes=True, process_envs=[_KEY, *pass_env]
+            )
+            with backend:
+                return _run(backend, pool, words, limit, options)
+    except LocalBackendError as error:
+        raise CommandError(str(error), ExitStatus.FAILED) from error
+    except KeyboardInterrupt:
+        return ExitStatus.INTERRUPTED
+
+
+def _run(
+    backend: LocalBackend,
+    pool: Mapping[str, Any],
+    words: Sequence[str],
+    limit: int | None,
+    options: RunOptions,
+) -> int:
+    say(f"{pool['name']}: {pool['capacity']} of {pool['config']['process']['argv'][0]} start")
+    say(f"watch it at {backend.page_url()}")
+    with reported_errors(), backend.client() as client:
+        _set_up(client, pool)
+        tasks = _tasks(client, pool["id"])
+    if options.tasks == ("all",) or not (options.tasks or options.seeds or options.file):
+        if tasks is not None:
+            options = replace(options, tasks=tuple(tasks)[:limit])
+        elif options.tasks:
+            raise CommandError(f"{pool['name']} has no tasks: give --seeds")
+        else:
+            options = replace(options, seeds=f"0..{(limit or _DEFAULT_SEEDS) - 1}")
+    with reported_errors(), backend.client() as client:
+        _add_tasks(client, pool["id"], options.tasks, tasks)
+    connection = ServiceOptions(url=backend.url, key_file=backend.key_file)
+    # Its backend ends with the run: there is no later command about it.
+    return carry_out(options, options.requests(words), {"id": pool["id"]}, connection)
+
+
+def _set_up(client: ContainerPoolsClient, pool: Mapping[str, Any]) -> None:
+    """Create the pool, or take that of an earlier run, and wait for its processes.
+
+    Raises:
+        CommandError: They do not start; what they printed is printed.
+    """
+    # Loaded by the client already.
+    from synth_pools.errors import ConflictError, PoolFailedError
+
+    try:
+        client.create_pool(dict(pool))
+    except ConflictError:
+        tasks = client.list_tasks(pool["id"])["items"]
+        client.replace_pool(pool["id"], {**pool, "tasks": tasks})
+        if client.get_pool(pool["id"])["status"] in ("failed", "paused"):
+            client.resume_pool(pool["id"])
+    try:
+        client.wait_pool_active(pool["id"])
+    except PoolFailedError:
+        error = client.get_pool(pool["id"]).get("error") or {}
+        lines = (error.get("details") or {}).get("output") or []
+        for line in lines[:-1]:
+            say(line)
+        sentence = lines[-1] if lines else error.get("message")
+        raise CommandError(f"{pool['name']}: {sentence}", ExitStatus.FAILED) from None
+
+
+def _tasks(client: ContainerPoolsClient, pool_id: str) -> dict[str, Any] | None:
+    """List the dataset of the pool's environment once; None if it has none."""
+    # Loaded by the client already.
+    from synth_pools.errors import SynthPoolsError
+
+    try:
+        answer = client.get_pool_container_taskset(pool_id)
+    except SynthPoolsError:
+        return None
+    return {str(task["task_id"]): task.get("metadata") or {} for task in answer["tasks"]}
+
+
+def _add_tasks(
+    client: ContainerPoolsClient,
+    pool_id: str,
+    chosen: Sequence[str],
+    tasks: Mapping[str, Any] | None,
+) -> None:
+    present = {task["id"] for task in client.list_tasks(pool_id)["items"]}
+    for task_id in chosen:
+        if tasks is not None and task_id not in tasks:
+            names = ", ".join(list(tasks)[:5])
+            raise CommandError(f"there is no task {task_id!r}; the first ones are {names}")
+        if task_id not in present:
+            metadata = {} if tasks is None else tasks[task_id]
+            client.create_task(pool_id, {"id": task_id, "task_metadata": metadata})
+
+
+def _policy_words(
+    policy: str | None, model: str | None, model_url: str | None, agent: str | None
+) -> list[str]:
+    """Return the words of a body for the options of the policy.
+
+    Raises:
+        CommandError: The policy is no object.
+    """
+    words = []
+    if policy is not None and policy.lstrip().startswith("{"):
+        try:
+            json.loads(policy)
+        except ValueError as error:
+            raise CommandError(f"--policy is no JSON: {error}") from None
+        words.append(f"policy:={policy}")
+    elif policy is not None:
+        words.append(f"policy.type={policy}")
+    fields = {"model": model, "inference_url": model_url, "agent": agent}
+    return words + [f"policy.{name}={value}" for name, value in fields.items() if value is not None]
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Have SIGTERM end this as ^C does, so that no process is left."""
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    former = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)

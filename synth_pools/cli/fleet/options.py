@@ -1,0 +1,154 @@
+"""Options of a run, for the commands that carry out one."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+
+from synth_pools.cli.files import FILE, check_distinct, force_option
+from synth_pools.cli.fleet.requests import RunRequests, read_requests
+from synth_pools.cli.operations.bodies import body_from_words
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Options of a run, as `options_of_run` adds them to a command."""
+
+    seeds: str | None
+    file: Path | None
+    tasks: tuple[str, ...]
+    env: tuple[str, ...]
+    name: str | None
+    repeats: int
+    in_flight: int
+    retries: int
+    journal: Path | None
+    out: Path | None
+    only: Literal["failed", "missing"] | None
+    fail_under: float | None
+    form: str
+    force: bool
+
+    def requests(self, body: Sequence[str]) -> RunRequests:
+        """Read the requests of the run.
+
+        Args:
+            body: The words of the body of all requests.
+
+        Raises:
+            CommandError: An option cannot be used.
+        """
+        words = [*body, *(f"env.{word}" for word in self.env)]
+        common = body_from_words(words, "RolloutRequest", required=False) or {}
+        requests = read_requests(
+            common,
+            seeds=self.seeds,
+            file=self.file,
+            tasks=self.tasks,
+            name=self.name,
+            repeats=self.repeats,
+        )
+        check_distinct(self.out, self.journal, self.file)
+        check_distinct(self.journal, self.file)
+        return requests
+
+
+def options_of_run(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of a run to a command, which gets them as one argument, `options`."""
+
+    @functools.wraps(command)
+    def call(**values: Any) -> int:
+        chosen = {option.name: values.pop(option.name) for option in fields(RunOptions)}
+        return command(options=RunOptions(**chosen), **values)
+
+    decorated: Any = force_option(call)
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated  # type: ignore[no-any-return]
+
+
+_OPTIONS = (
+    click.option("--seeds", metavar="RANGE", help="A rollout for each: 0..499, or 1,5,10..20."),
+    click.option(
+        "--requests",
+        "file",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="A rollout for each line, a request in JSON; with --seeds for each seed of each line.",
+    ),
+    click.option(
+        "--task",
+        "--tasks",
+        "tasks",
+        multiple=True,
+        metavar="TASK",
+        help="The task; repeat it for several, or give all for those that the pool has.",
+    ),
+    click.option(
+        "--env",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A setting of the environment; repeatable.",
+    ),
+    click.option(
+        "--name", metavar="NAME", help="The name of the run: metadata.run of all its rollouts."
+    ),
+    click.option(
+        "--repeats",
+        type=click.IntRange(1, 10_000),
+        default=1,
+        show_default=True,
+        metavar="N",
+        help="Rollouts of each seed.",
+    ),
+    click.option(
+        "--in-flight",
+        type=click.IntRange(1, 10_000),
+        default=64,
+        show_default=True,
+        metavar="N",
+        help="Most rollouts at a time.",
+    ),
+    click.option(
+        "--retries",
+        type=click.IntRange(0, 1000),
+        default=0,
+        show_default=True,
+        metavar="N",
+        help="How often a rollout that failed is run again.",
+    ),
+    click.option(
+        "--journal",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="A file for every step: the same command continues after any interruption.",
+    ),
+    click.option(
+        "--out",
+        type=FILE,
+        metavar="FILE",
+        help="A line of JSON for each result, as it comes; - for standard output.",
+    ),
+    click.option(
+        "--only",
+        type=click.Choice(["failed", "missing"]),
+        help="Run again the requests that failed in --out, or that are missing from it.",
+    ),
+    click.option(
+        "--fail-under", type=float, metavar="REWARD", help="Exit with 1 if the mean reward is less."
+    ),
+    click.option(
+        "-o",
+        "--output",
+        "form",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help="The summary as a table or as JSON.",
+    ),
+)

@@ -1,0 +1,69 @@
+"""Pools whose processes are an environment."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from synth_pools.environments.kinds import split_reference
+from synth_pools.environments.pythons import find_python
+
+# Frameworks take seconds of processor time to import, and all replicas start at once.
+_START_SECONDS = 90.0
+_TARGETS = ("harbor", "openenv")
+_ODD = re.compile(r"[^A-Za-z0-9._:-]+")
+_LONGEST_ID = 128
+
+
+def environment_pool(
+    reference: str,
+    *,
+    replicas: int = 1,
+    python: str | os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
+    variables: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the body of a pool whose processes are an environment.
+
+    Args:
+        reference: A kind, a colon and a name, such as `gymnasium:CartPole-v1`.
+        replicas: The number of processes.
+        python: The Python that has the framework; None for that of `synth-pools env install`, or
+            this one.
+        folder: The folder of its modules and files; None for the current one.
+        variables: Variables of the processes. They are stored and answered: no secret is one.
+
+    Raises:
+        ValueError: There is no such kind.
+        NotInstalledError: There is no Python that has the framework.
+    """
+    kind, _ = split_reference(reference)
+    framework = find_python(kind, python)
+    process = {
+        "argv": [*launch_command(framework.path), reference],
+        "cwd": str(Path(folder or ".").absolute()),
+        "env": dict(variables or {}),
+        "start_timeout_seconds": _START_SECONDS,
+    }
+    return {
+        "id": pool_id_of(reference),
+        "name": reference[:255],
+        "target": kind.name if kind.name in _TARGETS else "arbitrary",
+        "capacity": replicas,
+        "concurrency": replicas * kind.concurrency,
+        "config": {"submission_mode": "async", "process": process},
+        "metadata": {"environment": reference},
+    }
+
+
+def launch_command(python: Path) -> list[str]:
+    """Return the command that serves an environment, up to its reference."""
+    return [str(python), "-P", str(Path(__file__).with_name("launch.py"))]
+
+
+def pool_id_of(reference: str) -> str:
+    """Return the id of the pool of an environment."""
+    return _ODD.sub("-", reference)[:_LONGEST_ID].rstrip("-")

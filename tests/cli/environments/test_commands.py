@@ -1,0 +1,123 @@
+"""`synth-pools env` where no framework is installed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from synth_pools.environments.kinds import KINDS
+from synth_pools.environments.pools import launch_command, pool_id_of
+from synth_pools.environments.pythons import (
+    NotInstalledError,
+    check_python,
+    find_python,
+    requirements_of,
+)
+from synth_pools.local import LocalBackend
+from tests.cli.conftest import Command
+
+INSTALL = "synth-pools env install inspect"
+
+
+@pytest.fixture(autouse=True)
+def nothing_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+
+def test_the_list_has_what_each_kind_needs(command: Command) -> None:
+    rows = json.loads(command("env", "list", "-o", "json").stdout)["items"]
+    assert [row["kind"] for row in rows] == list(KINDS)
+    [row] = [row for row in rows if row["kind"] == "inspect"]
+    assert row["advice"] == f"not installed: {INSTALL}"
+    assert row["release"] is None
+    text = command("env", "list").stdout
+    assert INSTALL in text
+
+
+def test_requirements_are_those_of_the_extra() -> None:
+    lines = requirements_of(KINDS["harbor"])
+    assert any(line.startswith("harbor") and "python_version" in line for line in lines)
+    assert all("extra" not in line for line in lines)
+    assert any(line.startswith("uvicorn") for line in lines)
+    assert not any(line.startswith("pyarrow") for line in lines)
+
+
+@pytest.mark.parametrize("words", [["run"], ["show"], ["serve"]])
+def test_a_missing_framework_is_told_before_anything_starts(
+    command: Command, words: list[str]
+) -> None:
+    done = command("env", *words, "inspect:tasks.py@sums")
+    assert done.returncode == 2
+    assert INSTALL in done.stderr
+    assert "pip install 'synth-pools[inspect]'" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gym:CartPole-v1"], "The kinds are gymnasium"),
+        (["gymnasium:A-v1", "--policy", "{bad"], "--policy is no JSON"),
+        (["gymnasium:A-v1", "--seeds", "5"], "--seeds: a number alone"),
+        (["gymnasium:A-v1", "limits=many"], "limits"),
+        (["gymnasium:A-v1", "--python", "/nothing/python"], "no program"),
+    ],
+)
+def test_wrong_options_are_told_before_anything_starts(
+    command: Command, words: list[str], message: str
+) -> None:
+    done = command("env", "run", *words)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "watch it" not in done.stderr
+
+
+def python_that_prints(folder: Path, text: str) -> Path:
+    """Make a program that a framework's Python could be."""
+    program = folder / "python"
+    program.write_text(f"#!/bin/sh\necho '{text}'\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_a_python_of_the_user_is_examined(tmp_path: Path) -> None:
+    with pytest.raises(NotInstalledError, match=r"has no verifiers: .*env install verifiers"):
+        check_python(Path(sys.executable), KINDS["verifiers"])
+    program = python_that_prints(tmp_path, '[[], "0.26", [3, 11]]')
+    with pytest.raises(NotInstalledError, match=r"harbor needs Python 3\.12: .* is older"):
+        find_python(KINDS["harbor"], program)
+    assert find_python(KINDS["inspect"], program).release == "0.26"
+    python_that_prints(tmp_path, "nothing")
+    with pytest.raises(NotInstalledError, match="does not run as a Python"):
+        find_python(KINDS["gymnasium"], program)
+
+
+def test_the_pool_of_an_environment_has_its_processes(tmp_path: Path) -> None:
+    python = python_that_prints(tmp_path, '[[], "1.0", [3, 12]]')
+    body = LocalBackend.environment(
+        "openenv:./my_env", replicas=3, python=python, folder=tmp_path, variables={"A": "b"}
+    )
+    process = body["config"]["process"]
+    assert process["argv"] == [*launch_command(python), "openenv:./my_env"]
+    assert (process["cwd"], process["env"]) == (str(tmp_path), {"A": "b"})
+    assert (body["capacity"], body["target"]) == (3, "openenv")
+    assert body["concurrency"] == 3 * KINDS["openenv"].concurrency
+    assert body["id"] == pool_id_of("openenv:./my_env") == "openenv:.-my_env"
+    with LocalBackend(allow_processes=True) as backend, backend.client() as client:
+        # The definition is one that a backend takes.
+        assert client.create_pool(body)["name"] == "openenv:./my_env"
+
+
+def test_an_adapter_that_cannot_be_loaded_ends_with_the_status_of_no_restart() -> None:
+    # The framework is missing from this Python.
+    command = [*launch_command(Path(sys.executable)), "harbor:./tasks"]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), timeout=60)
+    assert done.returncode == 78
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("The container cannot start. ")
+    assert sys.executable in last
