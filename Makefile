@@ -23,6 +23,8 @@ RAY             = .venv-ray
 RAY_STAMP       = $(RAY)/.installed
 S3              = .venv-s3
 S3_STAMP        = $(S3)/.installed
+FRAMEWORKS      = .venv-environments
+FRAMEWORKS_STAMP = $(FRAMEWORKS)/.installed
 LOWEST          = .venv-lowest
 LOWEST_STAMP    = $(LOWEST)/.installed
 BENCH           = .venv-bench
@@ -53,7 +55,7 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requireme
 	@touch $@
 
 .PHONY: environments
-environments: $(STAMP) $(PUBLISHED_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) $(S3_STAMP) $(LOWEST_STAMP) ## Those of the tests; with -j6 side by side
+environments: $(STAMP) $(PUBLISHED_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) $(S3_STAMP) $(LOWEST_STAMP) $(FRAMEWORKS_STAMP) ## Those of the tests; with -j6 side by side
 
 $(PUBLISHED_STAMP): requirements/published.txt requirements/published-releases.txt
 	$(PYTHON) -m venv $(PUBLISHED)
@@ -93,6 +95,15 @@ $(RAY_STAMP): pyproject.toml requirements/ray.txt requirements/constraints.txt
 	$(PYTHON) -m venv $(RAY)
 	@if $(RAY)/bin/python $(PIP) -c requirements/constraints.txt -r requirements/ray.txt -e '.[local,postgres,ray]'; then touch $@; \
 	else echo "Ray cannot be installed here ($$($(PYTHON) --version), $$(uname -sm)): what needs it is not tested"; rm -rf $(RAY); fi
+
+# The frameworks of environments cannot share one: the command of users makes one for each.
+$(FRAMEWORKS_STAMP): $(STAMP) pyproject.toml
+	@mkdir -p $(FRAMEWORKS)
+	@for kind in gymnasium inspect verifiers openenv harbor; do \
+		SYNTH_POOLS_ENVIRONMENTS=$(abspath $(FRAMEWORKS)) $(BIN)/synth-pools env install $$kind || \
+			echo "$$kind cannot be installed here ($$($(PYTHON) --version), $$(uname -sm)): it is not tested"; \
+	done
+	@touch $@
 
 $(DEMO_STAMP): pyproject.toml requirements/demo.txt requirements/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/it")'
@@ -150,9 +161,13 @@ test-ray: $(RAY_STAMP) ## Containers that a Ray cluster of three nodes places; i
 test-s3: $(STAMP) $(S3_STAMP) ## Artifacts in S3-compatible storage, on a server in an environment of its own
 	S3=$(abspath $(S3)) $(BIN)/python -m pytest -n 2 -m s3 $(ARGS)
 
+.PHONY: test-environments
+test-environments: $(STAMP) $(FRAMEWORKS_STAMP) ## Episodes of the frameworks themselves; the tests say which could not be installed
+	ENVIRONMENTS=$(abspath $(FRAMEWORKS)) $(BIN)/python -m pytest -n 2 -m environments $(ARGS)
+
 .PHONY: test-lowest
 test-lowest: $(LOWEST_STAMP) ## The demo, the contract kit and what reads HTTP, with the lowest release of each requirement
-	$(LOWEST)/bin/python -m pytest -n 4 -m 'lowest or not (browser or oci or postgres or ray or s3 or system or tools)' \
+	$(LOWEST)/bin/python -m pytest -n 4 -m 'lowest or not (browser or environments or oci or postgres or ray or s3 or system or tools)' \
 		tests/lowest tests/backend/server/test_protocol.py tests/backend/server/test_pipelining.py \
 		tests/backend/containers/test_http.py tests/backend/api/test_dispatcher.py tests/cli/fleet/test_export.py tests/contract/fuzzing/test_schemathesis_engine.py \
 		tests/client/http/test_certificates.py tests/client/http/test_decode_json.py $(ARGS)

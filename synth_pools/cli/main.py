@@ -94,7 +94,14 @@ class OperationGroup(SuggestingGroup):
         if name in self._written:
             return _load(self._written[name])
         row = self._rows.get(name)
-        return None if row is None else _command_of(row)
+        if row is None:
+            return None
+        if (self.name, name) == ("pools", "create"):
+            # Imported here, as its other commands.
+            from synth_pools.cli.environments.pools import with_environments
+
+            return with_environments(_command_of(row))
+        return _command_of(row)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         lines = [

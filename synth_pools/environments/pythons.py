@@ -15,6 +15,7 @@ from pathlib import Path
 
 from synth_pools.environments.kinds import Kind
 
+FOLDER_VARIABLE = "SYNTH_POOLS_ENVIRONMENTS"
 _CHECK_SECONDS = 60.0
 _SERVER = ("starlette", "uvicorn")
 _EXTRA = re.compile(r"\s*(?:\band\b)?\s*\bextra\s*==\s*['\"]([\w-]+)['\"]\s*")
@@ -56,7 +57,9 @@ def config_dir() -> Path:
 
 def installed_python(kind: Kind) -> Path:
     """Return the Python of `env install`, whether it is there or not."""
-    return config_dir() / "environments" / kind.name / "bin" / "python"
+    chosen = os.environ.get(FOLDER_VARIABLE)
+    folder = Path(chosen).absolute() if chosen else config_dir() / "environments"
+    return folder / kind.name / "bin" / "python"
 
 
 def find_python(kind: Kind, chosen: str | os.PathLike[str] | None = None) -> FrameworkPython:

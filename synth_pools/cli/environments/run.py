@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 _KEY = "OPENAI_API_KEY"
 _URL = "OPENAI_BASE_URL"
+_PORT_FILE = "port"
 _MOST_REPLICAS = 4
 _DEFAULT_SEEDS = 10
 
@@ -124,15 +126,28 @@ def run_environment(
 
     try:
         with _ended_by_signals(), tempfile.TemporaryDirectory() as folder:
+            place = data_dir or Path(folder)
             backend = LocalBackend(
-                data_dir or folder, allow_processes=True, process_envs=[_KEY, *pass_env]
+                place,
+                port=_former_port(place),
+                allow_processes=True,
+                process_envs=[_KEY, *pass_env],
             )
             with backend:
+                (place / _PORT_FILE).write_text(str(urlsplit(backend.url).port))
                 return _run(backend, pool, words, limit, options)
     except LocalBackendError as error:
         raise CommandError(str(error), ExitStatus.FAILED) from error
     except KeyboardInterrupt:
         return ExitStatus.INTERRUPTED
+
+
+def _former_port(data_dir: Path) -> int:
+    """Return the port of the last run on these data, to which its journal belongs; else 0."""
+    try:
+        return int((data_dir / _PORT_FILE).read_text())
+    except (OSError, ValueError):
+        return 0
 
 
 def _run(

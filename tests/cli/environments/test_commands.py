@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from synth_pools import ContainerPoolsClient
 from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.pools import launch_command, pool_id_of
 from synth_pools.environments.pythons import (
@@ -20,6 +21,8 @@ from synth_pools.environments.pythons import (
 )
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
+from tests.support.commands import run_command
+from tests.support.fleet_service import until
 
 INSTALL = "synth-pools env install inspect"
 
@@ -121,3 +124,48 @@ def test_an_adapter_that_cannot_be_loaded_ends_with_the_status_of_no_restart() -
     last = done.stderr.splitlines()[-1]
     assert last.startswith("The container cannot start. ")
     assert sys.executable in last
+
+
+def test_a_pool_of_an_environment_is_created_by_its_command(
+    surroundings: dict[str, str], tmp_path: Path
+) -> None:
+    python = python_that_prints(tmp_path, '[[], "1.0", [3, 12]]')
+    with LocalBackend(allow_processes=True) as backend, backend.client() as client:
+        service = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+        words = ["--environment", "inspect:tasks.py@sums", "--replicas", "2", "--python", python]
+        done = run_command(
+            "pools",
+            "create",
+            *words,
+            "name=sums",
+            "-o",
+            "id",
+            environment={**surroundings, **service},
+        )
+        assert done.stdout == "inspect:tasks.py-sums\n"
+        pool = client.get_pool("inspect:tasks.py-sums")
+        assert (pool["name"], pool["capacity"], pool["concurrency"]) == ("sums", 2, 2)
+        assert pool["config"]["process"]["argv"][-1] == "inspect:tasks.py@sums"
+
+
+def test_variables_of_the_operator_reach_processes_and_no_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = "sk-of-the-model-0123456789"
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    monkeypatch.setenv("OTHER_API_KEY", "of-another-service")
+    program = "import os, time; print('it is', os.environ.get('OPENAI_API_KEY')); "
+    program += "print('and', os.environ.get('OTHER_API_KEY'), flush=True); time.sleep(60)"
+    config = {"process": {"argv": [sys.executable, "-c", program]}}
+    options = {"allow_processes": True, "process_envs": ["OPENAI_API_KEY"]}
+    with LocalBackend(tmp_path, **options) as backend, backend.client() as client:
+        client.create_pool({"id": "p", "config": config})
+        assert until(lambda: len(lines(client)) > 1)
+        assert lines(client)[:2] == ["it is ***", "and None"]
+        assert key not in json.dumps(client.get_pool("p"))
+    assert not any(key.encode() in file.read_bytes() for file in tmp_path.glob("*.db*"))
+
+
+def lines(client: ContainerPoolsClient) -> list[str]:
+    page = client.get_pool_logs("p")
+    return [line["text"] for line in page["lines"]]
