@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.environments, pytest.mark.xdist_group("gymnasium")]
 
 REFERENCE = "gymnasium:CartPole-v1"
 LEFT_AND_RIGHT = {"actions": [0, 1] * 300}
-# A key that a text has by chance is none.
+# Long enough to be masked.
 KEY = "sk-of-the-model-0123456789"
 
 
@@ -209,9 +209,9 @@ def test_code_that_cannot_start_is_the_error_of_the_pool_at_once(
 
 @pytest.fixture
 def surroundings(tmp_path: Path, python: Path) -> dict[str, str]:
-    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     installed = str(python.parent.parent.parent)
-    return {**kept, "HOME": str(tmp_path), "SYNTH_POOLS_ENVIRONMENTS": installed}
+    return {**inherited, "HOME": str(tmp_path), "SYNTH_POOLS_ENVIRONMENTS": installed}
 
 
 def test_one_command_runs_an_environment(surroundings: dict[str, str], python: Path) -> None:

@@ -28,7 +28,7 @@ def with_environments(command: click.Command) -> click.Command:
         **values: Any,
     ) -> Any:
         if environment is not None:
-            # What the words of the user say comes later, and wins.
+            # Later words win: those of the user.
             body = (*_words(environment, replicas, python), *body)
         return create(body=body, **values)
 
@@ -56,7 +56,7 @@ def _words(reference: str, replicas: int, python: str | None) -> list[str]:
     """Return the definition of the pool as words of a body.
 
     Raises:
-        CommandError: The environment is not installed, or is none.
+        CommandError: There is no such environment, or it is not installed.
     """
     try:
         pool = environment_pool(reference, replicas=replicas, python=python)

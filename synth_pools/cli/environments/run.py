@@ -188,8 +188,9 @@ def _set_up(client: ContainerPoolsClient, pool: Mapping[str, Any]) -> None:
     try:
         client.create_pool(dict(pool))
     except ConflictError:
-        tasks = client.list_tasks(pool["id"])["items"]
-        client.replace_pool(pool["id"], {**pool, "tasks": tasks})
+        # Its tasks stay.
+        changed = {name: pool[name] for name in ("capacity", "concurrency", "config")}
+        client.update_pool(pool["id"], changed)
         if client.get_pool(pool["id"])["status"] in ("failed", "paused"):
             client.resume_pool(pool["id"])
     try:

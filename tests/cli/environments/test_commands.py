@@ -157,8 +157,8 @@ def test_variables_of_the_operator_reach_processes_and_no_answer(
     program = "import os, time; print('it is', os.environ.get('OPENAI_API_KEY')); "
     program += "print('and', os.environ.get('OTHER_API_KEY'), flush=True); time.sleep(60)"
     config = {"process": {"argv": [sys.executable, "-c", program]}}
-    options = {"allow_processes": True, "process_envs": ["OPENAI_API_KEY"]}
-    with LocalBackend(tmp_path, **options) as backend, backend.client() as client:
+    operated = LocalBackend(tmp_path, allow_processes=True, process_envs=["OPENAI_API_KEY"])
+    with operated as backend, backend.client() as client:
         client.create_pool({"id": "p", "config": config})
         assert until(lambda: len(lines(client)) > 1)
         assert lines(client)[:2] == ["it is ***", "and None"]
