@@ -137,6 +137,12 @@ def container_urls(definition: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys(listed if first is None else [first, *listed]))
 
 
+def lacks_containers(definition: Mapping[str, Any]) -> bool:
+    """Return True if a pool has a target of its own, and names nothing that would run there."""
+    has_target = pool_view(definition)["target"] != DEFAULT_TARGET
+    return has_target and not container_urls(definition) and not starts_containers(definition)
+
+
 def container_key_env(definition: Mapping[str, Any]) -> str | None:
     """Return the environment variable with the key of a pool's containers."""
     name = _config(definition).get("container_key_env")

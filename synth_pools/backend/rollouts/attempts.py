@@ -13,6 +13,7 @@ from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import (
     container_key_env,
     container_urls,
+    lacks_containers,
     starts_containers,
     submits_asynchronously,
     telemetry_of,
@@ -127,6 +128,8 @@ class Attempt:
     is_resumed: bool
     # The number of the backend that runs it; None if there is only one.
     owner: int | None = None
+    # True if its pool has a target of its own: the echo target must not answer for that.
+    lacks_container: bool = False
 
     @classmethod
     def of_pool(
@@ -159,6 +162,7 @@ class Attempt:
             telemetry_of(view),
             is_resumed,
             owner,
+            url is None and lacks_containers(view),
         )
 
     @property

@@ -220,6 +220,9 @@ class Runner:
 
     async def _result_of(self, attempt: Attempt) -> RolloutResult:
         """Return the result of an attempt; `TargetError` if there is no usable answer."""
+        if attempt.lacks_container:
+            message = "The pool has a target of its own, and no container that runs the rollout."
+            raise TargetError("container_unreachable", message, {"cause": "no_container"})
         try:
             target = self.target(attempt.container_url, attempt.key_env)
         except ApiError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import Response, json_response
-from synth_pools.backend.domain.definitions import TARGETS
+from synth_pools.backend.domain.definitions import DEFAULT_TARGET
 from synth_pools.backend.storage import pools, rollouts
 
 _FEATURES = (
@@ -27,6 +27,8 @@ _FEATURES = (
     "validate",
 )
 
+_STARTED_TARGETS = ("harbor", "openenv")
+
 
 async def get_queue_status(request: Request) -> Response:
     (queued, running), capacity = await request.services.database.read(
@@ -36,9 +38,12 @@ async def get_queue_status(request: Request) -> Response:
 
 
 async def get_capabilities(request: Request) -> Response:
+    settings = request.services.settings
+    # It deploys to them with processes and images of their containers.
+    starts = settings.allow_processes or settings.allow_images or settings.ray is not None
     return json_response(
         {
-            "targets": list(TARGETS),
+            "targets": [*(_STARTED_TARGETS if starts else ()), DEFAULT_TARGET],
             "features": {
                 **dict.fromkeys(_FEATURES, True),
                 "image_releases": False,
