@@ -51,17 +51,29 @@ def chooser(policy: Mapping[str, Any], sample: Callable[[], Any]) -> Choose:
 
 
 def _function(place: str) -> Choose:
-    """Return a function of a module in the folder of the container: no other code is run."""
-    module, _, name = place.partition(":")
-    if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
-        raise EpisodeError(f"{place!r} names no function: write module:function.")
-    path = Path.cwd().joinpath(*module.split("."))
-    if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
-        raise EpisodeError(f"There is no module {module} in the folder of the container.")
+    module, _, name = require_module(place).partition(":")
     function: Choose | None = getattr(importlib.import_module(module), name, None)
     if not callable(function):
         raise EpisodeError(f"{module} has no function {name}.")
     return function
+
+
+def require_module(place: str) -> str:
+    """Return a place, which is of a module in the folder of the container: no other code is run.
+
+    Args:
+        place: A module, a colon and a name.
+
+    Raises:
+        EpisodeError: It is no such place.
+    """
+    module, _, name = place.partition(":")
+    if not (name.isidentifier() and all(part.isidentifier() for part in module.split("."))):
+        raise EpisodeError(f"{place!r} names no place in a module: write module:name.")
+    path = Path.cwd().joinpath(*module.split("."))
+    if not (path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()):
+        raise EpisodeError(f"There is no module {module} in the folder of the container.")
+    return place
 
 
 def object_in(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 import synth_pools
 from tests.support.backend_server import Server, eventually
-from tests.support.container_process import wait_until_up
 from tests.support.ports import HeldPort
 
 LAUNCH = str(Path(synth_pools.__file__).parent / "environments" / "launch.py")
@@ -55,8 +56,15 @@ def served_environment(
     )
     try:
         url = f"http://127.0.0.1:{port}"
-        wait_until_up(url, process)
+        eventually(lambda: _is_up(url, process), 150)
         yield url, process
     finally:
         process.terminate()
         process.wait(60)
+
+
+def _is_up(url: str, process: subprocess.Popen[bytes]) -> bool:
+    assert process.poll() is None, f"the process at {url} ended with {process.returncode}"
+    with contextlib.suppress(httpx.TransportError):
+        return httpx.get(f"{url}/health", timeout=5).status_code == 200
+    return False

@@ -78,9 +78,9 @@ class EngineUnderTest:
             for program in ("sh", "install"):
                 path = os.path.realpath(shutil.which(program) or program)
                 tree.add(path, f"usr/bin/{program}")
-                tree.add_libraries(_libraries(Path(path)))
+                tree.add_libraries(libraries_of(Path(path)))
             # Wheels may need these, even where Python itself does not.
-            [libc] = {path for path in _libraries(Path(interpreter())) if "/libc.so" in path}
+            [libc] = {path for path in libraries_of(Path(interpreter())) if "/libc.so" in path}
             names = (
                 "libdl.so.2",
                 "libgcc_s.so.1",
@@ -97,7 +97,11 @@ class EngineUnderTest:
         self._import(name, tree, "--change", f"ENV PATH={path}")
 
     def _import(self, name: str, tree: _Tree, *options: str) -> None:
-        done = self._run("import", *options, "-", name, stdin=tree.archive.getvalue())
+        self.import_image(name, tree.archive.getvalue(), *options)
+
+    def import_image(self, name: str, archive: bytes, *options: str) -> None:
+        """Make an image of an archive of files."""
+        done = self._run("import", *options, "-", name, stdin=archive)
         assert done.returncode == 0, done.stderr
 
     def clear(self) -> None:
@@ -142,7 +146,7 @@ class _Tree:
         # An engine refuses an archive that has a name twice.
         if name.lstrip("/") not in self._names:
             self._names.add(name.lstrip("/"))
-            self._tar.add(path, name.lstrip("/"), filter=_of_root)
+            self._tar.add(path, name.lstrip("/"), filter=of_root)
 
     def add_libraries(self, paths: Iterable[str]) -> None:
         for path in paths:
@@ -159,7 +163,7 @@ class _Tree:
         self._tar.addfile(entry, io.BytesIO(program.encode()))
 
 
-def _of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+def of_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
     """Give a file to root, the only user that an engine without a range of ids knows."""
     entry.uid = entry.gid = 0
     return entry
@@ -205,13 +209,13 @@ def _python_files() -> Iterator[tuple[str, str]]:
         if path.is_file() and not _LEFT_OUT.search(name):
             files.append(path)
     shared = {Path(interpreter()), *(path for path in files if path.suffix == ".so")}
-    linked = {library for path in shared for library in _libraries(path)}
+    linked = {library for path in shared for library in libraries_of(path)}
     for path in files:
         yield str(path), str(path).lstrip("/")
     for library_path in sorted(linked):
         yield os.path.realpath(library_path), library_path.lstrip("/")
 
 
-def _libraries(path: Path) -> list[str]:
+def libraries_of(path: Path) -> list[str]:
     listed = subprocess.run(["ldd", str(path)], capture_output=True, text=True, check=False)
     return re.findall(r"(/\S+) \(0x", listed.stdout)
