@@ -121,6 +121,7 @@ def test_a_team_serves_and_its_backup_is_served(tmp_path: Path, server: Postgres
         assert job["authorization"]["credentials_file"] == "/etc/prometheus/synth-pools-key"
         metrics = client.get("/metrics", headers=with_key("prometheus"))
         assert metrics.status_code == 200
+        assert client.get("/v1/pools", headers=with_key("prometheus")).status_code == 403
         refused = run_command(
             "backup", tmp_path / "copy", "--data-dir", tmp_path / "lib/synth-pools"
         )
