@@ -118,6 +118,10 @@ class CommandOperation:
             str(self.parameters.get(place, {}).get("example", argument_word(place)))
             for place in places
         ]
+        for place, parameter in self.parameters.items():
+            if parameter["in"] == "query" and parameter.get("required"):
+                flag = f"--{place.replace('_', '-')}"
+                words += [flag, str(parameter.get("example", "..."))]
         before = len(words)
         example: Any = next(iter(self.body_media.get("examples", {}).values()), {})
         value = resolve(self.document, example).get("value", self.body_media.get("example"))

@@ -20,7 +20,10 @@ OperationId = Literal[
     "delete_task",
     "execute_pool_container_rollout",
     "execute_task_container_rollout",
+    "find_deployment_operation",
     "get_capabilities",
+    "get_deployment",
+    "get_deployment_operation",
     "get_global_rollout",
     "get_global_rollout_artifact",
     "get_global_rollout_artifacts",
@@ -55,6 +58,7 @@ OperationId = Literal[
     "list_pools",
     "list_rollouts",
     "list_tasks",
+    "mutate_deployment",
     "patch_task",
     "pause_pool",
     "replace_pool",
@@ -278,8 +282,29 @@ OPERATIONS: dict[OperationId, Operation] = {
         "containers",
         "never",
     ),
+    "find_deployment_operation": Operation(
+        "find_deployment_operation",
+        "GET",
+        "/v1/pools/{pool_id}/deployments/{task_id}/operations",
+        "deployments",
+        "always",
+    ),
     "get_capabilities": Operation(
         "get_capabilities", "GET", "/v1/capabilities", "service", "always"
+    ),
+    "get_deployment": Operation(
+        "get_deployment",
+        "GET",
+        "/v1/pools/{pool_id}/deployments/{task_id}",
+        "deployments",
+        "always",
+    ),
+    "get_deployment_operation": Operation(
+        "get_deployment_operation",
+        "GET",
+        "/v1/pools/{pool_id}/deployment-operations/{operation_id}",
+        "deployments",
+        "always",
     ),
     "get_global_rollout": Operation(
         "get_global_rollout", "GET", "/v1/rollouts/{rollout_id}", "agent_rollouts", "always"
@@ -469,6 +494,16 @@ OPERATIONS: dict[OperationId, Operation] = {
         "list_rollouts", "GET", "/v1/pools/{pool_id}/rollouts", "rollouts", "always"
     ),
     "list_tasks": Operation("list_tasks", "GET", "/v1/pools/{pool_id}/tasks", "tasks", "always"),
+    "mutate_deployment": Operation(
+        "mutate_deployment",
+        "POST",
+        "/v1/pools/{pool_id}/deployments/{task_id}/operations",
+        "deployments",
+        "always",
+        body_keys=frozenset(
+            ["expected_revision", "idempotency_key", "operation", "payload", "project_id"]
+        ),
+    ),
     "patch_task": Operation(
         "patch_task",
         "PATCH",

@@ -50,6 +50,21 @@ class ChatMessageDict(TypedDict, total=False):
     """Any JSON value; most often a text, a list of parts, or null."""
 
 
+class DeploymentChangeDict(TypedDict, total=False):
+    """An operation on the deployment of a project to a task. Unknown fields are kept."""
+
+    project_id: Required[str]
+    """The id of the project."""
+    operation: Required[str]
+    """What is done to the deployment."""
+    idempotency_key: Required[str]
+    """The name that the caller gives to this operation, to repeat or find it."""
+    payload: Mapping[str, Any] | None
+    """What to deploy, in the server's terms."""
+    expected_revision: str | None
+    """The revision that the deployment must have now."""
+
+
 class ImageMountDict(TypedDict, total=False):
     """A folder or file of the server's machine that a container may read but not write.
     Returns 403 `images_not_allowed` if it is in none of the folders that the operator

@@ -156,6 +156,8 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
     assert "sead" in refused["raised"]
     rollout_id = created["rollout_id"]
     release = {"source_kind": "image_ref", "image_ref": "a@sha256:0"}
+    project = {"project_id": "p"}
+    keyed = {**project, "idempotency_key": "k"}
     calls = [
         Call(
             "wait_for_rollout",
@@ -176,6 +178,10 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
         Call("delete_release", (pool_id, "r")),
         Call("bind_release", (pool_id, "r")),
         Call("bind_task_release", (pool_id, "task", "r"), {"expected_release_id": ""}),
+        Call("get_deployment", (pool_id, "task"), project),
+        Call("mutate_deployment", (pool_id, "task"), {**keyed, "operation": "create"}),
+        Call("find_deployment_operation", (pool_id, "task"), keyed),
+        Call("get_deployment_operation", (pool_id, "o"), project),
         Call("delete_task", (pool_id, "task")),
     ]
     answers = dict(
@@ -196,7 +202,10 @@ def test_the_last_synth_ai(server: Server, container: str) -> None:
     assert answers["list_rollout_artifacts"] == []
     assert answers["get_rollout_usage"]["wall_time_sec"] > 0
     assert answers["list_releases"] == []
-    for name in ("create_release", "get_release", "delete_release", "bind_release"):
+    deployments = [name for name in answers if "deployment" in name]
+    assert len(deployments) == 4
+    releases = ("create_release", "get_release", "delete_release", "bind_release")
+    for name in (*releases, *deployments):
         assert "not_implemented" in answers[name]["raised"] or "501" in answers[name]["raised"]
     assert "raised" in answers["bind_task_release"]
     assert answers["delete_task"]["status"] == "archived"

@@ -21,6 +21,7 @@ NAMESPACES = {
     "rollouts",
     "agent_rollouts",
     "image_releases",
+    "deployments",
     "containers",
     "service",
 }

@@ -253,8 +253,28 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
     ),
 ]
 
+_PROJECT = {"project_id": "p1"}
+_KEYED = {**_PROJECT, "idempotency_key": "k/1"}
+_DEPLOYMENT = f"/v1/pools/{P}/deployments/{T}"
+_DEPLOYMENTS = [
+    (Call("get_deployment", (P, T), _PROJECT), Sent("GET", f"{_DEPLOYMENT}?project_id=p1")),
+    (
+        Call("mutate_deployment", (P, T, ANYTHING)),
+        Sent("POST", f"{_DEPLOYMENT}/operations", ANYTHING),
+    ),
+    (
+        Call("find_deployment_operation", (P, T), _KEYED),
+        Sent("GET", f"{_DEPLOYMENT}/operations?idempotency_key=k%2F1&project_id=p1"),
+    ),
+    (
+        Call("get_deployment_operation", (P, "o/1"), _PROJECT),
+        Sent("GET", f"/v1/pools/{P}/deployment-operations/o%2F1?project_id=p1"),
+    ),
+]
+
 LATER: list[tuple[Call, Sent]] = [
-    (Call(name, args), sent) for names, args, sent in _LATER for name in names
+    *((Call(name, args), sent) for names, args, sent in _LATER for name in names),
+    *_DEPLOYMENTS,
 ]
 
 # Calls that return bytes.

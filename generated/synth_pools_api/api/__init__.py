@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     pass
     from . import agent_rollouts as agent_rollouts
     from . import containers as containers
+    from . import deployments as deployments
     from . import image_releases as image_releases
     from . import metrics as metrics
     from . import pool_events as pool_events
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = (
     "agent_rollouts",
     "containers",
+    "deployments",
     "image_releases",
     "metrics",
     "pool_events",
@@ -30,6 +32,7 @@ __all__ = (
 _MODULES = {
     "agent_rollouts": "agent_rollouts",
     "containers": "containers",
+    "deployments": "deployments",
     "image_releases": "image_releases",
     "metrics": "metrics",
     "pool_events": "pool_events",

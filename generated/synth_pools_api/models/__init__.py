@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from .container_state import ContainerState as ContainerState
     from .container_task_info import ContainerTaskInfo as ContainerTaskInfo
     from .container_taskset import ContainerTaskset as ContainerTaskset
+    from .deployment_change import DeploymentChange as DeploymentChange
+    from .deployment_change_operation import DeploymentChangeOperation as DeploymentChangeOperation
     from .error_body import ErrorBody as ErrorBody
     from .error_code import ErrorCode as ErrorCode
     from .error_detail_item import ErrorDetailItem as ErrorDetailItem
@@ -115,6 +117,8 @@ __all__ = (
     "ContainerState",
     "ContainerTaskInfo",
     "ContainerTaskset",
+    "DeploymentChange",
+    "DeploymentChangeOperation",
     "ErrorBody",
     "ErrorCode",
     "ErrorDetailItem",
@@ -210,6 +214,8 @@ _MODULES = {
     "ContainerState": "container_state",
     "ContainerTaskInfo": "container_task_info",
     "ContainerTaskset": "container_taskset",
+    "DeploymentChange": "deployment_change",
+    "DeploymentChangeOperation": "deployment_change_operation",
     "ErrorBody": "error_body",
     "ErrorCode": "error_code",
     "ErrorDetailItem": "error_detail_item",

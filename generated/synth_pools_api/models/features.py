@@ -31,6 +31,7 @@ class Features:
             idempotency_keys (bool | Unset): `Idempotency-Key` on the creation of rollouts. Without it the header is not
                 read: each request creates
                 rollouts.
+            deployments (bool | Unset): Deployments of projects.
             image_releases (bool | Unset): Image releases of pools.
             images (bool | Unset): `config.image`.
             pause (bool | Unset): `pause_pool` and `resume_pool`.
@@ -55,6 +56,7 @@ class Features:
     event_resume: bool | Unset = UNSET
     event_rollouts: bool | Unset = UNSET
     idempotency_keys: bool | Unset = UNSET
+    deployments: bool | Unset = UNSET
     image_releases: bool | Unset = UNSET
     images: bool | Unset = UNSET
     pause: bool | Unset = UNSET
@@ -88,6 +90,8 @@ class Features:
         event_rollouts = self.event_rollouts
 
         idempotency_keys = self.idempotency_keys
+
+        deployments = self.deployments
 
         image_releases = self.image_releases
 
@@ -134,6 +138,8 @@ class Features:
             field_dict["event_rollouts"] = event_rollouts
         if idempotency_keys is not UNSET:
             field_dict["idempotency_keys"] = idempotency_keys
+        if deployments is not UNSET:
+            field_dict["deployments"] = deployments
         if image_releases is not UNSET:
             field_dict["image_releases"] = image_releases
         if images is not UNSET:
@@ -182,6 +188,8 @@ class Features:
 
         idempotency_keys = d.pop("idempotency_keys", UNSET)
 
+        deployments = d.pop("deployments", UNSET)
+
         image_releases = d.pop("image_releases", UNSET)
 
         images = d.pop("images", UNSET)
@@ -215,6 +223,7 @@ class Features:
             event_resume=event_resume,
             event_rollouts=event_rollouts,
             idempotency_keys=idempotency_keys,
+            deployments=deployments,
             image_releases=image_releases,
             images=images,
             pause=pause,

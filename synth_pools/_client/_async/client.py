@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._client._async.facade.base import carry_over, shallow_copy
 from synth_pools._client._async.facade.containers import AsyncContainerOperations
+from synth_pools._client._async.facade.deployments import AsyncDeploymentOperations
 from synth_pools._client._async.facade.image_releases import AsyncImageReleaseOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
 from synth_pools._client._async.facade.service import AsyncServiceOperations
@@ -55,6 +56,7 @@ class AsyncContainerPoolsClient(
     AsyncRolloutOperations,
     AsyncAgentRolloutOperations,
     AsyncImageReleaseOperations,
+    AsyncDeploymentOperations,
     AsyncContainerOperations,
     AsyncTaskContainerOperations,
     AsyncServiceOperations,

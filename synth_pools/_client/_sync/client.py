@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
 from synth_pools._client._sync.facade.base import carry_over, shallow_copy
 from synth_pools._client._sync.facade.containers import ContainerOperations
+from synth_pools._client._sync.facade.deployments import DeploymentOperations
 from synth_pools._client._sync.facade.image_releases import ImageReleaseOperations
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
 from synth_pools._client._sync.facade.service import ServiceOperations
@@ -58,6 +59,7 @@ class ContainerPoolsClient(
     RolloutOperations,
     AgentRolloutOperations,
     ImageReleaseOperations,
+    DeploymentOperations,
     ContainerOperations,
     TaskContainerOperations,
     ServiceOperations,

@@ -12,6 +12,7 @@ GROUPS: dict[str, str] = {
     "tasks": "The tasks of a pool.",
     "rollouts": "Start, follow and read rollouts, of all pools or of one (--pool).",
     "images": "The images that a pool's containers are made from, where the server builds them.",
+    "deployments": "What a project has deployed to the tasks of a pool, where the server knows projects.",
     "containers": "Direct calls to the container behind a pool or a task.",
 }
 
@@ -334,6 +335,42 @@ COMMANDS: tuple[CommandRow, ...] = (
         "synth-pools images bind docs-example-pool release_1",
     ),
     CommandRow(
+        "deployments", "get", "get", (("get_deployment", ("pool_id", "task_id")),), ("pool_id", "task_id"),
+        (
+            CommandParameter("project_id", "--project-id", "text", (), "The id of the project that the deployment is one of"),
+        ),
+        "Get the deployment of a task",
+        "The deployment of the project to the task, in the server's terms.",
+        "synth-pools deployments get docs-example-pool addition --project-id project_1",
+    ),
+    CommandRow(
+        "deployments", "find", "get", (("find_deployment_operation", ("pool_id", "task_id")),), ("pool_id", "task_id"),
+        (
+            CommandParameter("project_id", "--project-id", "text", (), "The id of the project that the deployment is one of"),
+            CommandParameter("idempotency_key", "--idempotency-key", "text", (), "The `idempotency_key` that the operation was started with"),
+        ),
+        "Find the operation of an idempotency key",
+        "The operation on the deployment that the key started, for a client that got no answer to `mutate_deployment`.",
+        "synth-pools deployments find docs-example-pool addition --project-id project_1 --idempotency-key update-7",
+    ),
+    CommandRow(
+        "deployments", "mutate", "act", (("mutate_deployment", ("pool_id", "task_id")),), ("pool_id", "task_id"),
+        (),
+        "Create, update or delete a deployment",
+        "Starts an operation on the deployment. The `idempotency_key` of an earlier operation returns that operation and starts none. Returns 409 if `expected_revision` is given and is not the revision of the deployment.",
+        "synth-pools deployments mutate docs-example-pool addition operation=update",
+        body="DeploymentChange", body_required=True,
+    ),
+    CommandRow(
+        "deployments", "operation", "get", (("get_deployment_operation", ("pool_id", "operation_id")),), ("pool_id", "operation_id"),
+        (
+            CommandParameter("project_id", "--project-id", "text", (), "The id of the project that the deployment is one of"),
+        ),
+        "Get an operation on a deployment",
+        "The operation as it is now, in the server's terms.",
+        "synth-pools deployments operation docs-example-pool operation_1 --project-id project_1",
+    ),
+    CommandRow(
         "containers", "health", "get", (("get_pool_container_health", ("pool_id",)), ("get_task_container_health", ("pool_id", "task_id"))), ("pool_id",),
         (
             CommandParameter("task_id", "--task", "text", (), "The id of a task of the pool"),
@@ -426,6 +463,7 @@ SCHEMAS: dict[str, str] = {
     "CancelRequest": '{"additionalProperties":true,"properties":{},"type":"object"}',
     "ChatMessage": '{"additionalProperties":true,"properties":{"content":{},"role":{"maxLength":64,"minLength":1,"type":"string"}},"required":["role"],"type":"object"}',
     "ContainerRolloutRequest": '{"additionalProperties":true,"properties":{},"type":"object"}',
+    "DeploymentChange": '{"additionalProperties":true,"properties":{"expected_revision":{"maxLength":255,"type":["string","null"]},"idempotency_key":{"maxLength":255,"minLength":1,"type":"string"},"operation":{"enum":["create","update","delete"],"type":"string"},"payload":{"anyOf":[{"$ref":"JsonObject"},{"type":"null"}]},"project_id":{"maxLength":255,"minLength":1,"type":"string"}},"required":["project_id","operation","idempotency_key"],"type":"object"}',
     "ImageLauncher": '{"enum":["podman","docker","ray"],"type":"string"}',
     "ImageMount": '{"additionalProperties":true,"properties":{"source":{"maxLength":4096,"pattern":"^/[^\\\\x00-\\\\x1f,:\\"]*$","type":"string"},"target":{"maxLength":4096,"pattern":"^/[^\\\\x00-\\\\x1f,:\\"]+$","type":"string"}},"required":["source","target"],"type":"object"}',
     "ImageNetwork": '{"enum":["loopback","none"],"type":"string"}',

@@ -369,6 +369,7 @@ def test_the_queue_and_the_capabilities(server: Server) -> None:
     schemas = load_spec()["components"]["schemas"]
     assert features.keys() == schemas["Features"]["properties"].keys()
     assert [name for name, offered in features.items() if not offered] == [
+        "deployments",
         "image_releases",
         "images",
         "processes",

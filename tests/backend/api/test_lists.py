@@ -100,3 +100,21 @@ def test_image_releases_are_not_offered(server: Server) -> None:
     path = f"/v1/pools/{pool_id}/tasks/two/runtime_image_releases/r1/bind"
     server.refused("POST", path, 404, "task_not_found")
     server.refused("POST", releases, 422, "validation_failed", json={})
+
+
+def test_deployments_are_not_offered(server: Server) -> None:
+    pool_id = server.pool()
+    path, query = f"/v1/pools/{pool_id}/deployments/later", {"project_id": "p"}
+    change = {**query, "operation": "create", "idempotency_key": "k", "payload": {}}
+    for method, target, params, body in (
+        ("GET", path, query, None),
+        ("POST", f"{path}/operations", None, change),
+        ("GET", f"{path}/operations", {**query, "idempotency_key": "k"}, None),
+        ("GET", f"/v1/pools/{pool_id}/deployment-operations/o", query, None),
+    ):
+        server.refused(method, target, 501, "not_implemented", params=params, json=body)
+        elsewhere = target.replace(pool_id, "nowhere")
+        server.refused(method, elsewhere, 404, "pool_not_found", params=params, json=body)
+    server.refused("GET", path, 422, "validation_failed")
+    for invalid in ({**change, "operation": "replace"}, {**change, "idempotency_key": ""}):
+        server.refused("POST", f"{path}/operations", 422, "validation_failed", json=invalid)

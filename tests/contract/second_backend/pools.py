@@ -276,6 +276,7 @@ async def get_capabilities(call: Call) -> Response:
     )
     features = {
         **{name: call.offers(name) for name in offered},
+        "deployments": False,
         "image_releases": False,
         "images": False,
         "processes": False,

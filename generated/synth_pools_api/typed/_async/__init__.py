@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     pass
     from .agent_rollouts import AsyncAgentRolloutsApi
     from .containers import AsyncContainersApi
+    from .deployments import AsyncDeploymentsApi
     from .image_releases import AsyncImageReleasesApi
     from .metrics import AsyncMetricsApi
     from .pool_events import AsyncPoolEventsApi
@@ -36,6 +37,13 @@ class AsyncApi(AsyncGroup):
         from .containers import AsyncContainersApi
 
         return AsyncContainersApi(self._calls)
+
+    @cached_property
+    def deployments(self) -> AsyncDeploymentsApi:
+        """What a project has deployed to the tasks of a pool, where the server knows projects."""
+        from .deployments import AsyncDeploymentsApi
+
+        return AsyncDeploymentsApi(self._calls)
 
     @cached_property
     def image_releases(self) -> AsyncImageReleasesApi:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     pass
     from .agent_rollouts import AgentRolloutsApi
     from .containers import ContainersApi
+    from .deployments import DeploymentsApi
     from .image_releases import ImageReleasesApi
     from .metrics import MetricsApi
     from .pool_events import PoolEventsApi
@@ -36,6 +37,13 @@ class Api(Group):
         from .containers import ContainersApi
 
         return ContainersApi(self._calls)
+
+    @cached_property
+    def deployments(self) -> DeploymentsApi:
+        """What a project has deployed to the tasks of a pool, where the server knows projects."""
+        from .deployments import DeploymentsApi
+
+        return DeploymentsApi(self._calls)
 
     @cached_property
     def image_releases(self) -> ImageReleasesApi:

@@ -71,6 +71,13 @@ _OTHERS: Mapping[str, Handler] = {
     "delete_image_release": image_releases.refuse,
     "bind_image_release": image_releases.refuse,
     "bind_task_image_release": image_releases.refuse,
+    **dict.fromkeys(
+        (
+            *("get_deployment", "mutate_deployment"),
+            *("get_deployment_operation", "find_deployment_operation"),
+        ),
+        image_releases.refuse_deployments,
+    ),
     "get_queue_status": service.get_queue_status,
     "get_capabilities": service.get_capabilities,
 }

@@ -1,4 +1,7 @@
-"""Handlers of image releases, which this backend does not offer, since it builds no images."""
+"""Handlers of image releases and deployments, which this backend does not offer.
+
+It builds no images, and has no projects.
+"""
 
 from __future__ import annotations
 
@@ -28,5 +31,16 @@ async def refuse(request: Request) -> Response:
         501,
         "not_implemented",
         "This backend has no image releases: give the pool a container_url, or config.process.",
+        retryable=False,
+    )
+
+
+async def refuse_deployments(request: Request) -> Response:
+    """Answer 404 for an unknown pool, and 501 otherwise; a deployment may come before its task."""
+    await request.services.database.read(lambda db: find_pool(db, request.path("pool_id")))
+    raise ApiError(
+        501,
+        "not_implemented",
+        "This backend has no deployments, since it has no projects: change the pool or its task.",
         retryable=False,
     )

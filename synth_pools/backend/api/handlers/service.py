@@ -46,6 +46,7 @@ async def get_capabilities(request: Request) -> Response:
             "targets": [*(_STARTED_TARGETS if starts else ()), DEFAULT_TARGET],
             "features": {
                 **dict.fromkeys(_FEATURES, True),
+                "deployments": False,
                 "image_releases": False,
                 "images": request.services.settings.allow_images,
                 "processes": request.services.settings.allow_processes,

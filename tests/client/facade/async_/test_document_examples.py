@@ -59,11 +59,16 @@ class Case:
         return "x-json-method" in self.described.node
 
     def arguments(self, call: Callable[..., Any], body: Any) -> tuple[tuple[str, ...], Any]:
-        """Return the ids of the path, and the body by its name in the method."""
+        """Return the ids of the path, and by name the body and the required part of the query."""
         ids = tuple("an-id" for _ in re.findall(r"{\w+}", self.described.path))
         parameters = inspect.signature(call).parameters
         names = [name for name in ("request", "body") if name in parameters]
-        return ids, {names[0]: body} if names and body is not None else {}
+        needed = {
+            parameter["name"]: parameter["example"]
+            for parameter in map(resolve, self.described.node.get("parameters", ()))
+            if parameter["in"] == "query" and parameter.get("required")
+        }
+        return ids, {names[0]: body, **needed} if names and body is not None else needed
 
 
 def cases() -> Iterator[Case]:
@@ -138,7 +143,7 @@ async def test_as_dictionaries(
             assert [await anext(stream) for _ in events] == events
     else:
         assert await call(*ids, **body) == case.value
-    if body:
+    if case.sent is not None:
         assert server.last.json == case.sent
 
 
@@ -149,7 +154,7 @@ async def test_as_models(
     once = client.with_options(max_retries=0)
     call = getattr(getattr(once.api, case.described.tag), case.method)
     ids, body = case.arguments(call, case.sent)
-    if body:
+    if case.sent is not None:
         body = {"body": model_of(case).from_dict(case.sent)}
     server.reply_with(case.reply)
     if case.status >= 400:
@@ -164,7 +169,7 @@ async def test_as_models(
     else:
         answer = await call(*ids, **body)
         assert plain(answer.to_dict()) == plain(case.value)
-    if body:
+    if case.sent is not None:
         assert plain(server.last.json) == plain(case.sent)
 
 

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import httpx
+
+from ... import errors
+from ...types import Response
+
+if TYPE_CHECKING:
+    from ...client import AuthenticatedClient, Client
+    from ...models.deployment_change import DeploymentChange
+    from ...models.error_body import ErrorBody
+    from ...models.json_object import JsonObject
+
+
+def _get_kwargs(pool_id: str, task_id: str, *, body: DeploymentChange) -> dict[str, Any]:
+
+    headers: dict[str, Any] = {}
+
+    _kwargs: dict[str, Any] = {
+        "method": "post",
+        "url": "/v1/pools/{pool_id}/deployments/{task_id}/operations".format(
+            pool_id=quote(str(pool_id), safe=""), task_id=quote(str(task_id), safe="")
+        ),
+    }
+
+    _kwargs["json"] = body.to_dict()
+
+    headers["Content-Type"] = "application/json"
+    _kwargs["headers"] = headers
+    return _kwargs
+
+
+def _parse_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> ErrorBody | JsonObject | None:
+    from ...models.error_body import ErrorBody
+    from ...models.json_object import JsonObject
+
+    if response.status_code == 200:
+        response_200 = JsonObject.from_dict(response.json())
+
+        return response_200
+
+    if response.status_code in (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 501, 503):
+        response_400 = ErrorBody.from_dict(response.json())
+
+        return response_400
+
+    if client.raise_on_unexpected_status:
+        raise errors.UnexpectedStatus(response.status_code, response.content)
+    else:
+        return None
+
+
+def _build_response(
+    *, client: AuthenticatedClient | Client, response: httpx.Response
+) -> Response[ErrorBody | JsonObject]:
+    return Response(
+        status_code=HTTPStatus(response.status_code),
+        content=response.content,
+        headers=response.headers,
+        parsed=_parse_response(client=client, response=response),
+    )
+
+
+def sync_detailed(
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client, body: DeploymentChange
+) -> Response[ErrorBody | JsonObject]:
+    """Create, update or delete a deployment."""
+
+    kwargs = _get_kwargs(pool_id=pool_id, task_id=task_id, body=body)
+
+    response = client.get_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+def sync(
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client, body: DeploymentChange
+) -> ErrorBody | JsonObject | None:
+    """Create, update or delete a deployment."""
+
+    return sync_detailed(pool_id=pool_id, task_id=task_id, client=client, body=body).parsed
+
+
+async def asyncio_detailed(
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client, body: DeploymentChange
+) -> Response[ErrorBody | JsonObject]:
+    """Create, update or delete a deployment."""
+
+    kwargs = _get_kwargs(pool_id=pool_id, task_id=task_id, body=body)
+
+    response = await client.get_async_httpx_client().request(**kwargs)
+
+    return _build_response(client=client, response=response)
+
+
+async def asyncio(
+    pool_id: str, task_id: str, *, client: AuthenticatedClient | Client, body: DeploymentChange
+) -> ErrorBody | JsonObject | None:
+    """Create, update or delete a deployment."""
+
+    return (
+        await asyncio_detailed(pool_id=pool_id, task_id=task_id, client=client, body=body)
+    ).parsed
