@@ -196,16 +196,18 @@ class PoolImageDict(TypedDict, total=False):
     `capacity` of them, or fewer where `warm` says so, with the engine that `launcher`
     names. The engine pulls the image first if it does not have it. The rules of
     `PoolProcess` hold for these containers: what it says of a process is true of a
-    container, as to health, restarts, output, the states of the pool and the end. The
-    pool becomes `failed` with `image_unavailable` if the image cannot be pulled, and
-    with `engine_unavailable` if the engine does not work or cannot enforce `memory_mb`,
-    `cpus` or `pids`. With `launcher: ray` a Ray cluster chooses the machine of each
-    container, which is started with `podman`, or with `docker` where that machine has
-    no podman; what is said here of the server's machine is true of that one. Returns
-    403 `images_not_allowed` if the operator of the server has not allowed it
-    (`features.images`). Returns 409 `engine_unavailable` if the server's machine does
-    not have the engine. Returns 403 `ray_not_allowed` for `launcher: ray` if the
-    operator has not allowed that (`features.ray`)."""
+    container, as to health, restarts, output, the states of the pool and the end. A
+    `PUT` or `PATCH` that changes `config.image` replaces the containers one by one:
+    each gets no further rollout once a new one is healthy in its place, and ends when
+    its rollouts have ended. The pool becomes `failed` with `image_unavailable` if the
+    image cannot be pulled, and with `engine_unavailable` if the engine does not work or
+    cannot enforce `memory_mb`, `cpus` or `pids`. With `launcher: ray` a Ray cluster
+    chooses the machine of each container, which is started with `podman`, or with
+    `docker` where that machine has no podman; what is said here of the server's machine
+    is true of that one. Returns 403 `images_not_allowed` if the operator of the server
+    has not allowed it (`features.images`). Returns 409 `engine_unavailable` if the
+    server's machine does not have the engine. Returns 403 `ray_not_allowed` for
+    `launcher: ray` if the operator has not allowed that (`features.ray`)."""
 
     image: Required[str]
     """The reference of the image: its name, with or without a registry before it and a tag, a

@@ -126,6 +126,41 @@ def test_one_that_ends_is_started_again(
     allowing.call("DELETE", f"/v1/pools/{pool_id}")
 
 
+def test_a_new_image_takes_over_one_by_one(
+    small: Small, allowing: Server, engine: EngineUnderTest
+) -> None:
+    pool_id = start_pool(allowing, small(env={"COLOUR": "blue"}), capacity=2, concurrency=8)
+    path = f"/v1/pools/{pool_id}"
+    former = {container["url"] for container in healthy(allowing, pool_id, 2)}
+    running = [allowing.rollout(pool_id, params={"until": "/tmp/go"})["id"] for _ in range(2)]
+    for rollout_id in running:
+        allowing.until(rollout_id, "running")
+    # A container that never gets healthy replaces none that is.
+    image = small("deaf", env={"COLOUR": "red"})
+    allowing.call("PATCH", path, json={"config": {"image": image}})
+    eventually(lambda: len(names_of(engine, pool_id)) == 3)
+    assert allowing.run(pool_id)["result"]["environment"]["COLOUR"] == "blue"
+
+    def serving() -> set[str]:
+        actual = containers(allowing, pool_id)
+        return {container["url"] for container in actual if container["health"] == "healthy"}
+
+    assert serving() == former
+    image = small(env={"COLOUR": "green"})
+    body = {"capacity": 2, "concurrency": 8, "config": {"image": image}}
+    assert allowing.call("PUT", path, json=body)["status"] == "active"
+    # The former ones are listed as long as they run rollouts.
+    eventually(lambda: len(serving() - former) == 2)
+    assert allowing.run(pool_id)["result"]["environment"]["COLOUR"] == "green"
+    # Both that were under way go on where they began.
+    assert {allowing.get(f"{path}/rollouts/{item}")["status"] for item in running} == {"running"}
+    for rollout_id in running:
+        allowing.post(f"{path}/rollouts/{rollout_id}/cancel", {})
+    eventually(lambda: len(names_of(engine, pool_id)) == 2)
+    allowing.call("DELETE", path)
+    eventually(lambda: not names_of(engine, pool_id))
+
+
 def test_its_limits_are_enforced_or_refused(
     small: Small, allowing: Server, engine: EngineUnderTest
 ) -> None:

@@ -27,7 +27,9 @@ class PoolImage:
     have it.
 
     The rules of `PoolProcess` hold for these containers: what it says of a process is true of a container, as to
-    health, restarts, output, the states of the pool and the end. The pool becomes `failed` with
+    health, restarts, output, the states of the pool and the end. A `PUT` or `PATCH` that changes `config.image`
+    replaces the containers one by one: each gets no further rollout once a new one is healthy in its place, and
+    ends when its rollouts have ended. The pool becomes `failed` with
     `image_unavailable` if the image cannot be pulled, and with `engine_unavailable` if the engine does not work
     or cannot enforce `memory_mb`, `cpus` or `pids`.
 

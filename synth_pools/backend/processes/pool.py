@@ -38,6 +38,8 @@ class PoolProcesses:
     _capacity: int = 0
     _demand_task: asyncio.Task[None] | None = None
     _replicas: list[Replica] = field(default_factory=list)
+    # Replicas of former images, which serve until new ones replace them one by one.
+    _former: list[Replica] = field(default_factory=list)
     _starts: asyncio.Semaphore = field(default_factory=partial(asyncio.Semaphore, _STARTS))
     _has_been_up: bool = False
     # Tasks that wait for the end of rollouts, and tasks that end processes.
@@ -52,7 +54,8 @@ class PoolProcesses:
     @property
     def is_gone(self) -> bool:
         """Tell whether no process of the pool runs or is being ended."""
-        return not (self._replicas or self._draining_replicas or self._ending or self._drain_task)
+        replicas = self._replicas or self._former or self._draining_replicas
+        return not (replicas or self._ending or self._drain_task)
 
     @property
     def ending(self) -> set[asyncio.Task[None]]:
@@ -62,6 +65,8 @@ class PoolProcesses:
     def scale(self, spec: ContainerSpec | None, capacity: int) -> None:
         """Run replicas of a spec; replicas of another spec end when they are drained.
 
+        If both specs have an image, replicas are replaced one by one.
+
         Args:
             spec: The spec; None for no replicas.
             capacity: The number of replicas, or their maximum if the spec has `warm`.
@@ -69,11 +74,18 @@ class PoolProcesses:
         self._stop_drain_task()
         self._stop_demand_task()
         if spec is None or spec != self._spec:
+            if isinstance(spec, ImageSpec) and isinstance(self._spec, ImageSpec):
+                healthy = [replica for replica in self._replicas if replica.is_healthy]
+                self._replicas = [item for item in self._replicas if item not in healthy]
+                self._former += healthy
+            else:
+                self._drain_former()
             self._drain_replicas(len(self._replicas))
         self._spec, self._capacity = spec, capacity
         if not self._replicas:
             self._has_been_up = False
         self._drain_replicas(len(self._replicas) - capacity)
+        self._replace_former()
         self._grow()
         if isinstance(spec, ImageSpec) and spec.warm is not None:
             self._demand_task = self.context.background.keep("processes", self._follow_demand)
@@ -87,6 +99,7 @@ class PoolProcesses:
             await drained()
             self._drain_task = None
             self._stop_demand_task()
+            self._drain_former()
             self._drain_replicas(len(self._replicas))
             if self.is_gone:
                 self.on_gone()
@@ -97,24 +110,31 @@ class PoolProcesses:
         """End all replicas, even while they run rollouts."""
         for task in self._draining_replicas:
             task.cancel()
-        self._replicas += self._draining_replicas.values()
-        self._draining_replicas = {}
+        self._replicas += [*self._former, *self._draining_replicas.values()]
+        self._former, self._draining_replicas = [], {}
         self.end_current()
 
     def end_current(self) -> None:
-        """End the current replicas; draining ones go on."""
+        """End the current replicas; draining ones and those of former images go on."""
         self._stop_drain_task()
         self._stop_demand_task()
+        self._drain_former()
         replicas, self._replicas = self._replicas, []
         if replicas:
             self._end(replicas)
 
-    def replica_is_up(self) -> None:
+    def replica_is_up(self, replica: Replica) -> None:
+        if replica not in self._replicas:
+            return
         self._has_been_up = True
+        self._replace_former()
+        self._grow()
         if self._spec is not None:
             self.on_up(self._spec)
 
-    def replica_failed(self, failure: ProcessFailure) -> None:
+    def replica_failed(self, replica: Replica, failure: ProcessFailure) -> None:
+        if replica not in self._replicas:
+            return
         # Once any has been up, the pool fails only if no replica can be started any more.
         is_exhausted = bool(self._replicas) and all(item.is_exhausted for item in self._replicas)
         if self._spec is not None and (is_exhausted or not self._has_been_up):
@@ -128,8 +148,14 @@ class PoolProcesses:
             return self._capacity
         return min(self._capacity, warm + sum(replica.is_busy for replica in self._replicas))
 
+    @property
+    def _healthy_count(self) -> int:
+        return sum(replica.is_healthy for replica in self._replicas)
+
     def _grow(self) -> None:
         spec, target_count = self._spec, self._target_count
+        if self._former:
+            target_count = min(target_count, self._healthy_count + 1)
         while spec is not None and len(self._replicas) < target_count:
             self._replicas.append(
                 Replica(self.pool_id, spec, self.context, self, self._starts, self._free_number())
@@ -148,17 +174,28 @@ class PoolProcesses:
                 self._drain_replicas(spare)
 
     def _free_number(self) -> int:
-        replicas = (*self._replicas, *self._draining_replicas.values())
+        replicas = (*self._replicas, *self._former, *self._draining_replicas.values())
         used = {replica.number for replica in replicas}
         return next(number for number in itertools.count() if number not in used)
 
     def _drain_replicas(self, number: int) -> None:
         """Drain and end a number of replicas: first unhealthy ones, then idle ones."""
+        self._drain_some(self._replicas, number)
+
+    def _drain_former(self) -> None:
+        self._drain_some(self._former, len(self._former))
+
+    def _replace_former(self) -> None:
+        """Drain the replicas of former images that new ones have replaced."""
+        missing = self._target_count - self._healthy_count
+        self._drain_some(self._former, len(self._former) - missing)
+
+    def _drain_some(self, replicas: list[Replica], number: int) -> None:
         if number <= 0:
             return
-        by_use = sorted(self._replicas, key=lambda replica: (replica.is_healthy, replica.is_busy))
+        by_use = sorted(replicas, key=lambda replica: (replica.is_healthy, replica.is_busy))
         for replica in by_use[:number]:
-            self._replicas.remove(replica)
+            replicas.remove(replica)
             task = self._in_background(self._drain_and_end(replica))
             self._draining_replicas[task] = replica
 

@@ -108,9 +108,9 @@ class Instance:
 class ReplicaListener(Protocol):
     """Owner of a replica; its methods are called in the event loop."""
 
-    def replica_is_up(self) -> None: ...
+    def replica_is_up(self, replica: Replica) -> None: ...
 
-    def replica_failed(self, failure: ProcessFailure) -> None: ...
+    def replica_failed(self, replica: Replica, failure: ProcessFailure) -> None: ...
 
 
 class Replica:
@@ -227,10 +227,10 @@ class Replica:
             if failure.is_final and not self._has_been_healthy:
                 deadline = now
             if not self._has_been_healthy and deadline is not None and now >= deadline:
-                self._owner.replica_failed(reported)
+                self._owner.replica_failed(self, reported)
                 deadline = reported = None
             elif self._has_been_healthy and self.is_exhausted:
-                self._owner.replica_failed(reported)
+                self._owner.replica_failed(self, reported)
             if now - started_at > _LIVED_SECONDS:
                 pause = _SHORTEST_PAUSE
             wait = pause
@@ -346,7 +346,7 @@ class Replica:
     def _is_up(self, instance: Instance) -> None:
         instance.is_healthy = self._has_been_healthy = True
         self._context.balancer.set_process(self._pool_id, instance.url, "healthy")
-        self._owner.replica_is_up()
+        self._owner.replica_is_up(self)
 
     def _is_down(self, instance: Instance, why: str) -> None:
         instance.is_healthy = False
