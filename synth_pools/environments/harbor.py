@@ -71,7 +71,8 @@ def adapt(name: str) -> Environment:
         description=f"Harbor's tasks of {folder.name}.",
         tasks=lambda: {path.name: _describe(path) for path in _tasks_in(folder)},
     )
-    container.setup(lambda: import_module("litellm"))  # Seconds in which no episode would go on.
+    # Its import takes seconds, in which no episode would go on.
+    container.setup(lambda: import_module("litellm"))
     container.shutdown(lambda: shutil.rmtree(trials, ignore_errors=True))
 
     async def play(rollout: Rollout) -> Result:

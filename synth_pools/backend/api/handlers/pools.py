@@ -315,7 +315,7 @@ def _check_target(definition: Mapping[str, Any], tasks: Iterable[Mapping[str, An
             "container_urls, config.process or config.image"
         )
         if target in ("harbor", "openenv"):
-            message += f", or have it made by `synth-pools env serve {target}:NAME`"
+            message += f", or create it with `synth-pools pools create --environment {target}:NAME`"
         raise invalid([{"loc": ("body", "target"), "msg": f"{message}.", "type": "value_error"}])
 
 
