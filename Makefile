@@ -99,7 +99,7 @@ $(RAY_STAMP): pyproject.toml requirements/ray.txt requirements/constraints.txt
 # The frameworks of environments cannot share one: the command of users makes one for each.
 $(FRAMEWORKS_STAMP): $(STAMP) pyproject.toml
 	@mkdir -p $(FRAMEWORKS)
-	@for kind in gymnasium inspect verifiers openenv harbor; do \
+	@for kind in gymnasium inspect verifiers 'openenv openenv-core' 'harbor podman-compose'; do \
 		SYNTH_POOLS_ENVIRONMENTS=$(abspath $(FRAMEWORKS)) $(BIN)/synth-pools env install $$kind || \
 			echo "$$kind cannot be installed here ($$($(PYTHON) --version), $$(uname -sm)): it is not tested"; \
 	done

@@ -134,7 +134,9 @@ def requirements_of(kind: Kind) -> list[str]:
     return requirements
 
 
-def install(kind: Kind, base: str | None, run: Callable[[Sequence[str]], int]) -> FrameworkPython:
+def install(
+    kind: Kind, base: str | None, run: Callable[[Sequence[str]], int], further: Sequence[str] = ()
+) -> FrameworkPython:
     """Install a framework into an environment of its own, with uv where it is there.
 
     Args:
@@ -142,6 +144,7 @@ def install(kind: Kind, base: str | None, run: Callable[[Sequence[str]], int]) -
         base: The Python that the environment is made of; None for this one, or for one that uv
             finds.
         run: Runs a command, and returns its exit status.
+        further: Requirements of the environments themselves, as pip takes them.
 
     Raises:
         NotInstalledError: A step failed.
@@ -154,7 +157,7 @@ def install(kind: Kind, base: str | None, run: Callable[[Sequence[str]], int]) -
     if is_old and uv is None:
         raise NotInstalledError(f"{kind.name} needs Python {needed}: name one by --python.")
     source = base or (f">={needed}" if is_old else sys.executable)
-    requirements = requirements_of(kind)
+    requirements = [*requirements_of(kind), *further]
     # An interrupted installation leaves no environment.
     shutil.rmtree(folder, ignore_errors=True)
     if uv is not None:

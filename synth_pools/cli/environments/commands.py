@@ -216,15 +216,18 @@ def serve_environment(reference: str, python: str | None, port: int) -> int:
 
 @environments.command("install")
 @click.argument("name", metavar="KIND", type=click.Choice(list(KINDS)))
+@click.argument("requirements", metavar="[REQUIREMENT]...", nargs=-1)
 @click.option("--python", metavar="PATH", help="The Python that the environment is made of.")
-def install_environment(name: str, python: str | None) -> int:
+def install_environment(name: str, requirements: tuple[str, ...], python: str | None) -> int:
     """Install a framework into an environment of its own, beside the profiles.
 
     uv makes it where there is one, else venv and pip. An earlier installation is replaced.
+    Each REQUIREMENT is installed with it: what your environments need besides the framework.
 
     \b
-    Example:
+    Examples:
       synth-pools env install gymnasium
+      synth-pools env install gymnasium 'gymnasium[box2d]'
     """
     kind = KINDS[name]
 
@@ -236,7 +239,7 @@ def install_environment(name: str, python: str | None) -> int:
             raise NotInstalledError(f"{command[0]}: {error.strerror}") from None
 
     try:
-        framework = install(kind, python, run)
+        framework = install(kind, python, run, requirements)
     except NotInstalledError as error:
         raise CommandError(str(error), ExitStatus.FAILED) from None
     output.write_text(f"{kind.name} {framework.release} is installed: {framework.path}\n")
