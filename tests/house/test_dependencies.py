@@ -120,3 +120,20 @@ def test_the_page_of_dependencies_has_each_with_its_extras_and_licence() -> None
             assert all(name in str(result.get_all("Classifier")) for name in names)
         else:
             assert values[0] == licence, name
+
+
+def test_the_backend_brings_none_of_what_is_large() -> None:
+    # Follow the requirements of each installed distribution.
+    names = [name.lower() for name in declared({"local", "cli", "container"})]
+    reached: set[str] = set()
+    while names:
+        name = re.sub(r"[-_.]+", "-", names.pop())
+        if name in reached:
+            continue
+        reached.add(name)
+        for line in metadata(name).get_all("Requires-Dist") or []:
+            if "extra ==" not in line:
+                requirement = re.match(r"[\w.-]+", line)
+                names += [requirement[0].lower()] if requirement and ";" not in line else []
+    assert "httpx" in reached
+    assert not reached & {"pyarrow", "pandas", "numpy", "ray"}
