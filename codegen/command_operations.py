@@ -126,8 +126,10 @@ class CommandOperation:
         example: Any = next(iter(self.body_media.get("examples", {}).values()), {})
         value = resolve(self.document, example).get("value", self.body_media.get("example"))
         assignments = list(body_assignments(value if isinstance(value, dict) else {}))
+        needed = resolve(self.document, self.body_media.get("schema", {})).get("required", ())
         for text in assignments:
-            if len(shlex.join([*words, text])) <= _EXAMPLE_WIDTH:
+            is_needed = re.split("[:=.]", text)[0] in needed
+            if is_needed or len(shlex.join([*words, text])) <= _EXAMPLE_WIDTH:
                 words.append(text)
         if len(words) == before:
             words += ["@FILE"] if self.body_name == BYTES else assignments[:1]

@@ -7,6 +7,7 @@ import pprint
 import re
 import shlex
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from codegen import CodegenError
 from codegen.command_operations import body_assignments
@@ -35,20 +36,32 @@ def forms_of(document: dict[str, Any], method: str, path: str, row: CommandRow) 
     item = document["paths"][path]
     operation = item[method.lower()]
     values = {name: _example_of(document, item, name) for name in re.findall(r"{(\w+)}", path)}
+    query = {
+        parameter["name"]: _example_of(document, item, parameter["name"])
+        for parameter in (resolve(document, node) for node in operation.get("parameters", []))
+        if parameter["in"] == "query" and parameter.get("required")
+    }
     media, body = _body_of(document, operation)
     answer = _answer_media(document, operation)
     return Forms(
-        _curl(method, path, values, media, body, answer),
-        _python(operation["operationId"], values, body, answer, is_async=False),
-        _python(operation["operationId"], values, body, answer, is_async=True),
-        _command(operation["operationId"], row, values, body),
+        _curl(method, path, values, query, media, body, answer),
+        _python(operation["operationId"], values, query, body, answer, is_async=False),
+        _python(operation["operationId"], values, query, body, answer, is_async=True),
+        _command(row, {**values, **query}, body),
     )
 
 
 def _curl(
-    method: str, path: str, values: dict[str, str], media: str, body: Any, answer: str
+    method: str,
+    path: str,
+    values: dict[str, str],
+    query: dict[str, str],
+    media: str,
+    body: Any,
+    answer: str,
 ) -> str:
     target = re.sub(r"{(\w+)}", lambda match: values[match[1]], path)
+    target += f"?{urlencode(query)}" if query else ""
     # Print a stream without buffering.
     options = "-sSN" if answer == EVENTS else "-sS"
     lines = [f"curl {options} -X {method} " if method != "GET" else f"curl {options} "]
@@ -71,9 +84,15 @@ def _curl(
 
 
 def _python(
-    operation: str, values: dict[str, str], body: Any, answer: str, *, is_async: bool
+    operation: str,
+    values: dict[str, str],
+    query: dict[str, str],
+    body: Any,
+    answer: str,
+    *,
+    is_async: bool,
 ) -> str:
-    call = _call(operation, values, body)
+    call = _call(operation, values, query, body)
     keyword, name = (
         ("async ", "AsyncContainerPoolsClient") if is_async else ("", "ContainerPoolsClient")
     )
@@ -91,10 +110,11 @@ def _python(
     )
 
 
-def _call(operation: str, values: dict[str, str], body: Any) -> str:
+def _call(operation: str, values: dict[str, str], query: dict[str, str], body: Any) -> str:
     arguments = [json.dumps(value) for value in values.values()]
     if body is not None:
         arguments.append(pprint.pformat(body, sort_dicts=False, width=_WIDTH))
+    arguments += [f"{name}={json.dumps(value)}" for name, value in query.items()]
     plain = f"client.{operation}({', '.join(arguments)})"
     if len(plain) <= _WIDTH and "\n" not in plain:
         return plain
@@ -102,12 +122,11 @@ def _call(operation: str, values: dict[str, str], body: Any) -> str:
     return f"client.{operation}(\n{_indented(lines)}\n)"
 
 
-def _command(operation: str, row: CommandRow, values: dict[str, str], body: Any) -> str:
+def _command(row: CommandRow, values: dict[str, str], body: Any) -> str:
     words = ["synth-pools", *filter(None, (row.group, row.name))]
     flags = {option.name: option.flag for option in row.options}
     words += [values[place] for place in row.arguments]
-    [places] = [places for name, places in row.operations if name == operation]
-    for place in places:
+    for place in values:
         if place not in row.arguments:
             words += [flags[place], values[place]]
     if row.destroys:

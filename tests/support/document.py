@@ -25,6 +25,15 @@ class Described(NamedTuple):
     def tag(self) -> str:
         return str(self.node["tags"][0])
 
+    @property
+    def needed_query(self) -> dict[str, str]:
+        """Examples of the parameters that its query must have."""
+        return {
+            parameter["name"]: parameter["example"]
+            for parameter in map(resolve, self.node.get("parameters", ()))
+            if parameter["in"] == "query" and parameter.get("required")
+        }
+
 
 # Operations by operationId.
 OPERATIONS: dict[str, Described] = {

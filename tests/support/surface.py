@@ -264,7 +264,7 @@ _DEPLOYMENTS = [
     ),
     (
         Call("find_deployment_operation", (P, T), _KEYED),
-        Sent("GET", f"{_DEPLOYMENT}/operations?idempotency_key=k%2F1&project_id=p1"),
+        Sent("GET", f"{_DEPLOYMENT}/operations?project_id=p1&idempotency_key=k%2F1"),
     ),
     (
         Call("get_deployment_operation", (P, "o/1"), _PROJECT),

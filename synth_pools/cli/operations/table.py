@@ -358,7 +358,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         (),
         "Create, update or delete a deployment",
         "Starts an operation on the deployment. The `idempotency_key` of an earlier operation returns that operation and starts none. Returns 409 if `expected_revision` is given and is not the revision of the deployment.",
-        "synth-pools deployments mutate docs-example-pool addition operation=update",
+        "synth-pools deployments mutate docs-example-pool addition project_id=project_1 operation=update idempotency_key=update-7",
         body="DeploymentChange", body_required=True,
     ),
     CommandRow(

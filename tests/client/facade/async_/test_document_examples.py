@@ -63,11 +63,7 @@ class Case:
         ids = tuple("an-id" for _ in re.findall(r"{\w+}", self.described.path))
         parameters = inspect.signature(call).parameters
         names = [name for name in ("request", "body") if name in parameters]
-        needed = {
-            parameter["name"]: parameter["example"]
-            for parameter in map(resolve, self.described.node.get("parameters", ()))
-            if parameter["in"] == "query" and parameter.get("required")
-        }
+        needed = self.described.needed_query
         return ids, {names[0]: body, **needed} if names and body is not None else needed
 
 

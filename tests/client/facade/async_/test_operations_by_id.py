@@ -29,7 +29,7 @@ async def test_every_operation_can_be_called(
     method, path, node = OPERATIONS[name]
     places = re.findall(r"{(\w+)}", path)
     server.reply_with(Reply(200, OWN))
-    arguments = {place: f"{place}/1" for place in places}
+    arguments = {place: f"{place}/1" for place in places} | OPERATIONS[name].needed_query
     assert await client.operations.call(name, arguments, body=body_of(node)) == OWN
     target = re.sub(r"{(\w+)}", r"\1%2F1", path)
     assert (server.last.method, server.last.path) == (method.upper(), target)

@@ -35,7 +35,9 @@ def described_parameters() -> list[tuple[str, str, dict[str, Any]]]:
     for name, operation in OPERATIONS.items():
         parameters = map(resolve, operation.node.get("parameters", ()))
         schemas[operation.node.get("x-json-method", name)] = [
-            (node["name"], resolve(node["schema"])) for node in parameters if node["in"] == "query"
+            (node["name"], resolve(node["schema"]))
+            for node in parameters
+            if node["in"] == "query" and not node.get("required")
         ]
     names = {**{name: name for name in schemas}, **ITERATING}
     return [
