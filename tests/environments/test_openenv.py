@@ -179,7 +179,7 @@ def submit(url: str, policy: dict[str, Any]) -> Any:
 @pytest.mark.parametrize(
     ("app", "sentence"),
     [
-        (None, "name a folder completed by `openenv init`"),
+        (None, "name a folder made by `openenv init`"),
         ("import missing_words", "No module named 'missing_words'"),
         ("app = None", "does not answer as one of OpenEnv"),
     ],
