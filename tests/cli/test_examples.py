@@ -36,7 +36,14 @@ LINES = {
 }
 # They go on until they are interrupted.
 LASTING = {"serve", "ui", "contract-proxy"}
-ENDING = [(name, line) for name, lines in LINES.items() for line in lines if name not in LASTING]
+# They need a framework: tests/environments runs them where it is installed.
+OF_FRAMEWORKS = {"env install", "env run", "env serve", "env show"}
+ENDING = [
+    (name, line)
+    for name, lines in LINES.items()
+    for line in lines
+    if name not in LASTING | OF_FRAMEWORKS
+]
 
 
 def journals(command: Command, folder: Path) -> None:

@@ -357,7 +357,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         "deployments", "mutate", "act", (("mutate_deployment", ("pool_id", "task_id")),), ("pool_id", "task_id"),
         (),
         "Create, update or delete a deployment",
-        "Starts an operation on the deployment. The `idempotency_key` of an earlier operation returns that operation and starts none. Returns 409 if `expected_revision` is given and is not the revision of the deployment.",
+        "Starts an operation on the deployment, or returns that which had the same `idempotency_key`. Returns 409 if `expected_revision` is given and is not the revision of the deployment.",
         "synth-pools deployments mutate docs-example-pool addition project_id=project_1 operation=update idempotency_key=update-7",
         body="DeploymentChange", body_required=True,
     ),

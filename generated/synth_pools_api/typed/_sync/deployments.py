@@ -85,9 +85,9 @@ class DeploymentsApi(Group):
     def mutate_deployment(self, pool_id: Id, task_id: Id, *, body: DeploymentChange) -> JsonObject:
         """Create, update or delete a deployment.
 
-        Starts an operation on the deployment. The `idempotency_key` of an earlier operation
-        returns that operation and starts none. Returns 409 if `expected_revision` is given and
-        is not the revision of the deployment.
+        Starts an operation on the deployment, or returns that which had the same
+        `idempotency_key`. Returns 409 if `expected_revision` is given and is not the revision
+        of the deployment.
 
         Args:
             pool_id: The id of a pool.
