@@ -19,6 +19,7 @@ _LACKING = {
 _ABSENT = ("get_pool_metrics", "get_rollout_usage", "get_global_rollout_usage", "get_pool_urls")
 
 
+@pytest.mark.system
 def test_operations_that_answer_501() -> None:
     with watched(lambda operation: (501, _LACKING) if operation in _ABSENT else None) as server:
         report = run_contract(

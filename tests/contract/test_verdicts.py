@@ -71,6 +71,7 @@ def test_another_api(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 # The kit gives up after three seconds; the rest is for a busy machine.
+@pytest.mark.system
 @pytest.mark.timeout(60)
 def test_a_server_that_never_answers(capsys: pytest.CaptureFixture[str]) -> None:
     with _serving(b"", "text/html", silent=True) as url:

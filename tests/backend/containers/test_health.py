@@ -226,6 +226,7 @@ def test_a_real_container_that_is_held_up_and_then_killed(
         assert "No container answered" in members["last_error"]
 
 
+@pytest.mark.system
 def test_a_real_container_that_its_rollout_blocks(start: Callable[..., Server]) -> None:
     backend = start(health_interval_seconds=0.05, health_timeout_seconds=0.1)
     with real_container() as url:

@@ -134,6 +134,7 @@ def test_a_port_that_another_took_first(start: Start, monkeypatch: pytest.Monkey
     assert (container["restarts"], "ended with status 1" in container["last_error"]) == (1, True)
 
 
+@pytest.mark.system
 def test_one_that_hangs_is_replaced(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     backend = start(allow_processes=True, health_interval_seconds=0.1, health_timeout_seconds=0.2)
     config = {"process": process(start_timeout_seconds=2)}

@@ -10,7 +10,13 @@ from tests.contract.container.faults import FAULTS
 from tests.contract.container.right_container import KEY, right_container
 
 
-@pytest.mark.parametrize("name", FAULTS)
+# Half a minute: the clients of the kit send and read slowly.
+LONGEST = "slow_clients_hold_up_others"
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[pytest.mark.system] * (name == LONGEST)) for name in FAULTS]
+)
 def test_a_fault_is_seen_and_named(name: str) -> None:
     fault = FAULTS[name]
     key = KEY if fault.check == "protocol.key" else None

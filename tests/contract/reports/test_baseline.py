@@ -95,6 +95,7 @@ def departing() -> Iterator[str]:
         yield proxy.url
 
 
+@pytest.mark.system
 def test_the_command_updates_and_prunes_it(
     departing: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
