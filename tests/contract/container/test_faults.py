@@ -9,7 +9,6 @@ from synth_pools.contract.container.run import run_container_test
 from tests.contract.container.faults import FAULTS
 from tests.contract.container.right_container import KEY, right_container
 
-
 # Half a minute: the clients of the kit send and read slowly.
 LONGEST = "slow_clients_hold_up_others"
 
