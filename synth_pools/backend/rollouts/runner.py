@@ -221,7 +221,11 @@ class Runner:
     async def _result_of(self, attempt: Attempt) -> RolloutResult:
         """Return the result of an attempt; `TargetError` if there is no usable answer."""
         if attempt.lacks_container:
-            message = "The pool has a target of its own, and no container that runs the rollout."
+            message = (
+                "The pool has a target of its own, and no container that runs the rollout: give it "
+                "container_url, container_urls, config.process or config.image, for harbor and "
+                "openenv with `synth-pools pools create --environment harbor:NAME`."
+            )
             raise TargetError("container_unreachable", message, {"cause": "no_container"})
         try:
             target = self.target(attempt.container_url, attempt.key_env)

@@ -21,7 +21,7 @@ _READS = ("get_rollout", "get_global_rollout", "get_rollout_summary", "get_globa
     "stream_rollout_events",
     clauses="""
         RolloutEnv#024a#41b9#80ef, RolloutEnv.delay#05d6#5458, RolloutEnv.reward#b40c,
-        RolloutEnv.fail#21d0, RolloutEnv.events#4427, Containers#cbbf, Features.echo#a571
+        RolloutEnv.fail#21d0, RolloutEnv.events#4427, Containers#8d68, Features.echo#a571
     """,
     needs="echo",
 )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -43,7 +42,6 @@ async def create_pool(call: Call) -> Response:
         raise Problem("pool_exists", f"Pool {pool_id!r} exists already{how}.")
     now = store.clock.now()
     pool = Pool(pool_id, call.owner, definition, now, now, store.number(), call.keeps)
-    _check_target(pool, definition, call.body.get("tasks"))
     _set_tasks(call, pool, call.body.get("tasks") or [])
     store.pools[pool_id] = pool
     return answer(pool.shown(), 201, Location=_location(call, "pools", pool_id))
@@ -62,7 +60,6 @@ async def replace_pool(call: Call) -> Response:
     if not call.keeps("put.resets"):
         definition = {**pool.definition, **definition}
     _check_pool(call, definition)
-    _check_target(pool, definition, call.body.get("tasks") or [])
     _set_tasks(call, pool, call.body.get("tasks") or [])
     return _changed_pool(call, pool, definition)
 
@@ -77,7 +74,6 @@ async def update_pool(call: Call) -> Response:
     if faults:
         raise invalid(faults)
     _check_pool(call, definition)
-    _check_target(pool, definition, (call.body["tasks"] or []) if "tasks" in call.body else None)
     if "tasks" in call.body and call.keeps("patch.tasks"):
         _set_tasks(call, pool, call.body["tasks"] or [])
     return _changed_pool(call, pool, definition)
@@ -346,20 +342,6 @@ def _check_pool(call: Call, definition: dict[str, Any]) -> None:
         raise Problem("images_not_allowed", "This server starts no images.")
     if config.get("container_key_env") is not None and call.keeps("keys.allowed_names"):
         container_key(config)
-
-
-def _check_target(
-    pool: Pool, definition: dict[str, Any], tasks: list[dict[str, Any]] | None
-) -> None:
-    changed = replace(pool, definition=definition)
-    urls = [task.container_url for task in pool.tasks.values()]
-    if tasks is not None:
-        urls = [task.get("container_url") for task in tasks]
-    config = changed.config
-    starts = config.get("process") is not None or config.get("image") is not None
-    if changed.target != "arbitrary" and not (changed.urls or starts or any(urls)):
-        message = f"There is nothing to run the target {changed.target} on."
-        raise invalid_field(["body", "target"], message, "value_error")
 
 
 def _check_url(call: Call, address: str | None) -> None:

@@ -186,6 +186,8 @@ class Runner:
             for name, value in rollout.request.items()
             if name not in ("pool_id", "mode") or not self._keeps("containers.keys_left_out")
         }
+        if url is None and rollout.pool.target != "arbitrary":
+            raise CallFailed("container_unreachable", "Nothing runs the target of this pool.")
         mode = rollout.pool.config.get("submission_mode") or "sync"
         if self._keeps("containers.rollout_id"):
             sent["rollout_id"] = rollout.id

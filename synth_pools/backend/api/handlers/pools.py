@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -16,16 +16,14 @@ from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import (
     can_be_id,
     container_urls,
-    lacks_containers,
     named_id,
     named_tasks,
     patched_pool,
     pool_definition,
-    pool_view,
     require_same_id,
     starts_containers,
 )
-from synth_pools.backend.domain.errors import invalid, pool_not_active
+from synth_pools.backend.domain.errors import pool_not_active
 from synth_pools.backend.limits import LARGEST_PAGE
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
@@ -37,11 +35,6 @@ STATES = frozenset(
     {"created", "uploading", "building", "warming", "active", "paused", "failed", "archived"}
 )
 
-# Where one of them changes, so may what runs the pool.
-_FIELDS_OF_TARGETS = frozenset(
-    {"target", "backend", "container_url", "container_urls", "config", "pool_config", "tasks"}
-)
-
 
 async def create_pool(request: Request) -> Response:
     body = request.body
@@ -49,7 +42,6 @@ async def create_pool(request: Request) -> Response:
     definition = pool_definition(body)
     tasks = named_tasks(body.get("tasks") or ())
     _check_containers(request.services, definition, tasks)
-    _check_target(definition, (task for _, task in tasks))
 
     def work(tx: Transaction) -> dict[str, Any]:
         # A pool that starts its containers is active once one of them is healthy.
@@ -95,7 +87,6 @@ async def replace_pool(request: Request) -> Response:
     definition = pool_definition(request.body)
     tasks = named_tasks(request.body.get("tasks") or ())
     _check_containers(request.services, definition, tasks)
-    _check_target(definition, (task for _, task in tasks))
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
@@ -118,9 +109,6 @@ async def update_pool(request: Request) -> Response:
         if "config" in patch or "pool_config" in patch:
             # The stored definition and the patch may contradict each other.
             _check_start(request.services, definition)
-        if _FIELDS_OF_TARGETS & patch.keys():
-            stored = task_documents(tx, pool) if tasks is None else (task for _, task in tasks)
-            _check_target(definition, stored)
         return _save(tx, request.services, pool, definition, tasks)
 
     return json_response(await request.services.database.write(work))
@@ -305,18 +293,6 @@ def _check_containers(
             check_container_url(url, services.settings, name)
     check_container_key(definition, services.settings)
     _check_start(services, definition)
-
-
-def _check_target(definition: Mapping[str, Any], tasks: Iterable[Mapping[str, Any]]) -> None:
-    if lacks_containers(definition) and not any(task.get("container_url") for task in tasks):
-        target = pool_view(definition)["target"]
-        message = (
-            f"A pool of target {target} needs containers that run it: give container_url, "
-            "container_urls, config.process or config.image"
-        )
-        if target in ("harbor", "openenv"):
-            message += f", or create it with `synth-pools pools create --environment {target}:NAME`"
-        raise invalid([{"loc": ("body", "target"), "msg": f"{message}.", "type": "value_error"}])
 
 
 def _check_start(services: Services, definition: Mapping[str, Any]) -> None:
