@@ -12,8 +12,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 import sys
+from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 EVENTS = 10_000
@@ -121,20 +124,42 @@ _STREAM_POOL = f"/v1/pools/{STREAM_POOL_ID}".encode()
 _NOT_FOUND = _answer({"detail": "not part of the benchmark"}, b"404 Not Found")
 
 
+_created = count(1)
+_ID = re.compile(rb"/rollouts/(rollout-\d{5})\b")
+
+
+def _answer_to(head: bytes) -> bytes:
+    """Return the answer for a pool without a stream; each rollout has an id of its own."""
+    rollout_id = SHORT.encode()
+    if head.startswith(b"POST /v1/pools/"):
+        rollout_id = _next_id(_created)
+    elif named := _ID.search(head):
+        rollout_id = named[1]
+        head = head.replace(rollout_id, SHORT.encode())
+    for beginning, answer in _ANSWERS:
+        if head.startswith(beginning):
+            # As long as the other one.
+            return answer.replace(SHORT.encode(), rollout_id)
+    return _NOT_FOUND
+
+
+def _next_id(numbers: Iterator[int]) -> bytes:
+    return b"rollout-%05d" % (next(numbers) % 100_000)
+
+
 class _StreamPool:
     """Pool with a stream of events."""
 
     def __init__(self) -> None:
         self.readers: set[asyncio.Transport] = set()
-        self._created = 0
+        self._created = count(1)
         self._admitted = _answer(_rollout("queued"), b"202 Accepted")
         self._ended = _event("rollout.completed", 3, SHORT)
 
     def answer(self, head: bytes, transport: asyncio.Transport) -> None:
         """Answer a request for the pool."""
         if head.startswith(b"POST"):
-            self._created += 1
-            rollout_id = b"rollout-%05d" % (self._created % 100_000)
+            rollout_id = _next_id(self._created)
             transport.write(self._admitted.replace(SHORT.encode(), rollout_id))
             event = self._ended.replace(SHORT.encode(), rollout_id)
             for reader in self.readers:
@@ -178,12 +203,7 @@ class _Connection(asyncio.Protocol):
             if head.split(b" ", 2)[1].startswith(_STREAM_POOL):
                 self.stream_pool.answer(head, self._transport)
                 continue
-            for beginning, answer in _ANSWERS:
-                if head.startswith(beginning):
-                    self._transport.write(answer)
-                    break
-            else:
-                self._transport.write(_NOT_FOUND)
+            self._transport.write(_answer_to(head))
 
 
 async def _serve(certificate: str | None = None) -> None:

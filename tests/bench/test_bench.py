@@ -50,7 +50,9 @@ def test_its_server_answers_our_client(url: str) -> None:
         assert client.get_pool(POOL_ID)["status"] == "active"
         assert len(client.list_pools()["items"]) == PAGE
         assert client.create_pool({"name": "p"})["status"] == "active"
-        assert client.create_rollout(POOL_ID, {"seed": 1})["id"] == SHORT
+        ids = {client.create_rollout(POOL_ID, {"seed": 1})["id"] for _ in range(2)}
+        assert len(ids) == 2
+        assert ids == {client.get_rollout(POOL_ID, rollout_id)["id"] for rollout_id in ids}
         numbers = [event["sequence"] for event in client.rollouts.events(POOL_ID, LONG)]
         assert numbers == list(range(1, EVENTS + 1))
 

@@ -183,7 +183,12 @@ def copy_with_constructs(root: Path) -> None:
     """Copy what programs need, with the operations in the document and the backend."""
     for name in ("synth_pools", "generated", "codegen/templates", "api"):
         shutil.copytree(REPO / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("generator_config.yml", "pyproject.toml", "openapi.yaml"):
+    for name in (
+        "container.openapi.yaml",
+        "generator_config.yml",
+        "openapi.yaml",
+        "pyproject.toml",
+    ):
         shutil.copy(REPO / name, root / name)
     with (root / "api/paths/pools.yaml").open("a", encoding="utf-8") as part:
         for path, method, name, more, answer in OPERATIONS:
