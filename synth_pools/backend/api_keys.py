@@ -262,7 +262,7 @@ def _with_options(secret: Secret, words: Sequence[str]) -> NamedKey:
     Raises:
         ValueError: An option is wrong; the message continues "line 3 of FILE".
     """
-    options = dict(word.partition("=")[::2] for word in words)
+    options = {name: value for name, _, value in (word.partition("=") for word in words)}
     if len(options) < len(words) or not options.keys() <= {"scopes", "expires"}:
         raise ValueError("has more than `scopes=` and `expires=`, each once, after its key")
     scopes = options.get("scopes", SCOPES[-1]).split(",")

@@ -15,6 +15,33 @@ from tests.tools.toolbox import HERE, ROOT, node_command, run
 
 PROGRAMS = HERE / "programs"
 ANYTHING = "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n"
+# What is installed in other environments: here it has no types.
+ELSEWHERE = (
+    "gymnasium",
+    "harbor.environments.factory",
+    "harbor.models.agent.name",
+    "harbor.models.environment_type",
+    "harbor.models.trial.config",
+    "harbor.models.trial.result",
+    "harbor.trial.hooks",
+    "harbor.trial.trial",
+    "inspect_ai._eval",
+    "inspect_ai._util.error",
+    "inspect_ai.hooks",
+    "inspect_ai.model",
+    "inspect_ai.scorer",
+    "inspect_ai.util._display",
+    "numpy",
+    "openai",
+    "ray.cloudpickle",
+    "ray.util",
+    "verifiers.v1.configs.agent",
+    "verifiers.v1.dialects.chat",
+    "verifiers.v1.harnesses.utils.mcp",
+    "verifiers.v1.runtimes",
+    "websockets.asyncio.client",
+    "websockets.exceptions",
+)
 # Mistakes of a user: a correct text, the wrong one, and what both type checkers name.
 MISTAKES = (
     ("client.get_pool(", "client.get_pol(", "get_pol"),
@@ -68,10 +95,12 @@ def test_the_package_is_clean_at_standard(tmp_path: Path) -> None:
     # A link, so that the settings of the repository do not apply.
     for name in ("synth_pools", "generated"):
         (tmp_path / name).symlink_to(ROOT / name)
-    # Ray is installed in another environment: here it has no types.
-    (tmp_path / "ray").mkdir()
-    for name in ("__init__", "cloudpickle", "util"):
-        (tmp_path / f"ray/{name}.pyi").write_text(ANYTHING)
+    for module in ELSEWHERE:
+        folder = tmp_path
+        for name in module.split("."):
+            folder /= name
+            folder.mkdir(exist_ok=True)
+            (folder / "__init__.pyi").write_text(ANYTHING)
     assert pyright(tmp_path, "standard", include=["synth_pools", "generated"]) == []
 
 

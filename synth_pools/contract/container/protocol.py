@@ -108,8 +108,8 @@ def protocol_ids(ctx: Context) -> None:
 
 @scenario("protocol.fields", "run_rollout", clauses="RolloutSubmission#5a9d, run_rollout#65cc")
 def protocol_fields(ctx: Context) -> None:
-    for fields in ({"telemetry": _TELEMETRY}, {"seed": 7}):
-        end_of(ctx, submit(ctx, "sync", **fields))
+    end_of(ctx, submit(ctx, "sync", telemetry=_TELEMETRY))
+    end_of(ctx, submit(ctx, "sync", seed=7))
 
 
 @scenario("protocol.direct", "run_rollout", clauses="run_rollout#c55d")
@@ -160,6 +160,7 @@ def _refused(ctx: Context, operation: str, response: Response) -> None:
 def protocol_events(ctx: Context) -> None:
     for slow in (False, True):
         submission = submit(ctx, "async", slow=slow, telemetry=_TELEMETRY)
+        first: list[int] = []
         is_over = state_of(submission.answer) is State.ENDED
         for _ in ctx.session.pauses():
             first, response = _page(ctx, submission, 0)
