@@ -133,8 +133,8 @@ def _answer_to(head: bytes) -> bytes:
     rollout_id = SHORT.encode()
     if head.startswith(b"POST /v1/pools/"):
         rollout_id = _next_id(_created)
-    elif named := _ID.search(head):
-        rollout_id = named[1]
+    elif match := _ID.search(head):
+        rollout_id = match[1]
         head = head.replace(rollout_id, SHORT.encode())
     for beginning, answer in _ANSWERS:
         if head.startswith(beginning):

@@ -15,7 +15,7 @@ from tests.tools.toolbox import HERE, ROOT, node_command, run
 
 PROGRAMS = HERE / "programs"
 ANYTHING = "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n"
-# What is installed in other environments: here it has no types.
+# Installed in other environments: here they have no types.
 ELSEWHERE = (
     "gymnasium",
     "harbor.environments.factory",

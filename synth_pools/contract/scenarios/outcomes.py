@@ -196,7 +196,7 @@ def outcomes_trouble(ctx: Context) -> None:
             judge.field("status", "failed", f"status for {request}")
             judge.field("error.code", code, f"error.code for {request}")
             # Details may be left out.
-            named = response.at("error", "details", "field")
-            if field is not None and named is not ABSENT:
-                is_named = re.match(rf"{re.escape(field)}(?!\w)", str(named)) is not None
-                judge.that(f"error.details.field for {request}: {field}", is_named, str(named))
+            actual = response.at("error", "details", "field")
+            if field is not None and actual is not ABSENT:
+                is_right = re.match(rf"{re.escape(field)}(?!\w)", str(actual)) is not None
+                judge.that(f"error.details.field for {request}: {field}", is_right, str(actual))
