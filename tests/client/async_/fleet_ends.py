@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from synth_pools import RolloutOutcome
@@ -28,6 +28,15 @@ def end_one_after_the_other(service: PoolService) -> None:
             service.finish(rollout_id)
 
     service.idle = idle
+
+
+async def comes_true(condition: Callable[[], bool]) -> bool:
+    """Wait for a condition while the tasks of a fleet go on; return whether it holds."""
+    for _ in range(3000):
+        if condition():
+            return True
+        await asyncio.sleep(0.01)
+    return False
 
 
 async def is_over(fleet: AsyncFleet, service: PoolService) -> bool:

@@ -18,11 +18,10 @@ from synth_pools import (
     ValidationFailedError,
 )
 from synth_pools._client.fleet.journal import AnswerRecord, BatchRecord, decode
-from tests.client.async_.fleet_ends import fleet_that_waits, gather, seeds
+from tests.client.async_.fleet_ends import comes_true, fleet_that_waits, gather, seeds
 from tests.support.batch_service import BatchService
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, html, reset, stall, when
-from tests.support.fleet_service import until
 
 pytestmark = pytest.mark.one_library
 
@@ -380,7 +379,7 @@ async def test_a_run_that_ends_before_it_knows_of_batches_finds_what_it_made(
     fleet = fleet_client.rollouts.run_many(P, seeds(50), journal=journal, max_in_flight=10)
     async with fleet:
         async for _ in fleet:
-            assert until(lambda: len(alone) >= 8)
+            assert await comes_true(lambda: len(alone) >= 8)
             break
     batches.refuse = lambda _: None
     batches.features = {"batch": True, "idempotency_keys": True}

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, DecodeError, NotRepeatedError
-from tests.client.async_.fleet_ends import fleet_that_waits, gather, seeds
+from tests.client.async_.fleet_ends import comes_true, fleet_that_waits, gather, seeds
 from tests.support.batch_service import BatchService
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer, html, reset, stall
-from tests.support.fleet_service import FleetService, until
+from tests.support.fleet_service import FleetService
 
 pytestmark = pytest.mark.one_library
 
@@ -128,7 +128,7 @@ async def test_a_later_run_does_not_repeat_what_an_earlier_one_may_have_started(
     fleet = fleet_client.rollouts.run_many(P, seeds(3), journal=journal, max_in_flight=3)
     async with fleet:
         async for _ in fleet:
-            assert until(lambda: len(forgetful.seeds) == 3)
+            assert await comes_true(lambda: len(forgetful.seeds) == 3)
             break
     forgetful.refuse = lambda _: None
     for _ in range(2):
@@ -151,7 +151,7 @@ async def test_a_later_run_does_not_repeat_a_retry_that_may_have_been_started(
     fleet = fleet_client.rollouts.run_many(P, seeds(2), max_in_flight=2, **options)
     async with fleet:
         async for _ in fleet:
-            assert until(lambda: forgetful.seeds[1] == 2)
+            assert await comes_true(lambda: forgetful.seeds[1] == 2)
             break
     forgetful.refuse = lambda _: None
     fleet = fleet_client.rollouts.run_many(P, seeds(2), in_order=True, **options)
@@ -171,7 +171,7 @@ async def test_the_end_of_a_fleet_starts_nothing_to_cancel_it(
     with pytest.raises(KeyboardInterrupt):
         async with fleet:
             async for _ in fleet:
-                assert until(lambda: len(forgetful.seeds) == 2)
+                assert await comes_true(lambda: len(forgetful.seeds) == 2)
                 raise KeyboardInterrupt
     assert forgetful.seeds == dict.fromkeys(range(2), 1)
     assert "1 rollouts could not be cancelled" in caplog.text
