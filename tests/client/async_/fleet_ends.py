@@ -41,10 +41,7 @@ async def comes_true(condition: Callable[[], bool]) -> bool:
 
 async def is_over(fleet: AsyncFleet, service: PoolService) -> bool:
     """Check that a fleet left neither a worker nor a stream."""
-    for _ in range(3000):
-        if not service.live:
-            break
-        await asyncio.sleep(0.01)
+    await comes_true(lambda: not service.live)
     engine = fleet._running()
     assert engine.closed
     return not (service.live or engine._workers)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 from collections.abc import Iterator
 from types import ModuleType
@@ -19,7 +18,13 @@ from synth_pools import (
 )
 from synth_pools._client._async.fleet import pool_watch
 from synth_pools._client._async.fleet.fleet import AsyncFleet
-from tests.client.async_.fleet_ends import end_one_after_the_other, gather, is_over, seeds
+from tests.client.async_.fleet_ends import (
+    comes_true,
+    end_one_after_the_other,
+    gather,
+    is_over,
+    seeds,
+)
 from tests.support.fault_server import FaultServer
 from tests.support.faults import Fault, answer, stall, when
 from tests.support.leaks import KEY
@@ -80,11 +85,7 @@ async def test_a_fleet_that_is_forgotten_leaves_no_stream(
     assert waiting.live
     fleet = None
     gc.collect()
-    for _ in range(3000):
-        if not waiting.live:
-            break
-        await asyncio.sleep(0.01)
-    assert not waiting.live
+    assert await comes_true(lambda: not waiting.live)
 
 
 async def test_a_fleet_that_is_not_asked_for_more_than_it_has_leaves_no_stream(
@@ -94,11 +95,7 @@ async def test_a_fleet_that_is_not_asked_for_more_than_it_has_leaves_no_stream(
     fleet = fleet_client.rollouts.run_many(P, seeds(6))
     for _ in range(6):
         await fleet.__anext__()
-    for _ in range(3000):
-        if not pools.live:
-            break
-        await asyncio.sleep(0.01)
-    assert not pools.live
+    assert await comes_true(lambda: not pools.live)
     await fleet.aclose()
 
 
