@@ -105,10 +105,6 @@ def test_null_in_one_spelling_is_not_given(server: Server) -> None:
     assert (pool["config"], pool["metadata"]) == ({}, {})
 
 
-URL = "http://127.0.0.1:9"
-TASK = {"task_id": "one", "container_url": URL}
-
-
 @pytest.mark.parametrize("body", [{"target": "harbor"}, {"backend": "openenv"}])
 def test_a_target_with_nothing_to_run_it_on_is_not_played_by_the_echo(
     server: Server, body: dict[str, Any]
@@ -123,10 +119,10 @@ def test_a_target_with_nothing_to_run_it_on_is_not_played_by_the_echo(
     ("original", "target", "backend"),
     [
         ({}, "arbitrary", "arbitrary"),
-        ({"target": "harbor", "container_url": URL}, "harbor", "harbor"),
-        ({"backend": "horizons", "container_url": URL}, "horizons", "horizons"),
+        ({"target": "harbor"}, "harbor", "harbor"),
+        ({"backend": "horizons"}, "horizons", "horizons"),
         ({"backend": "daytona"}, "arbitrary", "daytona"),
-        ({"backend": "daytona", "target": "openenv", "tasks": [TASK]}, "openenv", "daytona"),
+        ({"backend": "daytona", "target": "openenv"}, "openenv", "daytona"),
         ({"backend": None, "target": None}, "arbitrary", "arbitrary"),
     ],
 )
@@ -177,7 +173,6 @@ def test_what_belongs_to_the_server_is_ignored_in_a_body(server: Server) -> None
 def test_patch_merges_and_null_resets(server: Server) -> None:
     pool_id = server.pool(
         target="harbor",
-        container_url=URL,
         concurrency=3,
         capacity=2,
         config={"timeout_seconds": 5, "keep": {"a": 1, "b": 2}},
@@ -219,7 +214,9 @@ def test_patch_of_tasks_replaces_the_list(server: Server) -> None:
 
 
 def test_put_resets_what_it_does_not_name(server: Server) -> None:
-    pool_id = server.pool(target="harbor", config={"a": 1}, extra=1, concurrency=2, tasks=[TASK])
+    pool_id = server.pool(
+        target="harbor", config={"a": 1}, extra=1, concurrency=2, tasks=[{"task_id": "one"}]
+    )
     before = server.get(f"/v1/pools/{pool_id}")
     after = server.call("PUT", f"/v1/pools/{pool_id}", json={"name": "new", "id": pool_id})
     defaults = server.post("/v1/pools", {"name": "new"}, 201)
@@ -228,9 +225,7 @@ def test_put_resets_what_it_does_not_name(server: Server) -> None:
         key: defaults[key] for key in defaults if key not in identity
     }
     assert (after["id"], after["created_at"]) == (pool_id, before["created_at"])
-    nameless = server.call(
-        "PUT", f"/v1/pools/{pool_id}", json={"target": "harbor", "container_url": URL}
-    )
+    nameless = server.call("PUT", f"/v1/pools/{pool_id}", json={"target": "harbor"})
     assert (nameless["name"], nameless["target"]) == (pool_id, "harbor")
 
 
