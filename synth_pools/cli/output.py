@@ -7,14 +7,16 @@ import os
 import shutil
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from textwrap import wrap
-from typing import Any, TextIO
+from typing import Any, TextIO, TypeVar
 
 import click
 
 from synth_pools.cli.failures import CommandError, needing
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 FORMATS = ("table", "json", "jsonl", "yaml", "id")
 _WIDTH = 80
@@ -32,6 +34,23 @@ _COLOURS = {
     "running": "blue",
     "warming": "cyan",
 }
+
+
+def form_option(text: str) -> Callable[[F], F]:
+    """Return an option of a command: `form`, which is a table or JSON.
+
+    Args:
+        text: The help.
+    """
+    return click.option(
+        "-o",
+        "--output",
+        "form",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        show_default=True,
+        help=text,
+    )
 
 
 def write_bytes(content: bytes) -> None:

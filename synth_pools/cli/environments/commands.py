@@ -68,15 +68,7 @@ def found_environment(reference: str, python: str | None) -> Iterator[FrameworkP
 
 
 @environments.command("list")
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="A table for people, or JSON with what each needs.",
-)
+@output.form_option("A table for people, or JSON with what each needs.")
 def list_environments(form: str) -> int:
     """List the kinds of environments, and which of them are installed.
 
@@ -117,15 +109,7 @@ def _row(kind: Kind) -> dict[str, Any]:
 @environments.command("show")
 @click.argument("reference", metavar="NAME")
 @python_option
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="Sentences for people, or JSON.",
-)
+@output.form_option("Sentences for people, or JSON.")
 def show_environment(reference: str, python: str | None, form: str) -> int:
     """Show the tasks of an environment, and what it reads of policy, env and limits.
 

@@ -13,6 +13,7 @@ import click
 from synth_pools.cli.files import FILE, check_distinct, force_option
 from synth_pools.cli.fleet.requests import RunRequests, read_requests
 from synth_pools.cli.operations.bodies import body_from_words
+from synth_pools.cli.output import form_option
 
 
 @dataclass(frozen=True)
@@ -142,13 +143,5 @@ _OPTIONS = (
     click.option(
         "--fail-under", type=float, metavar="REWARD", help="Exit with 1 if the mean reward is less."
     ),
-    click.option(
-        "-o",
-        "--output",
-        "form",
-        type=click.Choice(["table", "json"]),
-        default="table",
-        show_default=True,
-        help="The summary as a table or as JSON.",
-    ),
+    form_option("The summary as a table or as JSON."),
 )
