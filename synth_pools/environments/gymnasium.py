@@ -8,19 +8,17 @@ import re
 from typing import Any
 
 import gymnasium
-import httpx
 import numpy
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments.adapter import Environment
 from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.models import chat, model_of
+from synth_pools.environments.models import chat, model_of, open_client
 from synth_pools.environments.policies import READS as POLICY_READS
 from synth_pools.environments.policies import Choose, chooser
 
 _MOST_TURNS = 10_000
-_MODEL_SECONDS = 600.0
 _NUMBERS = re.compile(r"\[[^\[\]]*\]|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _READS = {
     "policy": {**POLICY_READS, **MODEL_READS},
@@ -107,10 +105,10 @@ class _Episode:
         self._rollout.event(
             {
                 "step": self._steps,
-                "action": json_value(action),
+                "action": action,
                 "reward": float(reward),
-                "observation": json_value(self.observation),
-                "info": json_value(info),
+                "observation": self.observation,
+                "info": info,
             }
         )
 
@@ -130,7 +128,7 @@ async def _play_by_model(episode: _Episode, rollout: Rollout) -> None:
     system = f"You act in {episode.env.spec and episode.env.spec.id}. Actions: {space}. "
     system += f"Observations: {episode.env.observation_space}. Answer with one action."
     instructions = {"role": "system", "content": system}
-    async with httpx.AsyncClient(timeout=_MODEL_SECONDS) as http:
+    async with open_client() as http:
         while not episode.is_over:
             observation = json.dumps(json_value(episode.observation))
             question = {"role": "user", "content": observation}

@@ -71,8 +71,7 @@ def adapt(name: str) -> Environment:
         description=f"Harbor's tasks of {folder.name}.",
         tasks=lambda: {path.name: _describe(path) for path in _tasks_in(folder)},
     )
-    # Its import takes seconds, in which no episode would go on.
-    container.setup(lambda: import_module("litellm"))
+    container.setup(lambda: import_module("litellm"))  # Seconds in which no episode would go on.
     container.shutdown(lambda: shutil.rmtree(trials, ignore_errors=True))
 
     async def play(rollout: Rollout) -> Result:

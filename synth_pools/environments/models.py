@@ -22,6 +22,7 @@ READS = {
     **dict.fromkeys(SAMPLING, "passed on to the server"),
 }
 _LONGEST_REASON = 200
+_CALL_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,14 @@ def _origin(url: str) -> tuple[str, str, int | None] | None:
     return parts.scheme, parts.hostname, port
 
 
+def open_client() -> httpx.AsyncClient:
+    """Return a client for the calls of an episode, which the caller closes."""
+    # Not needed by the frameworks that have a client of their own.
+    import httpx
+
+    return httpx.AsyncClient(timeout=_CALL_SECONDS)
+
+
 async def chat(
     http: httpx.AsyncClient, rollout: Rollout, model: Model, messages: Sequence[Mapping[str, Any]]
 ) -> str:
@@ -94,7 +103,7 @@ async def chat(
     Raises:
         EpisodeError: The server refuses, cannot be reached, or answers something else.
     """
-    # Not needed by the frameworks that have a client of their own.
+    # As above.
     import httpx
 
     headers = {"authorization": f"Bearer {model.key}"} if model.key else {}

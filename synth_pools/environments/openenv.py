@@ -17,13 +17,12 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocke
 from synth_pools.container import Container, EpisodeError, Rollout
 from synth_pools.environments.adapter import Environment
 from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.models import chat, model_of
+from synth_pools.environments.models import chat, model_of, open_client
 from synth_pools.environments.openenv_server import OpenEnvServer
 from synth_pools.environments.policies import READS as POLICY_READS
 from synth_pools.environments.policies import chooser, object_in, random_value
 
 _MOST_TURNS = 1_000
-_MODEL_SECONDS = 600.0
 _LARGEST_MESSAGE = 100 * 1024 * 1024
 # The time for which an episode waits for a place that no episode of this container has.
 _BUSY_SECONDS = 60.0
@@ -58,10 +57,7 @@ def adapt(name: str) -> Environment:
 
     async def play(rollout: Rollout) -> float:
         await server.ensure()
-        async with (
-            httpx.AsyncClient(timeout=_MODEL_SECONDS) as http,
-            places.episode(rollout) as (socket, state),
-        ):
+        async with open_client() as http, places.episode(rollout) as (socket, state):
             act = _player(rollout, server.action_schema, http)
             total = await _play(rollout, socket, state, act)
             rollout.artifact("state.json", await _ask(socket, "state", None))

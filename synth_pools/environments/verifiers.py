@@ -19,6 +19,7 @@ from verifiers.v1.runtimes import subprocess as local_runtime
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments import chat_harness
 from synth_pools.environments.adapter import Environment, with_task_ids
+from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.models import KEY_VARIABLE, model_of
 from synth_pools.environments.models import READS as MODEL_READS
 
@@ -68,7 +69,9 @@ def adapt(name: str) -> Environment:
             raise SetupError(f"{name} has several agents, or none.")
         await playing.start(vf.load_environment(config))
 
-    container = Container(f"verifiers:{name}", tasks=playing.list_tasks, concurrency=16)
+    container = Container(
+        f"verifiers:{name}", tasks=playing.list_tasks, concurrency=KINDS["verifiers"].concurrency
+    )
     container.setup(set_up)
     container.rollout(playing.play)
     container.shutdown(playing.stop)
