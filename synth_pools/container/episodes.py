@@ -77,6 +77,7 @@ class Episodes:
         self._episodes: dict[str, Episode] = {}
         # Sizes of ended rollouts, in the order of their ends.
         self._ended: dict[str, int] = {}
+        self._ended_bytes = 0
         self._running: set[asyncio.Task[None]] = set()
         self._left_behind: set[Call] = set()
 
@@ -224,14 +225,16 @@ class Episodes:
             answer = episode.lost(error)
         if timer is not None:
             timer.cancel()
-        self._ended[episode.id] = episode.end(answer)
+        self._ended[episode.id] = size = episode.end(answer)
+        self._ended_bytes += size
         loop.call_later(self.definition.keep_seconds, self._forget, episode.id)
-        while sum(self._ended.values()) > _MOST_BYTES and len(self._ended) > 1:
+        while self._ended_bytes > _MOST_BYTES and len(self._ended) > 1:
             self._forget(next(iter(self._ended)))
 
     def _forget(self, rollout_id: str) -> None:
         if rollout_id in self._ended:
-            del self._episodes[rollout_id], self._ended[rollout_id]
+            del self._episodes[rollout_id]
+            self._ended_bytes -= self._ended.pop(rollout_id)
 
     async def _answer(self, episode: Episode) -> bytes:
         task_id = episode.task_id
