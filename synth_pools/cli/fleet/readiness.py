@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 _LOOK_SECONDS = 1.0
 # An image may take long to be pulled; after that the run itself waits.
 _LONGEST_WAIT_SECONDS = 3600.0
+# Looks in a row; after that the run itself survives the outage.
+_MOST_UNANSWERED = 30
 _PREPARING = ("uploading", "building", "warming")
 
 
@@ -63,20 +65,27 @@ def is_of_container(failure: str) -> bool:
 
 def _wait_until_active(client: ContainerPoolsClient, pool: dict[str, Any]) -> None:
     # Loaded by the client already.
-    from synth_pools.errors import WaitTimeoutError
+    from synth_pools.errors import APITimeoutError, WaitTimeoutError
 
     pool_id, status = pool["id"], pool.get("status")
     if status == "paused":
         say(f"pool {pool_id} is paused: its rollouts wait until it is resumed")
     reported: set[tuple[Any, Any]] = set()
+    unanswered = 0
     give_up_at = time.monotonic() + _LONGEST_WAIT_SECONDS
     if status in _PREPARING:
         say(f"pool {pool_id} is {status}: waiting until it is active")
     while status in (*_PREPARING, "failed", "archived") and time.monotonic() < give_up_at:
         try:
             client.wait_pool_active(pool_id, timeout=_LOOK_SECONDS)
+        except APITimeoutError:
+            # One look that a busy service does not answer in time tells nothing.
+            unanswered += 1
+            if unanswered == _MOST_UNANSWERED:
+                raise
         except WaitTimeoutError as error:
-            status = (error.last or {}).get("status")
+            unanswered = 0
+            status = (error.last or {}).get("status", status)
             _report_ends(client, pool_id, reported)
         else:
             return

@@ -10,6 +10,8 @@ import pytest
 
 from tests.cli.conftest import Command
 from tests.support.backend_server import KEY, Server
+from tests.support.fault_server import FaultServer
+from tests.support.faults import answer, stall
 from tests.support.ports import HeldPort
 
 
@@ -36,6 +38,18 @@ def test_a_pool_whose_process_ends_at_once_says_why(command: Command, server: Se
     [line] = command("run", pool, "--seeds", "0..1", **at(server)).stderr.splitlines()
     assert "no module named torch" in line
     assert line.endswith(f"next: synth-pools logs {pool}")
+
+
+def test_a_pool_is_waited_for_although_a_look_at_it_is_not_answered(command: Command) -> None:
+    failed = {"id": "p", "status": "failed", "error": {"code": "c", "message": "no module"}}
+    looks = [answer({**failed, "status": "warming"}), stall()]
+    with FaultServer() as service:
+        service.play(choose=lambda _: looks.pop(0) if looks else answer(failed))
+        surroundings = {"SYNTH_BACKEND_URL": service.url, "SYNTH_API_KEY": KEY}
+        done = command("run", "p", "--seeds", "0..1", **surroundings)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "no module" in done.stderr
+    assert {request.method for request in service.requests} == {"GET"}
 
 
 def test_each_failure_has_its_first_message(command: Command, server: Server) -> None:
