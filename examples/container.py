@@ -75,11 +75,13 @@ def _now() -> str:
 
 def main() -> None:
     port = int(sys.argv[1]) if len(sys.argv) > 1 else None
-    print(container.serve(port=port).url, flush=True)
-    if port is None:
-        sys.stdin.read()
-    else:
-        threading.Event().wait()
+    # Its server is a thread, which has to end before the program does.
+    with container.serve(port=port) as served:
+        print(served.url, flush=True)
+        if port is None:
+            sys.stdin.read()
+        else:
+            threading.Event().wait()
 
 
 if __name__ == "__main__":
