@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import traceback
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
+from pathlib import Path
+from typing import Any
 
 import click
 
@@ -36,6 +39,10 @@ EXIT_STATUSES: dict[ExitStatus, str] = {
     ExitStatus.BROKEN_PIPE: "the reader of the output has left, as `head` does",
 }
 
+# Exit status of the contract kit for an error of its own, which says nothing about what it judged.
+INTERNAL_ERROR = 3
+_FRAMES = 3
+
 
 class CommandError(click.ClickException):
     """Failure that is printed on one line, which says what to do."""
@@ -44,6 +51,30 @@ class CommandError(click.ClickException):
         super().__init__(message)
         # Click declares it on the class, and reads it from the instance.
         self.exit_code = int(status)  # type: ignore[misc]
+
+
+class KitCommand(click.Command):
+    """Command of the contract kit: an exception that nothing foresaw never reads as a verdict."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.ClickException, click.exceptions.Exit, click.Abort, BrokenPipeError):
+            raise
+        except Exception as error:
+            raise _internal_error(error) from error
+
+
+def _internal_error(error: Exception) -> CommandError:
+    """Name the type and the place of an error; its message could show a key."""
+    frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
+    places = " < ".join(f"{Path(at.filename).name}:{at.lineno}" for at in reversed(frames))
+    failure = CommandError(
+        f"an error of synth-pools itself, and no verdict: {type(error).__name__} at {places}; "
+        "please report this line"
+    )
+    failure.exit_code = INTERNAL_ERROR  # type: ignore[misc]
+    return failure
 
 
 @contextlib.contextmanager

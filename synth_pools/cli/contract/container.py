@@ -9,13 +9,13 @@ from typing import Any
 import click
 
 from synth_pools.cli.contract.runs import Runs, json_object, list_option, run_options
-from synth_pools.cli.failures import needing
+from synth_pools.cli.failures import KitCommand, needing
 
 # The variable in which a pool gives its key to the containers that it starts.
 _KEY_VARIABLE = "ENVIRONMENT_API_KEY"
 
 
-@click.command("container-test")
+@click.command("container-test", cls=KitCommand)
 @click.argument("url")
 @click.option(
     "--api-key",
@@ -56,7 +56,7 @@ def container_test(url: str, api_key: str | None, runs: Runs, **settings: Any) -
 
     What it may leave out is not blamed, but listed. Exit status: 0 it conforms, 1 it departs
     (where, and with which request, is told), 2 it could not be judged (what stood in the way is
-    told), 130 interrupted.
+    told), 3 an error of this program, 130 interrupted.
 
     \b
     Example:

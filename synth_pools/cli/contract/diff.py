@@ -9,10 +9,10 @@ from pathlib import Path
 
 import click
 
-from synth_pools.cli.failures import CommandError, needing
+from synth_pools.cli.failures import CommandError, KitCommand, needing
 
 
-@click.command("contract-diff")
+@click.command("contract-diff", cls=KitCommand)
 @click.argument("old", type=click.Path(path_type=Path))
 @click.argument("new", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="JSON in place of text, for programs.")

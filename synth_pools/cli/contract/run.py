@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from synth_pools.cli.contract.runs import Runs, json_object, list_option, run_options
-from synth_pools.cli.failures import CommandError, needing
+from synth_pools.cli.failures import CommandError, KitCommand, needing
 from synth_pools.cli.files import FILE
 
 _KEY_VARIABLE = "SYNTH_API_KEY"
@@ -44,7 +44,7 @@ def _key_of_command(command: str) -> str:
     return process.stdout.decode("utf-8", "replace").strip()
 
 
-@click.command("contract-test")
+@click.command("contract-test", cls=KitCommand)
 @click.argument("url")
 @click.option("--api-key", metavar="KEY", help=f"The key; else the variable {_KEY_VARIABLE}.")
 @click.option("--token-command", metavar="CMD", help="A command that prints the key.")
@@ -110,7 +110,8 @@ def contract_test(
     """Judge the backend at URL by the contract, openapi.yaml.
 
     Exit status: 0 it conforms, 1 it departs (where, and with which request, is told), 2 it could
-    not be judged (what stood in the way is told), 130 interrupted. What the run makes it removes.
+    not be judged (what stood in the way is told), 3 an error of this program, 130 interrupted. What
+    the run makes it removes.
 
     \b
     Example:

@@ -9,13 +9,13 @@ from pathlib import Path
 import click
 
 from synth_pools.cli.contract.reports import ReportFiles, log_target, report_options
-from synth_pools.cli.failures import CommandError, needing
+from synth_pools.cli.failures import CommandError, KitCommand, needing
 from synth_pools.cli.files import FILE, is_stdout
 
 _EXTRAS = "contract,cli"
 
 
-@click.command("contract-judge")
+@click.command("contract-judge", cls=KitCommand)
 @click.argument("traffic", type=FILE)
 @report_options
 @click.option("--spec", type=FILE, metavar="FILE", help="Judge by this document.")
@@ -44,7 +44,7 @@ def contract_judge(traffic: Path, files: ReportFiles, spec: Path | None) -> int:
     return result.exit_code
 
 
-@click.command("contract-proxy")
+@click.command("contract-proxy", cls=KitCommand)
 @click.argument("url")
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="[default: a free one]")
 @report_options
