@@ -12,6 +12,9 @@ import pytest
 from codegen import tree
 from tests.codegen.test_generation import SMALL_SPEC, make_root, run
 
+# Each generates a client.
+pytestmark = pytest.mark.system
+
 REPO = Path(__file__).parents[2]
 CLIENT = "generated/synth_pools_api/models/thing.py"
 SYNC = "synth_pools/_client/_sync/nap.py"

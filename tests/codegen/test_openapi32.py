@@ -27,6 +27,7 @@ def derived() -> Any:
     return yaml.safe_load(openapi32.derive(spec_path()))
 
 
+@pytest.mark.system
 def test_it_is_valid() -> None:
     OpenAPIV32SpecValidator(derived()).validate()
 

@@ -87,6 +87,7 @@ def test_the_same_seed_sends_the_same_requests() -> None:
     assert first != requests(2)
 
 
+@pytest.mark.system
 def test_interrupted_it_cleans_up() -> None:
     with LocalBackend(api_key=KEY) as backend:
         process = _start(backend.url)

@@ -53,6 +53,7 @@ def imported(tree: ast.Module) -> set[str]:
     return {name.partition(".")[0] for name in names} - sys.stdlib_module_names - _OURS
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("package", sorted(_PACKAGES))
 def test_an_extra_brings_what_its_package_imports(package: str) -> None:
     distributions = packages_distributions()

@@ -18,7 +18,7 @@ from tests.support.document import OPERATIONS
 REPO = Path(__file__).parents[2]
 
 # Installation takes as long as the package index.
-pytestmark = [pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600), pytest.mark.xdist_group("wheel")]
 
 
 def run(*command: str | Path, cwd: Path, status: int = 0, **variables: str) -> str:

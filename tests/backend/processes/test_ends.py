@@ -171,6 +171,7 @@ def test_what_a_killed_backend_leaves_is_ended_by_the_next(tmp_path: Path) -> No
         assert server.run(pool_id)["status"] == "completed"
 
 
+@pytest.mark.system
 def test_what_a_killed_backend_leaves_ends_without_another_start(tmp_path: Path) -> None:
     with killable(tmp_path) as (backend, server):
         pool_id = start_pool(server, "child", "stray", "stubborn", capacity=2)
@@ -258,6 +259,7 @@ def test_a_watch_that_was_killed_is_there_again_for_the_next_process(tmp_path: P
         assert gone([*first, *second])
 
 
+@pytest.mark.system
 def test_what_ran_on_them_fails_or_runs_again(tmp_path: Path) -> None:
     with killable(tmp_path) as (backend, server):
         pool_id = start_pool(server, capacity=2, concurrency=4)
@@ -323,6 +325,7 @@ def test_another_process_with_a_number_of_ours_is_left_alone(
         assert database.execute("SELECT * FROM processes").fetchall() == []
 
 
+@pytest.mark.system
 def test_a_copy_does_not_end_what_the_original_runs(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     with serve(tmp_path / "data", allow_processes=True) as backend:

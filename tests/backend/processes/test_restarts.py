@@ -130,6 +130,7 @@ def test_a_place_that_crashes_is_filled_again(
     failures.clear()
 
 
+@pytest.mark.system
 def test_a_pool_that_was_active_fails_once_no_process_can_be_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -184,6 +184,7 @@ def test_a_stream_without_room_ends_early_and_can_be_gone_on_with(
     eventually(lambda: backend.services.sending_room.budget.taken == 0)
 
 
+@pytest.mark.system
 def test_downloads_and_streams_of_deaf_clients_hold_what_is_counted(
     start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:

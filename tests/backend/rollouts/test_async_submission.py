@@ -164,6 +164,7 @@ def test_it_ends_while_the_backend_is_down(tmp_path: Path, real: str) -> None:
         assert after.until(rollout_id)["score"] == 3
 
 
+@pytest.mark.system
 def test_one_that_is_killed_while_it_is_asked(server: Server, tmp_path: Path) -> None:
     go = tmp_path / "go"
     with container_processes(tmp_path, *["submitting"] * 2) as (first, second):

@@ -44,6 +44,7 @@ def started(server: Server, rollout_id: str) -> list[dict[str, Any]]:
     return [event["data"] for event in events if event["event"] == "rollout.started"]
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("attempts", [1, 2])
 def test_a_real_container_is_killed_in_the_middle(
     server: Server, tmp_path: Path, attempts: int
@@ -209,6 +210,7 @@ def test_cancelled_between_two_attempts(server: Server, monkeypatch: pytest.Monk
     assert server.types(rollout_id) == ["rollout.queued", "rollout.started", "rollout.cancelled"]
 
 
+@pytest.mark.system
 def test_a_restart_in_the_second_attempt(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
     data_dir.mkdir()

@@ -178,6 +178,7 @@ def test_a_full_queue_at_the_defaults_leaves_room_for_other_pools(
     assert backend.rollout(other_pool)["status"] == "queued"
 
 
+@pytest.mark.system
 @pytest.mark.sqlite
 def test_ten_thousand_in_one_pool_do_not_hold_up_one_in_another(tmp_path: Path) -> None:
     with serve(tmp_path) as before:

@@ -66,6 +66,7 @@ async def test_what_is_left_out_costs_pieces_of_limited_size(story: Story) -> No
     assert cursors_of(pieces)[-1] == cursors_of(await story.read_pool())[-1]
 
 
+@pytest.mark.system
 async def test_small_pieces_do_not_fill_the_memory(
     story: Story, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -123,6 +123,7 @@ async def test_one_step_takes_a_few_pages(store: SQLiteDatabase) -> None:
         assert free_pages(db) == before - freed
 
 
+@pytest.mark.system
 def test_a_backend_that_forgets_gets_smaller(tmp_path: Path) -> None:
     with serve(tmp_path) as before:
         pool_id = before.pool()

@@ -71,6 +71,7 @@ def test_queued_rollouts_run_and_running_ones_have_failed(tmp_path: Path) -> Non
 TERMINAL = {"rollout.completed", "rollout.failed", "rollout.cancelled"}
 
 
+@pytest.mark.system
 def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
     with process(tmp_path) as (child, before):
         pool_id = before.pool(concurrency=2)

@@ -178,6 +178,7 @@ def test_it_starts_again_after_it_was_killed(tmp_path: Path, held_port: HeldPort
         assert again.get("/v1/capabilities").status_code == 200
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_cleanly_with_streams_open_and_rollouts_running(
     tmp_path: Path, number: signal.Signals

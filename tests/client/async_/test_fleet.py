@@ -414,6 +414,7 @@ def test_bad_arguments_are_refused_at_once(
     assert server.connections == 0
 
 
+@pytest.mark.system
 async def test_a_connection_that_breaks_at_every_step(
     server: FaultServer, service: FleetService, fleet_client: AsyncContainerPoolsClient
 ) -> None:

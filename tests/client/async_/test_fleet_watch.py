@@ -406,6 +406,7 @@ async def test_a_child_that_is_forked_meanwhile_changes_nothing(
     assert len(pools.streams) == 1
 
 
+@pytest.mark.system
 async def test_a_real_backend_that_is_restarted_in_the_middle(tmp_path: Path) -> None:
     paths: list[str] = []
     with HeldPort() as port:

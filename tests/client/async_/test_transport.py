@@ -35,6 +35,7 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
+@pytest.mark.system
 @pytest.mark.keeps_connections
 @pytest.mark.usefixtures("many_files")
 async def test_hundreds_of_open_streams_starve_nothing(server: FaultServer) -> None:

@@ -130,6 +130,7 @@ def _properties(places: set[str]) -> set[str]:
     return {place.rpartition(".")[2] for place in places}
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("index", [0, 1, -1])
 def test_the_loss_of_a_property_is_seen_in_every_schema(index: int) -> None:
     old = read_openapi_file(spec_path())
