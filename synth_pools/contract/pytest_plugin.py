@@ -52,12 +52,12 @@ class _Judging:
         departures = [d for d in report.departures if d.operation == operation]
         if departures:
             pytest.fail("\n\n".join(map(_in_words, departures[:5])), pytrace=False)
-        if report.obstacles:
+        if report.obstacle:
             # An obstacle fails the first test; the others are skipped.
             is_reported, self._is_reported = self._is_reported, True
             if not is_reported:
-                pytest.fail(f"could not be judged: {report.obstacles[0]}", pytrace=False)
-            pytest.skip(f"not judged: {report.obstacles[0]}")
+                pytest.fail(f"could not be judged: {report.obstacle}", pytrace=False)
+            pytest.skip(f"not judged: {report.obstacle}")
         mine = [outcome for outcome in report.outcomes if outcome.operation == operation]
         if not any(outcome.proves for outcome in mine):
             notes = dict.fromkeys(outcome.note for outcome in mine if outcome.note)
@@ -72,7 +72,7 @@ def contract_tests(
 
     The backend is judged once, when the first of the tests runs. A departure fails the tests of its
     operation; an operation that could not be judged is skipped. An obstacle to judging the whole
-    backend is one failure.
+    backend is one failure, and so is a run that judged nothing.
 
     Args:
         url: The base URL, or a function that returns it, for a backend that has to be started.

@@ -54,6 +54,8 @@ class Layer(StrEnum):
     TRAFFIC = "traffic"
 
 
+# Beginnings of the ids of rules, which judge single answers.
+_RULES = ("schema.", "agree.")
 _CHECKED = (Outcome.HELD, Outcome.KNOWN, Outcome.DEPARTED)
 # Beginning of the note of a check that waits for an operation.
 NEEDS = "needs "
@@ -211,9 +213,15 @@ class CheckOutcome:
 
     @property
     def proves(self) -> bool:
-        """True if the check held; of the first contact only checks of keys count."""
+        """True if the check held, and is one that the run is about.
+
+        Of the first contact only checks of keys count. Each answer on the way of a scenario is
+        judged, too, also where the scenario itself judged nothing.
+        """
         contact = self.layer is Layer.PREFLIGHT and self.column is not Column.AUTH
-        return self.outcome in (Outcome.HELD, Outcome.KNOWN) and not contact
+        on_the_way = self.layer is Layer.SCENARIO and self.check.startswith(_RULES)
+        held = self.outcome in (Outcome.HELD, Outcome.KNOWN)
+        return held and not contact and not on_the_way
 
 
 @dataclass(frozen=True, slots=True)
@@ -381,8 +389,15 @@ class Report:
             return f"conforms: {conforming}, {tail}"
         if self.exit_code == 1:
             return f"departs: {conforming} conform, {tail}"
-        why = self.obstacles[0] if self.obstacles else "nothing could be checked"
-        return f"could not be judged: {why}"
+        return f"could not be judged: {self.obstacle}"
+
+    @property
+    def obstacle(self) -> str:
+        """The first reason why the backend could not be judged; "" if it was."""
+        if self.obstacles or self.judged or self.departures:
+            return next(iter(self.obstacles), "")
+        waiting = (o.note for o in self.outcomes if o.outcome is Outcome.NOT_REACHED and o.note)
+        return ": ".join(filter(None, ("nothing could be checked", next(waiting, ""))))
 
 
 def heaviest(outcomes: Iterable[Outcome]) -> Outcome | None:

@@ -82,6 +82,14 @@ def test_an_obstacle_is_one_failure(tmp_path: Path) -> None:
     assert out.count("could not be judged: nobody answers") >= 1
 
 
+def test_a_run_that_judged_nothing_is_one_failure(tmp_path: Path) -> None:
+    with LocalBackend(api_key=KEY) as backend:
+        # It needs a second key.
+        out = _run(tmp_path, backend.url, "organisations.apart")
+    assert f"1 failed, {len(DOCUMENT.operations) - 1} skipped" in out
+    assert "could not be judged: nothing could be checked" in out
+
+
 def test_a_skip_has_to_be_above_a_test_of_the_contract() -> None:
     with pytest.raises(TypeError, match="put it above"):
         contract.skip("pages", reason="x")(lambda: None)

@@ -146,7 +146,7 @@ def test_what_departs_outweighs_what_could_not_be_judged(backend: LocalBackend) 
 def test_nothing_checked_is_never_0(backend: LocalBackend) -> None:
     report = run_contract(backend.url, api_key=KEY, only=("cancel",), read_only=True)
     assert report.exit_code == 2
-    assert report.summary == "could not be judged: nothing could be checked"
+    assert report.summary == "could not be judged: nothing could be checked: read-only"
 
 
 def test_a_run_without_time_for_its_scenarios_is_2(backend: LocalBackend) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +16,10 @@ from synth_pools.contract.document import Document, read_specification, specific
 from synth_pools.contract.results import Exchange, Layer, Report
 from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.rules.event_streams import check_event_stream
+
+_NOTHING = "no answered request of an operation of the document was among them"
+# Operations that the document lacks, each with a line of its own.
+_MOST_ROUTES = 20
 
 
 class TrafficJudge:
@@ -35,6 +41,8 @@ class TrafficJudge:
         self.document = Document(read_specification(spec))
         self._finder = ClauseFinder(specification_text(spec), CLAUSES)
         self._collector = ResultCollector(self.document)
+        self._lock = threading.Lock()
+        self._undocumented: Counter[str] = Counter()
         self._source = source
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
@@ -44,6 +52,10 @@ class TrafficJudge:
         if not self.document.is_described(exchange.url):
             return
         operation = self.document.operation_of(exchange.method, exchange.url)
+        if operation is None:
+            route = f"{exchange.method} {self.document.path_of(exchange.url)}"
+            with self._lock:
+                self._undocumented[route] += 1
         addressed = replace(exchange, operation=operation.id if operation else None)
         self._collector.record(addressed, Layer.TRAFFIC)
         results = check_event_stream(self.document, operation, addressed)
@@ -68,10 +80,20 @@ class TrafficJudge:
             outcomes=result.outcomes,
             reached=result.reached,
             requests=result.requests,
-            obstacles=() if result.requests else ("no request of this API was among them",),
+            obstacles=() if reached else (_NOTHING,),
+            notes=tuple(self._notes()),
             lines=self._finder.lines(departures),
             clauses=self._finder.find(departures),
         )
+
+    def _notes(self) -> Iterator[str]:
+        """Yield a line for each operation in the traffic that the document lacks."""
+        with self._lock:
+            routes = self._undocumented.most_common()
+        for route, count in routes[:_MOST_ROUTES]:
+            yield f"not in the document: {route}, {count} times"
+        if more := routes[_MOST_ROUTES:]:
+            yield f"not in the document: {len(more)} more, {sum(n for _, n in more)} times"
 
 
 def judge_traffic(exchanges: Iterable[Exchange], source: str, spec: Path | None = None) -> Report:
