@@ -79,6 +79,14 @@ class ResultCollector:
             self._raise_to(key, outcome)
             self._notes.setdefault(key, note)
 
+    def stopped(self, check: str, layer: Layer, note: str) -> None:
+        """Take back that a check held, since it stopped before its end for another reason."""
+        with self._lock:
+            for key, outcome in self._outcomes.items():
+                if outcome is Outcome.HELD and (key[0], key[3]) == (check, layer):
+                    self._outcomes[key] = Outcome.NOT_REACHED
+                    self._notes[key] = note
+
     def departed(self, departure: Departure) -> None:
         """Record a departure; departures with one cause are counted, and the first is stored."""
         key = (departure.check, departure.operation, departure.column, departure.layer)

@@ -13,18 +13,26 @@ import yaml
 
 from synth_pools.cli import run
 from synth_pools.contract import run_contract
-from synth_pools.contract.document import read_specification
+from synth_pools.contract.document import Document, read_specification
 from synth_pools.contract.reports.json import report_document
 from synth_pools.contract.reports.text import render_table
-from synth_pools.contract.results import Outcome
+from synth_pools.contract.results import Outcome, Report
+from synth_pools.contract.scenarios import all_scenarios
 from synth_pools.local import LocalBackend
 from synth_pools.spec import load_spec
+from tests.contract.faults import FAULTS
 from tests.contract.faults.fault import DOCUMENT, KEY, Fault, Passing
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response
 
 # The work of a team's first day.
 _BUILT = ("create_pool", "get_pool", "list_pools", "update_pool", "list_tasks")
+
+# A backend of some weeks.
+_TEN = (
+    *("get_capabilities", "create_pool", "get_pool", "list_pools", "delete_pool"),
+    *("create_rollout", "get_rollout", "list_rollouts", "cancel_rollout", "stream_rollout_events"),
+)
 
 
 async def _router(request: Request, passing: Passing) -> Response | None:
@@ -109,6 +117,51 @@ def test_generated_requests_keep_to_what_is_there(unfinished: str) -> None:
     document = _judged(unfinished, operations=_BUILT, only=("schema",))
     assert {check["operation"] for check in document["checks"]} <= set(_BUILT)
     assert any(check["check"] == "schema.valid_accepted" for check in document["checks"])
+
+
+def _ten_judged(fault: Fault | None, *only: str, patience: float = 30.0) -> Report:
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
+        return run_contract(
+            proxy.url,
+            api_key=KEY,
+            seed=1,
+            operations=_TEN,
+            only=only,
+            skip=("schema", "client", "model", "auth"),
+            patience=patience,
+        )
+
+
+def test_a_scenario_that_stops_at_what_is_not_there_is_not_reached() -> None:
+    report = _ten_judged(None, "pools.patch", "tasks.deleted", "cancel.others")
+    assert (report.departures, report.obstacles, report.exit_code) == ((), (), 0)
+    by_check: dict[str, set[tuple[Outcome, str]]] = {}
+    for outcome in report.outcomes:
+        by_check.setdefault(outcome.check, set()).add((outcome.outcome, outcome.note))
+    assert by_check["pools.patch"] == {(Outcome.NOT_REACHED, "needs update_pool")}
+    assert by_check["tasks.deleted"] == {(Outcome.NOT_REACHED, "needs delete_task")}
+    # It judges with the readers that are there: the metrics are not.
+    assert by_check["cancel.others"] == {(Outcome.HELD, "")}
+    assert report.needs == {"update_pool": ("pools.patch",), "delete_task": ("tasks.deleted",)}
+
+
+@pytest.mark.system
+def test_every_scenario_of_ten_operations_judges_or_says_what_it_needs() -> None:
+    # Its deletion of pools cancels nothing.
+    fault = next(fault for fault in FAULTS if fault.name == "rollouts_outlive_their_pool")
+    report = _ten_judged(fault, patience=10.0)
+    assert (report.obstacles, report.exit_code) == ((), 1)
+    assert {group.first.check for group in report.groups} == {"states.pool_deleted"}
+    traced = {outcome.check for outcome in report.outcomes}
+    narrowed = Document(load_spec())
+    narrowed.narrow(_TEN)
+    about = {
+        scenario.id
+        for scenario in all_scenarios()
+        if narrowed.operations.keys() & scenario.operations(narrowed)
+        and not {"other_key", "restart"} & {*scenario.needs}
+    }
+    assert about <= traced
 
 
 def test_nothing_is_called_so(capsys: pytest.CaptureFixture[str]) -> None:

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
-from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
+from synth_pools.contract.exceptions import (
+    InconclusiveError,
+    MissingOperationError,
+    StopScenarioError,
+)
 from synth_pools.contract.harness.expectations import (
     Check,
     Expectation,
@@ -21,6 +25,8 @@ from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.results import Clause, Column, Layer, Outcome
 from synth_pools.contract.rules.verdict import same_json
 from synth_pools.contract.session import Session
+
+_Way = TypeVar("_Way", bound=str | tuple[Any, ...])
 
 _LATE = "the stream did not come to its end in time, and requests take long here"
 
@@ -130,6 +136,21 @@ class Context:
         """Return the judge of a response; see `Judge`."""
         return Judge(self.expect, operation, response, **details)
 
+    def has(self, operation: str) -> bool:
+        """Return True if the backend has an operation."""
+        return operation in self.session.document.operations
+
+    def existing(self, *ways: _Way) -> list[_Way]:
+        """Return those of several operations, or tuples that begin with one, that the backend has.
+
+        Raises:
+            MissingOperationError: It has none of them.
+        """
+        present = [way for way in ways if self.has(_operation_of(way))]
+        if not present:
+            raise MissingOperationError(_operation_of(ways[0]))
+        return present
+
     def call(
         self, operation: str, ids: Mapping[str, str] | None = None, **request: Any
     ) -> Response:
@@ -238,3 +259,7 @@ class Context:
             self.expect.unexpected_status(Response(stream.exchange), 200, operation)
             raise StopScenarioError
         return stream
+
+
+def _operation_of(way: str | tuple[Any, ...]) -> str:
+    return way if isinstance(way, str) else str(way[0])

@@ -135,9 +135,10 @@ def execute(session: Session, scenario: Scenario) -> str | None:
         The obstacle, other than a departure, that kept it from judging; None otherwise.
     """
     ctx = Context(session, scenario)
-    note = "what comes before it departed"
+    departed = note = "what comes before it departed"
     outcome = Outcome.NOT_REACHED
     obstacle: str | None = None
+    is_complete = False
     try:
         unmet = _unmet_need(session, scenario)
         if unmet is not None:
@@ -146,12 +147,15 @@ def execute(session: Session, scenario: Scenario) -> str | None:
                 obstacle = f"{_LATE} before every scenario was played: give it more"
         else:
             scenario.play(ctx)
+            is_complete = True
             note = "the scenario did not come to it"
     except StopScenarioError:
         pass
     except InconclusiveError as error:
         ctx.expect.inconclusive(error.operation, error.note, error.outcome)
-        outcome, note = error.outcome, error.note
+        note = error.note
+        if error.outcome is Outcome.NOT_OFFERED:
+            note = str(MissingOperationError(error.operation))
     except MissingOperationError as error:
         note = str(error)
     except BusyError as error:
@@ -170,6 +174,8 @@ def execute(session: Session, scenario: Scenario) -> str | None:
         note = f"the kit stumbled: {type(error).__name__}: {error}"
         if not ctx.expect.departures:
             obstacle = f"the kit stumbled in {scenario.id}: {type(error).__name__}: {error}"
+    if not is_complete and note != departed:
+        ctx.expect.stopped(note)
     for operation in ctx.operations:
         if operation in session.document.operations and operation not in ctx.expect.judged:
             ctx.expect.inconclusive(operation, note, outcome)

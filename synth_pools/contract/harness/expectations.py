@@ -289,6 +289,9 @@ class Expectations:
             Whether they are equal.
         """
 
+        if len(accounts) < 2:
+            return True
+
         def agreeing(account: tuple[str, Any, Response]) -> int:
             return sum(same_json(account[1], value) for _, value, _ in accounts)
 
@@ -314,6 +317,10 @@ class Expectations:
         self._session.collector.inconclusive(
             outcome, self._scenario.id, operation, Column.BEHAVIOUR, self._layer, note
         )
+
+    def stopped(self, note: str) -> None:
+        """Record that the scenario stopped: whatever held so far is no verdict, only a part."""
+        self._session.collector.stopped(self._scenario.id, self._layer, note)
 
     def _held(self, operation: str, column: Column) -> None:
         self._session.collector.held(self._scenario.id, operation, column, self._layer)

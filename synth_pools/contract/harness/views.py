@@ -39,20 +39,24 @@ def of_pool(ctx: Context, pool_id: str, state: str | None = None) -> list[View]:
     Returns:
         Each operation with its view.
     """
-    response = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    query = _SHORT_PAGE if state is None else {**_SHORT_PAGE, "state": state}
-    return [("get_pool", response.json, response), in_list(ctx, "list_pools", {}, query, pool_id)]
+    views: list[View] = []
+    for operation, ids in ctx.existing(("get_pool", {"pool_id": pool_id}), ("list_pools", {})):
+        if ids:
+            response = ctx.require(200, operation, ids)
+            views.append((operation, response.json, response))
+        else:
+            query = _SHORT_PAGE if state is None else {**_SHORT_PAGE, "state": state}
+            views.append(in_list(ctx, operation, {}, query, pool_id))
+    return views
 
 
 def of_task(ctx: Context, pool_id: str, task_id: str) -> list[View]:
     """Read a task in list_tasks and in its pool."""
-    ids = {"pool_id": pool_id}
-    task_list = ctx.require(200, "list_tasks", ids)
-    pool = ctx.require(200, "get_pool", ids)
-    return [
-        ("list_tasks", _find(task_list.at("items"), task_id), task_list),
-        ("get_pool", _find(pool.at("tasks"), task_id), pool),
-    ]
+    views: list[View] = []
+    for operation, field in ctx.existing(("list_tasks", "items"), ("get_pool", "tasks")):
+        response = ctx.require(200, operation, {"pool_id": pool_id})
+        views.append((operation, _find(response.at(field), task_id), response))
+    return views
 
 
 def of_rollout(ctx: Context, rollout: Rollout) -> list[View]:

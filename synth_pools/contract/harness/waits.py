@@ -29,8 +29,8 @@ _SOONER = 4
 _MOST_AT_A_TIME = 16
 _CALLERS_A_SECOND = 20
 
-# The operation of a rollout's pool and the global one, each with its ids.
-Ways = tuple[tuple[str, dict[str, str]], tuple[str, dict[str, str]]]
+# The operation of a rollout's pool and the global one, as far as there are both, with their ids.
+Ways = list[tuple[str, dict[str, str]]]
 
 # An operation that creates a rollout, its ids, and fields that its body must have.
 Creation = tuple[str, dict[str, str], dict[str, Any]]
@@ -51,21 +51,20 @@ class Rollout:
     def global_ids(self) -> dict[str, str]:
         return {"rollout_id": self.id}
 
-    @property
-    def streams(self) -> Ways:
-        """The operations of both families that stream its events, with their ids."""
-        return (STREAMS[0], self.ids), (STREAMS[1], self.global_ids)
+    def streams(self, ctx: Context) -> Ways:
+        """Return the operations of both families that stream its events, with their ids."""
+        return ctx.existing((STREAMS[0], self.ids), (STREAMS[1], self.global_ids))
 
-    @property
-    def cancels(self) -> Ways:
-        """The operations of both families that cancel it, with their ids."""
-        return ("cancel_rollout", self.ids), ("cancel_global_rollout", self.global_ids)
+    def cancels(self, ctx: Context) -> Ways:
+        """Return the operations of both families that cancel it, with their ids."""
+        ways = ("cancel_rollout", self.ids), ("cancel_global_rollout", self.global_ids)
+        return ctx.existing(*ways)
 
 
-def creations(pool_id: str) -> tuple[Creation, Creation]:
-    """Return both operations that create a rollout, with ids and further fields of the body."""
+def creations(ctx: Context, pool_id: str) -> list[Creation]:
+    """Return the operations that create a rollout, with ids and further fields of the body."""
     pool = {"pool_id": pool_id}
-    return ("create_rollout", pool, {}), ("create_global_rollout", {}, pool)
+    return ctx.existing(("create_rollout", pool, {}), ("create_global_rollout", {}, pool))
 
 
 def start_rollout(ctx: Context, pool_id: str, **request: Any) -> Rollout:
@@ -127,6 +126,8 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
         if time.monotonic() < opinion_at:
             continue
         opinion_at = float("inf")
+        if not ctx.has("get_global_rollout"):
+            continue
         second = ctx.call("get_global_rollout", rollout.global_ids)
         if second.at("status") in states:
             current = ctx.require(200, "get_rollout", rollout.ids)

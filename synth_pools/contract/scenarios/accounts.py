@@ -76,9 +76,9 @@ def accounts_ended(ctx: Context) -> None:
     _judge(ctx, failed, ExpectedState("failed", True, (0, 0, 1, 1, 0)))
     running = start_running(ctx, pool_id)
     queued = start_rollout(ctx, pool_id, env={"delay": 600})
-    ctx.require(200, "cancel_rollout", queued.ids, json={})
+    ctx.require(200, *queued.cancels(ctx)[0], json={})
     _judge(ctx, queued, ExpectedState("cancelled", False, (1, 0, 1, 1, 1), (1, 0)))
-    ctx.require(200, "cancel_global_rollout", running.global_ids, json={})
+    ctx.require(200, *running.cancels(ctx)[-1], json={})
     _judge(ctx, running, ExpectedState("cancelled", True, (0, 0, 1, 1, 2)))
     # The views of a rollout that ended earlier stay the same.
     _judge(ctx, completed, ExpectedState("completed", True, (0, 0, 1, 1, 2)))

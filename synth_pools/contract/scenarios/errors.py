@@ -236,7 +236,7 @@ def errors_slash(ctx: Context) -> None:
     for tail in ("tasks", "metrics", "urls", "rollouts"):
         ctx.check(Status(404, "no pool is called so"), "get_pool", {"pool_id": f"{pool_id}/{tail}"})
     refused = Status(404, "no rollout is called so")
-    for tail in ("summary", "usage", "events"):
+    for tail in ("summary", "usage", "events") if ctx.has("get_global_rollout") else ():
         ctx.check(refused, "get_global_rollout", {"rollout_id": f"{rollout.id}/{tail}"})
     ids = {"pool_id": pool_id, "rollout_id": f"{rollout.id}/usage"}
     ctx.check(refused, "get_rollout", ids)

@@ -35,7 +35,9 @@ def _key(ctx: Context, name: str) -> dict[str, str]:
     needs=_NEEDS,
 )
 def idempotency_replay(ctx: Context) -> None:
-    for number, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
+    for number, (operation, ids, more) in enumerate(
+        creations(ctx, pool_id := ctx.resources.pool())
+    ):
         body = {**ctx.session.rollout_body(metadata={"a": 1, "b": [1, 2]}, seed=1), **more}
         key = _key(ctx, str(number))
         first = ctx.require((202, 200), operation, ids, json=body, headers=key)
@@ -48,7 +50,7 @@ def idempotency_replay(ctx: Context) -> None:
         final = wait_for(ctx, rollout, FINAL)
         third = ctx.require(200, operation, ids, json=body, headers=key)
         ctx.expect.equal(operation, "the rollout as it is now", final.json, third.json, third)
-    judge_rollout_count(ctx, pool_id, 2)
+    judge_rollout_count(ctx, pool_id, len(creations(ctx, pool_id)))
 
 
 @scenario(
@@ -59,13 +61,15 @@ def idempotency_replay(ctx: Context) -> None:
 )
 def idempotency_conflict(ctx: Context) -> None:
     conflict = Status(409, "the body is another", code="idempotency_conflict")
-    for number, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
+    for number, (operation, ids, more) in enumerate(
+        creations(ctx, pool_id := ctx.resources.pool())
+    ):
         body = {**ctx.session.rollout_body(seed=1), **more}
         key = _key(ctx, str(number))
         ctx.require((202, 200), operation, ids, json=body, headers=key)
         for other_body in ({**body, "seed": 2}, {**body, "metadata": {"more": 1}}):
             ctx.check(conflict, operation, ids, json=other_body, headers=key)
-    judge_rollout_count(ctx, pool_id, 2)
+    judge_rollout_count(ctx, pool_id, len(creations(ctx, pool_id)))
 
 
 @scenario(
@@ -88,7 +92,7 @@ def idempotency_others(ctx: Context) -> None:
         ("create_global_rollout", {}, {**body, **path}, {}),
     ]
     numbers: dict[str, int] = {}
-    for number, (operation, ids, request, headers) in enumerate(cases, 1):
+    for number, (operation, ids, request, headers) in enumerate(ctx.existing(*cases), 1):
         response = ctx.require((202, 200), operation, ids, json=request, headers=headers)
         created_id = rollout_id(response)
         observed = f"{created_id}, which request {numbers.get(created_id)} of the scenario made"
@@ -105,7 +109,7 @@ def idempotency_others(ctx: Context) -> None:
 )
 def idempotency_refused(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    for number, (operation, ids, more) in enumerate(creations(pool_id)):
+    for number, (operation, ids, more) in enumerate(creations(ctx, pool_id)):
         key = _key(ctx, str(number))
         body = {**ctx.session.rollout_body(), **more}
         ctx.check(422, operation, ids, json={**body, "no_such_key": 1}, headers=key)
@@ -122,7 +126,7 @@ def idempotency_refused(ctx: Context) -> None:
 )
 def idempotency_at_once(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    for number, (operation, ids, more) in enumerate(creations(pool_id)):
+    for number, (operation, ids, more) in enumerate(creations(ctx, pool_id)):
         body = {**ctx.session.rollout_body(), **more}
         key = _key(ctx, str(number))
         calls = [partial(ctx.call, operation, ids, json=body, headers=key)] * 8
@@ -134,7 +138,7 @@ def idempotency_at_once(ctx: Context) -> None:
         }
         count = len(created_ids)
         ctx.judge(operation, responses[0]).that("one rollout", count <= 1, f"{count}")
-    judge_rollout_count(ctx, pool_id, 2)
+    judge_rollout_count(ctx, pool_id, len(creations(ctx, pool_id)))
 
 
 @scenario(
@@ -144,7 +148,9 @@ def idempotency_at_once(ctx: Context) -> None:
     needs=WITHOUT + _NEEDS,
 )
 def idempotency_not_offered(ctx: Context) -> None:
-    for number, (operation, ids, more) in enumerate(creations(pool_id := ctx.resources.pool())):
+    for number, (operation, ids, more) in enumerate(
+        creations(ctx, pool_id := ctx.resources.pool())
+    ):
         key = _key(ctx, str(number))
         created_ids: list[str] = []
         for seed in (1, 1, 2):
@@ -154,4 +160,4 @@ def idempotency_not_offered(ctx: Context) -> None:
             expected = f"{len(created_ids)} rollouts for as many requests"
             is_new = len(set(created_ids)) == len(created_ids)
             ctx.judge(operation, response).that(expected, is_new, str(created_ids))
-    judge_rollout_count(ctx, pool_id, 6)
+    judge_rollout_count(ctx, pool_id, 3 * len(creations(ctx, pool_id)))

@@ -10,6 +10,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.samples import RequestFields
+from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import (
     Rollout,
     creations,
@@ -66,7 +67,7 @@ def keys_kept(ctx: Context) -> None:
     for number, (name, values) in enumerate(_samples(ctx, keys, pool_id).items()):
         # Two values, then null, sent with the two operations in turn.
         for turn, value in enumerate((*(values * 2)[:2], None), number):
-            operation, ids, extra = creations(pool_id)[turn % 2]
+            operation, ids, extra = creations(ctx, pool_id)[-(turn % 2)]
             body = ctx.session.rollout_body(**{**extra, name: value})
             if operation == "create_global_rollout" and name == "pool_id" and value is None:
                 continue
@@ -74,8 +75,8 @@ def keys_kept(ctx: Context) -> None:
             created.append((name, value, Rollout(pool_id, rollout_id(response)), operation))
     for name, value, rollout, operation in created:
         final = wait_for(ctx, rollout, FINAL)
-        other_response = ctx.require(200, "get_global_rollout", rollout.global_ids)
-        for reader, response in (("get_rollout", final), ("get_global_rollout", other_response)):
+        for reader, ids in readers(ctx, rollout, "Rollout"):
+            response = ctx.require(200, reader, ids)
             if value is not None:
                 actual, demand = response.at("request", name), "each key in request as it was sent"
                 observed = f"{name} is {show(actual)} instead of {show(value)}"
@@ -112,7 +113,7 @@ def keys_misspelt(ctx: Context) -> None:
             Status(422, f"{word!r} is no key"),
             ctx.session.rollout_body(**{word: value}),
         )
-        for operation, ids, more in creations(path["pool_id"]):
+        for operation, ids, more in creations(ctx, path["pool_id"]):
             ctx.check(refused, operation, ids, json={**body, **more})
 
     side_by_side(ctx, [partial(send, number, word) for number, word in enumerate(wrong)])
@@ -193,7 +194,7 @@ def keys_compared(ctx: Context) -> None:
     count = 0
     for name, values in _samples(ctx, _keys(ctx), pool_id).items():
         headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}-{name}"}
-        for operation, ids, more in creations(pool_id):
+        for operation, ids, more in creations(ctx, pool_id):
             first, *others = (ctx.session.rollout_body(**{**more, name: value}) for value in values)
             ctx.require((202, 200), operation, ids, json=first, headers=headers)
             count += 1

@@ -53,7 +53,7 @@ def pause_admits_nothing(ctx: Context) -> None:
         path,
         {},
     )
-    for operation, ids, more in (*creations(pool_id), direct):
+    for operation, ids, more in (*creations(ctx, pool_id), direct):
         response = ctx.call(operation, ids, json={**body, **more})
         # If an operation admits a rollout, the pause has had no effect.
         ctx.judge("pause_pool" if response.status in (200, 202) else operation, response).that(

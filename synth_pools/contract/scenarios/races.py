@@ -56,7 +56,7 @@ def races_task(ctx: Context) -> None:
 def races_cancel(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
     rollout = start_rollout(ctx, pool_id, env={"delay": 600})
-    ways = rollout.cancels * 3
+    ways = rollout.cancels(ctx) * 3
     calls = [partial(ctx.call, *way, json={}) for way in ways]
     responses = call_simultaneously(ctx, calls, _SECONDS)
     for (operation, _), response in zip(ways, responses, strict=True):

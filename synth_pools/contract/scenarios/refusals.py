@@ -105,7 +105,7 @@ def refusals_cancelled_twice(ctx: Context) -> None:
     wait_for(ctx, cancelled, FINAL)
     for rollout, status in ((completed, 409), (failed, 409), (cancelled, 200)):
         before = ctx.require(200, "get_rollout", rollout.ids)
-        for operation, ids in rollout.cancels:
+        for operation, ids in rollout.cancels(ctx):
             finished = "rollout_finished" if status == 409 else None
             why = f"the rollout has {before.at('status')}"
             response = ctx.check(Status(status, why, code=finished), operation, ids, json={})

@@ -74,7 +74,7 @@ def reported_events(ctx: Context) -> None:
         container_url=ctx.session.containers["good"], config={"telemetry": {"kit": True}}
     )
     rollout = run_rollout(ctx, pool_id, env={"tell": events_sent, "reward": 0.5})
-    for operation, ids in rollout.streams:
+    for operation, ids in rollout.streams(ctx):
         stream = ctx.stream(operation, ids)
         judge = ctx.judge(operation, stream)
         remaining = [reported_event(event) for event in events_sent]

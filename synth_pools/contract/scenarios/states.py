@@ -172,12 +172,15 @@ def states_concurrency(ctx: Context) -> None:
         observed = f"[running, queued] is {counts()} after {ctx.session.patience:.0f} s"
         ctx.judge(operation, response).that(demand, is_met, observed)
 
-    metrics = ctx.require(200, "get_pool_metrics", pool)
-    ctx.expect.equal("create_rollout", "[running, queued]", [2, 3], counts(), metrics)
-    ctx.judge("get_pool_metrics", metrics).field("active_rollouts", 2)
-    ctx.judge("get_pool_metrics", metrics).field("queued_rollouts", 3)
-    status = ctx.require(200, "get_queue_status")
-    for field, least in (("running", 2), ("queued", 3), ("capacity", 2)):
+    last = ctx.require(200, "get_pool", pool)
+    ctx.expect.equal("create_rollout", "[running, queued]", [2, 3], counts(), last)
+    if ctx.has("get_pool_metrics"):
+        metrics = ctx.require(200, "get_pool_metrics", pool)
+        ctx.judge("get_pool_metrics", metrics).field("active_rollouts", 2)
+        ctx.judge("get_pool_metrics", metrics).field("queued_rollouts", 3)
+    least_counts = (("running", 2), ("queued", 3), ("capacity", 2))
+    for field, least in least_counts if ctx.has("get_queue_status") else ():
+        status = ctx.require(200, "get_queue_status")
         actual = status.at(field)
         ctx.judge("get_queue_status", status).that(
             f"{field} is at least {least}: the rollouts of this run",
@@ -186,7 +189,7 @@ def states_concurrency(ctx: Context) -> None:
         )
     # Any queued rollout may take the place that becomes free.
     ctx.require(200, "cancel_rollout", first.ids, json={})
-    judge_counts("create_rollout", metrics, "a place that becomes free is taken", [2, 2])
+    judge_counts("create_rollout", last, "a place that becomes free is taken", [2, 2])
     updated = ctx.require(200, "update_pool", pool, json={"concurrency": 3})
     demand = "with a concurrency of 3, three run and one waits"
     judge_counts("update_pool", updated, demand, [3, 1])
@@ -234,10 +237,11 @@ def states_final(ctx: Context) -> None:
     events = _events(ctx, rollout)
     status = before["get_rollout"].at("status")
     finished = Status(409, f"the rollout has {status}", code="rollout_finished")
-    for operation, ids in rollout.cancels if status != "cancelled" else ():
+    for operation, ids in rollout.cancels(ctx) if status != "cancelled" else ():
         ctx.check(finished, operation, ids, json={})
     run_rollout(ctx, pool_id)
-    ctx.require(200, "update_pool", {"pool_id": pool_id}, json={"metadata": {"changed": True}})
+    if ctx.has("update_pool"):
+        ctx.require(200, "update_pool", {"pool_id": pool_id}, json={"metadata": {"changed": True}})
     for operation, response in _accounts(ctx, rollout).items():
         former = before[operation].json
         ctx.judge(operation, response).equal("what it was before", former, response.json)

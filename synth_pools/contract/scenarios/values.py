@@ -152,7 +152,7 @@ def values_rollout(ctx: Context) -> None:
     )
     # Null counts as not set, and comes back as it was sent.
     body |= dict.fromkeys(("inference_url", "instance_id", "override_bundle_id", "limits"))
-    for operation, ids, more in creations(pool_id):
+    for operation, ids, more in creations(ctx, pool_id):
         request = {**body, **more}
         created = ctx.require((202, 200), operation, ids, json=request)
         rollout = Rollout(pool_id, rollout_id(created))

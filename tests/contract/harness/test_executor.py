@@ -12,6 +12,7 @@ from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import (
     BusyError,
     InconclusiveError,
+    MissingOperationError,
     StoppedError,
     StopScenarioError,
 )
@@ -22,9 +23,11 @@ from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.results import Clause, Outcome
 from synth_pools.contract.session import Session
 from synth_pools.spec import load_spec
-from tests.contract.harness.sessions import outcomes, session
+from tests.contract.harness.sessions import answering, outcomes, session
+from tests.support.faults import answer
 
 _HELD = (Outcome.HELD, "")
+_DEPARTED = "what comes before it departed"
 _LATE = "the time ran out before every scenario was played: give it more"
 
 
@@ -44,7 +47,8 @@ def _raising(error: Exception) -> Callable[[Context], None]:
 @pytest.mark.parametrize(
     ("error", "rest", "obstacle"),
     [
-        (StopScenarioError(), "what comes before it departed", None),
+        (StopScenarioError(), _DEPARTED, None),
+        (MissingOperationError("delete_pool"), "needs delete_pool", None),
         (InconclusiveError(Outcome.NOT_REACHED, "list_pools", "too slow"), "too slow", None),
         (BusyError("429"), "429", "the server is too busy to be judged: 429"),
         (StoppedError(), "the run was stopped", None),
@@ -60,8 +64,25 @@ def test_what_ends_a_scenario_is_the_note_of_what_it_did_not_judge(
 ) -> None:
     run = session()
     assert execute(run, _scenario(_raising(error))) == obstacle
-    assert outcomes(run) == {"get_pool": _HELD, "list_pools": (Outcome.NOT_REACHED, rest)}
+    unjudged = (Outcome.NOT_REACHED, rest)
+    # A part of a scenario is no verdict, unless a departure ended it.
+    before = _HELD if rest == _DEPARTED else unjudged
+    assert outcomes(run) == {"get_pool": before, "list_pools": unjudged}
     assert not run.http.stop.is_set()
+
+
+def test_an_operation_that_answers_501_is_named_by_those_that_needed_it() -> None:
+    def play(ctx: Context) -> None:
+        ctx.require(200, "get_pool", {"pool_id": "p"})
+        ctx.require(200, "list_pools")
+
+    with answering({"get_pool": answer({}), "list_pools": answer({}, 501)}) as (run, _):
+        assert execute(run, _scenario(play)) is None
+        cells = run.collector.result().outcomes
+    assert {(cell.operation, cell.outcome, cell.note) for cell in cells if cell.check == "a.b"} == {
+        ("get_pool", Outcome.NOT_REACHED, "needs list_pools"),
+        ("list_pools", Outcome.NOT_OFFERED, "the server answers 501"),
+    }
 
 
 def test_a_lost_connection_stops_the_run() -> None:

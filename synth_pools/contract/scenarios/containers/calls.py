@@ -280,7 +280,7 @@ def containers_terminate(ctx: Context) -> None:
     received = ctx.session.received
     for family in (0, 1):
         rollout = start_running(ctx, pool_id)
-        operation, ids = rollout.cancels[family]
+        operation, ids = rollout.cancels(ctx)[-family]
         if not eventually(ctx, partial(received.was_sent, rollout.id)):
             note = "the rollout did not arrive at the container in time"
             ctx.expect.inconclusive(operation, note)

@@ -30,7 +30,7 @@ from synth_pools.contract.http.client import Response
 def events_pages(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
     status = ctx.require(200, "get_rollout", rollout.ids).at("status")
-    for operation, ids in rollout.streams:
+    for operation, ids in rollout.streams(ctx):
         stream = ctx.stream(operation, ids)
         envelopes = [m.envelope for m in stream.messages]
         for limit in (1, 2, len(envelopes), 1000):
@@ -56,7 +56,7 @@ def events_pages(ctx: Context) -> None:
 )
 def events_pages_live(ctx: Context) -> None:
     rollout = start_running(ctx, ctx.resources.live_pool())
-    for operation, ids in rollout.streams:
+    for operation, ids in rollout.streams(ctx):
         page = _page(ctx, operation, ids)
         judge, status = ctx.judge(operation, page), page.at("status")
         judge.field("has_more", False)
@@ -77,7 +77,7 @@ def events_pages_status(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for family in (0, 1):
         rollout = start_rollout(ctx, pool_id)
-        operation, ids = rollout.streams[family]
+        operation, ids = rollout.streams(ctx)[-family]
         page = _page(ctx, operation, ids)
         for _ in ctx.session.pauses():
             page = _page(ctx, operation, ids)
@@ -101,7 +101,7 @@ def events_pages_status(ctx: Context) -> None:
 )
 def events_pages_refused(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
-    for operation, ids in rollout.streams:
+    for operation, ids in rollout.streams(ctx):
         for query in (
             {"format": "json", "limit": 0},
             {"format": "json", "limit": 1001},

@@ -6,7 +6,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered, small_body
-from synth_pools.contract.harness.waits import run_rollout
+from synth_pools.contract.harness.waits import creations, run_rollout
 from synth_pools.contract.selections import addresses
 
 
@@ -22,9 +22,9 @@ def rollouts_unknown_keys(ctx: Context) -> None:
     pool = {"pool_id": pool_id}
     valid = ctx.session.rollout_body()
     for key in ("sead", "taskid", "Seed", "env_config", "x_unknown", "rollout_id", "id"):
-        body = {**valid, key: 1}
-        ctx.check(Status(422, f"{key!r} is no key"), "create_rollout", pool, json=body)
-        ctx.check(Status(422, f"{key!r} is no key"), "create_global_rollout", json={**body, **pool})
+        for operation, ids, more in creations(ctx, pool_id):
+            refused = Status(422, f"{key!r} is no key")
+            ctx.check(refused, operation, ids, json={**valid, key: 1, **more})
     page = ctx.require(200, "list_rollouts", pool)
     ctx.judge("create_rollout", page).field("items", [], "what was created")
 
@@ -41,17 +41,9 @@ def rollouts_references(ctx: Context) -> None:
     pool = {"pool_id": pool_id}
     body = ctx.session.rollout_body()
     for task in ("there", "nowhere"):
-        ctx.check(
-            Status(404, "the pool does not hold the task", code="task_not_found"),
-            "create_rollout",
-            pool,
-            json={**body, "task_id": task},
-        )
-        ctx.check(
-            Status(404, "the pool does not hold the task", code="task_not_found"),
-            "create_global_rollout",
-            json={**body, **pool, "task_id": task},
-        )
+        for operation, ids, more in creations(ctx, pool_id):
+            refused = Status(404, "the pool does not hold the task", code="task_not_found")
+            ctx.check(refused, operation, ids, json={**body, **more, "task_id": task})
     ctx.check(
         Status(409, "the path names another pool", code="id_mismatch"),
         "create_rollout",
