@@ -19,6 +19,8 @@ TOOLS           = .venv-tools
 TOOLS_STAMP     = $(TOOLS)/.installed
 DEMO            = .venv-demo
 DEMO_STAMP      = $(DEMO)/.installed
+DOCS            = .venv-docs
+DOCS_STAMP      = $(DOCS)/.installed
 RAY             = .venv-ray
 RAY_STAMP       = $(RAY)/.installed
 S3              = .venv-s3
@@ -44,7 +46,7 @@ help: ## What can be made
 .PHONY: venv
 venv: $(STAMP) ## The environment that every other target uses
 
-$(STAMP): pyproject.toml requirements/dev.txt requirements/codegen.txt requirements/constraints.txt
+$(STAMP): pyproject.toml requirements/dev.txt requirements/docs.txt requirements/codegen.txt requirements/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/it")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(PIP) -c requirements/constraints.txt -r requirements/dev.txt -e '.[all]'
@@ -278,11 +280,20 @@ clauses: $(STAMP) ## The new ids of reworded sentences, into the scenarios that 
 check-generated: $(STAMP) ## Whether what `make generate` writes is what is there
 	$(BIN)/python codegen/generate.py --check
 
+$(DOCS_STAMP): pyproject.toml requirements/docs.txt requirements/codegen.txt requirements/constraints.txt
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python $(PIP) -c requirements/constraints.txt -r requirements/docs.txt -e .
+	@touch $@
+
+# The environment of the tests does as well, where there is one, or other targets make it.
+DOCS_BY_TESTS = $(or $(wildcard $(STAMP)),$(filter-out docs,$(MAKECMDGOALS)))
+DOCS_BIN      = $(if $(DOCS_BY_TESTS),$(VENV),$(DOCS))/bin
+
 .PHONY: docs
-docs: $(STAMP) ## The documentation site, in build/site: every link leads somewhere, nothing is fetched
-	$(BIN)/python -m codegen.site stage build/docs
-	$(BIN)/zensical build --clean --strict
-	$(BIN)/python -m codegen.site check build/site
+docs: $(if $(DOCS_BY_TESTS),$(STAMP),$(DOCS_STAMP)) ## The documentation site, in build/site: every link leads somewhere, nothing is fetched
+	$(DOCS_BIN)/python -m codegen.site stage build/docs
+	$(DOCS_BIN)/zensical build --clean --strict
+	$(DOCS_BIN)/python -m codegen.site check build/site
 
 .PHONY: build
 build: $(STAMP) ## A wheel and a source distribution, in dist/, and the document as OpenAPI 3.2

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from codegen import CodegenError, api_changes, contract_clauses, openapi32
 from codegen.site.checking import check_site
+from codegen.site.commands_page import COMMANDS_PAGE, command_page
 from codegen.site.http_pages import http_pages
-from codegen.site.other_pages import COMMANDS_PAGE, PYTHON_PAGE, command_page, python_page
+from codegen.site.python_pages import python_pages
 from codegen.site.staging import stage_site
 from codegen.spec_rules import read_spec_file
 from synth_pools.cli.operations.table import COMMANDS
@@ -50,7 +51,7 @@ def derived_pages() -> dict[str, str]:
         api_changes.PAGE: api_changes.render_page(ROOT, read_spec_file(spec_path())),
         contract_clauses.PAGE: contract_clauses.clauses_page(ROOT),
         COMMANDS_PAGE: command_page(),
-        PYTHON_PAGE: python_page(),
+        **python_pages(ROOT),
     }
 
 

@@ -91,6 +91,10 @@ def _check_navigation(root: Path, output: Path) -> None:
     settings = yaml.safe_load((root / CONFIG).read_text(encoding="utf-8"))
     in_navigation = set(_named(settings["nav"]))
     in_site = {path.relative_to(output).as_posix() for path in _pages(output)}
+    # A folder has a navigation of its own, and is in ours with all of its pages.
+    folders = {entry for entry in in_navigation if entry.endswith("/")}
+    in_navigation -= folders
+    in_site = {page for page in in_site if not page.startswith(tuple(folders))}
     for page in sorted(in_navigation ^ in_site):
         missing = "has no such page" if page in in_navigation else "does not name it"
         raise CodegenError(f"{page}: the navigation of {CONFIG} {missing}")

@@ -1,39 +1,21 @@
-"""References of the command line and of the public Python names."""
+"""Reference of the command line."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections import defaultdict
 from typing import Any
 
 import click
 
-import synth_pools
 from codegen.site.schema_tables import cell, table
 from synth_pools.cli.listing import iter_commands
 from synth_pools.cli.main import root
 
 COMMANDS_PAGE = "reference/commands.md"
-PYTHON_PAGE = "reference/python.md"
-# Public modules beside the package itself.
-# Classes that programs use without naming them.
-_MET = (
-    "_client._sync.short_names.rollouts.RolloutsNamespace",
-    "_client._sync.short_names.agent_rollouts.AgentRolloutsNamespace",
-    "_client._sync.namespaces.operations.OperationsNamespace",
-    "_client._sync.event_stream.EventStream",
-    "_client._sync.fleet.fleet.Fleet",
-)
-_MODULES = ("local", "pytest_plugin", "types", "spec", "contract", "contract.pytest_plugin")
 _ABOUT_COMMANDS = """\
 What `synth-pools commands --output json` lists; [the command line](../command-line.md) says how
 it is used. Commands that speak with a service have these options as well:"""
-_ABOUT_PYTHON = """\
-The public names, from their docstrings. The async clients have the methods of the sync ones, to be
-awaited; what is iterated over is iterated over with `async for`."""
-_WITHOUT_HEADING = "\n    options:\n      show_root_heading: false"
-_WITHOUT_MEMBERS = "\n    options:\n      inherited_members: false\n      members: false"
 
 
 def command_page() -> str:
@@ -60,39 +42,6 @@ def command_page() -> str:
         if options:
             chapters.append(_options(options))
     return "\n\n".join(chapters) + "\n"
-
-
-def python_page() -> str:
-    """Write the page of the public names, from their docstrings."""
-    groups: dict[str, list[str]] = defaultdict(list)
-    # The sync client first: the others are its variants.
-    for name in sorted(synth_pools.__all__, key=lambda name: name != "ContainerPoolsClient"):
-        if not name.startswith("__"):
-            groups[_group_of(name)].append(name)
-    chapters = ["# Python", _ABOUT_PYTHON]
-    for title in ("Clients", "Other names", "Errors"):
-        chapters.append(f"## {title}")
-        for name in groups[title]:
-            # Async methods are those of the sync client, awaited.
-            few = name.startswith("Async") or _is_alias(name)
-            chapters.append(f"::: synth_pools.{name}{_WITHOUT_MEMBERS if few else ''}")
-    chapters.append("## What clients return")
-    chapters += [f"::: synth_pools.{name}" for name in _MET]
-    chapters += [
-        f"## synth_pools.{module}\n\n::: synth_pools.{module}{_WITHOUT_HEADING}"
-        for module in _MODULES
-    ]
-    return "\n\n".join(chapters) + "\n"
-
-
-def _group_of(name: str) -> str:
-    if name.endswith("Error"):
-        return "Errors"
-    return "Clients" if name.endswith("Client") else "Other names"
-
-
-def _is_alias(name: str) -> bool:
-    return getattr(getattr(synth_pools, name), "__name__", name) != name
 
 
 def _common_options(listed: list[dict[str, Any]]) -> list[dict[str, Any]]:
