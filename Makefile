@@ -293,7 +293,7 @@ DOCS_BIN      = $(if $(DOCS_BY_TESTS),$(VENV),$(DOCS))/bin
 docs: $(if $(DOCS_BY_TESTS),$(STAMP),$(DOCS_STAMP)) ## The documentation site, in build/site: every link leads somewhere, nothing is fetched
 	$(DOCS_BIN)/python -m codegen.site stage build/docs
 	$(DOCS_BIN)/zensical build --clean --strict
-	$(DOCS_BIN)/python -m codegen.site check build/site
+	$(DOCS_BIN)/python -m codegen.site finish build/site
 
 .PHONY: build
 build: $(STAMP) ## A wheel and a source distribution, in dist/, and the document as OpenAPI 3.2

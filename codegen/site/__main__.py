@@ -1,7 +1,7 @@
 """Steps of `make docs` before and after the site generator.
 
 python -m codegen.site stage FOLDER     write the source of the site
-python -m codegen.site check FOLDER     check the built site
+python -m codegen.site finish FOLDER    complete the search of the built site, and check its links
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from codegen.site.checking import check_site
 from codegen.site.commands_page import COMMANDS_PAGE, command_page
 from codegen.site.http_pages import http_pages
 from codegen.site.python_pages import python_pages
+from codegen.site.search_index import name_members
 from codegen.site.staging import stage_site
 from codegen.spec_rules import read_spec_file
 from synth_pools.cli.operations.table import COMMANDS
@@ -27,10 +28,11 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("step", choices=["stage", "check"])
+    parser.add_argument("step", choices=["stage", "finish"])
     parser.add_argument("folder", type=Path)
     options = parser.parse_args(argv)
-    if options.step == "check":
+    if options.step == "finish":
+        name_members(options.folder)
         problems = check_site(options.folder)
     else:
         problems = []

@@ -93,7 +93,8 @@ def python_pages(root: Path) -> dict[str, str]:
             if f"{FOLDER}/{page}" not in pages:
                 pages[f"{FOLDER}/{page}"] = text
                 entries.append(f"- [{page.removesuffix('.md')}]({page})")
-        alone = [f"- [{title}]({page})"] == entries
+        # A module without classes has one page, of its own name.
+        alone = entries == [f"- [{title}]({title}.md)"]
         navigation += entries if alone else [f"- {title}", *(f"    {entry}" for entry in entries)]
     pages[f"{FOLDER}/index.md"] = "\n\n".join(index) + "\n"
     pages[f"{FOLDER}/{NAVIGATION}"] = "\n".join(navigation) + "\n"
@@ -135,10 +136,10 @@ def public_names(root: Path, module: str) -> list[Name]:
             elif isinstance(node.value, ast.Name):
                 aliases[node.targets[0].id] = node.value.id
     if not exported:
-        own = [name for node in tree.body if (name := _name_of(node))]
+        defined = [name for node in tree.body if (name := _name_of(node))]
         return [
             name
-            for name in (_defined(root, module, name, module) for name in own)
+            for name in (_defined(root, module, name, module) for name in defined)
             if name.summary and not name.name.startswith("_")
         ]
     names = []
@@ -154,7 +155,7 @@ def public_names(root: Path, module: str) -> list[Name]:
 def _defined(root: Path, defined_in: str, name: str, module: str) -> Name:
     """Read a name where it is defined."""
     body = _parse(root, defined_in).body
-    for node, after in zip(body, [*body[1:], None], strict=True):
+    for node, after in zip(body, [*body[1:], None], strict=False):
         if _name_of(node) != name:
             continue
         if isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from codegen import CodegenError
-from codegen.site import other_pages
+from codegen.site import commands_page
+from codegen.site.commands_page import command_page
 from codegen.site.http_pages import FOLDER, example_forms, http_pages
-from codegen.site.other_pages import command_page, python_page
 from synth_pools.cli import run
 from synth_pools.cli.operations.table import COMMANDS
 from synth_pools.spec import load_spec
@@ -145,14 +145,12 @@ def test_a_parameter_without_an_example_is_refused() -> None:
         example_forms(document, COMMANDS)
 
 
-def test_every_command_and_every_public_name_is_on_a_page() -> None:
+def test_every_command_is_on_a_page() -> None:
     commands = command_page()
     for name in ("serve", "pools list", "rollouts watch", "contract-test"):
         assert f"\n## {name}\n" in commands
     assert "complete-ids" not in commands
-    assert "[default: " not in python_page()
-    assert "::: synth_pools.ContainerPoolsClient\n" in python_page()
-    assert "::: synth_pools.local\n" in python_page()
+    assert "[default: " not in commands
 
 
 @pytest.mark.parametrize(
@@ -170,4 +168,4 @@ def test_every_command_and_every_public_name_is_on_a_page() -> None:
     ],
 )
 def test_what_a_help_indents_is_as_it_is_typed(text: str, markdown: str) -> None:
-    assert other_pages._help(text) == markdown
+    assert commands_page._help(text) == markdown
