@@ -5,21 +5,24 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 import yaml
 
-from synth_pools.contract.exceptions import MissingOperationError, UnjudgeableError
-from synth_pools.contract.results import shorten, status_matches
-from synth_pools.spec import read_spec, spec_path
+from synth_pools.contract.exceptions import UnjudgeableError
+from synth_pools.contract.openapi.operations import EVENT_STREAM as EVENT_STREAM
+from synth_pools.contract.openapi.operations import DocumentedResponse as DocumentedResponse
+from synth_pools.contract.openapi.operations import KeyPlace as KeyPlace
+from synth_pools.contract.openapi.operations import Operation as Operation
+from synth_pools.contract.openapi.operations import Operations as Operations
+from synth_pools.contract.openapi.schemas import complaints_of, modernized, without_enums
+from synth_pools.spec import load_container_spec, load_spec, read_spec, spec_path
 
-METHODS = ("get", "put", "post", "delete", "patch")
-EVENT_STREAM = "text/event-stream"
+METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace", "query")
 # States of a rollout that has ended; `TERMINAL` lists the types of the events of these states.
 FINAL = ("completed", "failed", "cancelled")
 # Head of the table of error codes; each row has the code, the status and the retryability.
@@ -28,114 +31,20 @@ _CODE = re.compile(r"^\|\s*`(\w+)`\s*\|\s*(\d{3})\s*\|\s*([^|]*?)\s*\|", re.MULT
 TERMINAL = tuple(f"rollout.{state}" for state in FINAL)
 
 
-@dataclass(frozen=True, slots=True)
-class DocumentedResponse:
-    """One documented response.
-
-    Attributes:
-        status: The status, or a range as "5XX".
-        content: The schemas by media type.
-        headers: The schemas by header.
-        required_headers: The headers that every such response has.
-    """
-
-    status: str
-    content: Mapping[str, Mapping[str, Any]]
-    headers: Mapping[str, Mapping[str, Any]]
-    required_headers: frozenset[str]
-
-
-@dataclass(frozen=True, slots=True)
-class Operation:
-    """One operation, as the document describes it.
-
-    Attributes:
-        id: Its operationId.
-        method: Its HTTP method, in upper case.
-        path: Its path, with the names of ids in braces.
-        tag: Its first tag.
-        responses: The documented responses by status.
-        pattern: The pattern of its paths.
-        request: The schema of its JSON body; None if it has no body.
-        body_required: False if it may be called without a body.
-        body_fields: The fields that the document names in the body.
-        headers: The request headers that the document names, in lower case.
-        feature: The feature of the servers that offer it; "" if every server does.
-        result: The name of the schema of its JSON result; "" if it has none.
-        item: The name of the schema of the items of that result; "" if that is no list.
-        lists: The fields of that result that hold lists of items.
-        is_paged: True if that result is a page, with a cursor for the next one.
-    """
-
-    id: str
-    method: str
-    path: str
-    tag: str
-    responses: Mapping[str, DocumentedResponse]
-    pattern: re.Pattern[str] = field(repr=False)
-    request: Mapping[str, Any] | None = field(repr=False, default=None)
-    body_required: bool = True
-    body_fields: tuple[str, ...] = ()
-    headers: frozenset[str] = frozenset()
-    feature: str = ""
-    result: str = ""
-    item: str = ""
-    lists: tuple[str, ...] = ()
-    is_paged: bool = False
-
-    @property
-    def id_names(self) -> tuple[str, ...]:
-        """The names of the ids in the path."""
-        return tuple(self.pattern.groupindex)
-
-    def own_ids(self, ids: Mapping[str, str]) -> dict[str, str]:
-        """Return the given ids that the path names."""
-        return {name: ids[name] for name in self.id_names if name in ids}
-
-    @property
-    def route(self) -> str:
-        return f"{self.method} {self.path}"
-
-    @property
-    def streams(self) -> bool:
-        """True if it answers with an event stream."""
-        return any(EVENT_STREAM in response.content for response in self.responses.values())
-
-    def response(self, status: int) -> DocumentedResponse | None:
-        """Return the documented response for a status; an exact status precedes a range."""
-        exact = self.responses.get(str(status))
-        if exact is not None:
-            return exact
-        for documented, response in self.responses.items():
-            if status_matches(documented, status):
-                return response
-        return None
-
-    def ids(self, path: str) -> dict[str, str] | None:
-        """Return the ids in an encoded path; None if the path is not this operation's."""
-        match = self.pattern.fullmatch(path)
-        if match is None:
-            return None
-        return {name: unquote(value) for name, value in match.groupdict().items()}
-
-
-class Operations(dict[str, Operation]):
-    """Operations by id; a missing id raises `MissingOperationError`."""
-
-    def __missing__(self, name: str) -> Operation:
-        raise MissingOperationError(name)
-
-
 class Document:
     """The document, indexed by operation; validators are compiled on first use.
 
     Attributes:
         every: All operations of the document.
         operations: The operations that the backend must have.
+        base_path: The path before those of the document, as in "/api/v2"; the URL of a backend may
+            have another one.
     """
 
     def __init__(self, spec: Mapping[str, Any]) -> None:
-        self._spec = spec
+        is_older = str(spec.get("openapi", "")).startswith("3.0")
+        self._spec: Mapping[str, Any] = modernized(spec) if is_older else spec
+        self.base_path = _base_path(spec)
         self._validators: dict[str, jsonschema_rs.Draft202012Validator] = {}
         self.every = Operations({op.id: op for op in self._read()})
         self.operations = self.every
@@ -151,7 +60,7 @@ class Document:
 
     def is_described(self, url: str) -> bool:
         """Return True if a URL is below the root of the API."""
-        return self.path_of(url).startswith("/v1/")
+        return self.path_of(url).startswith(self._root)
 
     def is_absent(self, method: str, url: str) -> bool:
         """Return True if a request addresses an operation that the backend need not have."""
@@ -161,16 +70,49 @@ class Document:
 
     def _addressed(self, among: Operations, method: str, url: str) -> Operation | None:
         path = self.path_of(url)
-        for operation in among.values():
-            if operation.method == method.upper() and operation.ids(path) is not None:
-                return operation
-        return None
+        matching = (
+            operation
+            for operation in among.values()
+            if operation.method == method.upper() and operation.ids(path) is not None
+        )
+        # A path without an id precedes the same path with one.
+        return min(matching, key=lambda operation: len(operation.id_names), default=None)
 
     def path_of(self, url: str) -> str:
         """Return the part of a URL's path that the document describes, without its base."""
         path = urlsplit(url).path
-        start = path.find("/v1/")
+        if path.startswith(f"{self.base_path}/"):
+            path = path.removeprefix(self.base_path)
+        start = path.find(self._root)
         return path if start < 0 else path[start:]
+
+    @cached_property
+    def _root(self) -> str:
+        """The first part of all paths, as in "/v1/"; "/" if they differ in it."""
+        firsts = {operation.path.split("/")[1] for operation in self.every.values()}
+        first = firsts.pop() if len(firsts) == 1 else ""
+        return f"/{first}/" if first and "{" not in first else "/"
+
+    @cached_property
+    def is_foreign(self) -> bool:
+        """True if it has no operation of the documents of this package."""
+        routes = {(op.id, op.route) for op in self.every.values()}
+        return bool(routes) and _own_operations().isdisjoint(routes)
+
+    @cached_property
+    def key_place(self) -> KeyPlace:
+        """The place of the key, by the first security scheme that the kit can use."""
+        schemes = self._spec.get("components", {}).get("securitySchemes", {})
+        for name, scheme in schemes.items():
+            resolved = self.resolve(scheme)
+            kind, where = resolved.get("type"), str(resolved.get("in"))
+            if kind == "apiKey":
+                place = str(resolved["name"])
+                return KeyPlace(name, where, place.lower() if where == "header" else place, "")
+            if kind in ("http", "oauth2", "openIdConnect"):
+                prefix = str(resolved.get("scheme", "bearer")).capitalize()
+                return KeyPlace(name, prefix=f"{prefix} ")
+        return KeyPlace()
 
     def errors(self, schema: str, value: Any) -> list[str]:
         """Validate a value against one of components.schemas.
@@ -187,7 +129,8 @@ class Document:
     def errors_by(self, schema: Mapping[str, Any], value: Any) -> list[str]:
         """Validate a value against an inline schema; see `errors`."""
         key = json.dumps(schema, sort_keys=True)
-        return _complaints(self._validator(key, schema, self._open_schemas), value)
+        schemas = self._schemas if self.is_foreign else self._open_schemas
+        return complaints_of(self._validator(key, schema, schemas), value)
 
     def allows(self, operation: Operation, body: Any) -> bool:
         """Return True if the document calls a body of an operation valid."""
@@ -199,7 +142,10 @@ class Document:
     @property
     def documented(self) -> dict[str, tuple[str, ...]]:
         """The documented statuses by operation."""
-        return {name: tuple(op.responses) for name, op in self.operations.items()}
+        return {
+            name: tuple(status for status in op.responses if status != "default")
+            for name, op in self.operations.items()
+        }
 
     @cached_property
     def optional(self) -> dict[str, tuple[str, ...]]:
@@ -233,7 +179,7 @@ class Document:
     @property
     def describes_errors(self) -> bool:
         """True if all errors have one form; those of containers have any."""
-        return "ErrorBody" in self._schemas
+        return "ErrorBody" in self._schemas and not self.is_foreign
 
     @property
     def _schemas(self) -> Mapping[str, Any]:
@@ -243,7 +189,7 @@ class Document:
     @cached_property
     def _open_schemas(self) -> dict[str, Any]:
         """The schemas without enumerations: responses may have further values (Growth)."""
-        return {name: _without_enums(schema) for name, schema in self._schemas.items()}
+        return {name: without_enums(schema) for name, schema in self._schemas.items()}
 
     def _validator(
         self, key: str, schema: Mapping[str, Any], schemas: Mapping[str, Any]
@@ -258,10 +204,11 @@ class Document:
     def _read(self) -> Iterator[Operation]:
         for path, item in self._spec.get("paths", {}).items():
             # An id ends at the next slash; an encoded slash is part of it.
-            pattern = re.compile(re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]*)", re.escape(path)))
-            for method in METHODS:
-                raw = item.get(method)
-                if raw is None:
+            parts = re.split(r"\{([^{}]*)\}", path)
+            pattern = re.compile("([^/]*)".join(map(re.escape, parts[::2])))
+            described = {**item, **item.get("additionalOperations", {})}
+            for method, raw in described.items():
+                if method not in (*METHODS, *item.get("additionalOperations", {})):
                     continue
                 responses = {
                     str(status): self._response(str(status), self.resolve(response))
@@ -270,19 +217,25 @@ class Document:
                 body = self.resolve(raw.get("requestBody", {}))
                 schema = body.get("content", {}).get("application/json", {}).get("schema")
                 nodes = (*item.get("parameters", ()), *raw.get("parameters", ()))
-                headers = [p for p in map(self.resolve, nodes) if p.get("in") == "header"]
+                parameters = [*map(self.resolve, nodes)]
+                headers = [p for p in parameters if p.get("in") == "header"]
+                query = [p for p in parameters if p.get("in") == "query" and p.get("required")]
+                security = raw.get("security", self._spec.get("security", ()))
                 yield Operation(
-                    raw["operationId"],
+                    raw.get("operationId") or f"{method.upper()} {path}",
                     method.upper(),
                     path,
                     next(iter(raw.get("tags", [])), ""),
                     responses,
                     pattern,
+                    tuple(parts[1::2]),
                     schema,
                     body_required=body.get("required", False),
                     body_fields=tuple(self.resolve(schema or {}).get("properties", {})),
                     headers=frozenset(p["name"].lower() for p in headers),
                     feature=raw.get("x-feature", ""),
+                    needs_key=bool(security) and {} not in security,
+                    required_query=frozenset(p["name"] for p in query),
                     **self._result(responses),
                 )
 
@@ -300,7 +253,10 @@ class Document:
         }
 
     def _response(self, status: str, raw: Mapping[str, Any]) -> DocumentedResponse:
-        content = {name: media.get("schema", {}) for name, media in raw.get("content", {}).items()}
+        content = {
+            name.split(";")[0].strip().lower(): media.get("schema", {})
+            for name, media in raw.get("content", {}).items()
+        }
         headers = {name: self.resolve(header) for name, header in raw.get("headers", {}).items()}
         schemas = {name: header.get("schema", {}) for name, header in headers.items()}
         required = frozenset(name for name, header in headers.items() if header.get("required"))
@@ -315,6 +271,27 @@ class Document:
         for step in reference.removeprefix("#/").split("/"):
             target = target[step.replace("~1", "/").replace("~0", "~")]
         return self.resolve(target)
+
+
+@cache
+def _own_operations() -> frozenset[tuple[str, str]]:
+    """Return id and route of every operation of the documents of this package."""
+    return frozenset(
+        (operation["operationId"], f"{method.upper()} {path}")
+        for spec in (load_spec(), load_container_spec())
+        for path, item in spec["paths"].items()
+        for method, operation in item.items()
+        if method in METHODS
+    )
+
+
+def _base_path(spec: Mapping[str, Any]) -> str:
+    """Return the path of the first server, with the defaults of its variables."""
+    server: dict[str, Any] = next(iter(spec.get("servers") or ()), {})
+    url = str(server.get("url", ""))
+    for name, variable in server.get("variables", {}).items():
+        url = url.replace("{" + name + "}", str(variable.get("default", "")))
+    return urlsplit(url).path.rstrip("/")
 
 
 def schema_name(schema: Mapping[str, Any]) -> str:
@@ -332,31 +309,6 @@ def _descriptions(node: Any) -> Iterator[str]:
     elif isinstance(node, list):
         for item in node:
             yield from _descriptions(item)
-
-
-def _without_enums(node: Any) -> Any:
-    if isinstance(node, dict):
-        # A property may be called "enum"; the keyword is always a list.
-        return {
-            key: _without_enums(value)
-            for key, value in node.items()
-            if not (key == "enum" and isinstance(value, list))
-        }
-    return [_without_enums(item) for item in node] if isinstance(node, list) else node
-
-
-def _complaints(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[str]:
-    complaints: list[str] = []
-    try:
-        for error in validator.iter_errors(value):
-            path = "/".join(str(step) for step in error.instance_path) or "the whole"
-            complaints.append(f"{path}: {shorten(error.message, 200)}")
-            if len(complaints) == 3:
-                break
-    except (ValueError, RecursionError):
-        # Nested too deeply for the validator: it cannot be judged.
-        return []
-    return complaints
 
 
 def read_specification(path: Path | None, name: str = "openapi.yaml") -> dict[str, Any]:

@@ -15,6 +15,12 @@ from synth_pools.contract.clauses.finder import ClauseFinder
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
 from synth_pools.contract.exceptions import BusyError, UnjudgeableError, UnreachableError
+from synth_pools.contract.foreign.run import (
+    foreign_key,
+    foreign_url,
+    judge_foreign,
+    runs_generated_requests,
+)
 from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
 from synth_pools.contract.harness.scope import chosen_operations
@@ -113,9 +119,13 @@ def run_contract(
     run = RunRecord(secrets.randbelow(2**32) if seed is None else seed, str(amount))
 
     def judge() -> None:
-        key = ApiKey(checked_key(api_key or os.environ.get("SYNTH_API_KEY")))
-        run.url = checked_url(url)
-        run.document = Document(contract := read_specification(spec))
+        run.document = document = Document(contract := read_specification(spec))
+        given_key = api_key or os.environ.get("SYNTH_API_KEY")
+        if document.is_foreign:
+            key, run.url = foreign_key(given_key, document.key_place), foreign_url(url, document)
+            run.document_name = "the document" if spec is None else spec.name
+        else:
+            key, run.url = checked_key(given_key), checked_url(url)
         text = specification_text(spec)
         run.finder = ClauseFinder(text, CLAUSES)
         load_scenarios(scenarios)
@@ -123,7 +133,7 @@ def run_contract(
         run.document.narrow(chosen_operations(run.document, operations, without_operations))
         options = Options(
             url=run.url,
-            api_key=key,
+            api_key=ApiKey(key),
             run_id=run.run_id,
             seed=run.seed,
             profile=amount,
@@ -150,6 +160,10 @@ def run_contract(
             patience=patience,
         )
         http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
+        if document.is_foreign:
+            with ending_at_deadline(session):
+                _judge_foreign(run, session, progress)
+            return
         with _containers(session) as urls, ending_at_deadline(session):
             _judge(run, session, urls, progress)
 
@@ -280,6 +294,16 @@ def _judge(run: RunRecord, session: Session, urls: Mapping[str, str], progress: 
         run.add(run_fuzzing(session, lambda text: progress(text, 0, 0)))
     executor.wait_for_all()
     run.obstacles += executor.obstacles
+
+
+def _judge_foreign(run: RunRecord, session: Session, progress: Progress) -> None:
+    judge_foreign(session, progress)
+    if runs_generated_requests(session) and not _late(run, session):
+        # This engine, too, takes seconds to import.
+        from synth_pools.contract.fuzzing.runner import run_fuzzing
+
+        progress("schema", 0, 1)
+        run.add(run_fuzzing(session, lambda text: progress(text, 0, 0)))
 
 
 def _late(run: RunRecord, session: Session) -> bool:

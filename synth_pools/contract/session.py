@@ -73,6 +73,7 @@ class Session:
         patience: Seconds that an expected change may take.
         proven: Whether a rollout has ended: from then on one that does not end is a departure.
         seconds: The seconds that scenarios and layers took, by their ids.
+        subject_ids: Ids of resources that the subject file made, by the path parameter.
     """
 
     options: Options
@@ -86,6 +87,7 @@ class Session:
     patience: float = 30.0
     proven: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
+    subject_ids: dict[str, str] = field(default_factory=dict)
 
     def allowance(self, seconds: float) -> float:
         """Lengthen a limit if requests take long: on a slow connection or a busy machine."""
@@ -139,6 +141,8 @@ class Session:
 
     def _optional(self) -> dict[str, dict[str, None]]:
         """Return the operations that a server may lack, by their feature."""
+        if self.document.is_foreign:
+            return {}
         merged: dict[str, dict[str, None]] = {}
         # The caller's document may leave some of them out.
         for document in (_packaged_document(), self.document):

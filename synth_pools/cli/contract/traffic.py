@@ -72,8 +72,9 @@ def contract_proxy(
         from synth_pools.contract.traffic.log import TrafficLog
         from synth_pools.contract.traffic.proxy import JudgingProxy
     try:
-        backend = checked_url(url)
-        judge = TrafficJudge(backend, spec)
+        judge = TrafficJudge(url, spec)
+        foreign = judge.document.is_foreign
+        backend = checked_url(url, version="") if foreign else checked_url(url)
     except UnjudgeableError as error:
         raise CommandError(str(error)) from None
     stop = threading.Event()

@@ -84,6 +84,9 @@ CHECKS: dict[str, EngineCheck] = {
     ),
 }
 
+# Checks by the document of another API, which promises nothing else of generated requests.
+FOREIGN_CHECKS = ("not_a_server_error", "negative_data_rejection")
+
 # Checks whose failures have separate causes in different operations.
 _EACH = ("schema.valid_accepted", "schema.invalid_refused", "schema.gone", "schema.there")
 
@@ -107,7 +110,7 @@ def is_excused(
         return True
     if failed.check == "not_a_server_error":
         return _may_fail(document, checked.operation, exchange)
-    if failed.check == "negative_data_rejection":
+    if failed.check == "negative_data_rejection" and not document.is_foreign:
         # The checks of keys judge a request without a key.
         unread = () if reads_keys else ("parameter `Idempotency-Key`",)
         operation = document.operations.get(checked.operation)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.exceptions import BusyError
-from synth_pools.contract.fuzzing.checks import CHECKS, departure_of, is_excused
+from synth_pools.contract.fuzzing.checks import CHECKS, FOREIGN_CHECKS, departure_of, is_excused
 from synth_pools.contract.fuzzing.schemathesis_engine import (
     TIME_IS_UP,
     CheckedExchange,
@@ -17,6 +17,7 @@ from synth_pools.contract.fuzzing.schemathesis_engine import (
     run_engine,
 )
 from synth_pools.contract.fuzzing.seeds import SeedError, make_targeting
+from synth_pools.contract.fuzzing.targeting import ForeignTargeting, RequestTargeting
 from synth_pools.contract.options import Profile
 from synth_pools.contract.results import Clause, Column, Departure, Layer, LayerResult, Outcome
 from synth_pools.contract.rules.event_streams import check_event_stream
@@ -47,11 +48,17 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
     Returns:
         The obstacle that kept the layer from judging, if there is one.
     """
+    document = session.document
     try:
-        targeting = make_targeting(session)
+        targeting: ForeignTargeting | RequestTargeting
+        if document.is_foreign:
+            targeting = ForeignTargeting(session.subject_ids)
+        else:
+            targeting = make_targeting(session)
     except (SeedError, BusyError) as error:
         return LayerResult(obstacle=f"generated requests had no pool to go to: {error}")
     options, collector = session.options, session.collector
+    checks = FOREIGN_CHECKS if document.is_foreign else tuple(CHECKS)
     reported_at = 0.0
     absent = session.not_offered()
     for operation, why in absent.items():
@@ -74,12 +81,13 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
         steps=_STEPS[options.profile],
         read_only=options.read_only,
         uncovered=_TWINS if options.profile is Profile.QUICK else frozenset(),
-        without=frozenset(absent) | (session.document.every.keys() - session.document.operations),
-        checks=tuple(name for name, check in CHECKS.items() if options.wants(check.id)),
+        without=frozenset(absent) | (document.every.keys() - document.operations),
+        checks=tuple(name for name in checks if options.wants(CHECKS[name].id)),
         retarget=targeting,
         observe=targeting.observe,
         deadline=options.deadline,
         access=options.access,
+        key_place=document.key_place if document.is_foreign else None,
     )
     obstacle: str | None = None
     note: str | None = None

@@ -29,7 +29,8 @@ from schemathesis.generation.case import Case
 from schemathesis.hooks import HookContext
 
 from synth_pools.contract.fuzzing.time_limit import events_in_time
-from synth_pools.contract.http.reproduce import MASKED
+from synth_pools.contract.http.reproduce import KEY, MASKED
+from synth_pools.contract.openapi.operations import KeyPlace
 from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
 
@@ -81,6 +82,7 @@ class EngineSettings:
         observe: A hook for each response: its operation, status and body.
         deadline: The end of the run, on time.monotonic()'s clock.
         access: Headers, certificates and proxy of the backend.
+        key_place: The place of the key; None for the one of openapi.yaml.
     """
 
     url: str
@@ -99,6 +101,7 @@ class EngineSettings:
     observe: Callable[[str, int, bytes], None] = lambda *_: None
     deadline: float = float("inf")
     access: Access = field(default_factory=Access)
+    key_place: KeyPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,9 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
     # Without the methods that proxies and routers answer themselves; a read-only run tries
     # none.
     phases["coverage"]["unexpected-methods"] = (
-        [] if settings.read_only else ["GET", "PUT", "POST", "DELETE", "PATCH"]
+        ["GET", "PUT", "POST", "DELETE", "PATCH"]
+        if "unsupported_method" in settings.checks and not settings.read_only
+        else []
     )
     # Ids in responses may belong to pools of others.
     for name in ("examples", "coverage", "fuzzing"):
@@ -222,8 +227,9 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
     accepted = ["2xx", "304", "401", "403", "404", "409", "416", "429", "431", "5xx"]
     refused = ["400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "431", "5xx"]
     access = settings.access
+    auth, key_headers = _auth(settings)
     connection: dict[str, Any] = {
-        "headers": dict(access.headers),
+        "headers": {**access.headers, **key_headers},
         "tls-verify": str(access.ca) if access.ca else True,
         "request-cert": str(access.client_cert) if access.client_cert else None,
         "request-cert-key": str(access.client_key) if access.client_key else None,
@@ -242,7 +248,7 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
         "suppress-health-check": ["all"],
         "warnings": False,
         "analysis": {"constants": {"enabled": False}},
-        "auth": {"openapi": {"bearer": {"bearer": settings.api_key.reveal()}}},
+        **({"auth": {"openapi": auth}} if auth else {}),
         "output": {"sanitization": {"enabled": False}, "truncation": _WHOLE},
         "generation": {
             "max-examples": settings.examples,
@@ -273,6 +279,18 @@ def _configuration(settings: EngineSettings) -> dict[str, Any]:
             },
         },
     }
+
+
+def _auth(settings: EngineSettings) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the key by its security scheme, or as a header."""
+    place, key = settings.key_place, settings.api_key.reveal()
+    if place is None:
+        return {"bearer": {"bearer": key}}, {}
+    if not key:
+        return {}, {}
+    if place.where == "header":
+        return {}, {place.name: f"{place.prefix}{key}"}
+    return {place.scheme: {"api_key": key}}, {}
 
 
 def _register_hooks(schema: Any, settings: EngineSettings, names: Mapping[str, str]) -> None:
@@ -358,7 +376,11 @@ def _exchange(interaction: Interaction, operation: str, settings: EngineSettings
         for value in map(str, values)
         if name.lower() not in _HIDDEN_HEADERS
     )
-    call = Exchange(request.method, request.uri, headers, request.body, operation=operation)
+    uri = request.uri
+    if settings.key_place is not None and (key := settings.api_key.reveal()):
+        uri = uri.replace(key, KEY)
+        headers = tuple((name, value.replace(key, KEY)) for name, value in headers)
+    call = Exchange(request.method, uri, headers, request.body, operation=operation)
     if response is None:
         return replace(call, trouble="no answer within the time limit, or the connection broke")
     received = ((name, value) for name, values in response.headers.items() for value in values)

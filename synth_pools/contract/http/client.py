@@ -298,6 +298,8 @@ class HttpClient:
         take: Callable[[httpx.Response, float], tuple[bytes, str | None]],
     ) -> Exchange:
         started = time.monotonic()
+        if self.document.is_foreign:
+            url, headers = self._with_key_in_place(url, headers)
         status: int | None = None
         raw_headers: list[tuple[str, str]] = []
         content, trouble, late = b"", None, False
@@ -347,6 +349,21 @@ class HttpClient:
             operation=operation,
             late=late,
         )
+
+    def _with_key_in_place(
+        self, url: str, headers: Mapping[str, str]
+    ) -> tuple[str, Mapping[str, str]]:
+        """Move the key from the header `authorization` to the place that the document has."""
+        rest = {name: value for name, value in headers.items() if name != "authorization"}
+        key = headers.get("authorization", "").removeprefix("Bearer ")
+        if not key or (key == KEY and not self.key.reveal()):
+            return url, rest
+        place = self.document.key_place
+        if place.where == "query":
+            return f"{url}{'&' if '?' in url else '?'}{place.name}={key}", rest
+        if place.where == "cookie":
+            return url, {**rest, "cookie": f"{place.name}={key}"}
+        return url, {**rest, place.name: f"{place.prefix}{key}"}
 
     def _revealed(self, headers: Mapping[str, str]) -> dict[str, str]:
         revealed = {name: self._reveal(value) for name, value in headers.items()}

@@ -10,13 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from synth_pools.contract.document import (
-    EVENT_STREAM,
-    Document,
-    DocumentedResponse,
-    Operation,
-    schema_name,
-)
+from synth_pools.contract.document import Document, DocumentedResponse, Operation, schema_name
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import (
     NotJsonError,
@@ -61,21 +55,24 @@ def check_conformance(
         yield _origins(exchange)
         if status >= 400:
             yield from _error_rules(document, exchange, status)
-    if operation is None or status in _EVERYWHERE:
+    if operation is None or (status in _EVERYWHERE and not document.is_foreign):
         return
     response = operation.response(status)
     yield _status(operation, exchange, status, response)
     if response is None:
         return
     yield from _headers(document, operation, exchange, response)
-    if status >= 400:
+    if exchange.method == "HEAD" or (status >= 400 and not document.is_foreign):
         # The rules for all errors have judged the body, which is the same everywhere.
         return
     yield _media_type(operation, exchange, response)
-    schema = response.content.get(media_type(exchange))
-    is_json = media_type(exchange) != EVENT_STREAM and (schema or {}).get("format") != "binary"
-    if schema is not None and is_json:
+    schema = response.schema(media_type(exchange))
+    if schema is not None and _is_json(exchange) and schema.get("format") != "binary":
         yield _schema(document, operation, exchange, schema, status)
+
+
+def _is_json(exchange: Exchange) -> bool:
+    return media_type(exchange).endswith(("/json", "+json"))
 
 
 def _origins(exchange: Exchange) -> RuleResult:
@@ -114,7 +111,7 @@ def _media_type(
         Clause(operation.route, f"{response.status} has the media type that is listed"),
         " or ".join(response.content) or "any",
         None
-        if actual in response.content or not response.content
+        if response.schema(actual) is not None or not response.content
         else f"{actual or 'no content type'}: {excerpt(exchange)}",
         f"schema.content_type|{response.status}|{actual}",
     )
@@ -126,7 +123,8 @@ def _headers(
     for name, schema in response.headers.items():
         text = exchange.header(name)
         if text is None:
-            if name in response.required_headers and not _is_judged_by_error_rules(exchange, name):
+            judged = document.describes_errors and _is_judged_by_error_rules(exchange, name)
+            if name in response.required_headers and not judged:
                 yield RuleResult(
                     "schema.headers",
                     Column.SCHEMA,

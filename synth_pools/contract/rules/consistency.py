@@ -73,7 +73,9 @@ def check_consistency(
         The result of each rule.
     """
     status = exchange.status
-    if operation is None or status is None or media_type(exchange) != "application/json":
+    if operation is None or document.is_foreign:
+        return
+    if status is None or media_type(exchange) != "application/json":
         return
     try:
         body = response_json(exchange)

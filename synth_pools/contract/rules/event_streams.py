@@ -27,7 +27,9 @@ def check_event_stream(
     Yields:
         The result of each rule.
     """
-    if operation is None or exchange.status != 200 or media_type(exchange) != EVENT_STREAM:
+    if operation is None or document.is_foreign:
+        return
+    if exchange.status != 200 or media_type(exchange) != EVENT_STREAM:
         return
     messages = read_messages(exchange.response_body)
     of_pool = operation.id == "stream_pool_events"

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from synth_pools.contract.clauses.finder import ClauseFinder
 from synth_pools.contract.collector import ResultCollector
@@ -44,6 +45,8 @@ class TrafficJudge:
         self._lock = threading.Lock()
         self._undocumented: Counter[str] = Counter()
         self._source = source
+        if (path := urlsplit(source).path.rstrip("/")) and "://" in source:
+            self.document.base_path = path
         self._began = time.monotonic()
         self._started_at = datetime.now(UTC).isoformat(timespec="seconds")
 

@@ -1,0 +1,1 @@
+"""Backends of other APIs, judged by their own document and a subject file."""

@@ -1,0 +1,1 @@
+"""Parts of an OpenAPI document as plain data: operations and schemas."""
