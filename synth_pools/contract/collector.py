@@ -62,6 +62,7 @@ class ResultCollector:
         self._notes: dict[_Key, str] = {}
         self._departures: dict[_Key, dict[str, Departure]] = {}
         self._times: Counter[tuple[_Key, str]] = Counter()
+        self._rules: set[str] = set()
         self._reached: Counter[tuple[str, int]] = Counter()
         self._requests = 0
 
@@ -159,6 +160,7 @@ class ResultCollector:
     ) -> None:
         """Record the results of rules for an exchange of an operation."""
         for result in results:
+            self._rules.add(result.check)
             if result.got is None:
                 self.held(result.check, operation, result.column, layer)
                 continue
@@ -192,6 +194,7 @@ class ResultCollector:
                         replace(departure, times=self._times[key, cause])
                         for cause, departure in self._departures.get(key, {}).items()
                     ),
+                    check in self._rules,
                 )
                 for key, outcome in self._outcomes.items()
                 for check, operation, column, layer in [key]

@@ -54,8 +54,6 @@ class Layer(StrEnum):
     TRAFFIC = "traffic"
 
 
-# Beginnings of the ids of rules, which judge single answers.
-_RULES = ("schema.", "agree.")
 _CHECKED = (Outcome.HELD, Outcome.KNOWN, Outcome.DEPARTED)
 # Beginning of the note of a check that waits for an operation.
 NEEDS = "needs "
@@ -201,7 +199,10 @@ class Departure:
 
 @dataclass(frozen=True, slots=True)
 class CheckOutcome:
-    """Result of one check of one operation; only a departed one has departures."""
+    """Result of one check of one operation; only a departed one has departures.
+
+    `of_rule` tells of a check that a rule makes on every answer.
+    """
 
     check: str
     operation: str
@@ -210,6 +211,7 @@ class CheckOutcome:
     layer: Layer
     note: str = ""
     departures: tuple[Departure, ...] = ()
+    of_rule: bool = False
 
     @property
     def proves(self) -> bool:
@@ -219,7 +221,7 @@ class CheckOutcome:
         judged, too, also where the scenario itself judged nothing.
         """
         contact = self.layer is Layer.PREFLIGHT and self.column is not Column.AUTH
-        on_the_way = self.layer is Layer.SCENARIO and self.check.startswith(_RULES)
+        on_the_way = self.layer is Layer.SCENARIO and self.of_rule
         held = self.outcome in (Outcome.HELD, Outcome.KNOWN)
         return held and not contact and not on_the_way
 

@@ -123,7 +123,7 @@ def test_without_another_key_nothing_is_said_of_organisations() -> None:
 _RESTART = """
 kill -{signal} $(cat {pid}); while kill -0 $(cat {pid}) 2>/dev/null; do sleep 0.05; done
 {clear}
-nohup {serve} >/dev/null 2>&1 & echo $! > {pid}
+{serve} & echo $! > {pid}
 """
 
 

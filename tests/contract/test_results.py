@@ -89,9 +89,9 @@ def test_a_departure_outweighs_what_held_and_that_what_was_not_judged() -> None:
         ([_outcome(Outcome.NOT_REACHED)], (), 2,
          "could not be judged: nothing could be checked"),
         # The answers on the way of a scenario prove nothing without it.
-        ([_outcome(Outcome.NOT_REACHED), _outcome(Outcome.HELD, check="schema.body")], (), 2,
+        ([_outcome(Outcome.NOT_REACHED), _outcome(Outcome.HELD, of_rule=True)], (), 2,
          "could not be judged: nothing could be checked"),
-        ([_outcome(Outcome.HELD, check="schema.body", layer=Layer.TRAFFIC)], (), 0,
+        ([_outcome(Outcome.HELD, of_rule=True, layer=Layer.TRAFFIC)], (), 0,
          "conforms: 1 of 2 operations, 1 checks, 0 departures"),
         ([], (), 2, "could not be judged: nothing could be checked"),
         # The first contact proves nothing, but refused keys do.

@@ -18,8 +18,8 @@ T = TypeVar("T", bound="ErrorBody")
 
 @_attrs_define
 class ErrorBody:
-    """The body of every error of every operation. Servers send `detail`, `error` or both. Clients read whichever is
-    there.
+    """The body of every error of every operation. Servers send `error`, with or without `detail`; only older servers
+    send `detail` alone. Clients read whichever is there.
 
         Attributes:
             detail (dict[str, Any] | list[ErrorDetailItem] | str | Unset): What is wrong: a text, an object, or, for 422, a

@@ -78,9 +78,10 @@ CLAUSES = {
         ErrorEnvelope#d9bf
     """,
     "schema.code": """
-        Errors#a734, create_pool#6e8f, get_pool#5b16, delete_pool#3c83, PoolConfig.image#4cd6,
+        Errors#3603, create_pool#6e8f, get_pool#5b16, delete_pool#3c83, PoolConfig.image#4cd6,
         PoolImage#4322, ErrorCode#ccfd#3066
     """,
+    "schema.coded": "Errors#b4b8#fbcf, ErrorBody#9205",
     "schema.error_body": """
         Errors#d256#2c54, ErrorDetailItem#906f, ErrorDetailItem.loc#4909, ErrorDetail#a028,
         ErrorBody#ce26

@@ -30,6 +30,7 @@ _ERRORS = Clause(
 _EVERYWHERE = frozenset({405, 431, 501})
 _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
 _CODES = Clause("Errors", "error.code has the status of its row, and retryable is what it says")
+_CODED = Clause("Errors", "every body of an error has error, with a code")
 _ORIGINS = Clause("Errors", "no answer allows other origins to read it")
 _ALLOW = Clause("Errors", "a method that a path does not have is 405 with Allow")
 
@@ -213,6 +214,14 @@ def _code_rules(document: Document, exchange: Exchange, status: int) -> Iterator
     body = response_json(exchange)
     envelope = body.get("error") if isinstance(body, dict) else None
     code = envelope.get("code") if isinstance(envelope, dict) else None
+    yield RuleResult(
+        "schema.coded",
+        Column.ERRORS,
+        _CODED,
+        "a code, in error.code",
+        None if isinstance(code, str) else excerpt(exchange),
+        "schema.coded",
+    )
     if not isinstance(code, str) or code not in document.error_codes:
         return
     expected, retryable = document.error_codes[code]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import subprocess
+import time
+from typing import Any
 
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError, UnreachableError
@@ -18,16 +20,21 @@ from synth_pools.contract.harness.waits import (
     Rollout,
     becomes_true,
     eventually,
+    ids_of,
+    iterate_pages,
+    rollout_id,
     run_rollout,
     start_rollout,
     start_running,
     wait_for,
 )
-from synth_pools.contract.http.client import at
+from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.http.sse import SseMessage
 from synth_pools.contract.results import Outcome
 
 _SECONDS = 180.0
+# Seconds for which a server answers before it counts as restarted.
+_SETTLED = 1.0
 
 
 @scenario(
@@ -36,27 +43,58 @@ _SECONDS = 180.0
     "get_rollout",
     "get_pool",
     "stream_rollout_events",
-    clauses="Restarts of the server#ddf8#e5d4, Events#aed5, Rollouts: states#12d4",
+    "list_rollouts",
+    "get_pool_metrics",
+    clauses="Restarts of the server#ddf8#e5d4#de0d, Events#aed5, Rollouts: states#12d4",
     needs="restart",
     alone=True,
 )
 def restarts_kept(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=1, tasks=[{"task_id": "t"}])
-    completed = run_rollout(ctx, pool_id)
+    path = {"pool_id": pool_id}
+    completed = Rollout(pool_id, rollout_id(_create_with_key(ctx, path)))
+    wait_for(ctx, completed, FINAL)
+    ended = [completed]
+    if ctx.session.offers("replay"):
+        response = ctx.require((202, 200), "replay_rollout", completed.global_ids)
+        ended.append(Rollout(pool_id, rollout_id(response)))
+        wait_for(ctx, ended[-1], FINAL)
     running = start_running(ctx, pool_id)
     queued = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(2)]
-    pool = ctx.require(200, "get_pool", {"pool_id": pool_id})
-    final = ctx.require(200, "get_rollout", completed.ids)
-    events = [message.data for message in _events(ctx, completed.ids)]
+    pool = ctx.require(200, "get_pool", path)
+    finals = [ctx.require(200, "get_rollout", rollout.ids) for rollout in ended]
+    messages = _events(ctx, completed.ids)
+    events = [message.data for message in messages]
     observed = [message.data for message in _events(ctx, running.ids, 2)]
+    page = ctx.require(200, "list_rollouts", path, query={"limit": 2})
+    metrics = ctx.require(200, "get_pool_metrics", path) if ctx.has("get_pool_metrics") else None
     _restart(ctx)
-    after = ctx.require(200, "get_pool", {"pool_id": pool_id})
+    after = ctx.require(200, "get_pool", path)
     for field in ("name", "metadata", "config", "created_at", "tasks"):
         ctx.judge("get_pool", after).field(field, pool.at(field), f"{field}, as before,")
-    after = ctx.require(200, "get_rollout", completed.ids)
-    ctx.expect.equal("get_rollout", "the rollout that had ended", final.json, after.json, after)
+    for rollout, final in zip(ended, finals, strict=True):
+        after = ctx.require(200, "get_rollout", rollout.ids)
+        ctx.expect.equal("get_rollout", "the rollout that had ended", final.json, after.json, after)
     later = [message.data for message in _events(ctx, completed.ids)]
     ctx.expect.equal("stream_rollout_events", "the events, as before,", events, later, None)
+    if ctx.session.offers("event_resume") and messages[0].id:
+        resumed = _events(ctx, completed.ids, headers={"last-event-id": messages[0].id})
+        later = [message.data for message in resumed]
+        demand = "the events after the first, as before,"
+        ctx.expect.equal("stream_rollout_events", demand, events[1:], later, None)
+    if isinstance(cursor := page.at("next_cursor"), str):
+        query = {"limit": 100, "cursor": cursor}
+        items, after, _ = iterate_pages(ctx, "list_rollouts", path, query)
+        expected = sorted(rollout.id for rollout in (*ended, running, *queued))
+        actual = sorted(map(str, ids_of([*page.list_at("items"), *items])))
+        ctx.expect.equal("list_rollouts", "the items of both pages", expected, actual, after)
+    if metrics is not None:
+        after = ctx.require(200, "get_pool_metrics", path)
+        for field in ("completed_rollouts", "cancelled_rollouts"):
+            ctx.judge("get_pool_metrics", after).field(field, metrics.at(field), f"{field}, again,")
+    if ctx.session.offers("idempotency_keys"):
+        after = _create_with_key(ctx, path)
+        ctx.judge("create_rollout", after).field("rollout_id", completed.id, "what the key made")
     for rollout in queued:
         after = ctx.require(200, "get_rollout", rollout.ids)
         demand = "what was queued waits again, or runs"
@@ -98,8 +136,8 @@ def restarts_resumed(ctx: Context) -> None:
     observed = [message.data for message in _events(ctx, resumable.ids, 2)]
     pool = [message.data for message in _pool_events(ctx, pool_id, 7)]
     if not was_asked or _sent(ctx, resumable) != 1:
-        ctx.expect.inconclusive("create_rollout", "its container did not get both rollouts")
-        return
+        note = "its container did not get both rollouts"
+        raise InconclusiveError(Outcome.NOT_REACHED, "create_rollout", note)
     _restart(ctx)
     states = [
         ctx.require(200, "get_rollout", rollout.ids).at("status")
@@ -173,6 +211,13 @@ def restarts_processes(ctx: Context) -> None:
         delete_and_wait(ctx, paused, other_kit)
 
 
+def _create_with_key(ctx: Context, path: dict[str, str]) -> Response:
+    """Send the creation of a rollout, each time with the same key."""
+    headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
+    body = ctx.session.rollout_body()
+    return ctx.require((202, 200), "create_rollout", path, json=body, headers=headers)
+
+
 def _sent(ctx: Context, rollout: Rollout) -> int:
     return len(ctx.session.received.sent(rollout.id))
 
@@ -187,10 +232,18 @@ def _pool_events(ctx: Context, pool_id: str, count: int) -> list[SseMessage]:
 
 def _restart(ctx: Context) -> None:
     command = ctx.session.options.restart or ""
+    # A server that the command leaves in the background has its output, too: nobody waits for that.
+    nothing = subprocess.DEVNULL
     try:
         # The caller wrote the command for a shell.
         process = subprocess.run(  # noqa: S602
-            command, shell=True, timeout=_SECONDS, capture_output=True, check=False
+            command,
+            shell=True,
+            timeout=_SECONDS,
+            stdin=nothing,
+            stdout=nothing,
+            stderr=nothing,
+            check=False,
         )
         note = "" if process.returncode == 0 else f"the command ended with {process.returncode}"
     except subprocess.TimeoutExpired:
@@ -202,20 +255,33 @@ def _restart(ctx: Context) -> None:
 
 
 def _comes_back(ctx: Context) -> bool:
+    """Return True once it answers for a while: at first that may be the server before it stops."""
+    answers_since: float | None = None
     for _ in ctx.session.pauses():
         try:
-            if ctx.session.http.call("get_capabilities").status == 200:
-                return True
+            answers = ctx.session.http.call("get_capabilities").status == 200
         except UnreachableError:
-            continue
+            answers = False
+        if not answers:
+            answers_since = None
+        elif answers_since is None:
+            answers_since = time.monotonic()
+        elif time.monotonic() - answers_since > _SETTLED:
+            return True
     return False
 
 
-def _events(ctx: Context, ids: dict[str, str], count: int = 10_000) -> list[SseMessage]:
-    return _first(ctx, "stream_rollout_events", ids, count)
+def _events(
+    ctx: Context, ids: dict[str, str], count: int = 10_000, **request: Any
+) -> list[SseMessage]:
+    return _first(ctx, "stream_rollout_events", ids, count, **request)
 
 
-def _first(ctx: Context, operation: str, ids: dict[str, str], count: int) -> list[SseMessage]:
+def _first(
+    ctx: Context, operation: str, ids: dict[str, str], count: int, **request: Any
+) -> list[SseMessage]:
     """Read a stream up to a number of messages, or to its end."""
-    stream = ctx.stream(operation, ids, until=lambda reader: len(reader.messages) >= count)
+    stream = ctx.stream(
+        operation, ids, until=lambda reader: len(reader.messages) >= count, **request
+    )
     return stream.reader.messages[:count]

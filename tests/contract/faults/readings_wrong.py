@@ -6,11 +6,13 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.contract.faults.fault import (
+    DOCUMENT,
     Altering,
     Answering,
     Fault,
     Passing,
     answers,
+    dropped,
     error_response,
     header_lost,
     query_of,
@@ -103,6 +105,15 @@ def _envelope(**changed: Any) -> Altering:
 
 
 ERRORS = [
+    Fault(
+        "errors_without_a_code",
+        "errors",
+        ("get_pool",),
+        ("", *DOCUMENT.operations),
+        after=answers(dropped("error"), statuses=tuple(range(400, 600))),
+        check="ids.exact",
+        rule="schema.coded",
+    ),
     seen_by(
         "ids.exact",
         "get_pool",

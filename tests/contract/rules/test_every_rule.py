@@ -28,7 +28,7 @@ _POOL = "/v1/pools/docs-example-pool"
 _TASK = f"{_POOL}/tasks/addition"
 _ROLLOUT = f"/v1/rollouts/{ROLLOUT}"
 _REQUEST_ID = (("x-request-id", "req_1"),)
-_NO = {"detail": "no"}
+_NO = {"detail": "no", "error": {"code": "of_this_server", "message": "no"}}
 
 
 def _pool(**changed: Any) -> Exchange:
@@ -88,6 +88,7 @@ BREAKS: dict[str, Exchange] = {
         "GET", _POOL, 404, _NO, headers=(*_REQUEST_ID, ("access-control-allow-origin", "*"))
     ),
     "schema.code": _refused(404, {"error": {"code": "pool_archived", "message": "no"}}),
+    "schema.coded": _refused(404, {"detail": "no"}),
     "schema.retryable": _refused(
         404, {"error": {"code": "pool_not_found", "message": "no", "retryable": True}}
     ),

@@ -44,11 +44,15 @@ def _ids_in(body: dict[str, Any]) -> dict[str, str]:
     return ids | {name: body[name] for name in ids if isinstance(body.get(name), str)}
 
 
+def _coded(detail: str) -> dict[str, Any]:
+    return {"detail": detail, "error": {"code": "of_this_server", "message": detail}}
+
+
 @pytest.mark.parametrize(
     ("status", "body", "expected"),
     [
         (200, {"pool_id": "p"}, {"schema.body"}),
-        (418, {"detail": "no"}, {"schema.status"}),
+        (418, _coded("no"), {"schema.status"}),
         (404, {"message": "no"}, {"schema.error_body"}),
         (200, b"{", {"schema.body"}),
         (200, b'{"a": NaN}', {"schema.body"}),
@@ -67,12 +71,12 @@ def test_media_type_and_headers() -> None:
     assert complaints(nowhere) == {"schema.headers"}
     nameless = answered("GET", "/v1/pools/docs-example-pool", 200, example("pool"), headers=())
     assert complaints(nameless) == {"schema.headers"}
-    busy = answered("GET", "/v1/pools/p", 429, {"detail": "later"})
+    busy = answered("GET", "/v1/pools/p", 429, _coded("later"))
     assert complaints(busy) == {"schema.retry_after"}
     # A server that refuses a long head need not know its operation.
-    assert complaints(answered("GET", "/v1/pools/p", 431, {"detail": "too long"})) == set()
+    assert complaints(answered("GET", "/v1/pools/p", 431, _coded("too long"))) == set()
     assert complaints(answered("GET", "/v1/pools/p", 431, b"{")) == {"schema.error_body"}
-    refused = answered("TRACE", "/v1/pools/p", 405, {"detail": "no"})
+    refused = answered("TRACE", "/v1/pools/p", 405, _coded("no"))
     assert complaints(refused) == {"schema.allow"}
 
 

@@ -242,7 +242,7 @@ def test_a_report_of_traffic_has_what_was_among_it() -> None:
     assert len(nothing.obstacles) == 1
     assert (nothing.requests, nothing.operations, nothing.exit_code) == (0, (), 2)
     judge.judge(answered("GET", _POOL, 200, example("pool")))
-    judge.judge(answered("TRACE", _POOL, 405, {"detail": "no"}))
+    judge.judge(answered("TRACE", _POOL, 405, {"error": {"code": "of_ours", "message": "no"}}))
     judge.judge(answered("GET", "/elsewhere", 200, {}))
     report = judge.report()
     assert (report.url, report.profile, report.seed, report.run_id) == (
