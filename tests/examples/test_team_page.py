@@ -1,4 +1,4 @@
-"""Proxies of docs/team.md, as the page sets them up, before a real backend."""
+"""Proxies and unit of docs/team.md, as the page sets them up, before a real backend."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,10 @@ import httpx
 import pytest
 import trustme
 
-from synth_pools.local import LocalBackend
+from synth_pools.local import Limits, LocalBackend
 from tests.support.backend_server import eventually
 from tests.support.nginx import nginx
-from tests.support.pages import BLOCKS
+from tests.support.pages import BLOCKS, ROOT
 from tests.support.ports import HOST, HeldPort
 
 NAME = "pools.example.com"
@@ -44,6 +45,7 @@ def test_nginx_passes_on_what_the_backend_needs(backend: LocalBackend, tmp_path:
     certificate = authority.issue_cert(NAME)
     certificate.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "pools.pem"))
     text = block("nginx").replace(BACKEND, backend.url)
+    assert f"client_max_body_size {Limits().max_body_bytes >> 20}m;" in text
     for name in ("pools.pem", "pools.key"):
         assert f"/etc/ssl/{name}" in text
         text = text.replace(f"/etc/ssl/{name}", str(tmp_path / "pools.pem"))
@@ -56,6 +58,31 @@ def test_caddy_needs_no_more_than_the_address(backend: LocalBackend, tmp_path: P
         block("caddy").replace(BACKEND.removeprefix("http://"), backend.url), tmp_path
     ) as url:
         assert_works(url, backend)
+
+
+def test_systemd_takes_the_settings_of_the_unit(tmp_path: Path) -> None:
+    if shutil.which("systemd-analyze") is None:
+        pytest.skip("there is no systemd here")
+    unit, settings = tmp_path / "synth-pools.service", tmp_path / "synth-pools.service.d/edit.conf"
+    settings.parent.mkdir()
+    program = "/opt/synth-pools/bin/synth-pools"
+    for path, text in (
+        (unit, (ROOT / "docs/operate/synth-pools.service").read_text()),
+        (settings, block("ini")),
+    ):
+        assert f"ExecStart={program} serve" in text
+        # An existing program and user, so that the rest is checked.
+        text = text.replace(program, sys.executable).replace("User=synth-pools\n", "User=root\n")
+        path.write_text(text)
+    completed = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", "--recursive-errors=no", str(unit)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    # Only this unit: others on the machine may be wrong.
+    assert [line for line in completed.stderr.splitlines() if unit.name in line] == []
 
 
 def open_client(url: str) -> httpx.Client:

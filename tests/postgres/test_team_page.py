@@ -42,7 +42,7 @@ class Team:
     def __init__(self, folder: Path, server: PostgresServer) -> None:
         self._folder = folder
         self._server = server
-        for place in ("etc", "backups", "lib", "restored"):
+        for place in ("etc", "backups", "lib"):
             (folder / place).mkdir()
         # Roles are the server's, which has one `pools` already and serves other tests.
         self._role = f"team_{folder.name[-12:]}".lower().replace("-", "_")
@@ -65,7 +65,6 @@ class Team:
         for place, name in (
             ("/etc/synth-pools", "etc"),
             ("/backups", "backups"),
-            ("/srv/restored", "restored"),
             ("/var/lib", "lib"),
         ):
             text = re.sub(rf"{place}(?=[/\s]|$)", str(self._folder / name), text)
@@ -107,15 +106,27 @@ def with_key(name: str) -> dict[str, str]:
     return {"authorization": f"Bearer {key[1]}"}
 
 
+def run_blocks(team: Team, *texts: str) -> None:
+    for text in texts:
+        team.run("sh", "-ec", team.here(text))
+
+
 def test_a_team_serves_and_its_backup_is_served(tmp_path: Path, server: PostgresServer) -> None:
     team = Team(tmp_path, server)
     team.make_database("pools", role=True)
+    backup = block("sh", "export PGPASSFILE=/etc/synth-pools/pgpass\npg_dump")
+    restore, _, serving = block("sh", "export PGPASSFILE=/etc/synth-pools/pgpass\npsql").rpartition(
+        "\n/opt/"
+    )
     with team.serving(team.command) as client:
-        ann = with_key("ann")
+        # Neither the health nor what is below needs the name that the proxy passes on.
+        assert client.get("/health").json()["status"] == "ok"
+        ann, bob = with_key("ann"), with_key("bob")
         pool = client.post("/v1/pools", json={"name": "p"}, headers=ann).json()
         path = f"/v1/pools/{pool['id']}/rollouts"
-        rollout = client.post(path, json={"mode": "sync", "seed": 7}, headers=ann).json()
-        assert rollout["status"] == "completed"
+        rollout = client.post(path, json={"mode": "sync", "seed": 7}, headers=bob).json()
+        assert (rollout["status"], rollout["created_by"]) == ("completed", "bob")
+        assert_doctor_is_content(str(client.base_url))
         # Prometheus has a key of its own, in a file, and reaches the backend by its address.
         [job] = yaml.safe_load(block("yaml"))["scrape_configs"]
         assert job["authorization"]["credentials_file"] == "/etc/prometheus/synth-pools-key"
@@ -127,15 +138,30 @@ def test_a_team_serves_and_its_backup_is_served(tmp_path: Path, server: Postgres
         )
         assert refused.returncode == 2
         assert "its data are in PostgreSQL: pg_dump" in refused.stderr
-        for line in block("sh", "pg_dump").splitlines():
-            team.run(*shlex.split(team.here(line)))
+        assert client.post(f"/v1/pools/{pool['id']}/pause", headers=ann).is_success
+        run_blocks(team, backup)
 
     team.make_database("restored", role=False)
-    *restoring, serving = block("sh", "psql").splitlines()
-    for line in restoring:
-        team.run(*shlex.split(team.here(line)))
-    assert not (tmp_path / "restored/synth-pools/lock").exists()
-    team.command = [*shlex.split(serving), "--api-keys-file", "/etc/synth-pools/keys"]
+    run_blocks(team, restore)
+    assert not (tmp_path / "backups/restored/synth-pools/lock").exists()
+    with team.serving(shlex.split(f"/opt/{serving}")) as client:
+        assert_is_back(client, pool["id"], rollout["id"])
+
+    # An older version goes on from the backup, in the same database.
+    run_blocks(team, block("sh", "psql"))
     with team.serving(team.command) as client:
-        again = client.get(f"/v1/rollouts/{rollout['id']}", headers=with_key("ann"))
-        assert (again.json()["id"], again.json()["status"]) == (rollout["id"], "completed")
+        assert_is_back(client, pool["id"], rollout["id"])
+
+
+def assert_doctor_is_content(url: str) -> None:
+    commands = block("sh", "export SYNTH_BACKEND_URL").splitlines()
+    assert commands.pop() == "synth-pools doctor"
+    variables = dict(line.removeprefix("export ").split("=") for line in commands)
+    done = run_command("doctor", environment={**os.environ, **variables, "SYNTH_BACKEND_URL": url})
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def assert_is_back(client: httpx.Client, pool: str, rollout: str) -> None:
+    again = client.get(f"/v1/rollouts/{rollout}", headers=with_key("ann"))
+    assert (again.json()["id"], again.json()["status"]) == (rollout, "completed")
+    assert client.get(f"/v1/pools/{pool}", headers=with_key("ann")).json()["status"] == "paused"
