@@ -107,11 +107,11 @@ $(FRAMEWORKS_STAMP): $(STAMP) pyproject.toml
 	done
 	@touch $@
 
-$(DEMO_STAMP): pyproject.toml requirements/demo.txt requirements/constraints.txt
+$(DEMO_STAMP): pyproject.toml requirements/constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=/path/to/it")'
 	@echo "Installing what the demo needs into $(DEMO), once; this takes a minute or so ..."
 	@$(PYTHON) -m venv $(DEMO)
-	@$(DEMO)/bin/python $(PIP) -c requirements/constraints.txt -r requirements/demo.txt -e '.[local]'
+	@$(DEMO)/bin/python $(PIP) -c requirements/constraints.txt -e '.[local,cli,demo]'
 	@touch $@
 
 # The environment of the tests does as well, where there is one.
