@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         AuthenticationError,
         BadRequestError,
         ClientClosedError,
+        ComparisonError,
         ConfigurationError,
         ConflictError,
         ContentMismatchError,
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
         RequestValidationError,
         ResponseDecodeError,
         RolloutFailedError,
+        RunFileError,
         ServerError,
         StreamBrokenError,
         StreamDecodeError,
@@ -51,6 +53,7 @@ if TYPE_CHECKING:
         ValidationFailedError,
         WaitTimeoutError,
     )
+    from synth_pools.runs.comparison import Comparison, compare
     from synth_pools.types import PoolTarget
 
     PoolsClient = ContainerPoolsClient
@@ -70,6 +73,7 @@ else:
         ],
         "synth_pools._client.fleet.outcomes": ["FleetProgress", "RolloutOutcome"],
         "synth_pools._client.hooks": ["RequestInfo", "ResponseInfo"],
+        "synth_pools.runs.comparison": ["Comparison", "compare"],
         "synth_pools.types": ["PoolTarget"],
     }
     _PLACES = {name: module for module, names in _LATER.items() for name in names}
@@ -105,6 +109,8 @@ __all__ = [
     "AuthenticationError",
     "BadRequestError",
     "ClientClosedError",
+    "Comparison",
+    "ComparisonError",
     "ConfigurationError",
     "ConflictError",
     "ContainerPoolsClient",
@@ -126,6 +132,7 @@ __all__ = [
     "ResponseInfo",
     "RolloutFailedError",
     "RolloutOutcome",
+    "RunFileError",
     "ServerError",
     "StreamBrokenError",
     "StreamDecodeError",
@@ -135,5 +142,6 @@ __all__ = [
     "ValidationFailedError",
     "WaitTimeoutError",
     "__version__",
+    "compare",
     "validate_pool_rollout_request",
 ]

@@ -23,6 +23,8 @@ The tree::
     ├── RolloutFailedError         a rollout of a fleet that ended and did not complete
     ├── NotRepeatedError           a rollout of a fleet that may have been started, unknown to it
     ├── JournalError               (ValueError)  a journal that cannot be used
+    │   └── RunFileError           a journal or file of results that cannot be read
+    ├── ComparisonError            (ValueError)  runs that cannot be compared
     └── FleetStoppedError          a fleet that ended before its requests did
 
 They are plain data: each can be pickled and copied, and holds no connection, no client and no API
@@ -395,6 +397,14 @@ class JournalError(SynthPoolsError, ValueError):
 
     def _fields(self) -> dict[str, Any]:
         return {"path": self.path}
+
+
+class RunFileError(JournalError):
+    """A journal or a file of results cannot be read, or is neither."""
+
+
+class ComparisonError(SynthPoolsError, ValueError):
+    """Runs cannot be compared; the message says what to do."""
 
 
 class FleetStoppedError(SynthPoolsError):

@@ -125,6 +125,7 @@ def status_of(error: Exception) -> ExitStatus:
         (errors.ConfigurationError, ExitStatus.USAGE),
         (errors.RequestValidationError, ExitStatus.USAGE),
         (errors.JournalError, ExitStatus.USAGE),
+        (errors.ComparisonError, ExitStatus.USAGE),
     )
     for kind, status in kinds:
         if isinstance(error, kind):

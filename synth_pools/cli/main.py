@@ -31,6 +31,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
         "Run environments of Gymnasium, Inspect, verifiers, OpenEnv and Harbor.",
     ),
     "journal": ("fleet.journal", "journal", "Show and merge the journals of runs."),
+    "compare": ("fleet.compare", "compare_command", "Compare runs: what got better."),
     "export": ("fleet.export", "export", "Write the results of a run for other tools."),
     "ui": ("local.page", "ui", "Show a backend, or the journal of a fleet, in the browser."),
     "backup": ("local.backup", "backup", "Copy the data of a backend to a new directory DIR."),

@@ -52,6 +52,12 @@ def journals(command: Command, folder: Path) -> None:
         assert command("run", POOL, *seeds, "--journal", folder / f"{name}.jsonl").returncode == 0
 
 
+def comparable_runs(command: Command, folder: Path) -> None:
+    for name in ("monday", "tuesday", "main", "branch"):
+        out = folder / f"{name}.jsonl"
+        assert command("run", POOL, "--seeds", "0..1", "--out", out).returncode == 0
+
+
 def traffic(command: Command, folder: Path) -> None:
     # One of its own: such a file has no more than the beginning of a long list of pools.
     with LocalBackend(folder / "judged") as backend:
@@ -77,6 +83,7 @@ def profile(command: Command, folder: Path) -> None:
 PREPARED: dict[str, Callable[[Command, Path], None]] = {
     "journal show": journals,
     "journal merge": journals,
+    "compare": comparable_runs,
     "export": journals,
     "ui": journals,
     "contract-diff": documents,

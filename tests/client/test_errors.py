@@ -362,6 +362,8 @@ ERRORS: dict[str, Callable[[], SynthPoolsError]] = {
     ),
     "PoolFailedError": lambda: synth_pools.PoolFailedError("words", pool={"status": "failed"}),
     "JournalError": lambda: synth_pools.JournalError("words", path="run.jsonl"),
+    "RunFileError": lambda: synth_pools.RunFileError("words", path="run.jsonl"),
+    "ComparisonError": lambda: synth_pools.ComparisonError("words"),
     "ContentMismatchError": lambda: synth_pools.ContentMismatchError(
         "words", expected="aa", actual="bb"
     ),

@@ -11,9 +11,9 @@ from typing import Any
 import click
 
 from synth_pools.cli import output
-from synth_pools.cli.failures import CommandError, needing
+from synth_pools.cli.failures import CommandError, needing, reported_errors
 from synth_pools.cli.files import FILE, check_distinct, complete_file, force_option, is_stream
-from synth_pools.cli.fleet.recorded import RecordedResult, read_run
+from synth_pools.runs.recorded import RecordedResult, read_run
 
 # Suffix of the default file; empty for formats that go to standard output.
 _SUFFIXES = {"inspect": ".eval", "parquet": ".parquet", "csv": "", "jsonl": ""}
@@ -58,7 +58,8 @@ def export(run: Path, form: str, out: Path | None, force: bool) -> int:
       synth-pools export run.jsonl --format csv
       synth-pools export run.jsonl --format inspect --out run.eval
     """
-    recorded = read_run(run)
+    with reported_errors():
+        recorded = read_run(run)
     results = [result for result in recorded.results if result.has_ended]
     if len(results) < len(recorded.results):
         output.say(f"{len(recorded.results) - len(results)} have not ended and are left out")

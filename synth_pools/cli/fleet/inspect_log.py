@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from synth_pools.cli.fleet.recorded import RecordedResult, RecordedRun
+from synth_pools.runs.recorded import RecordedResult, RecordedRun
 
 # Version of the format, which Inspect has had since 2024.
 _VERSION = 2

@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from synth_pools.cli import output
+from synth_pools.cli.failures import reported_errors
 from synth_pools.cli.files import FILE, check_distinct, complete_file, force_option, is_stdout
-from synth_pools.cli.fleet.recorded import iter_journal
 from synth_pools.cli.fleet.results import row_line
 from synth_pools.cli.fleet.summary import RunSummary
 from synth_pools.cli.groups import HELP_NAMES, SuggestingGroup
 from synth_pools.cli.operations.commands import output_option
+from synth_pools.runs.recorded import iter_journal
 
 _COLUMNS = ("index", "status", "reward", "seconds", "failure", "rollout_id")
 
@@ -35,7 +36,9 @@ def show_journal(file: Path, output: str) -> int:
     Example:
       synth-pools journal show run.jsonl
     """
-    _write([result.row for result in iter_journal(file)], output)
+    with reported_errors():
+        rows = [result.row for result in iter_journal(file)]
+    _write(rows, output)
     return 0
 
 
@@ -58,7 +61,11 @@ def merge_journals(files: tuple[Path, ...], out: Path, force: bool) -> int:
     """
     check_distinct(out, *files)
     summary = RunSummary()
-    with complete_file(out, force=force) as path, path.open("w", encoding="utf-8") as file:
+    with (
+        reported_errors(),
+        complete_file(out, force=force) as path,
+        path.open("w", encoding="utf-8") as file,
+    ):
         file.writelines(map(row_line, _ended(files, summary)))
     output.write_text(summary.text(), to_stderr=is_stdout(out))
     return 0

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synth_pools.cli.failures import CommandError
-from synth_pools.cli.fleet.results import iter_objects
+from synth_pools.cli.failures import CommandError, reported_errors
 from synth_pools.cli.operations.bodies import validated_body
+from synth_pools.runs.rows import iter_objects
 
 _RANGE = re.compile(r"(-?\d{1,19})(?:\.\.(-?\d{1,19}))?")
 _MOST_SEEDS = 10_000_000
@@ -79,7 +79,9 @@ def read_requests(
     run_metadata: dict[str, Any] = {"metadata": {"run": name}} if name is not None else {}
     rows = [("BODY", common)]
     if file is not None:
-        rows = [(place, _merged(common, row)) for place, row in iter_objects(file, is_typed=True)]
+        with reported_errors():
+            sent = list(iter_objects(file, is_typed=True))
+        rows = [(place, _merged(common, row)) for place, row in sent]
         if not rows:
             raise CommandError(f"{file}: there are no requests in it")
     bases = []

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
 import json
 import os
-import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
-from synth_pools.cli.failures import CommandError
+from synth_pools.cli.failures import CommandError, reported_errors
 from synth_pools.cli.files import complete_file, is_stream, open_stream, reported
+from synth_pools.runs.rows import read_rows
 
 try:
     import fcntl
@@ -92,7 +91,9 @@ class ResultFile:
                 if file is not None:
                     stack.callback(file.close)
             if self._file is not None and self._path is not None and self._has_replaced:
-                self._rewrite(read_rows(self._path))
+                with reported_errors():
+                    rows = read_rows(self._path)
+                self._rewrite(rows)
             self._file = self._locked = None
 
     def _lock(self, file: BinaryIO) -> None:
@@ -123,65 +124,6 @@ def _is_one_file(first: BinaryIO, second: BinaryIO) -> bool:
 def _is_same(former: Mapping[str, Any] | None, row: Mapping[str, Any]) -> bool:
     """Compare two rows of a request; one may be read again from a journal."""
     return former is not None and {**former, "replayed": None} == {**row, "replayed": None}
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read the results of an earlier run; an incomplete last line is ignored.
-
-    Raises:
-        CommandError: The file cannot be read, or has other lines.
-    """
-    rows: dict[int, dict[str, Any]] = {}
-    for place, row in iter_objects(path):
-        if not isinstance(row.get("index"), int) or not isinstance(row.get("status"), str):
-            raise CommandError(f"{place} is no result of a run")
-        rows[row["index"]] = row
-    return list(rows.values())
-
-
-def iter_objects(
-    path: Path,
-    *,
-    is_typed: bool = False,
-    is_compressed: bool = False,
-    check: Callable[[bytes], str | None] | None = None,
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the objects of a file, one on each line, with the place of each for messages.
-
-    An incomplete last line is ignored: its writer stopped there.
-
-    Args:
-        path: The file.
-        is_typed: Whether people write it: its last line may have no end, and lines may be empty.
-        is_compressed: Whether it is a gzip file.
-        check: Returns the problem of a line; None without one.
-
-    Raises:
-        CommandError: It cannot be read, or a line is no object or has a problem.
-    """
-    try:
-        with gzip.open(path, "rb") if is_compressed else path.open("rb") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip() if is_typed else line.endswith(b"\n"):
-                    place = f"{path}: line {number}"
-                    problem = check(line) if check is not None else None
-                    if problem:
-                        raise CommandError(f"{place} is damaged: {problem}")
-                    yield place, _object(line, place)
-    except (OSError, EOFError, zlib.error) as error:
-        raise CommandError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
-
-
-def _object(line: bytes, place: str) -> dict[str, Any]:
-    try:
-        value = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise CommandError(f"{place}, column {error.colno}: not JSON: {error.msg}") from None
-    except (ValueError, RecursionError) as error:
-        raise CommandError(f"{place}: not JSON: {error}") from None
-    if not isinstance(value, dict):
-        raise CommandError(f"{place}: must hold an object, not {type(value).__name__}")
-    return value
 
 
 def row_line(row: Mapping[str, Any]) -> str:

@@ -20,12 +20,13 @@ from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
 from synth_pools.cli.files import check_writable, is_stdout, is_stream
 from synth_pools.cli.fleet.options import RunOptions, options_of_run
 from synth_pools.cli.fleet.readiness import has_own_processes, is_of_container, usable_pool
-from synth_pools.cli.fleet.recorded import request_digest, result_row
 from synth_pools.cli.fleet.requests import RunRequests
-from synth_pools.cli.fleet.results import ResultFile, read_rows
+from synth_pools.cli.fleet.results import ResultFile
 from synth_pools.cli.fleet.summary import COMPLETED, RunSummary
 from synth_pools.cli.operations.commands import complete_places
 from synth_pools.cli.output import has_colour, say, width, write_text
+from synth_pools.runs.recorded import request_digest, result_row
+from synth_pools.runs.rows import read_rows
 
 if TYPE_CHECKING:
     from synth_pools import FleetProgress, RolloutOutcome
@@ -165,7 +166,8 @@ def _former_rows(
             f"{out} has results already: --only missing or --only failed goes on with them, "
             "--force replaces them"
         )
-    rows = {row["index"]: row for row in read_rows(out)}
+    with reported_errors():
+        rows = {row["index"]: row for row in read_rows(out)}
     for index, row in rows.items():
         difference = _difference(requests, pool_id, index, row)
         if difference is not None:

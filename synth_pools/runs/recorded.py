@@ -9,8 +9,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from synth_pools.cli.failures import CommandError
-from synth_pools.cli.fleet.results import iter_objects, read_rows
+from synth_pools.runs.rows import iter_objects, read_rows, unusable
 
 if TYPE_CHECKING:
     from synth_pools import RolloutOutcome
@@ -48,7 +47,7 @@ def read_run(path: Path) -> RecordedRun:
     """Read a journal or a file of results.
 
     Raises:
-        CommandError: It cannot be read, or is neither.
+        RunFileError: It cannot be read, or is neither.
     """
     for _, first in iter_objects(path):
         if _MARK in first:
@@ -56,7 +55,7 @@ def read_run(path: Path) -> RecordedRun:
         break
     rows = sorted(read_rows(path), key=lambda row: int(row["index"]))
     if not rows:
-        raise CommandError(f"{path}: there are no results in it")
+        raise unusable(path, f"{path}: there are no results in it")
     for row in rows:
         row["group"] = row["group"] if isinstance(row.get("group"), int) else row["index"]
     return RecordedRun([RecordedResult(row) for row in rows])
@@ -66,7 +65,7 @@ def read_journal(path: Path) -> RecordedRun:
     """Read a journal with its segments.
 
     Raises:
-        CommandError: It cannot be read, or is no journal.
+        RunFileError: It cannot be read, or is no journal.
     """
     run, latest = _read_file(path)
     results = list(_results(path, run, latest))
@@ -79,7 +78,7 @@ def iter_journal(path: Path) -> Iterator[RecordedResult]:
     Only one line of each segment is in memory.
 
     Raises:
-        CommandError: It cannot be read, or is no journal.
+        RunFileError: It cannot be read, or is no journal.
     """
     return _results(path, *_read_file(path))
 
@@ -109,11 +108,11 @@ def _read_file(path: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
         elif run is not None and record.get("is") == "answer":
             latest.update(_admissions(batches.pop(record.get("key"), {}), record))
         elif run is None or (not _is_step(record) and record.get("is") != "width"):
-            raise CommandError(f"{place} is no line of a journal")
+            raise unusable(path, f"{place} is no line of a journal")
         elif record["is"] != "width":
             latest[record["i"]] = record
     if run is None:
-        raise CommandError(f"{path}: it is no journal")
+        raise unusable(path, f"{path}: it is no journal")
     return run, latest
 
 
@@ -144,7 +143,7 @@ def _segment(path: Path, number: int) -> Iterator[tuple[int, dict[str, Any]]]:
     next(lines, None)
     for place, record in lines:
         if not _is_step(record):
-            raise CommandError(f"{place} is no line of a journal")
+            raise unusable(path, f"{place} is no line of a journal")
         yield record["i"], record
 
 

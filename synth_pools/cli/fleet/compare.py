@@ -1,0 +1,138 @@
+"""`synth-pools compare`: whether a run is better than another, and where."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from synth_pools.cli import output
+from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
+
+if TYPE_CHECKING:
+    from synth_pools.runs.comparison import Comparison
+
+_FORMATS = ("table", "json", "markdown", "html")
+
+
+@click.command("compare")
+@click.argument(
+    "runs",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="RUN...",
+)
+@click.option(
+    "-o",
+    "--output",
+    "form",
+    default="table",
+    show_default=True,
+    type=click.Choice(_FORMATS),
+    help="A table, JSON for programs, Markdown, or a page of HTML.",
+)
+@click.option(
+    "--failures",
+    default="zero",
+    show_default=True,
+    type=click.Choice(("zero", "leave-out")),
+    help="What a rollout counts that failed or has no reward: 0, or nothing.",
+)
+@click.option(
+    "--success",
+    "threshold",
+    default=1.0,
+    show_default=True,
+    type=float,
+    help="Least reward of a rollout that passed, for pass@k and pass^k.",
+)
+@click.option(
+    "--confidence",
+    default=0.95,
+    show_default=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Confidence of the intervals.",
+)
+@click.option(
+    "--other-tasks", is_flag=True, help="Compare what runs of different tasks have in common."
+)
+@click.option(
+    "--fail-if-worse",
+    type=click.FloatRange(min=0),
+    metavar="REWARD",
+    help="Exit with 1 if the mean of a later run is lower than that of the first by more than "
+    "this, or if a later run has not ended.",
+)
+@click.option(
+    "--most",
+    default=10,
+    show_default=True,
+    type=click.IntRange(min=0),
+    help="Changed pairs to show, of the better and of the worse.",
+)
+def compare_command(
+    runs: tuple[Path, ...], form: str, fail_if_worse: float | None, most: int, **options: Any
+) -> int:
+    """Compare runs with the first RUN: each is a journal, or the results of `run --out`.
+
+    Pairs the rollouts by task and seed and averages repeats. Shows the difference of the mean
+    rewards with its interval (a bootstrap over tasks, or over seeds if there is one task), a sign
+    test, what got better or worse, pass@k and pass^k of repeats, and time, tokens and cost.
+
+    \b
+    Examples:
+      synth-pools compare monday.jsonl tuesday.jsonl
+      synth-pools compare main.jsonl branch.jsonl --fail-if-worse 0.02 -o markdown
+    """
+    if len(runs) < 2:
+        raise CommandError("give two runs or more")
+    with reported_errors():
+        # Imported here: it loads the HTTP library, which help does not need.
+        from synth_pools.runs.comparison import compare
+
+        comparison = compare(*runs, **options)
+    for run in comparison.runs:
+        if run.unended:
+            output.say(f"{run.name}: {run.unended} have not ended and are left out")
+    output.write_text(_render(comparison, form, most))
+    if fail_if_worse is None:
+        return int(ExitStatus.DONE)
+    worse = [item.name for item in comparison.differences if item.mean < -fail_if_worse]
+    for name in worse:
+        output.say(f"{name} is worse than {comparison.runs[0].name} by more than {fail_if_worse:g}")
+    has_unended = any(run.unended for run in comparison.runs[1:])
+    return int(ExitStatus.FAILED if worse or has_unended else ExitStatus.DONE)
+
+
+def _render(comparison: Comparison, form: str, most: int) -> str:
+    # Imported here for the same reason.
+    from synth_pools.runs import reports
+
+    if form == "json":
+        return json.dumps(comparison.to_dict(), indent=2) + "\n"
+    if form == "markdown":
+        return reports.comparison_text(comparison, most)
+    if form == "html":
+        return reports.comparison_page(comparison, most)
+    return "\n".join(_sections(comparison, most))
+
+
+def _sections(comparison: Comparison, most: int) -> Iterator[str]:
+    # Imported here for the same reason.
+    from synth_pools.runs import reports
+
+    rows = [_safe(reports.run_cells(run)) for run in comparison.runs]
+    yield output.grid(reports.RUN_HEADS, rows, right=range(1, len(reports.RUN_HEADS)))
+    for text, heads, cells in reports.tables(comparison, most):
+        lines = f"{output.safe_text(text)}\n"
+        if cells:
+            lines += output.grid(heads, [_safe(row) for row in cells], right=range(1, len(heads)))
+        yield lines
+
+
+def _safe(cells: list[str]) -> list[str]:
+    return [output.safe_text(text) for text in cells]

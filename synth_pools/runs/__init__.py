@@ -1,0 +1,1 @@
+"""Runs on disk, and what two of them say when they are compared."""

@@ -1,0 +1,139 @@
+"""Comparisons as Markdown and HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Iterator, Sequence
+
+from synth_pools.runs.comparison import Comparison, Difference, Pair, RunFigures
+
+RUN_HEADS = ("RUN", "ROLLOUTS", "FAILED", "MEAN", "SECONDS", "TOKENS", "COST USD")
+PAIR_HEADS = ("TASK", "SEED", "BEFORE", "AFTER", "CHANGE")
+_STYLE = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
+    "color-scheme:light dark}table{border-collapse:collapse;margin:1rem 0}"
+    "th,td{text-align:right;padding:.2rem .8rem;border-bottom:1px solid #8886}"
+    "th:first-child,td:first-child{text-align:left}"
+)
+
+
+def figure(value: float | None) -> str:
+    """Write a number with at most four digits; `-` for None."""
+    return "-" if value is None else f"{value:.4g}"
+
+
+def signed(value: float) -> str:
+    """Write a number with its sign."""
+    return f"{value:+.4g}"
+
+
+def run_cells(run: RunFigures) -> list[str]:
+    """Return the cells of a run, in the order of `RUN_HEADS`."""
+    tokens = [run.usage[name] for name in ("input_tokens", "output_tokens") if name in run.usage]
+    cost = run.usage.get("cost_usd")
+    return [
+        run.name,
+        str(run.rollouts),
+        str(run.failed),
+        figure(run.mean),
+        figure(run.mean_seconds),
+        f"{sum(tokens):.0f}" if tokens else "-",
+        figure(cost),
+    ]
+
+
+def pair_cells(pair: Pair) -> list[str]:
+    """Return the cells of a pair, in the order of `PAIR_HEADS`."""
+    numbers = [figure(pair.before), figure(pair.after), signed(pair.difference)]
+    return [pair.task_id or "-", pair.seed, *numbers]
+
+
+def sentences(comparison: Comparison, difference: Difference) -> Iterator[str]:
+    """Write in sentences how a later run differs from the first one."""
+    first = comparison.runs[0].name
+    share = f"{comparison.confidence * 100:g} %"
+    interval = difference.interval
+    if interval is None:
+        bounds = f"one {difference.unit} gives no interval"
+    else:
+        bounds = f"{share} interval {signed(interval.low)} to {signed(interval.high)}"
+    yield f"{difference.name} against {first}: {signed(difference.mean)} ({bounds})."
+    numbers = {"better": difference.better, "worse": difference.worse}
+    counts = ", ".join(f"{len(pairs)} {name}" for name, pairs in numbers.items())
+    yield (
+        f"Of {difference.pairs} pairs {counts}, {difference.equal} equal; the sign test over "
+        f"{difference.units} {difference.unit}s gives p = {difference.sign_p:.2g}."
+    )
+    others = {
+        "new": difference.new,
+        "missing": difference.missing,
+        "without a reward in one run": difference.left_out,
+    }
+    if any(others.values()):
+        yield f"{', '.join(f'{len(c)} {name}' for name, c in others.items() if c)}.".capitalize()
+    failed = sum(run.failed for run in comparison.runs)
+    if failed:
+        counted = "count as 0" if comparison.failures == "zero" else "are left out"
+        yield f"Rollouts that failed or have no reward {counted}."
+
+
+def pass_rate_rows(comparison: Comparison) -> list[list[str]]:
+    """Return a row for each run and number of repeats; none where nothing was repeated."""
+    rows = [
+        [run.name, str(rate.k), figure(rate.at_least_one), figure(rate.all)]
+        for run in comparison.runs
+        for rate in run.pass_rates
+    ]
+    return rows if any(row[1] != "1" for row in rows) else []
+
+
+def comparison_text(comparison: Comparison, most: int) -> str:
+    """Render a comparison as Markdown, with at most `most` changed pairs of each kind."""
+    parts = [_markdown_table(RUN_HEADS, map(run_cells, comparison.runs))]
+    for title, heads, rows in tables(comparison, most):
+        parts.append(f"{title}\n\n{_markdown_table(heads, rows)}" if rows else title)
+    return "\n\n".join(parts) + "\n"
+
+
+def comparison_page(comparison: Comparison, most: int) -> str:
+    """Render a comparison as a page of its own, with at most `most` changed pairs of each kind."""
+    title = html.escape(" and ".join(run.name for run in comparison.runs))
+    parts = [
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
+        f"<style>{_STYLE}</style><h1>{title}</h1>",
+        _html_table(RUN_HEADS, map(run_cells, comparison.runs)),
+    ]
+    for text, heads, rows in tables(comparison, most):
+        parts.append(f"<p>{html.escape(text)}</p>")
+        parts += [_html_table(heads, rows)] if rows else []
+    return "\n".join(parts) + "\n"
+
+
+def tables(
+    comparison: Comparison, most: int
+) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
+    """Yield what follows the table of runs: a text, and the heads and rows of its table, if any."""
+    rates = pass_rate_rows(comparison)
+    if rates:
+        yield "Pass rates.", ("RUN", "K", "PASS@K", "PASS^K"), rates
+    for difference in comparison.differences:
+        yield " ".join(sentences(comparison, difference)), (), []
+        for name, pairs in (("Worse", difference.worse), ("Better", difference.better)):
+            if pairs:
+                rest = f", the first {most} of {len(pairs)}" if len(pairs) > most else ""
+                yield f"{name}{rest}:", PAIR_HEADS, list(map(pair_cells, pairs[:most]))
+
+
+def _markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    lines = [[head.capitalize() for head in heads], ["-"] * len(heads), *rows]
+    return "\n".join(
+        f"| {' | '.join(text.replace('|', chr(92) + '|') for text in line)} |" for line in lines
+    )
+
+
+def _html_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    head = "".join(f"<th>{html.escape(text.capitalize())}</th>" for text in heads)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows
+    )
+    return f"<table><tr>{head}</tr>{body}</table>"

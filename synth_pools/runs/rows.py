@@ -1,0 +1,78 @@
+"""Results of a run, a JSON object on each line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """Read the results of an earlier run; an incomplete last line is ignored.
+
+    Raises:
+        RunFileError: The file cannot be read, or has other lines.
+    """
+    rows: dict[int, dict[str, Any]] = {}
+    for place, row in iter_objects(path):
+        if not isinstance(row.get("index"), int) or not isinstance(row.get("status"), str):
+            raise unusable(path, f"{place} is no result of a run")
+        rows[row["index"]] = row
+    return list(rows.values())
+
+
+def iter_objects(
+    path: Path,
+    *,
+    is_typed: bool = False,
+    is_compressed: bool = False,
+    check: Callable[[bytes], str | None] | None = None,
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the objects of a file, one on each line, with the place of each for messages.
+
+    An incomplete last line is ignored: its writer stopped there.
+
+    Args:
+        path: The file.
+        is_typed: Whether people write it: its last line may have no end, and lines may be empty.
+        is_compressed: Whether it is a gzip file.
+        check: Returns the problem of a line; None without one.
+
+    Raises:
+        RunFileError: It cannot be read, or a line is no object or has a problem.
+    """
+    try:
+        with gzip.open(path, "rb") if is_compressed else path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip() if is_typed else line.endswith(b"\n"):
+                    place = f"{path}: line {number}"
+                    problem = check(line) if check is not None else None
+                    if problem:
+                        raise unusable(path, f"{place} is damaged: {problem}")
+                    yield place, _object(line, path, place)
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise unusable(path, f"{path}: {reason}") from None
+
+
+def _object(line: bytes, path: Path, place: str) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise unusable(path, f"{place}, column {error.colno}: not JSON: {error.msg}") from None
+    except (ValueError, RecursionError) as error:
+        raise unusable(path, f"{place}: not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise unusable(path, f"{place}: must hold an object, not {type(value).__name__}")
+    return value
+
+
+def unusable(path: Path, message: str) -> Exception:
+    """Return a `RunFileError` to raise."""
+    # Imported here: it loads the HTTP library, which help does not need.
+    from synth_pools.errors import RunFileError
+
+    return RunFileError(message, path=str(path))

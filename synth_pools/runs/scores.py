@@ -1,0 +1,159 @@
+"""Scores of a run by task and seed, from its rows."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from synth_pools.errors import ComparisonError
+from synth_pools.runs.recorded import read_run
+
+Failures = Literal["zero", "leave-out"]
+
+COMPLETED = ("completed", "succeeded")
+_USAGE = ("input_tokens", "output_tokens", "cost_usd")
+
+
+class Case(NamedTuple):
+    """Task and seed, by which results of two runs are paired.
+
+    Attributes:
+        task_id: Id of the task; None without a task.
+        seed: Seed; without one the index of the request.
+    """
+
+    task_id: str | None
+    seed: str
+
+
+@dataclass
+class CaseScores:
+    """Results of a case in one run; several where it was repeated.
+
+    Attributes:
+        rewards: Rewards of its results; a failure counts as the caller said.
+        passed: Number of results with a reward of at least the threshold.
+        rollouts: Number of results.
+        failed: Number of results that did not complete, or have no reward.
+        rollout_ids: Ids of the rollouts.
+    """
+
+    rewards: list[float] = field(default_factory=list)
+    passed: int = 0
+    rollouts: int = 0
+    failed: int = 0
+    rollout_ids: list[str] = field(default_factory=list)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean reward; None if no result counts."""
+        return math.fsum(self.rewards) / len(self.rewards) if self.rewards else None
+
+
+@dataclass
+class RunScores:
+    """Scores of a run.
+
+    Attributes:
+        name: Name of the run: that of its file, or its place in the call.
+        cases: Scores by case.
+        seconds: Run time of its rollouts, each that has one.
+        usage: Sums of what its rows have of ``input_tokens``, ``output_tokens`` and ``cost_usd``.
+        unended: Number of requests that have not ended; they are left out.
+    """
+
+    name: str
+    cases: dict[Case, CaseScores] = field(default_factory=dict)
+    seconds: list[float] = field(default_factory=list)
+    usage: dict[str, float] = field(default_factory=dict)
+    unended: int = 0
+
+    @property
+    def tasks(self) -> set[str | None]:
+        """Ids of its tasks."""
+        return {case.task_id for case in self.cases}
+
+
+def read_scores(source: Any, name: str, failures: Failures, threshold: float) -> RunScores:
+    """Read the scores of a run.
+
+    Args:
+        source: Path of a journal or a file of results, or an iterable of `RolloutOutcome` or rows.
+        name: Name of the run, if it has no file.
+        failures: What a failure counts: ``zero``, or nothing, ``leave-out``.
+        threshold: Least reward of a result that passed.
+
+    Raises:
+        RunFileError: The file cannot be read.
+        ComparisonError: The source is no run, or nothing in it has ended.
+    """
+    if isinstance(source, str | Path):
+        path = Path(source)
+        rows: Iterable[Any] = (result.row for result in read_run(path).results)
+        name = path.stem
+    elif isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
+        rows = map(_row_of, source)
+    else:
+        raise ComparisonError(
+            f"{name}: a run is a path, or outcomes or rows, not {type(source).__name__}"
+        )
+    scores = RunScores(name)
+    for number, row in enumerate(rows):
+        if row.get("status") == "running":
+            scores.unended += 1
+        else:
+            _add(scores, row, number, failures, threshold)
+    if not scores.cases:
+        raise ComparisonError(f"{name}: no rollout of it has ended")
+    # Outcomes come in the order of their ends: the same results are compared alike in any order.
+    scores.cases = dict(sorted(scores.cases.items(), key=_place))
+    for entry in scores.cases.values():
+        entry.rewards.sort()
+        entry.rollout_ids.sort()
+    return scores
+
+
+def _place(item: tuple[Case, CaseScores]) -> tuple[str, int, str]:
+    task_id, seed = item[0]
+    return task_id or "", len(seed), seed
+
+
+def _row_of(item: Any) -> Mapping[str, Any]:
+    row = item if isinstance(item, Mapping) else getattr(item, "to_dict", dict)()
+    if not isinstance(row.get("status"), str):
+        raise ComparisonError(f"{type(item).__name__}: it is no outcome and no row of a run")
+    return row
+
+
+def _add(
+    scores: RunScores, row: Mapping[str, Any], number: int, failures: Failures, threshold: float
+) -> None:
+    task_id, seed = row.get("task_id"), row.get("seed")
+    if seed is None:
+        seed = f"request {row.get('group', row.get('index', number))}"
+    case = Case(None if task_id is None else str(task_id), str(seed))
+    entry = scores.cases.setdefault(case, CaseScores())
+    entry.rollouts += 1
+    if row.get("rollout_id"):
+        entry.rollout_ids.append(str(row["rollout_id"]))
+    reward = _number(row.get("reward")) if row["status"] in COMPLETED else None
+    if reward is None:
+        entry.failed += 1
+        if failures == "zero":
+            entry.rewards.append(0.0)
+    else:
+        entry.rewards.append(reward)
+        entry.passed += reward >= threshold
+    if (seconds := _number(row.get("seconds"))) is not None:
+        scores.seconds.append(seconds)
+    for name in _USAGE:
+        if (value := _number(row.get(name))) is not None:
+            scores.usage[name] = scores.usage.get(name, 0.0) + value
+
+
+def _number(value: Any) -> float | None:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return float(value) if is_number and math.isfinite(value) else None

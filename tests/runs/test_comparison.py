@@ -1,0 +1,185 @@
+"""Comparisons of runs, of fleets on a real backend and of rows."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools import Comparison, ComparisonError, RunFileError, compare
+from synth_pools.local import LocalBackend
+from synth_pools.runs.reports import comparison_page, comparison_text
+
+
+def row(seed: Any, reward: Any, task: str | None = "task", **more: Any) -> dict[str, Any]:
+    return {"seed": seed, "task_id": task, "status": "completed", "reward": reward, **more}
+
+
+def test_fleets_by_outcomes_and_by_journals(tmp_path: Path) -> None:
+    journals = [tmp_path / "monday.jsonl", tmp_path / "tuesday.jsonl"]
+    outcomes = []
+    with LocalBackend() as backend, backend.client() as client:
+        pool = client.create_pool({"name": "compared"})["id"]
+        for bonus, journal in zip((0.0, 0.25), journals, strict=True):
+            requests = [
+                {"seed": seed, "env": {"reward": seed / 8 + bonus * (seed > 1)}}
+                for seed in range(4)
+            ]
+            fleet = client.rollouts.run_many(pool, requests, repeats=2, journal=journal)
+            outcomes.append(list(fleet))
+    comparison = compare(*journals)
+    assert [run.name for run in comparison.runs] == ["monday", "tuesday"]
+    assert [run.rollouts for run in comparison.runs] == [8, 8]
+    difference = comparison.difference
+    assert (difference.pairs, difference.equal, len(difference.better)) == (4, 2, 2)
+    assert difference.mean == 0.125
+    assert difference.interval is not None
+    assert all(math.isfinite(bound) for bound in difference.interval)
+    assert len(difference.better[0].rollout_ids[0]) == 2
+    by_outcomes = compare(*outcomes, names=["monday", "tuesday"])
+    assert by_outcomes == comparison
+    json.dumps(comparison.to_dict(), allow_nan=False)
+
+
+def test_failures_count_as_the_caller_says() -> None:
+    first = [row(0, 1.0), row(1, 1.0), row(2, 0.5)]
+    second = [row(0, 1.0), {**row(1, None), "status": "failed"}, row(2, None)]
+    zero = compare(first, second)
+    assert zero.difference.mean == pytest.approx(-0.5)
+    assert [run.failed for run in zero.runs] == [0, 2]
+    without = compare(first, second, failures="leave-out")
+    assert (without.difference.mean, without.difference.pairs) == (0, 1)
+    assert [case.seed for case in without.difference.left_out] == ["1", "2"]
+
+
+@pytest.mark.parametrize("reward", [True, "1.0", float("nan"), [1]])
+def test_what_is_no_number_is_no_reward(reward: Any) -> None:
+    comparison = compare([row(0, 1.0)], [row(0, reward)])
+    assert comparison.runs[1].failed == 1
+    assert comparison.difference.mean == -1
+
+
+def test_a_reward_of_what_failed_does_not_count() -> None:
+    failed = {**row(0, 1.0), "status": "failed"}
+    assert compare([row(0, 0.5)], [failed]).difference.mean == -0.5
+
+
+def test_new_and_missing_pairs_are_no_part_of_the_difference() -> None:
+    comparison = compare([row(0, 0.0), row(1, 1.0)], [row(1, 1.0), row(2, 0.0)])
+    difference = comparison.difference
+    assert difference.mean == 0
+    assert [case.seed for case in difference.missing] == ["0"]
+    assert [case.seed for case in difference.new] == ["2"]
+    assert [run.mean for run in comparison.runs] == [1.0, 1.0]
+
+
+def test_tasks_are_units_where_there_are_several() -> None:
+    def run(gains: dict[str, float]) -> list[dict[str, Any]]:
+        return [row(seed, gain, task) for task, gain in gains.items() for seed in range(50)]
+
+    first = dict.fromkeys("abcd", 0.0)
+    second = {"a": 0.0, "b": 0.2, "c": 0.1, "d": 0.3}
+    difference = compare(run(first), run(second)).difference
+    assert (difference.unit, difference.units) == ("task", 4)
+    assert difference.interval is not None
+    # The seeds of a task say nothing of other tasks: 200 pairs are no 200 units.
+    assert difference.interval.low < 0.0 < difference.interval.high
+    single = compare(run({"a": 0.0}), run({"a": 0.2})).difference
+    assert (single.unit, single.units) == ("case", 50)
+
+
+def test_repeats_are_averaged_and_pass() -> None:
+    first = [row(0, reward) for reward in (0.0, 1.0, 1.0, 1.0)]
+    second = [row(0, 1.0)] * 4
+    comparison = compare(first, second)
+    assert comparison.difference.mean == 0.25
+    assert [rate.k for rate in comparison.runs[0].pass_rates] == [1, 2, 4]
+    rates = comparison.runs[0].pass_rates[1]
+    assert (rates.at_least_one, rates.all) == (1.0, 0.5)
+    assert compare(first, second, threshold=2).runs[1].pass_rates[0].all == 0
+
+
+def test_requests_without_seeds_are_paired_by_their_index() -> None:
+    first = [row(None, 0.5, index=0, group=0), row(None, 0.5, index=1, group=1)]
+    second = [row(None, 1.0, index=1, group=1), row(None, 0.5, index=0, group=0)]
+    [pair] = compare(first, second).difference.better
+    assert pair.seed == "request 1"
+
+
+def test_time_and_usage_are_summed_where_they_are_reported() -> None:
+    first = [row(0, 1.0, seconds=2.0, input_tokens=10, cost_usd=0.5), row(1, 1.0, seconds=4.0)]
+    [first_figures, second_figures] = compare(first, [row(0, 1.0)]).runs
+    assert first_figures.mean_seconds == 3
+    assert first_figures.usage == {"input_tokens": 10, "cost_usd": 0.5}
+    assert (second_figures.mean_seconds, second_figures.usage) == (None, {})
+
+
+def test_more_than_two_are_compared_with_the_first() -> None:
+    runs = [[row(seed, reward) for seed in range(3)] for reward in (0.5, 0.25, 1.0)]
+    comparison = compare(*runs, names=["a", "b", "c"])
+    assert [(item.name, item.mean) for item in comparison.differences] == [("b", -0.25), ("c", 0.5)]
+
+
+def test_what_has_not_ended_is_counted_and_left_out() -> None:
+    comparison = compare([row(0, 1.0)], [row(0, 1.0), {**row(1, None), "status": "running"}])
+    assert [run.unended for run in comparison.runs] == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("runs", "options", "message"),
+    [
+        ([[row(0, 1.0)]], {}, "two runs or more"),
+        ([[row(0, 1.0)], []], {}, "run 2: no rollout of it has ended"),
+        ([[row(0, 1.0)], [row(1, 1.0)]], {}, "no task and seed in common"),
+        ([[row(0, 1.0)], [row(0, 1.0), row(0, 1.0, "b")]], {}, "only one of them has b; compare"),
+        ([[row(0, 1.0)], [{"seed": 0}]], {}, "no outcome and no row"),
+        ([[row(0, 1.0)], 7], {}, "run 2: a run is a path"),
+        ([[row(0, 1.0)], [row(0, None)]], {"failures": "leave-out"}, "no case with a reward"),
+        ([[row(0, 1.0)]] * 2, {"failures": "ignore"}, "neither 'zero' nor 'leave-out'"),
+        ([[row(0, 1.0)]] * 2, {"confidence": 95}, "not between 0 and 1"),
+        ([[row(0, 1.0)]] * 2, {"names": ["a"]}, "2 runs and 1 names"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(
+    runs: list[Any], options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ComparisonError, match=message):
+        compare(*runs, **options)
+
+
+def test_other_tasks_are_compared_when_asked_for() -> None:
+    first, second = [row(0, 1.0), row(0, 1.0, "a")], [row(0, 0.5), row(0, 1.0, "b")]
+    difference = compare(first, second, other_tasks=True).difference
+    assert (difference.pairs, difference.mean) == (1, -0.5)
+
+
+def test_a_file_that_is_no_run(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("hello\n", encoding="utf-8")
+    with pytest.raises(RunFileError, match="not JSON") as caught:
+        compare(path, path)
+    assert caught.value.path == str(path)
+
+
+@pytest.fixture
+def strange() -> Comparison:
+    first = [row(seed, 0.0, "a|b<i>") for seed in range(3)]
+    second = [row(seed, 1.0, "a|b<i>") for seed in range(3)]
+    return compare(first, second, names=["x<y", "x|y"])
+
+
+def test_markdown_keeps_its_columns(strange: Comparison) -> None:
+    text = comparison_text(strange, most=2)
+    lines = [line for line in text.splitlines() if line.startswith("| a")]
+    assert lines == ["| a\\|b<i> | 0 | 0 | 1 | +1 |", "| a\\|b<i> | 1 | 0 | 1 | +1 |"]
+    assert "Better, the first 2 of 3:" in text
+
+
+def test_html_shows_names_as_text(strange: Comparison) -> None:
+    page = comparison_page(strange, most=5)
+    assert "a|b&lt;i&gt;" in page
+    assert "<i>" not in page
+    assert page.count("<table>") == 2

@@ -1,0 +1,94 @@
+"""Statistics of paired differences, by simulation and by numbers of the literature."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from synth_pools.runs.intervals import (
+    Unit,
+    bootstrap_interval,
+    pass_all,
+    pass_at,
+    sign_test,
+    student_quantile,
+)
+
+TRUE = 0.1
+
+
+def seeds_of_one_task(dice: random.Random) -> list[Unit]:
+    return [Unit((dice.random() < 0.5) - (dice.random() < 0.4), 1) for _ in range(100)]
+
+
+def tasks_of_some_seeds(dice: random.Random) -> list[Unit]:
+    """Tasks with an effect of their own, and with numbers of seeds of their own."""
+    units = []
+    for _ in range(20):
+        effect, size = dice.gauss(TRUE, 0.1), dice.randint(4, 8)
+        units.append(Unit(sum(dice.gauss(effect, 0.3) for _ in range(size)), size))
+    return units
+
+
+@pytest.mark.system
+@pytest.mark.parametrize("simulated", [seeds_of_one_task, tasks_of_some_seeds])
+def test_it_holds_the_true_difference(simulated: Callable[[random.Random], list[Unit]]) -> None:
+    count = 0
+    for number in range(1000):
+        interval = bootstrap_interval(simulated(random.Random(number)), 0.95)
+        assert interval is not None
+        count += interval.low <= TRUE <= interval.high
+    assert 930 <= count <= 970
+
+
+def test_few_units_give_a_wide_interval() -> None:
+    count = 0
+    for number in range(200):
+        units = tasks_of_some_seeds(random.Random(number))[:3]
+        interval = bootstrap_interval(units, 0.95)
+        assert interval is not None
+        count += interval.low <= TRUE <= interval.high
+    assert count >= 180
+
+
+def test_many_units_give_nearly_the_interval_of_all() -> None:
+    dice = random.Random(7)
+    units = [Unit(dice.gauss(TRUE, 1), 1) for _ in range(10_000)]
+    interval = bootstrap_interval(units, 0.95)
+    assert interval is not None
+    # 1.96 standard errors on both sides of the mean.
+    assert interval.high - interval.low == pytest.approx(2 * 1.96 / 100, rel=0.15)
+
+
+def test_the_same_units_give_the_same_interval() -> None:
+    units = seeds_of_one_task(random.Random(1))
+    assert bootstrap_interval(units, 0.95) == bootstrap_interval(list(units), 0.95)
+    assert bootstrap_interval(units[:1], 0.95) is None
+
+
+@pytest.mark.parametrize(
+    ("freedom", "expected"),
+    [(1, 12.706), (2, 4.303), (3, 3.182), (4, 2.776), (9, 2.262), (30, 2.042), (1000, 1.962)],
+)
+def test_quantiles_are_those_of_the_tables(freedom: int, expected: float) -> None:
+    assert student_quantile(0.975, freedom) == pytest.approx(expected, abs=0.004)
+    assert student_quantile(0.025, freedom) == pytest.approx(-expected, abs=0.004)
+
+
+def test_sign_test() -> None:
+    assert sign_test(0, 0) == 1
+    assert sign_test(5, 5) == 1
+    assert sign_test(5, 0) == sign_test(0, 5) == 2 / 32
+    assert sign_test(8, 2) == pytest.approx(0.109375)
+    # On both sides of the number from which it is computed from the normal distribution.
+    assert sign_test(1050, 950) == pytest.approx(sign_test(1051, 950), rel=0.1)
+
+
+def test_pass_rates() -> None:
+    assert pass_at(4, 1, 1) == pass_all(4, 1, 1) == 0.25
+    assert pass_at(4, 1, 4) == 1
+    assert pass_all(4, 3, 2) == 0.5
+    assert pass_all(4, 4, 4) == 1
+    assert pass_at(4, 0, 4) == 0
