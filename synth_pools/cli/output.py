@@ -107,7 +107,7 @@ def write_pages(pages: Iterable[bytes], form: str, columns: Sequence[str] = ()) 
         return
     items = (item for page in pages for item in decode_answer(page)[key])
     if form == "table":
-        rows = [{name: value_at(item, name) for name in columns} for item in items]
+        rows = [{name: _column(item, name) for name in columns} for item in items]
         write_text(object_table(rows, columns, is_flat=True))
         return
     write_text(f"{key}:\n")
@@ -219,9 +219,21 @@ def object_table(rows: Sequence[Any], columns: Sequence[str], *, is_flat: bool =
     """
     names = list(columns) or (list(rows[0])[:5] if rows and isinstance(rows[0], dict) else [])
     heads = [name.rpartition(".")[2].replace("_", " ").upper() for name in names]
-    value_of = dict.__getitem__ if is_flat else value_at
+    value_of = dict.__getitem__ if is_flat else _column
     cells = [[_table_cell(value_of(row, name), name) for name in names] for row in rows]
     return grid(heads, cells)
+
+
+def _column(row: Any, name: str) -> Any:
+    value = value_at(row, name)
+    return "echo" if name == "container_url" and value is None and runs_on_echo(row) else value
+
+
+def runs_on_echo(pool: Any) -> bool:
+    """Tell whether a pool has no containers, so that the built-in echo target answers."""
+    named = ("container_url", "container_urls", "config.process", "config.image")
+    is_free = value_at(pool, "target") == "arbitrary"
+    return is_free and not any(value_at(pool, path) for path in named)
 
 
 def _table_cell(value: Any, name: str) -> str:

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
-from synth_pools.cli.output import cell, grid, has_colour, write_text
+from synth_pools.cli.output import cell, grid, has_colour, runs_on_echo, write_text
 
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
 
-_HEADS = ("POOL", "STATUS", "RUNNING", "QUEUED", "DONE", "FAILED", "SUCCESS", "NAME")
+_HEADS = ("POOL", "STATUS", "RUNNING", "QUEUED", "DONE", "FAILED", "SUCCESS", "HEALTHY", "NAME")
 _COUNTS = ("active_rollouts", "queued_rollouts", "completed_rollouts", "failed_rollouts")
 _PLACE_HEADS = (
     "POOL", "NODE", "LAUNCHER", "HEALTH", "RUNNING", "RESTARTS", "IMAGE", "CONTAINER"
@@ -153,7 +153,7 @@ def _picture(
     summary = "   ".join(fact for fact in facts if len(fact) < 40)
     more = "more pools are not shown\n" if pools.get("next_cursor") else ""
     stamp = f"{time.strftime('%H:%M:%S')}  " if has_colour(sys.stdout) else ""
-    text = f"{stamp}{summary}\n\n{grid(_HEADS, rows, right=[2, 3, 4, 5, 6])}{more}"
+    text = f"{stamp}{summary}\n\n{grid(_HEADS, rows, right=[2, 3, 4, 5, 6, 7])}{more}"
     if not containers:
         return text
     places = [
@@ -183,5 +183,7 @@ def _row(pool: dict[str, Any], metrics: dict[str, Any]) -> list[str]:
     rate = metrics.get("success_rate")
     percentage = f"{rate:.0%}" if isinstance(rate, int | float) else "-"
     counts = [cell(metrics.get(name)) for name in _COUNTS]
-    name = cell(pool.get("name"))
-    return [cell(pool["id"]), cell(pool.get("status")), *counts, percentage, name]
+    states = [container.get("health") for container in _containers(metrics)]
+    healthy = f"{states.count('healthy')}/{len(states)}" if states else "-"
+    cells = [percentage, "echo" if runs_on_echo(pool) else healthy, cell(pool.get("name"))]
+    return [cell(pool["id"]), cell(pool.get("status")), *counts, *cells]

@@ -148,7 +148,27 @@ def test_top(command: Command, backend: LocalBackend) -> None:
         client.create_rollout(pool, {"mode": "sync"})
     done = command("top", "--once")
     [line] = [line for line in done.stdout.splitlines() if line.startswith(pool)]
-    assert line.split()[1:] == ["active", "0", "0", "1", "0", "100%", "top"]
+    assert line.split()[1:] == ["active", "0", "0", "1", "0", "100%", "echo", "top"]
+
+
+def test_pools_that_the_echo_target_answers_say_so(command: Command, tmp_path: Path) -> None:
+    with LocalBackend(data_dir=tmp_path / "data", allow_processes=True) as backend:
+        service = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+        unlaunched = {"config": {"process": {"argv": ["/bin/false"]}}}
+        with backend.client() as client:
+            client.create_pool({"id": "bare"})
+            client.create_pool({"id": "foreign", "target": "harbor"})
+            client.create_pool({"id": "called", "container_url": "http://127.0.0.1:1"})
+            client.create_pool({"id": "called-too", "container_urls": ["http://127.0.0.1:1"]})
+            client.create_pool({"id": "started", **unlaunched})
+        for words in (
+            ["top", "--once"],
+            ["pools", "list"],
+            ["pools", "list", "--limit", "2", "--all"],
+        ):
+            lines = command(*words, **service).stdout.splitlines()
+            echoing = [line.split()[0] for line in lines if "echo" in line.split()]
+            assert echoing == ["bare"], words
 
 
 def test_top_says_where_containers_run(command: Command, tmp_path: Path) -> None:

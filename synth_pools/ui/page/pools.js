@@ -37,7 +37,7 @@ function containersOf(pool, metrics) {
     containers.length ? `${healthy} of ${containers.length} healthy${place}`
     : config.process ? `process ${config.process.argv?.[0] ?? ""}`
     : config.image ? `image ${config.image.image ?? ""}`
-    : pool.container_url ?? (pool.container_urls?.join(", ") || (metrics?.containers ? "echo" : "–"));
+    : pool.container_url ?? (pool.container_urls?.join(", ") || (metrics?.containers && pool.target === "arbitrary" ? "echo" : "–"));
   return html`${text}${failure && html` <span class="failed">${failure}</span>`}`;
 }
 
