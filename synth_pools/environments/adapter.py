@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -10,12 +9,9 @@ from typing import Any, TypeVar
 
 from synth_pools.container import Container
 from synth_pools.container.episodes import Episodes
-from synth_pools.environments.kinds import split_reference
+from synth_pools.environments.kinds import id_of, split_reference
 
 T = TypeVar("T")
-
-_ODD = re.compile(r"[^A-Za-z0-9._:-]")
-_LONGEST_ID = 128
 
 
 @dataclass(frozen=True)
@@ -76,7 +72,7 @@ def with_task_ids(names: Sequence[object], tasks: Sequence[T]) -> dict[str, T]:
         names: The names that a framework has for them, such as `HumanEval/0`.
         tasks: The tasks.
     """
-    ids = [_ODD.sub("-", str(name)).lstrip("._:-")[:_LONGEST_ID] for name in names]
+    ids = [id_of(name) for name in names]
     if len(set(ids) - {"", "None"}) < len(ids):
         ids = [str(number) for number in range(len(tasks))]
     return dict(zip(ids, tasks, strict=True))

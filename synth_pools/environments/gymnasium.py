@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
+from functools import partial
 from typing import Any
 
 import gymnasium
 import numpy
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
+from synth_pools.container.encoding import write_json
 from synth_pools.environments.adapter import Environment
 from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.models import chat, model_of, open_client
+from synth_pools.environments.models import open_client
 from synth_pools.environments.policies import READS as POLICY_READS
-from synth_pools.environments.policies import Choose, chooser
+from synth_pools.environments.policies import Choose, asking, chooser
 
 _MOST_TURNS = 10_000
 _NUMBERS = re.compile(r"\[[^\[\]]*\]|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -95,7 +98,7 @@ class _Episode:
             action = numpy.asarray(action, dtype=space.dtype)
         # Some environments take it silently, others raise whatever comes of it.
         if not space.contains(action):
-            raise EpisodeError(f"{json_value(action)!r} is no action of {space}.")
+            raise EpisodeError(f"{write_json(action)} is no action of {space}.")
         self.observation, reward, terminated, truncated, info = self.env.step(action)
         self._steps += 1
         self.total += float(reward)
@@ -123,50 +126,30 @@ def _play(episode: _Episode, choose: Choose) -> None:
 
 
 async def _play_by_model(episode: _Episode, rollout: Rollout) -> None:
-    model = model_of(rollout.policy)
     space = episode.env.action_space
-    system = f"You act in {episode.env.spec and episode.env.spec.id}. Actions: {space}. "
-    system += f"Observations: {episode.env.observation_space}. Answer with one action."
-    instructions = {"role": "system", "content": system}
+    text = f"You act in {episode.env.spec and episode.env.spec.id}. Actions: {space}. "
+    text += f"Observations: {episode.env.observation_space}. Answer with one action."
     async with open_client() as http:
+        # An episode may be longer than what a model remembers.
+        act = asking(http, rollout, text, partial(_parse, space), has_memory=False)
         while not episode.is_over:
-            observation = json.dumps(json_value(episode.observation))
-            question = {"role": "user", "content": observation}
-            text = await chat(http, rollout, model, [instructions, question])
-            action = _parse(space, text)
-            if action is None:
-                raise EpisodeError(f"The model's answer has no action of {space}: {text[:200]!r}")
             # A step may take seconds.
-            await asyncio.to_thread(episode.act, action)
+            await asyncio.to_thread(episode.act, await act(episode.observation))
 
 
 def _parse(space: gymnasium.Space[Any], text: str) -> Any:
-    """Return the last part of a text that is an action, None if there is none."""
+    """Return the last part of a text that is an action.
+
+    Raises:
+        EpisodeError: There is none.
+    """
     for part in reversed(_NUMBERS.findall(text)):
-        try:
+        with contextlib.suppress(ValueError, TypeError):
             value = json.loads(part)
-            action: Any
-            if isinstance(space, gymnasium.spaces.Discrete):
-                action = int(value) if float(value).is_integer() else None
-            else:
-                action = numpy.asarray(value, dtype=space.dtype).reshape(space.shape or ())
-        except (ValueError, TypeError):
-            continue
-        if action is not None and space.contains(action):
-            return action
-    return None
-
-
-def json_value(value: Any) -> Any:
-    """Return a value of numpy as one that JSON has."""
-    if isinstance(value, numpy.ndarray):
-        return json_value(value.tolist())
-    if isinstance(value, numpy.generic):
-        return json_value(value.item())
-    if isinstance(value, dict):
-        return {str(key): json_value(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [json_value(item) for item in value]
-    if isinstance(value, str | int | float | type(None)):
-        return value
-    return repr(value)
+            if not isinstance(space, gymnasium.spaces.Discrete):
+                value = numpy.asarray(value, dtype=space.dtype).reshape(space.shape or ())
+            elif float(value).is_integer():
+                value = int(value)
+            if space.contains(value):
+                return value
+    raise EpisodeError(f"The model's answer has no action of {space}: {text[:200]!r}")

@@ -8,8 +8,8 @@ import functools
 import os
 import shutil
 import subprocess
-import tempfile
 import tomllib
+import uuid
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
@@ -28,6 +28,8 @@ from harbor.trial.trial import Trial
 
 from synth_pools.container import Container, EpisodeError, Result, Rollout, SetupError
 from synth_pools.environments.adapter import Environment
+from synth_pools.environments.kinds import KINDS
+from synth_pools.environments.leftovers import open_folder
 from synth_pools.environments.models import KEY_VARIABLE, model_of
 from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.policies import require_module
@@ -64,34 +66,34 @@ _CANNOT = (
 def adapt(name: str) -> Environment:
     """Return the environment of a folder: a task, or a dataset of tasks."""
     folder = Path(name).resolve()
-    trials = Path(tempfile.mkdtemp(prefix="synth-pools-harbor-"))
+    trials = open_folder("harbor")
     os.environ[_NO_KEY_VARIABLE] = "none"
     container = Container(
         f"harbor:{folder.name}",
         description=f"Harbor's tasks of {folder.name}.",
         tasks=lambda: {path.name: _describe(path) for path in _tasks_in(folder)},
+        concurrency=KINDS["harbor"].concurrency,
     )
     container.setup(lambda: import_module("litellm"))  # Seconds in which no episode would go on.
-    container.shutdown(lambda: shutil.rmtree(trials, ignore_errors=True))
 
     async def play(rollout: Rollout) -> Result:
         path = _task_of(rollout, _tasks_in(folder))
         environment = await asyncio.to_thread(_environment_of, rollout.env)
-        fields = {"agent": _agent_of(rollout), "environment": environment}
-        trial = await Trial.create(
-            TrialConfig(task=TaskConfig(path=path), trials_dir=trials, **fields)
-        )
+        fields: dict[str, Any] = {"agent": _agent_of(rollout), "environment": environment}
+        # Sandboxes have its name at the beginning of theirs, by which those of a kill are found.
+        name = f"{trials.name}_{path.name[:32]}_{uuid.uuid4().hex[:8]}"
+        fields |= {"task": TaskConfig(path=path), "trials_dir": trials, "trial_name": name}
+        trial = await Trial.create(TrialConfig(**fields))
 
         async def report(event: Any) -> None:
             rollout.event({"phase": event.event.value})
 
         for phase in TrialEvent:
             trial.add_hook(phase, report)
-        place = trials / str(trial.config.trial_name)
         try:
-            return _end(rollout, await trial.run(), place)
+            return _end(rollout, await trial.run(), trials / name)
         finally:
-            shutil.rmtree(place, ignore_errors=True)
+            shutil.rmtree(trials / name, ignore_errors=True)
 
     container.rollout(play)
     return Environment(container, _READS, "Not read: Harbor has none.", _CANNOT)

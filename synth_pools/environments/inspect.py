@@ -24,6 +24,8 @@ from inspect_ai.util._display import init_display_type
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments.adapter import Environment, with_task_ids
+from synth_pools.environments.kinds import KINDS
+from synth_pools.environments.leftovers import open_folder
 from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import model_of
 
@@ -51,32 +53,31 @@ _CANNOT = (
 def adapt(name: str) -> Environment:
     """Return the environment of a task: `tasks.py@sums`, or one of an installed package."""
     init_display_type("none")
-    folder = tempfile.TemporaryDirectory(prefix="synth-pools-inspect-", ignore_cleanup_errors=True)
+    folder = open_folder("inspect")
     # XDG_DATA_HOME would move the images of podman, too.
-    appdirs.user_data_path = appdirs.user_cache_path = lambda *_, **__: Path(folder.name, "data")
+    appdirs.user_data_path = appdirs.user_cache_path = lambda *_, **__: folder / "data"
     evaluate = partial(eval_async, name, log_realtime=False, ctl_server=False, epochs=1)
-    sample_ids: dict[str, str | int] = {}
     is_free = asyncio.Lock()
 
     async def list_samples() -> dict[str, dict[str, Any]]:
         model = _model("none", "http://127.0.0.1:9")
         try:
-            logs = await evaluate(model=model, run_samples=False, log_dir=folder.name)
+            logs = await evaluate(model=model, run_samples=False, log_dir=str(folder))
         except PrerequisiteError as error:
             raise SetupError(f"{name}: {error.message}") from None
         if len(logs) != 1:
             raise SetupError(f"{name}: write one of {[log.eval.task for log in logs]} behind @.")
         names = logs[0].eval.dataset.sample_ids or []
-        sample_ids.update(with_task_ids(names, names))
-        return {key: {"sample_id": sample_id} for key, sample_id in sample_ids.items()}
+        ids = with_task_ids(names, names)
+        return {task_id: {"sample_id": sample_id} for task_id, sample_id in ids.items()}
 
     async def play(rollout: Rollout) -> float | None:
-        if (sample_id := sample_ids.get(rollout.task_id or "")) is None:
+        if (sample_id := rollout.task.get("sample_id")) is None:
             raise EpisodeError("The rollout names no task: `task_id` is the id of a sample.")
         async with is_free:
             _Reports.rollout, _Reports.reported = rollout, set()
             try:
-                with tempfile.TemporaryDirectory(dir=folder.name) as log_folder:
+                with tempfile.TemporaryDirectory(dir=folder) as log_folder:
                     log = await _ended(_evaluate(evaluate, sample_id, rollout, log_folder))
                     rollout.artifact("log.eval", Path(log.location), artifact_type="inspect_log")
                     return _judge(log, sample_id, rollout)
@@ -86,7 +87,8 @@ def adapt(name: str) -> Environment:
                 if evaluation._eval_async_running:  # noqa: SLF001
                     os.kill(os.getpid(), signal.SIGTERM)
 
-    container = Container(f"inspect:{name}", tasks=list_samples, concurrency=1)
+    concurrency = KINDS["inspect"].concurrency
+    container = Container(f"inspect:{name}", tasks=list_samples, concurrency=concurrency)
     container.rollout(play)
     return Environment(container, _READS, "Passed on to the model, which may not heed it.", _CANNOT)
 

@@ -7,7 +7,7 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx
@@ -16,11 +16,12 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocke
 
 from synth_pools.container import Container, EpisodeError, Rollout
 from synth_pools.environments.adapter import Environment
+from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.models import chat, model_of, open_client
+from synth_pools.environments.models import open_client
 from synth_pools.environments.openenv_server import OpenEnvServer
 from synth_pools.environments.policies import READS as POLICY_READS
-from synth_pools.environments.policies import chooser, object_in, random_value
+from synth_pools.environments.policies import Act, asking, chooser, object_in, random_value
 
 _MOST_TURNS = 1_000
 _LARGEST_MESSAGE = 100 * 1024 * 1024
@@ -38,20 +39,18 @@ _READS = {
         "timeout_seconds": "time until the episode is stopped",
     },
 }
-_CANNOT = (
-    "Environments with tools in place of actions are not played.",
-    "Tasks are not listed: `env` chooses them, where the server has some.",
-    "An image of a server is not started: start it, and give its URL.",
-)
-
-Act = Callable[[Any], Awaitable[Any]]
+_CANNOT = ("Tasks are not listed: `env` chooses them, where the server has some.",)
 
 
 def adapt(name: str) -> Environment:
-    """Return the environment of a server: its URL, or a folder made by `openenv init`."""
+    """Return the environment of a server: its URL, a folder of `openenv init`, or an image."""
     server = OpenEnvServer(name)
     places = _Places(server)
-    container = Container(f"openenv:{name}", description=f"OpenEnv's server {name}.")
+    container = Container(
+        f"openenv:{name}",
+        description=f"OpenEnv's server {name}.",
+        concurrency=KINDS["openenv"].concurrency,
+    )
     container.setup(server.open)
     container.shutdown(server.close)
 
@@ -177,19 +176,6 @@ def _player(rollout: Rollout, schema: Mapping[str, Any], http: httpx.AsyncClient
     if "model" not in rollout.policy:
         dice = random.Random(rollout.seed)
         choose = chooser(rollout.policy, lambda: random_value(schema, dice))
-
-        async def act(observation: Any) -> Any:
-            return await asyncio.to_thread(choose, observation)
-
-        return act
-    model = model_of(rollout.policy)
+        return lambda observation: asyncio.to_thread(choose, observation)
     text = f"Answer with one action: a JSON object of this schema. {json.dumps(schema)}"
-    messages = [{"role": "system", "content": text}]
-
-    async def ask_model(observation: Any) -> Any:
-        messages.append({"role": "user", "content": json.dumps(observation)})
-        text = await chat(http, rollout, model, messages)
-        messages.append({"role": "assistant", "content": text})
-        return object_in(text, schema)
-
-    return ask_model
+    return asking(http, rollout, text, lambda answer: object_in(answer, schema))

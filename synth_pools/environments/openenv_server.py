@@ -1,4 +1,4 @@
-"""Server of OpenEnv: at a URL, or in a folder, whose program is started and ended here."""
+"""Server of OpenEnv: at a URL, or of a folder or an image, which is started and ended here."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import contextlib
 import importlib.util
 import os
 import re
+import shutil
 import socket
+import subprocess
 import sys
 from collections import deque
 from pathlib import Path
@@ -16,12 +18,16 @@ from typing import Any
 import httpx
 
 from synth_pools.container import EpisodeError, SetupError
+from synth_pools.environments.leftovers import ENGINES, open_folder
 
 _HTTP_SECONDS = 30.0
-_END_SECONDS = 5.0
+_END_SECONDS = 10.0
 _POLL_SECONDS = 0.1
-# It ends with this process, however this one ends.
-_PROGRAM = """
+_IMAGE = "docker://"
+# The port of the images that `openenv build` makes.
+_IMAGE_PORT = 8000
+# Both end with this process, however this one ends.
+_SERVE_FOLDER = """
 import os, signal, sys, threading, time, uvicorn
 def end():
     os.read(0, 1)
@@ -31,47 +37,77 @@ def end():
 threading.Thread(target=end, daemon=True).start()
 uvicorn.run(sys.argv[1], host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
 """
+_SERVE_IMAGE = """
+import os, subprocess, sys, threading
+engine, name, *words = sys.argv[1:]
+ending = threading.Event()
+def end():
+    os.read(0, 1)
+    ending.set()
+    process.kill()
+    # The program of an image may heed no other signal.
+    for command in (["kill", name], ["rm", "--force", name]):
+        subprocess.run([engine, *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    os._exit(1)
+command = [engine, "run", "--rm", "--name", name, *words]
+process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+thread = threading.Thread(target=end, daemon=True)
+thread.start()
+status = process.wait()
+if ending.is_set():
+    thread.join()
+sys.exit(status)
+"""
 
 
 class OpenEnvServer:
     """Server of OpenEnv.
 
     Args:
-        name: Its URL, or a folder.
+        name: Its URL, a folder, or an image behind `docker://`.
 
     Attributes:
         url: The address.
-        action_schema: The JSON schema of an action.
+        action_schema: The JSON schema of an action; where actions are calls of tools, that of
+            the calls.
     """
 
     def __init__(self, name: str) -> None:
-        self._folder = None if "://" in name else Path(name).resolve()
         self.url = name.rstrip("/")
         self.action_schema: dict[str, Any] = {}
+        self._name = name
         self._process: asyncio.subprocess.Process | None = None
         self._output: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
 
     def __str__(self) -> str:
-        return f"The server {self.url if self._folder is None else self._folder.name}"
+        return f"The server {self._name}"
 
     async def open(self) -> None:
-        """Start the server, if it is one of a folder, and read its schema.
+        """Start the server, unless it is one at a URL, and read its schema.
 
         Raises:
             SetupError: The server cannot be started, or is another service.
         """
         self._starting = asyncio.Lock()
-        if self._folder is not None:
-            await self._start(self._folder)
+        if "://" not in self._name:
+            await self._start(*_folder_command(self._name))
+        elif self._name.startswith(_IMAGE):
+            await self._start(*_image_command(self._name.removeprefix(_IMAGE)))
         try:
             async with httpx.AsyncClient(timeout=_HTTP_SECONDS) as http:
-                answer = await http.get(f"{self.url}/schema")
-                self.action_schema = dict(answer.raise_for_status().json()["action"])
+                schema = await _json(http.get(f"{self.url}/schema"))
+                self.action_schema = dict(schema["action"])
+                if "tool_name" in self.action_schema.get("properties", {}):
+                    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+                    answer = await _json(http.post(f"{self.url}/mcp", json=call))
+                    self.action_schema = _schema_of_calls(answer["result"]["tools"])
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SetupError(f"{self} does not answer as one of OpenEnv: {error!r}") from None
         except (ValueError, KeyError, TypeError):
-            raise SetupError(f"{self} is no server of OpenEnv: /schema has no action.") from None
+            raise SetupError(
+                f"{self} is no server of OpenEnv: it has neither an action nor tools."
+            ) from None
 
     async def ensure(self) -> None:
         """Start it again, if its program has ended.
@@ -101,23 +137,10 @@ class OpenEnvServer:
         self._output.cancel()
         self._process = None
 
-    async def _start(self, folder: Path) -> None:
-        manifest = folder / "openenv.yaml"
-        if not manifest.is_file():
-            raise SetupError(f"There is no {manifest}: name a folder made by `openenv init`.")
-        # Its value is a word: no parser of YAML is needed.
-        app = re.search(r"^app:\s*['\"]?([\w.:]+)", manifest.read_text(), re.MULTILINE)
-        python = folder / ".venv" / "bin" / "python"
-        if not python.exists():
-            if importlib.util.find_spec("openenv") is None:
-                raise SetupError(
-                    f"OpenEnv is not installed for {folder}: run `uv sync` there, or "
-                    f"`pip install openenv` into the environment of {sys.executable}."
-                )
-            python = Path(sys.executable)
+    async def _start(self, command: list[str], folder: Path) -> None:
         port = _free_port()
         process = await asyncio.create_subprocess_exec(
-            *(python, "-c", _PROGRAM, app[1] if app else "server.app:app", str(port)),
+            *(word.replace("{port}", str(port)) for word in command),
             cwd=folder,
             stdin=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
@@ -129,23 +152,71 @@ class OpenEnvServer:
         self._process, self._output = process, asyncio.create_task(_read(process, lines))
         self.url = f"http://127.0.0.1:{port}"
         try:
-            await self._wait(process)
+            # Until it answers anything or ends; the pool limits the time.
+            async with httpx.AsyncClient(timeout=_HTTP_SECONDS) as http:
+                while process.returncode is None:
+                    with contextlib.suppress(httpx.HTTPError):
+                        await http.get(f"{self.url}/health")
+                        return
+                    await asyncio.sleep(_POLL_SECONDS)
+            reason = next((line for line in reversed(lines) if line.strip()), "no output")
+            raise SetupError(f"{self} ended with status {process.returncode}: {reason.strip()}")
         except BaseException:
             await self.close()
             raise
-        if process.returncode is not None:
-            await self.close()
-            reason = next((line for line in reversed(lines) if line.strip()), "no output")
-            raise SetupError(f"{self} ended with status {process.returncode}: {reason.strip()}")
 
-    async def _wait(self, process: asyncio.subprocess.Process) -> None:
-        """Wait until it answers anything or ends; the pool limits the time."""
-        async with httpx.AsyncClient(timeout=_HTTP_SECONDS) as http:
-            while process.returncode is None:
-                with contextlib.suppress(httpx.HTTPError):
-                    await http.get(f"{self.url}/health")
-                    return
-                await asyncio.sleep(_POLL_SECONDS)
+
+def _folder_command(name: str) -> tuple[list[str], Path]:
+    """Return the command that serves a folder made by `openenv init`, and where to run it."""
+    folder = Path(name).resolve()
+    manifest = folder / "openenv.yaml"
+    if not manifest.is_file():
+        raise SetupError(
+            f"There is no {manifest}: name a folder made by `openenv init`, the URL of a server, "
+            f"or an image as {_IMAGE}NAME."
+        )
+    # Its value is a word: no parser of YAML is needed.
+    app = re.search(r"^app:\s*['\"]?([\w.:]+)", manifest.read_text(), re.MULTILINE)
+    python = folder / ".venv" / "bin" / "python"
+    if not python.exists():
+        if importlib.util.find_spec("openenv") is None:
+            raise SetupError(
+                f"OpenEnv is not installed for {folder}: run `uv sync` there, or "
+                "`synth-pools env install openenv openenv-core`, with what it needs besides."
+            )
+        python = Path(sys.executable)
+    words = [app[1] if app else "server.app:app", "{port}"]
+    return [str(python), "-c", _SERVE_FOLDER, *words], folder
+
+
+def _image_command(image: str) -> tuple[list[str], Path]:
+    """Return the command that runs an image by an engine of this machine, and where to run it."""
+    for engine in filter(shutil.which, ENGINES):
+        if subprocess.run([engine, "info"], capture_output=True, check=False).returncode == 0:  # noqa: S603
+            folder = open_folder("openenv")
+            publish = ["--publish", f"127.0.0.1:{{port}}:{_IMAGE_PORT}"]
+            words = [engine, folder.name, *publish, "--", image]
+            return [sys.executable, "-c", _SERVE_IMAGE, *words], folder
+    raise SetupError(f"An image needs one of {', '.join(ENGINES)}, and none works here.")
+
+
+def _schema_of_calls(tools: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the schema of actions that call one of these tools."""
+    calls, definitions = [], {}
+    for tool in tools:
+        arguments = dict(tool.get("inputSchema") or tool.get("input_schema") or {"type": "object"})
+        definitions.update(arguments.pop("$defs", {}))
+        name = {"const": tool["name"], "description": tool.get("description") or ""}
+        fields = {"type": {"const": "call_tool"}, "tool_name": name, "arguments": arguments}
+        calls.append({"type": "object", "properties": fields})
+    if not calls:
+        raise ValueError("no tools")
+    return {"required": ["tool_name", "arguments"], "oneOf": calls, "$defs": definitions}
+
+
+async def _json(answering: Any) -> Any:
+    answer: httpx.Response = await answering
+    return answer.raise_for_status().json()
 
 
 async def _read(process: asyncio.subprocess.Process, lines: deque[str]) -> None:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 import json
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from synth_pools.container import EpisodeError
+from synth_pools.container import EpisodeError, Rollout
+from synth_pools.container.encoding import write_json
+from synth_pools.environments.models import chat, model_of
 
 Choose = Callable[[Any], Any]
+Act = Callable[[Any], Awaitable[Any]]
 
 _POLICIES = (
     '{"type": "random"}, {"actions": [...]}, {"python": "module:function"}, or '
@@ -48,6 +51,36 @@ def chooser(policy: Mapping[str, Any], sample: Callable[[], Any]) -> Choose:
     if policy.get("type") == "random":
         return lambda _: sample()
     raise EpisodeError(f"This environment plays no such policy. Give one of {_POLICIES}.")
+
+
+def asking(
+    http: Any,
+    rollout: Rollout,
+    instructions: str,
+    parse: Callable[[str], Any],
+    *,
+    has_memory: bool = True,
+) -> Act:
+    """Return the function that has the model of a policy choose an action for an observation.
+
+    Args:
+        http: The client, from `open_client`.
+        rollout: The rollout.
+        instructions: The text that the model gets first.
+        parse: Returns the action in its answer; raises `EpisodeError` where there is none.
+        has_memory: Whether it is shown the earlier observations and its answers, too.
+    """
+    model = model_of(rollout.policy)
+    messages = [{"role": "system", "content": instructions}]
+
+    async def act(observation: Any) -> Any:
+        question = {"role": "user", "content": write_json(observation)}
+        text = await chat(http, rollout, model, [*messages, question])
+        if has_memory:
+            messages.extend((question, {"role": "assistant", "content": text}))
+        return parse(text)
+
+    return act
 
 
 def _function(place: str) -> Choose:

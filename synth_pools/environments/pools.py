@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synth_pools.environments.kinds import split_reference
+from synth_pools.environments.kinds import id_of, split_reference
 from synth_pools.environments.pythons import find_python
 
 # Frameworks take seconds of processor time to import, and all replicas start at once.
 _START_SECONDS = 90.0
 _TARGETS = ("harbor", "openenv")
-_ODD = re.compile(r"[^A-Za-z0-9._:-]+")
-_LONGEST_ID = 128
 
 
 def environment_pool(
@@ -49,7 +46,7 @@ def environment_pool(
         "start_timeout_seconds": _START_SECONDS,
     }
     return {
-        "id": pool_id_of(reference),
+        "id": id_of(reference),
         "name": reference[:255],
         "target": kind.name if kind.name in _TARGETS else "arbitrary",
         "capacity": replicas,
@@ -62,8 +59,3 @@ def environment_pool(
 def launch_command(python: Path) -> list[str]:
     """Return the command that serves an environment, up to its reference."""
     return [str(python), "-P", str(Path(__file__).with_name("launch.py"))]
-
-
-def pool_id_of(reference: str) -> str:
-    """Return the id of the pool of an environment."""
-    return _ODD.sub("-", reference)[:_LONGEST_ID].rstrip("-")

@@ -22,9 +22,11 @@ _EXTRA = re.compile(r"\s*(?:\band\b)?\s*\bextra\s*==\s*['\"]([\w-]+)['\"]\s*")
 # Prints the missing modules, and the release of the framework.
 _CHECK = """
 import importlib.metadata, importlib.util, json, sys
-missing = [name for name in sys.argv[1:] if importlib.util.find_spec(name) is None]
-names = importlib.metadata.packages_distributions().get(sys.argv[1], ()) if not missing else ()
-release = importlib.metadata.version(names[0]) if names else None
+missing = [name for name in sys.argv[2:] if importlib.util.find_spec(name) is None]
+try:
+    release = importlib.metadata.version(sys.argv[1])
+except importlib.metadata.PackageNotFoundError:
+    release = None
 print(json.dumps([missing, release, sys.version_info[:2]]))
 """
 
@@ -101,7 +103,7 @@ def check_python(python: Path, kind: Kind) -> FrameworkPython:
         NotInstalledError: It lacks something, is too old, or does not run.
     """
     # Without the user's own modules, and without reading what is in the current folder.
-    command = [str(python), "-I", "-c", _CHECK, kind.module, *_SERVER]
+    command = [str(python), "-I", "-c", _CHECK, kind.package, kind.module, *_SERVER]
     try:
         done = subprocess.run(  # noqa: S603 - the user's own choice
             command, capture_output=True, text=True, timeout=_CHECK_SECONDS

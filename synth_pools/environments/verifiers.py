@@ -7,7 +7,6 @@ import copy
 import itertools
 import os
 import sys
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments import chat_harness
 from synth_pools.environments.adapter import Environment, with_task_ids
 from synth_pools.environments.kinds import KINDS
+from synth_pools.environments.leftovers import open_folder
 from synth_pools.environments.models import KEY_VARIABLE, model_of
 from synth_pools.environments.models import READS as MODEL_READS
 
@@ -56,7 +56,7 @@ def adapt(name: str) -> Environment:
     paths = [str(Path.cwd()), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
     playing = _Playing()
-    local_runtime.CACHE_DIR = Path(playing.folder.name)
+    local_runtime.CACHE_DIR = open_folder("verifiers")
 
     async def set_up() -> None:
         agent = {"harness": {"id": _HARNESS}, "runtime": {"type": "subprocess"}}
@@ -82,7 +82,6 @@ class _Playing:
     """Environment that is served, and its tasks."""
 
     def __init__(self) -> None:
-        self.folder = tempfile.TemporaryDirectory("-verifiers", ignore_cleanup_errors=True)
         self._tasks: dict[str, Any] = {}
         self._env: Any = None
         self._ending: asyncio.Event

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
 from tests.support.commands import run_command, started
 from tests.support.environments import environment_pool, served_environment
-from tests.support.process_pools import pids
 from tests.support.scripted_models import ScriptedModels
 
 pytestmark = [pytest.mark.environments, pytest.mark.xdist_group("gymnasium")]
@@ -80,16 +78,6 @@ def test_the_same_seed_has_the_same_reward_and_steps_are_events(
     events = [event for event in backend.events(first["id"]) if event["event"] == "agent"]
     assert [event["data"]["step"] for event in events] == list(range(1, int(first["score"]) + 1))
     assert len(events[0]["data"]["observation"]) == 4
-
-
-def test_two_hundred_episodes_end_and_none_twice(backend: Server, cart_poles: str) -> None:
-    policy = {"type": "random"}
-    ids = [backend.rollout(cart_poles, seed=seed, policy=policy)["id"] for seed in range(200)]
-    rollouts = [backend.until(rollout_id) for rollout_id in ids]
-    assert {rollout["status"] for rollout in rollouts} == {"completed"}
-    scores = [rollout["score"] for rollout in rollouts]
-    assert 15 < sum(scores) / 200 < 35
-    assert len(set(ids)) == 200
 
 
 @pytest.mark.parametrize("policy", [{"actions": [0, 1, 2, 3]}, {"python": "guesses:tell"}])
@@ -160,22 +148,6 @@ def test_a_cancelled_episode_ends_and_leaves_its_place(
     assert {backend.until(rollout_id)["status"] for rollout_id in waiting} == {"cancelled"}
     health = f"/v1/pools/{guesses}/container/health"
     eventually(lambda: backend.get(health)["running"] == 0)
-    assert backend.run(guesses, seed=0, policy={"python": "guesses:tell"})["score"] == 1.0
-
-
-@pytest.mark.timeout(120)
-def test_rollouts_go_on_when_their_container_is_killed(backend: Server, guesses: str) -> None:
-    slow = {"pause": 0.2}
-    ids = [
-        backend.rollout(guesses, seed=seed, env=slow, policy={"python": "guesses:tell"})["id"]
-        for seed in range(12)
-    ]
-    [pid] = pids(backend, guesses)
-    os.kill(pid, signal.SIGKILL)
-    ends = [backend.until(rollout_id)["status"] for rollout_id in ids]
-    assert len(ends) == 12
-    assert set(ends) <= {"completed", "failed"}
-    eventually(lambda: backend.get(f"/v1/pools/{guesses}")["status"] == "active", 60)
     assert backend.run(guesses, seed=0, policy={"python": "guesses:tell"})["score"] == 1.0
 
 

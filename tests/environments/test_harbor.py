@@ -158,20 +158,44 @@ def test_a_broken_folder_is_the_error_of_its_pool(
     assert sentence in str(backend.get(f"/v1/pools/{pool_id}")["error"])
 
 
+def submit(url: str, rollout_id: str, policy: dict[str, Any], **more: Any) -> Any:
+    env = {"environment": "podman"}
+    body = {"rollout_id": rollout_id, "task_id": "hello", "policy": policy, "env": env, **more}
+    return httpx.post(f"{url}/rollouts", json=body, timeout=200).json()
+
+
 @pytest.mark.timeout(400)
-def test_the_oracle_solves_a_task_on_podman(python: Path, tmp_path: Path) -> None:
+def test_the_oracle_solves_a_task_on_podman_and_a_kill_leaves_no_sandbox(
+    python: Path, tmp_path: Path, models: ScriptedModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
     engine = EngineUnderTest("podman", tmp_path / "podman")
     # In the environment of Harbor.
-    words = {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", **engine.variables}
-    if not engine.is_there or shutil.which("podman-compose", path=words["PATH"]) is None:
+    path = f"{python.parent}{os.pathsep}{os.environ['PATH']}"
+    if not engine.is_there or shutil.which("podman-compose", path=path) is None:
         pytest.skip("there is no podman, or no podman-compose")
     build_shell_image(engine)
-    with served_environment(python, f"harbor:{TASKS}", **words) as (url, _):
-        policy, env = {"agent": "oracle"}, {"environment": "podman"}
-        body = {"rollout_id": "r", "task_id": "hello", "policy": policy, "env": env}
-        answer = httpx.post(f"{url}/rollouts", json=body, timeout=200).json()
-    assert (answer["status"], answer["metrics"]["reward"]) == ("completed", 1.0), answer
-    assert engine.say("ps", "--all", "--quiet") == ""
+    monkeypatch.chdir(FOLDER)
+    variables = {"PATH": path, "TMPDIR": str(tmp_path), "OPENAI_BASE_URL": models.base_url}
+    variables |= engine.variables
+    count = len(models.prompts)
+    with served_environment(python, f"harbor:{TASKS}", **variables) as (url, process):
+        answer = submit(url, "r", {"agent": "oracle"})
+        assert answer["status"] == "completed", answer
+        assert answer["metrics"]["reward"] == 1.0
+        assert engine.say("ps", "--all", "--quiet") == ""
+        policy = {"agent": ONE_COMMAND, "model": "slow:600"}
+        submit(url, "s", policy, submission_mode="async")
+        eventually(lambda: len(models.prompts) > count, 200)
+        process.kill()
+        process.wait(60)
+    assert engine.say("ps", "--quiet") != ""
+    [former] = tmp_path.glob("synth-pools-harbor-*")
+    with served_environment(python, f"harbor:{TASKS}", **variables):
+        # What it has left ends at the start of the next one.
+        assert engine.say("ps", "--all", "--quiet") == ""
+        assert "synth-pools" not in engine.say("network", "ls")
+        assert not former.exists()
+    assert not list(tmp_path.glob("synth-pools-harbor-*"))
 
 
 def test_its_container_keeps_the_protocol(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
@@ -15,7 +13,7 @@ import pytest
 from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
 from tests.support.environments import environment_pool, served_environment
-from tests.support.process_pools import containers, pids
+from tests.support.process_pools import pids
 from tests.support.scripted_models import ScriptedModels
 
 pytestmark = [pytest.mark.environments, pytest.mark.xdist_group("inspect")]
@@ -72,17 +70,6 @@ def test_a_sample_has_its_score_its_usage_with_the_cache_and_its_log(
     log = backend.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts/log.eval").content
     assert "header.json" in zipfile.ZipFile(BytesIO(log)).namelist()
     assert not (FOLDER / "no-such-home").exists()
-
-
-def test_many_samples_are_played_one_after_the_other(
-    backend: Server, pool: Callable[[str], str]
-) -> None:
-    pool_id = pool("sums")
-    ids = [
-        backend.rollout(pool_id, task_id=str(i % 6), policy={"model": f"say:{2 * (i % 6)}"})["id"]
-        for i in range(20)
-    ]
-    assert {backend.until(rollout_id)["score"] for rollout_id in ids} == {1.0}
 
 
 def test_scores_with_several_values_are_chosen_by_name_and_only_one_sample_is_played(
@@ -163,17 +150,6 @@ def test_a_process_that_ignores_its_cancellation_is_replaced(
     backend.post(f"/v1/rollouts/{rollout_id}/cancel")
     assert backend.until(rollout_id)["status"] == "cancelled"
     eventually(lambda: pids(backend, pool_id) - {pid}, 120)
-
-
-def test_a_container_that_is_killed_is_replaced(
-    backend: Server, pool: Callable[[str], str]
-) -> None:
-    pool_id = pool("sums")
-    [pid] = pids(backend, pool_id)
-    os.kill(pid, signal.SIGKILL)
-    eventually(lambda: pids(backend, pool_id) - {pid}, 120)
-    eventually(lambda: containers(backend, pool_id)[0]["health"] == "healthy", 120)
-    assert played(backend, pool_id, "say:4")["score"] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import pytest
 from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
 from tests.support.environments import environment_pool, served_environment
+from tests.support.oci import EngineUnderTest
 from tests.support.process_pools import containers, family, gone, pids
 from tests.support.scripted_models import ScriptedModels
 
@@ -219,3 +220,40 @@ def test_what_openenv_makes_is_played(python: Path, tmp_path: Path) -> None:
     with served_environment(python, f"openenv:{tmp_path / 'words_env'}") as (url, _):
         answer = submit(url, {"type": "random", "turns": 3})
     assert (answer["status"], answer["metrics"]["steps"]) == ("completed", 3)
+
+
+def test_calls_of_tools_are_actions(backend: Server, python: Path, models: ScriptedModels) -> None:
+    env = {"OPENAI_BASE_URL": models.base_url}
+    cwd = GUESSING.parent
+    pool_id = environment_pool(backend, python, "openenv:./adding", env=env, cwd=cwd)
+    sums = [{"tool_name": "add", "arguments": {"x": 1, "y": y}} for y in (2, 6)]
+    rollout = played(backend, pool_id, {"actions": sums})
+    assert (rollout["status"], rollout["score"]) == ("completed", 0.75)
+    answers = json.dumps([json.dumps(call) for call in sums])
+    rollout = played(backend, pool_id, {"model": f"seq:{answers}"})
+    assert (rollout["status"], rollout["score"]) == ("completed", 0.75)
+    assert "Add two numbers." in models.prompts[-1]["messages"][0]["content"]
+    rollout = played(backend, pool_id, {"model": 'say:{"x": 1}'})
+    assert "has no action of the schema" in rollout["error"]["message"]
+    rollout = played(backend, pool_id, {"type": "random", "turns": 2})
+    assert rollout["status"] == "completed"
+
+
+@pytest.mark.timeout(300)
+def test_an_image_is_run_and_ends_with_its_container(python: Path, tmp_path: Path) -> None:
+    engine = EngineUnderTest("podman", tmp_path / "podman")
+    if not engine.is_there:
+        pytest.skip("there is no podman")
+    image = "localhost/openenv-of-the-tests:1"
+    [websockets] = python.parent.parent.glob("lib/python*/site-packages/websockets")
+    engine.build(GUESSING.parent / "adding/image.py", websockets, name=image, starts="image.py")
+    variables = {**engine.variables, "TMPDIR": str(tmp_path)}
+    try:
+        with served_environment(python, f"openenv:docker://{image}", **variables) as (url, process):
+            answer = submit(url, {"type": "random"})
+            assert (answer["status"], answer["metrics"]["outcome_reward"]) == ("completed", 3.0)
+            process.kill()
+            process.wait(60)
+        eventually(lambda: engine.say("ps", "--all", "--quiet") == "")
+    finally:
+        engine.say("rm", "--force", "--all", check=False)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pytest
 from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
 from tests.support.environments import environment_pool, served_environment
-from tests.support.process_pools import containers, pids
+from tests.support.process_pools import pids
 from tests.support.scripted_models import ScriptedModels
 
 pytestmark = [pytest.mark.environments, pytest.mark.xdist_group("verifiers")]
@@ -55,14 +53,6 @@ def test_a_task_has_its_reward_its_metrics_and_its_usage_with_the_cache(
     assert [(event["data"]["type"], event["data"]["text"]) for event in events] == [("model", "2")]
     record = backend.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts/episode.json").json()
     assert record["traces"][0]["rewards"]["exact"]["score"] == 1.0
-
-
-def test_many_tasks_are_played_at_once(backend: Server, pool_id: str) -> None:
-    ids = [
-        backend.rollout(pool_id, task_id=f"g{i % 6}", policy={"model": f"say:{i % 6}"})["id"]
-        for i in range(20)
-    ]
-    assert {backend.until(rollout_id)["score"] for rollout_id in ids} == {1.0}
 
 
 @pytest.mark.parametrize(
@@ -129,14 +119,6 @@ def test_a_tool_of_the_current_folder_is_called_and_its_server_ends(
     assert "there is no tool 'calculator_sub'" in answers[0]["content"]
     [pid] = pids(backend, pool_id)
     eventually(lambda: not psutil.Process(pid).children())
-
-
-def test_a_container_that_is_killed_is_replaced(backend: Server, pool_id: str) -> None:
-    [pid] = pids(backend, pool_id)
-    os.kill(pid, signal.SIGKILL)
-    eventually(lambda: pids(backend, pool_id) - {pid}, 120)
-    eventually(lambda: containers(backend, pool_id)[0]["health"] == "healthy", 120)
-    assert played(backend, pool_id, "say:2")["score"] == 1.0
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ No registry is needed: `podman import` and `docker import` make the image from a
 from __future__ import annotations
 
 import io
+import json
 import os
 import re
 import shutil
@@ -63,12 +64,19 @@ class EngineUnderTest:
         label = "label=synth-pools.backend"
         return self.say("ps", "--all", "--filter", label, "--format", "{{.Names}}").split()
 
-    def build(self, *programs: Path) -> None:
-        """Make the image of Python and these programs, which are at its root."""
+    def build(self, *programs: Path, name: str = IMAGE, starts: str | None = None) -> None:
+        """Make the image of Python and these programs, which are at its root.
+
+        Args:
+            programs: Files and folders of modules.
+            name: The name of the image.
+            starts: The program that a container of it runs.
+        """
         with _Tree() as tree:
             for program in programs:
                 tree.add(program, program.name)
-        self._import(IMAGE, tree)
+        command = json.dumps([interpreter(), f"/{starts}"])
+        self._import(name, tree, *(["--change", f"CMD {command}"] if starts else []))
 
     def build_base(self, name: str) -> None:
         """Make an image of Python with pip, a shell and install, as recipes begin with."""

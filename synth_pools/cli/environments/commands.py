@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from synth_pools.cli import output
+from synth_pools.cli.environments.pools import python_option, refused_environments
 from synth_pools.cli.environments.run import run_environment
 from synth_pools.cli.failures import CommandError, ExitStatus
 from synth_pools.cli.groups import HELP_NAMES, SuggestingGroup
 from synth_pools.environments.kinds import KINDS, Kind, split_reference
 from synth_pools.environments.pools import launch_command
 from synth_pools.environments.pythons import (
-    FrameworkPython,
     NotInstalledError,
     find_python,
     install,
@@ -40,31 +39,6 @@ def environments() -> None:
 
 
 environments.add_command(run_environment)
-
-
-def python_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the option for the Python of the framework."""
-    option = click.option(
-        "--python",
-        metavar="PATH",
-        help="The Python that has the framework. [default: that of `env install`, or this one]",
-    )
-    decorated: Callable[..., Any] = option(command)
-    return decorated
-
-
-@contextlib.contextmanager
-def found_environment(reference: str, python: str | None) -> Iterator[FrameworkPython]:
-    """Find the Python of an environment, before anything starts.
-
-    Raises:
-        CommandError: There is no such kind, or it is not installed.
-    """
-    try:
-        kind, _ = split_reference(reference)
-        yield find_python(kind, python)
-    except (ValueError, NotInstalledError) as error:
-        raise CommandError(str(error)) from None
 
 
 @environments.command("list")
@@ -117,13 +91,13 @@ def show_environment(reference: str, python: str | None, form: str) -> int:
     Example:
       synth-pools env show gymnasium:CartPole-v1
     """
-    with found_environment(reference, python) as framework:
-        description = describe(reference, framework.path)
+    path = _python_of(reference, python)
+    description = describe(reference, path)
     if form == "json":
         output.write_text(json.dumps(description, indent=2) + "\n")
         return ExitStatus.DONE
     tasks = description["tasks"]
-    lines = [f"{description['name']}, played by {framework.path}\n"]
+    lines = [f"{description['name']}, played by {path}\n"]
     if tasks is None:
         lines.append("Tasks: none; a rollout has a seed alone.")
     else:
@@ -139,6 +113,11 @@ def show_environment(reference: str, python: str | None, form: str) -> int:
     lines += [f"It cannot: {sentence}" for sentence in description["cannot"]]
     output.write_text("\n".join(lines).rstrip("\n") + "\n")
     return ExitStatus.DONE
+
+
+def _python_of(reference: str, python: str | None) -> Path:
+    with refused_environments():
+        return find_python(split_reference(reference)[0], python).path
 
 
 def describe(reference: str, python: Path) -> dict[str, Any]:
@@ -190,12 +169,11 @@ def serve_environment(reference: str, python: str | None, port: int) -> int:
     Example:
       synth-pools env serve gymnasium:CartPole-v1 --port 9000
     """
-    with found_environment(reference, python) as framework:
-        pass
+    path = _python_of(reference, python)
     sys.stdout.flush()
     # In its place: signals and the standard streams are its own.
     os.environ["PORT"] = str(port)
-    os.execv(framework.path, [*launch_command(framework.path), reference])  # noqa: S606 - our own program
+    os.execv(path, [*launch_command(path), reference])  # noqa: S606 - our own program
 
 
 @environments.command("install")
@@ -226,5 +204,7 @@ def install_environment(name: str, requirements: tuple[str, ...], python: str | 
         framework = install(kind, python, run, requirements)
     except NotInstalledError as error:
         raise CommandError(str(error), ExitStatus.FAILED) from None
-    output.write_text(f"{kind.name} {framework.release} is installed: {framework.path}\n")
+    # Of OpenEnv the client alone may be there, which has no release.
+    named = " ".join(filter(None, [kind.name, framework.release]))
+    output.write_text(f"{named} is installed: {framework.path}\n")
     return ExitStatus.DONE

@@ -1,8 +1,10 @@
-"""`synth-pools pools create --environment`: a pool whose processes are an environment."""
+"""Pools whose processes are an environment: their options, and `pools create --environment`."""
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -10,6 +12,21 @@ import click
 from synth_pools.cli.failures import CommandError
 from synth_pools.environments.pools import environment_pool
 from synth_pools.environments.pythons import NotInstalledError
+
+python_option = click.option(
+    "--python",
+    metavar="PATH",
+    help="The Python that has the framework. [default: that of `env install`, or this one]",
+)
+
+
+@contextlib.contextmanager
+def refused_environments() -> Iterator[None]:
+    """Turn the name of no environment, and a framework that is missing, into a `CommandError`."""
+    try:
+        yield
+    except (ValueError, NotInstalledError) as error:
+        raise CommandError(str(error)) from None
 
 
 def with_environments(command: click.Command) -> click.Command:
@@ -28,38 +45,29 @@ def with_environments(command: click.Command) -> click.Command:
         **values: Any,
     ) -> Any:
         if environment is not None:
+            with refused_environments():
+                pool = environment_pool(environment, replicas=replicas, python=python)
             # Later words win: those of the user.
-            body = (*_words(environment, replicas, python), *body)
+            body = (*(f"{name}:={json.dumps(pool[name])}" for name in pool), *body)
         return create(body=body, **values)
 
     command.callback = call
-    command.params += [
-        click.Option(
-            ["--environment"],
+    for option in (
+        click.option(
+            "--environment",
             metavar="KIND:NAME",
             help="Its processes are this environment, which is installed on this machine, as is "
             "the backend; see `synth-pools env`.",
         ),
-        click.Option(
-            ["--replicas"],
+        click.option(
+            "--replicas",
             type=click.IntRange(1),
             default=1,
             metavar="N",
             help="Processes of the environment.",
         ),
-        click.Option(["--python"], metavar="PATH", help="The Python that has its framework."),
-    ]
+        python_option,
+    ):
+        option(call)
+    command.params += reversed(call.__click_params__)  # type: ignore[attr-defined]
     return command
-
-
-def _words(reference: str, replicas: int, python: str | None) -> list[str]:
-    """Return the definition of the pool as words of a body.
-
-    Raises:
-        CommandError: There is no such environment, or it is not installed.
-    """
-    try:
-        pool = environment_pool(reference, replicas=replicas, python=python)
-    except (ValueError, NotInstalledError) as error:
-        raise CommandError(str(error)) from None
-    return [f"{name}:={json.dumps(value)}" for name, value in pool.items()]

@@ -17,12 +17,12 @@ from urllib.parse import urlsplit
 import click
 
 from synth_pools.cli.access.connection import ServiceOptions
+from synth_pools.cli.environments.pools import python_option, refused_environments
 from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported_errors
 from synth_pools.cli.fleet.options import RunOptions, options_of_run
 from synth_pools.cli.fleet.run import carry_out
 from synth_pools.cli.output import say
 from synth_pools.environments.pools import environment_pool
-from synth_pools.environments.pythons import NotInstalledError
 
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
@@ -63,11 +63,7 @@ _DEFAULT_SEEDS = 10
     metavar="N",
     help=f"Processes of the environment. [default: one a processor, at most {_MOST_REPLICAS}]",
 )
-@click.option(
-    "--python",
-    metavar="PATH",
-    help="The Python that has the framework. [default: that of `env install`, or this one]",
-)
+@python_option
 @click.option(
     "--pass-env",
     multiple=True,
@@ -113,10 +109,8 @@ def run_environment(
     replicas = replicas or min(os.cpu_count() or 1, _MOST_REPLICAS)
     # Clients of models read it, and our own gives the key to this server alone.
     variables = {_URL: model_url} if model_url else {}
-    try:
+    with refused_environments():
         pool = environment_pool(reference, replicas=replicas, python=python, variables=variables)
-    except (ValueError, NotInstalledError) as error:
-        raise CommandError(str(error)) from None
     if data_dir is None and options.journal is not None:
         data_dir = options.journal.with_name(f"{options.journal.name}.backend")
     with needing("`env run`", "local"):
