@@ -27,7 +27,7 @@ from tests.support.scripted_models import ScriptedModels
 _ROOT = Path(__file__).resolve().parents[1]
 _FOLDER = _ROOT / "tests" / "environments"
 _COUNT = 100
-# What the start costs is in neither of two counts' difference.
+# Two counts, so that their difference has no start in it.
 _MORE = 300
 _LIMIT_MS = 5.0
 _HEAD = (

@@ -231,9 +231,9 @@ def _column(row: Any, name: str) -> Any:
 
 def runs_on_echo(pool: Any) -> bool:
     """Tell whether a pool has no containers, so that the built-in echo target answers."""
-    named = ("container_url", "container_urls", "config.process", "config.image")
+    paths = ("container_url", "container_urls", "config.process", "config.image")
     is_free = value_at(pool, "target") == "arbitrary"
-    return is_free and not any(value_at(pool, path) for path in named)
+    return is_free and not any(value_at(pool, path) for path in paths)
 
 
 def _table_cell(value: Any, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from synth_pools.container import Container
 from synth_pools.container.episodes import Episodes
-from synth_pools.environments.kinds import id_of, split_reference
+from synth_pools.environments.kinds import id_from_name, split_reference
 
 T = TypeVar("T")
 
@@ -72,7 +72,7 @@ def with_task_ids(names: Sequence[object], tasks: Sequence[T]) -> dict[str, T]:
         names: The names that a framework has for them, such as `HumanEval/0`.
         tasks: The tasks.
     """
-    ids = [id_of(name) for name in names]
+    ids = [id_from_name(name) for name in names]
     if len(set(ids) - {"", "None"}) < len(ids):
         ids = [str(number) for number in range(len(tasks))]
     return dict(zip(ids, tasks, strict=True))

@@ -67,6 +67,6 @@ def split_reference(reference: str) -> tuple[Kind, str]:
     )
 
 
-def id_of(name: object) -> str:
+def id_from_name(name: object) -> str:
     """Return the id of a pool or a task that a name gives; empty if it has nothing of one."""
     return _ODD.sub("-", str(name)).lstrip("._:-")[:_LONGEST_ID].rstrip("-")

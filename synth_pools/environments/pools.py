@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from synth_pools.environments.kinds import id_of, split_reference
+from synth_pools.environments.kinds import id_from_name, split_reference
 from synth_pools.environments.pythons import find_python
 
 # Frameworks take seconds of processor time to import, and all replicas start at once.
@@ -46,7 +46,7 @@ def environment_pool(
         "start_timeout_seconds": _START_SECONDS,
     }
     return {
-        "id": id_of(reference),
+        "id": id_from_name(reference),
         "name": reference[:255],
         "target": kind.name if kind.name in _TARGETS else "arbitrary",
         "capacity": replicas,

@@ -191,7 +191,7 @@ def test_the_oracle_solves_a_task_on_podman_and_a_kill_leaves_no_sandbox(
     assert engine.say("ps", "--quiet") != ""
     [former] = tmp_path.glob("synth-pools-harbor-*")
     with served_environment(python, f"harbor:{TASKS}", **variables):
-        # What it has left ends at the start of the next one.
+        # The rest of it ends at the start of the next one.
         assert engine.say("ps", "--all", "--quiet") == ""
         assert "synth-pools" not in engine.say("network", "ls")
         assert not former.exists()

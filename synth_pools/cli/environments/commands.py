@@ -204,7 +204,7 @@ def install_environment(name: str, requirements: tuple[str, ...], python: str | 
         framework = install(kind, python, run, requirements)
     except NotInstalledError as error:
         raise CommandError(str(error), ExitStatus.FAILED) from None
-    # Of OpenEnv the client alone may be there, which has no release.
-    named = " ".join(filter(None, [kind.name, framework.release]))
-    output.write_text(f"{named} is installed: {framework.path}\n")
+    # Where only the client of OpenEnv is there, it has no release.
+    subject = " ".join(filter(None, [kind.name, framework.release]))
+    output.write_text(f"{subject} is installed: {framework.path}\n")
     return ExitStatus.DONE

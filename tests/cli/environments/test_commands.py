@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from synth_pools import ContainerPoolsClient
-from synth_pools.environments.kinds import KINDS, id_of
+from synth_pools.environments.kinds import KINDS, id_from_name
 from synth_pools.environments.pools import launch_command
 from synth_pools.environments.pythons import (
     NotInstalledError,
@@ -110,7 +110,7 @@ def test_the_pool_of_an_environment_has_its_processes(tmp_path: Path) -> None:
     assert (process["cwd"], process["env"]) == (str(tmp_path), {"A": "b"})
     assert (body["capacity"], body["target"]) == (3, "openenv")
     assert body["concurrency"] == 3 * KINDS["openenv"].concurrency
-    assert body["id"] == id_of("openenv:./my_env") == "openenv:.-my_env"
+    assert body["id"] == id_from_name("openenv:./my_env") == "openenv:.-my_env"
     with LocalBackend(allow_processes=True) as backend, backend.client() as client:
         # The definition is one that a backend takes.
         assert client.create_pool(body)["name"] == "openenv:./my_env"
