@@ -156,6 +156,10 @@ class KeyRing:
         key = self._keys.get(name)
         return key is not None and SCOPES.index(key.scope) >= SCOPES.index(scope)
 
+    def scopes_of(self, name: str) -> list[str]:
+        """Return the scopes that the key of a name has now, smallest first."""
+        return [scope for scope in SCOPES if self.allows(name, scope)]
+
     def session_secret(self, name: str) -> bytes | None:
         """Return the secret that signs sessions of a key; None if there is none, or it expired."""
         self._look()

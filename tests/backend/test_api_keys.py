@@ -278,6 +278,10 @@ def test_what_each_scope_is_for(tmp_path: Path) -> None:
                 answer = server.http.request(method, where, json=body, headers=headers)
                 is_allowed = SCOPES.index(needed) <= SCOPES.index(scope)
                 assert answer.status_code == (expected if is_allowed else 403), (scope, needed)
+            known = server.http.get("/v1/capabilities", headers=headers)
+            assert known.json().get("scopes") == (
+                None if scope == "metrics" else list(SCOPES[: SCOPES.index(scope) + 1])
+            )
         logs = f"/v1/pools/{pool_id}/logs"
         refused = server.http.get(logs, headers={"authorization": "Bearer sk_key_to_run"})
         assert refused.status_code == 403

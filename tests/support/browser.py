@@ -35,6 +35,8 @@ class Page:
     # Complaints of the page, and requests to other servers.
     complaints: list[str] = field(default_factory=list)
     requested: list[str] = field(default_factory=list)
+    # Statuses of answers that the test expects, and the browser reports at any later time.
+    refusals: list[int] = field(default_factory=list)
     _loads: int = 0
     # The last trace, once it is complete.
     _trace: str = ""

@@ -25,11 +25,13 @@ class Capabilities:
         features (Features): Optional features by name; true if the server offers the feature, with every operation that
             has its name as
             `x-feature`.
+        scopes (list[str] | Unset): The scopes of the key of the request.
         version (str | Unset): The version of this contract that it keeps.
     """
 
     targets: list[PoolTarget | str]
     features: Features
+    scopes: list[str] | Unset = UNSET
     version: str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -45,11 +47,17 @@ class Capabilities:
 
         features = self.features.to_dict()
 
+        scopes: list[str] | Unset = UNSET
+        if not isinstance(self.scopes, Unset):
+            scopes = self.scopes
+
         version = self.version
 
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update({"targets": targets, "features": features})
+        if scopes is not UNSET:
+            field_dict["scopes"] = scopes
         if version is not UNSET:
             field_dict["version"] = version
 
@@ -81,9 +89,11 @@ class Capabilities:
 
         features = Features.from_dict(d.pop("features"))
 
+        scopes = cast(list[str], d.pop("scopes", UNSET))
+
         version = d.pop("version", UNSET)
 
-        capabilities = cls(targets=targets, features=features, version=version)
+        capabilities = cls(targets=targets, features=features, scopes=scopes, version=version)
 
         capabilities.additional_properties = d
         return capabilities

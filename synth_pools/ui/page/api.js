@@ -12,6 +12,12 @@ export const journal = metaOf("journal");
 /** @type {{ value: string | null }} */
 export const token = signal(localStorage.getItem(KEPT));
 export const online = signal(true);
+/** The scopes of the key of the session; null where the server says nothing of them. @type {{ value: string[] | null }} */
+export const scopes = signal(null);
+/** Whether the key may do what takes a scope. @param {string} scope */
+export const may = (scope) => scopes.value?.includes(scope) ?? true;
+/** Attributes of a button whose call takes a scope. @param {string} scope */
+export const needs = (scope) => (may(scope) ? {} : { disabled: true, title: `The key of this session lacks the scope "${scope}".` });
 
 export class ApiError extends Error {
   /** @param {number} status @param {any} body @param {number} [wait] */

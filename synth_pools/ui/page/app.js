@@ -1,8 +1,8 @@
 // The page: log-in, navigation, and the view of the address.
 import { render } from "./vendor/preact.js";
-import { effect, signal } from "./vendor/signals.js";
+import { computed, effect, signal } from "./vendor/signals.js";
 import { link, readAddress } from "./address.js";
-import { base, journal, logIn, logOut, online, token } from "./api.js";
+import { base, get, journal, logIn, logOut, may, online, scopes, token } from "./api.js";
 import { CompareView, PoolsView, PoolView } from "./pools.js";
 import { RolloutView } from "./rollout.js";
 import { html, Dialog } from "./ui.js";
@@ -59,6 +59,7 @@ function viewOf([kind, ...names], query) {
 
 /** What the view shows; what it cannot show leaves the rest of the page alive. */
 function shown() {
+  if (!may("read")) return html`<h1>Nothing to see</h1><p class="empty">The key of this session lacks the scope "read". Log out, and log in with a key that has it.</p>`;
   try {
     return view.value?.render();
   } catch (error) {
@@ -81,9 +82,15 @@ if (proof) {
   history.replaceState(null, "", location.pathname);
   await enter({ link: proof[1] });
 }
-addEventListener("hashchange", () => token.value && navigate());
+addEventListener("hashchange", () => isOpen.value && navigate());
 effect(() => {
-  if (token.value) return navigate();
+  scopes.value = null;
+  if (!token.value || journal) return;
+  get("/v1/capabilities").then((answer) => (scopes.value = answer.scopes ?? null), ({ status }) => status === 403 && (scopes.value = []));
+});
+const isOpen = computed(() => !!token.value && may("read"));
+effect(() => {
+  if (isOpen.value) return navigate();
   view.peek()?.close();
   view.value = null;
 });

@@ -1,7 +1,7 @@
 // All pools, one pool, and two of them side by side.
 import { signal } from "./vendor/signals.js";
 import { keepQuery, link } from "./address.js";
-import { ApiError, call, create, get, itemsOf, journal, path } from "./api.js";
+import { ApiError, call, create, get, itemsOf, journal, needs, path } from "./api.js";
 import { Lines, Logs } from "./logs.js";
 import { Groups, Plots } from "./plots.js";
 import { Rollouts } from "./store.js";
@@ -96,7 +96,7 @@ export class PoolsView {
         <select aria-label="Which pools" value=${this.state.value} onChange=${(/** @type {any} */ { target }) => { this.state.value = target.value; keepQuery({ state: target.value }); this.read().catch(() => {}); }}>
           ${["", "active", "paused", "failed", "archived"].map((state) => html`<option value=${state} selected=${state === this.state.value}>${state || "All but archived"}</option>`)}
         </select>
-        <button class="main" onClick=${() => this.create()}>New pool</button>
+        <button class="main" ...${needs("admin")} onClick=${() => this.create()}>New pool</button>
       </div></header>
       ${queue && html`<${Facts} items=${[["Running", html`<${Count} of=${queue.running} href=${link(["rollouts"], { status: "running" })} />`], ["Queued", html`<${Count} of=${queue.queued} href=${link(["rollouts"], { status: "queued" })} />`], ["Room for", num(queue.capacity)]]} />`}
       ${pools === null ? html`<p class="empty">Loading …</p>` : !pools.length ? html`<p class="empty">No pools here. A pool is where rollouts run: create one.</p>`
@@ -225,11 +225,11 @@ export class PoolView {
     const failure = pool?.error ?? (status === "warming" && metrics?.containers?.find(({ last_error }) => last_error));
     return html`<header class="title"><h1>${journal || (pool?.name ?? this.id ?? "Rollouts of all pools")} ${this.id && html`<${Copy} text=${this.id} label="Copy the id" />`} ${pool && html`<${Badge} status=${status} />`}</h1>
         ${pool && status !== "archived" && html`<div class="buttons">
-          ${status === "active" && html`<button class="main" onClick=${() => this.start()}>New rollouts</button>`}
+          ${status === "active" && html`<button class="main" ...${needs("run")} onClick=${() => this.start()}>New rollouts</button>`}
           ${["active", "warming"].includes(status)
-            ? html`<button onClick=${() => this.act("Pause", "POST", `${this.url}/pause`)}>Pause</button>`
-            : html`<button onClick=${() => this.act("Resume", "POST", `${this.url}/resume`)}>Resume</button>`}
-          <button class="danger" onClick=${() => this.act("Archive", "DELETE", this.url, "This is final: its rollouts that have not ended are cancelled, and it admits none any more. What it has done stays readable.")}>Archive</button>
+            ? html`<button ...${needs("admin")} onClick=${() => this.act("Pause", "POST", `${this.url}/pause`)}>Pause</button>`
+            : html`<button ...${needs("admin")} onClick=${() => this.act("Resume", "POST", `${this.url}/resume`)}>Resume</button>`}
+          <button class="danger" ...${needs("admin")} onClick=${() => this.act("Archive", "DELETE", this.url, "This is final: its rollouts that have not ended are cancelled, and it admits none any more. What it has done stays readable.")}>Archive</button>
         </div>`}
       </header>
       <p class="refusal" role="alert">${store.problem.value}</p>

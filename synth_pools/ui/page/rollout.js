@@ -1,7 +1,7 @@
 // One rollout: its request and result, its live events, its artifacts, and commands that repeat it.
 import { signal } from "./vendor/signals.js";
 import { link } from "./address.js";
-import { base, call, create, follow, get, itemsOf, journal, path, pause, request } from "./api.js";
+import { base, call, create, follow, get, itemsOf, journal, needs, path, pause, request } from "./api.js";
 import { Lines, Logs } from "./logs.js";
 import { hasEnded, hasFailed, Row } from "./store.js";
 import { html, ask, Badge, Code, Copy, every, Facts, Grid, moment, num, span } from "./ui.js";
@@ -214,8 +214,8 @@ export class RolloutView {
         <h1>${this.id} <${Copy} text=${this.id} label="Copy the id" /> <${Badge} status=${row.status} /></h1>
         <div class="buttons">
           ${[false, true].map((isNext) => html`<button onClick=${() => this.openFailed(isNext).catch((error) => (this.problem.value = error.message))}>${isNext ? "Next failed" : "Previous failed"}</button>`)}
-          ${!journal && !hasEnded(row.status) && html`<button class="danger" onClick=${() => this.cancel()}>Cancel</button>`}
-          ${!journal && html`<button onClick=${() => this.replay()}>Replay</button>`}
+          ${!journal && !hasEnded(row.status) && html`<button class="danger" ...${needs("run")} onClick=${() => this.cancel()}>Cancel</button>`}
+          ${!journal && html`<button ...${needs("run")} onClick=${() => this.replay()}>Replay</button>`}
         </div>
       </header>
       <p class="refusal" role="alert">${this.problem.value}</p>
@@ -223,7 +223,7 @@ export class RolloutView {
       <${Facts} items=${[
         ["Pool", journal ? row.pool : html`<a href=${link(["pools", row.pool])}>${row.pool}</a>`],
         ["Task", row.task || "–"], ["Seed", String(rollout.request?.seed?.rawJSON ?? row.seed ?? "–")], ["Reward", num(row.reward, 6)],
-        ["Created", moment(row.created)], ["Queued for", span(row.wait)],
+        ["Created", moment(row.created)], ...(row.by ? [["By the key", row.by]] : []), ["Queued for", span(row.wait)],
         ["Ran for", span(row.took)],
         ...(usage ? [["Tokens in / out", `${num(usage.llm_input_tokens)} / ${num(usage.llm_output_tokens)}`], ["Cost", usage.cost_usd == null ? "–" : `$${num(usage.cost_usd, 4)}`]] : []),
         ...(rollout.replay_of ? [["Replay of", html`<a href=${link(["rollouts", rollout.replay_of])}>${rollout.replay_of}</a>`]] : []),

@@ -37,6 +37,7 @@ export class Row {
     this.task = rollout.task_id ?? "";
     this.seed = request?.seed ?? request?.env?.seed ?? null;
     this.run = String(request?.metadata?.run ?? "");
+    this.by = rollout.created_by ?? "";
     this.group = groupOf(request);
     this.at = time(rollout.updated_at);
     this.created = time(rollout.created_at);

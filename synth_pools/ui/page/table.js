@@ -21,15 +21,16 @@ const COLUMNS = {
   seed: ["Seed"],
   task: ["Task"],
   code: ["Error", ({ code, message }) => html`<span title=${message}><b>${code}</b> ${message}</span>`],
+  by: ["Key"],
   created: ["Created", (row) => moment(row.created)],
   wait: ["Queued", (row) => span(row.wait)],
   took: ["Ran", (row) => span(row.took)],
 };
-const WIDE = ["id", "pool", "status", "reward", "seed", "task", "code", "created", "wait", "took"];
+const WIDE = ["id", "pool", "status", "reward", "seed", "task", "code", "by", "created", "wait", "took"];
 const NARROW = ["seed", "status", "reward", "code"];
 /** On a phone the seed, which stays, opens the rollout. @type {Record<string, (row: Row) => any>} */
 const NARROW_CELLS = { seed: (row) => html`<${Open} row=${row} text=${row.seed ?? shortId(row)} />` };
-const FILTERS = /** @type {const} */ ({ status: "All states", code: "All errors", pool: "All pools", run: "All runs" });
+const FILTERS = /** @type {const} */ ({ status: "All states", code: "All errors", pool: "All pools", run: "All runs", by: "All keys" });
 
 /** @param {Iterable<string>} values @returns {[string, number][]} */
 export function counted(values) {
@@ -172,7 +173,7 @@ export class Table {
     this.select();
     size.value;
     const { rows, query: { value: query } } = this;
-    const columns = isNarrow.value ? NARROW : WIDE.filter((name) => name !== "pool" || !this.store.pool);
+    const columns = isNarrow.value ? NARROW : WIDE.filter((name) => (name !== "pool" || !this.store.pool) && (name !== "by" || this.counts.by.length > 0));
     const first = Math.max(0, Math.min(Math.floor(this.top.value / ROW) - AROUND, rows.length - 1));
     const last = Math.min(rows.length, Math.ceil((this.top.value + this.height.value) / ROW) + AROUND);
     const [key, isDown] = this.sorting;
@@ -184,7 +185,7 @@ export class Table {
           onInput=${(/** @type {any} */ event) => this.set("text", event.target.value)} />
         ${this.choice("status")} ${this.choice("code")}
         ${!this.store.pool && this.choice("pool")}
-        ${(this.counts.run.length > 0 || query.run) && this.choice("run")}
+        ${/** @type {("run" | "by")[]} */ (["run", "by"]).map((name) => (this.counts[name].length > 0 || query[name]) && this.choice(name))}
         ${query.like && html`<button onClick=${() => this.set("like", "")}>Same request as ${query.like.replace("rollout_", "").slice(0, 12)} ✕</button>`}
         <span class="soft" role="status">${rows.length === total ? "" : `${num(rows.length)} of `}${num(total)} rollouts${loading}</span>
       </div>

@@ -52,6 +52,7 @@ async def get_capabilities(request: Request) -> Response:
                 "processes": request.services.settings.allow_processes,
                 "ray": request.services.settings.ray is not None,
             },
+            "scopes": request.services.keys.scopes_of(request.key_name),
             "version": request.services.contract.version,
         }
     )
