@@ -1,15 +1,19 @@
 """Rollouts whose server is killed, whose network is cut, or whose program is killed.
 
-`python -m bench.outages` has 20 episodes of a second, 4 at a time, run by synth-pools and by a loop
-of one's own. The container that plays them is a process of its own, which nobody kills, and which
-writes a line for each start.
+`python -m bench.outages --write PAGE` has 20 episodes of a second, 4 at a time, run by synth-pools,
+by Harbor's server, by the SDK before this one and by a loop of one's own. The container that plays
+them is a process of its own, which nobody kills, and which writes a line for each start. With
+`--harbor` the program of Harbor is named, with `--synth-ai` a Python that has that SDK.
 """
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import itertools
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +22,9 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
 
@@ -26,6 +32,11 @@ EPISODES, SECONDS, WIDTH = 20, 1.0, 4
 # When it happens, and for how long the server or the network is away.
 MOMENT, AWAY = 2.5, 2.0
 LIMIT = 90.0
+EVENTS = {
+    "server": "the server is killed, and started again",
+    "network": "the network between program and server is cut",
+    "program": "the program is killed, and started again",
+}
 
 _CONTAINER = f"""
 import asyncio, os
@@ -62,6 +73,49 @@ async def main():
 asyncio.run(main())
 """
 
+# As its documentation has it: create each, and ask for it until it has ended.
+_OLDER = f"""
+import sys, time
+from concurrent.futures import ThreadPoolExecutor
+from synth_ai.sdk.pools import ContainerPoolsClient
+def one(seed):
+    with ContainerPoolsClient(backend_base=sys.argv[1], api_key=sys.argv[2]) as client:
+        rollout = client.rollouts.create("p", {{"seed": seed}})
+        while rollout["status"] in ("queued", "running"):
+            time.sleep(0.2)
+            rollout = client.rollouts.get("p", rollout["id"])
+        return rollout["status"] == "completed"
+def ended(future):
+    return future.exception() is None and future.result()
+with ThreadPoolExecutor(8) as threads:
+    futures = [threads.submit(one, seed) for seed in range({EPISODES})]
+print(sum(map(ended, futures)))
+"""
+# A task of Harbor whose solution has the container play an episode.
+_TASK = {
+    "task.toml": """
+schema_version = "1.4"
+[task]
+name = "bench/outages"
+version = "1.0.0"
+[verifier]
+environment_mode = "shared"
+""",
+    "instruction.md": "Play an episode.",
+    "environment/Dockerfile": "FROM scratch",
+    "solution/solve.sh": """
+curl -sf "$CONTAINER/rollouts" -H 'content-type: application/json' \\
+  -d "{\\"rollout_id\\": \\"$(cat /proc/sys/kernel/random/uuid)\\", \\"seed\\": 1}" \\
+  > /app/answer.json
+""",
+    "tests/test.sh": """
+grep -c '"completed"' /app/answer.json > /logs/verifier/reward.txt
+""",
+}
+
+_HARBOR = {"HARBOR_TELEMETRY": "0", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
+_PARTS = Path(__file__).parent.parent / "tests" / "environments"
+
 
 class Cable:
     """Forwards connections to a port, until it is cut and after it is mended."""
@@ -86,14 +140,16 @@ class Cable:
     def _accept(self) -> None:
         while True:
             client, _ = self._server.accept()
-            with contextlib.suppress(OSError):
+            try:
                 if self._is_cut:
-                    client.close()
-                    continue
+                    raise ConnectionError
                 target = socket.create_connection(("127.0.0.1", self._target))
-                self._open |= {client, target}
-                for pair in ((client, target), (target, client)):
-                    threading.Thread(target=self._copy, args=pair, daemon=True).start()
+            except OSError:
+                client.close()
+                continue
+            self._open |= {client, target}
+            for pair in ((client, target), (target, client)):
+                threading.Thread(target=self._copy, args=pair, daemon=True).start()
 
     @staticmethod
     def _copy(source: socket.socket, target: socket.socket) -> None:
@@ -122,21 +178,24 @@ class Place:
         path = self.folder / "starts"
         return path.read_text().split() if path.exists() else []
 
-    def start(self, *words: str, **variables: str) -> subprocess.Popen[str]:
-        names = {"STARTS": str(self.folder / "starts"), "PYTHONPATH": str(self.folder), **variables}
+    def start(
+        self, *words: str, output: int = subprocess.DEVNULL, **variables: str
+    ) -> subprocess.Popen[str]:
+        names = {
+            "STARTS": str(self.folder / "starts"),
+            "PYTHONPATH": f"{self.folder}:{_PARTS}",
+            **variables,
+        }
         process = subprocess.Popen(
             words,
             cwd=self.folder,
             env={**os.environ, **names},
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.DEVNULL,
             text=True,
         )
         self._processes.append(process)
         return process
-
-    def program(self, text: str, *words: str) -> subprocess.Popen[str]:
-        return self.start(sys.executable, "-c", text, *words)
 
     def end(self) -> None:
         for process in self._processes:
@@ -144,8 +203,28 @@ class Place:
             process.wait()
 
 
-def of_synth_pools(place: Place, event: str) -> str:
+class Ended(NamedTuple):
+    """What was there when all had ended."""
+
+    completed: int
+    """Rollouts that the program counts as completed."""
+    stored: int | None = None
+    """Completed rollouts that its server has, where that is a process of its own."""
+    resumed: int | None = None
+    """Completed rollouts after what its server had paused was resumed, and the failed repeated."""
+
+
+def of_synth_pools(place: Place, event: str) -> Ended:
     """Run the fleet of a program on `synth-pools serve`."""
+    return _of_pools(place, event, sys.executable, _PROGRAM)
+
+
+def of_the_older(python: str) -> Callable[[Place, str], Ended]:
+    """Run threads of the SDK before this one on the same server, which speaks its API."""
+    return lambda place, event: _of_pools(place, event, python, _OLDER)
+
+
+def _of_pools(place: Place, event: str, python: str, text: str) -> Ended:
     key = "the-key-of-this-measurement"
     words = ("serve", "--data-dir", "data", "--port", str(place.port))
 
@@ -157,53 +236,137 @@ def of_synth_pools(place: Place, event: str) -> str:
     server = serve()
     cable = Cable(place.port)
     pool = {"pool_id": "p", "name": "p", "container_url": place.container, "concurrency": WIDTH}
-    headers = {"authorization": f"Bearer {key}"}
-    httpx.post(f"{cable.url}/v1/pools", json=pool, headers=headers).raise_for_status()
-    program = place.program(_PROGRAM, cable.url, key)
-    _until(lambda: len(place.starts) > 0)
-    time.sleep(MOMENT)
-    if event == "server":
-        server.send_signal(signal.SIGKILL)
-        time.sleep(AWAY)
-        serve()
-    elif event == "network":
-        cable.cut(AWAY)
-    else:
-        program.kill()
-        program = place.program(_PROGRAM, cable.url, key)
-    return program.communicate(timeout=LIMIT)[0].strip()
+    with httpx.Client(
+        base_url=f"http://127.0.0.1:{place.port}/v1", headers={"authorization": f"Bearer {key}"}
+    ) as client:
+        client.post("/pools", json=pool).raise_for_status()
+        program = _interrupted(
+            place, event, (python, "-c", text, cable.url, key), cable, server, serve
+        )
+        completed = int(program.communicate(timeout=LIMIT)[0] or 0)
+
+        def count(state: str) -> int:
+            page = client.get("/pools/p/rollouts", params={"state": state, "limit": 100}).json()
+            return len(page["items"])
+
+        _until(lambda: count("queued") + count("running") == 0)
+        return Ended(completed, count("completed"))
 
 
-def of_a_loop(place: Place, event: str) -> str:
+def of_harbor(harbor: str) -> Callable[[Place, str], Ended]:
+    """Run `harbor run --server --watch` on `harbor serve`."""
+
+    def run(place: Place, event: str) -> Ended:
+        for path, text in _TASK.items():
+            file = place.folder / "task" / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text.lstrip())
+        task = str(place.folder / "task")
+        job = {
+            "tasks": [{"path": task}],
+            "agents": [{"name": "oracle"}],
+            "n_attempts": EPISODES,
+            "n_concurrent_trials": WIDTH,
+            "environment": {"import_path": "harbor_parts:LocalEnvironment"},
+        }
+        (place.folder / "job.json").write_text(json.dumps(job))
+        words = ("serve", "--data-dir", "data", "--port", str(place.port))
+
+        def serve() -> subprocess.Popen[str]:
+            server = place.start(harbor, *words, CONTAINER=place.container, **_HARBOR)
+            _until(lambda: _listens(place.port))
+            return server
+
+        server = serve()
+        cable = Cable(place.port)
+        command = (harbor, "run", "--config", "job.json", "--server", cable.url, "--watch")
+        program = _interrupted(place, event, command, cable, server, serve)
+        program.communicate(timeout=LIMIT)
+        url = f"http://127.0.0.1:{place.port}"
+        items: list[dict[str, Any]] = []
+
+        def has_settled() -> bool:
+            items[:] = httpx.get(f"{url}/rollouts", params={"page_size": 100}).json()["items"]
+            return all(item["state"] in ("finished", "cancelled", "paused") for item in items)
+
+        def count() -> int:
+            _until(has_settled)
+            return sum((item["rewards"] or {}).get("reward") == 1 for item in items)
+
+        stored, resumed = count(), None
+        if any(item["state"] == "paused" for item in items):
+            for job_id in {item["job_id"] for item in items}:
+                httpx.post(f"{url}/jobs/{job_id}/resume", timeout=LIMIT).raise_for_status()
+            for item in items:
+                if item["error_type"]:
+                    httpx.post(
+                        f"{url}/rollouts/{item['id']}/retry", timeout=LIMIT
+                    ).raise_for_status()
+            resumed = count()
+        return Ended(EPISODES if program.returncode == 0 else 0, stored, resumed)
+
+    return run
+
+
+def of_a_loop(place: Place, event: str) -> Ended:
     """Run a loop of one's own, which is its own server."""
     cable = Cable(place.container_port)
-    program = place.program(_LOOP, cable.url)
+    command = (sys.executable, "-c", _LOOP, cable.url)
+    program = _interrupted(place, "program" if event == "server" else event, command, cable)
+    return Ended(int(program.communicate(timeout=LIMIT)[0]))
+
+
+def _interrupted(
+    place: Place,
+    event: str,
+    command: tuple[str, ...],
+    cable: Cable,
+    server: subprocess.Popen[str] | None = None,
+    serve: Callable[[], object] = lambda: None,
+) -> subprocess.Popen[str]:
+    """Start a program, let the event happen, and return the program that runs then."""
+    program = place.start(*command, output=subprocess.PIPE, **_HARBOR)
     _until(lambda: len(place.starts) > 0)
     time.sleep(MOMENT)
     if event == "network":
         cable.cut(AWAY)
+    elif event == "server" and server is not None:
+        server.send_signal(signal.SIGKILL)
+        time.sleep(AWAY)
+        serve()
     else:
         program.kill()
-        program = place.program(_LOOP, cable.url)
-    return program.communicate(timeout=LIMIT)[0].strip()
+        program = place.start(*command, output=subprocess.PIPE, **_HARBOR)
+    return program
 
 
 def main() -> None:
     """Print a row for each tool and event."""
-    tools = {"synth-pools": of_synth_pools, "loop": of_a_loop}
-    for event in ("server", "network", "program"):
-        for name, run in tools.items():
-            with temporary_place() as place:
-                started_at = time.monotonic()
-                completed = run(place, event)
-                row = {
-                    "tool": name,
-                    "event": event,
-                    "completed": completed,
-                    "starts": len(place.starts),
-                    "seconds": round(time.monotonic() - started_at, 1),
-                }
-                print(json.dumps(row), flush=True)
+    parser = argparse.ArgumentParser(prog="python -m bench.outages", description=__doc__)
+    parser.add_argument("--harbor", metavar="PROGRAM", help="`harbor` 0.26, in an environment")
+    parser.add_argument("--synth-ai", metavar="PYTHON", help="of an environment with synth-ai")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="also write the page there")
+    options = parser.parse_args()
+    tools: dict[str, Callable[[Place, str], Ended]] = {"synth-pools": of_synth_pools}
+    if options.harbor:
+        tools["harbor serve"] = of_harbor(str(Path(options.harbor).absolute()))
+    if options.synth_ai:
+        tools["synth-ai"] = of_the_older(str(Path(options.synth_ai).absolute()))
+    tools["a loop"] = of_a_loop
+    head = ("what happens", "run by", "the program has", "its server has", "resumed", "starts")
+    lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
+    for event, name in itertools.product(EVENTS, tools):
+        with temporary_place() as place:
+            ended = tools[name](place, event)
+            numbers = ["" if number is None else str(number) for number in ended]
+            row = (EVENTS[event], name, *numbers, str(len(place.starts)))
+            lines.append(f"| {' | '.join(row)} |")
+            print(lines[-1], flush=True)
+    if options.write is not None:
+        before, _, after = re.split(r"(?m)((?:^\|.*\n)+)", options.write.read_text(), maxsplit=1)
+        page = before + "\n".join(lines) + "\n" + after
+        today = datetime.now(UTC).date().isoformat()
+        options.write.write_text(re.sub(r"(?<=on )\d{4}-\d\d-\d\d", today, page, count=1))
 
 
 @contextlib.contextmanager
