@@ -10,21 +10,14 @@ from typing import Any
 import click
 
 from synth_pools import __version__
-from synth_pools.cli.output import grid, write_bytes, write_text
+from synth_pools.cli.output import form_option, grid, write_bytes, write_text
 from synth_pools.spec import load_spec, spec_path
 
 
 @click.command()
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json"]),
-    default="table",
-    show_default=True,
-    help="A table for people, or JSON with everything.",
-)
+@form_option("A table for people, or JSON with everything.")
 @click.pass_context
-def commands(context: click.Context, output: str) -> int:
+def commands(context: click.Context, form: str) -> int:
     """List all commands, with their options.
 
     JSON has the operations in openapi.yaml, arguments, options and help of each, for documentation
@@ -35,7 +28,7 @@ def commands(context: click.Context, output: str) -> int:
       synth-pools commands --output json
     """
     everything = list(iter_commands(context.find_root()))
-    if output == "json":
+    if form == "json":
         write_bytes(json.dumps({"commands": everything}, indent=2).encode())
         return 0
     rows = [
@@ -113,15 +106,8 @@ def _option(option: click.Option) -> dict[str, Any]:
 
 @click.command()
 @click.option("--path", "only_path", is_flag=True, help="Print its path, not its text.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["yaml", "json"]),
-    default="yaml",
-    show_default=True,
-    help="As it is, or as JSON.",
-)
-def spec(only_path: bool, output: str) -> int:
+@form_option("As it is, or as JSON.", ("yaml", "json"))
+def spec(only_path: bool, form: str) -> int:
     """Print the contract, openapi.yaml, as it came with this program.
 
     \b
@@ -130,7 +116,7 @@ def spec(only_path: bool, output: str) -> int:
     """
     if only_path:
         write_text(f"{spec_path()}\n")
-    elif output == "yaml":
+    elif form == "yaml":
         write_bytes(spec_path().read_bytes())
     else:
         write_bytes(json.dumps(load_spec(), indent=2, default=str).encode())

@@ -36,18 +36,19 @@ _COLOURS = {
 }
 
 
-def form_option(text: str) -> Callable[[F], F]:
-    """Return an option of a command: `form`, which is a table or JSON.
+def form_option(text: str, forms: Sequence[str] = ("table", "json")) -> Callable[[F], F]:
+    """Return the option of a command for the form of its answer, `form`.
 
     Args:
         text: The help.
+        forms: The forms, beginning with the default.
     """
     return click.option(
         "-o",
         "--output",
         "form",
-        type=click.Choice(["table", "json"]),
-        default="table",
+        type=click.Choice(forms),
+        default=forms[0],
         show_default=True,
         help=text,
     )
