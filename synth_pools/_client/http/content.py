@@ -7,9 +7,12 @@ import hashlib
 import os
 import re
 import secrets
+import shutil
+import stat
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, BinaryIO, NamedTuple
 
 from synth_pools.errors import RequestValidationError
 
@@ -106,12 +109,20 @@ class MemorySink(Sink):
 
 
 class PartFile(Sink):
-    """Download into a file that has a temporary name until it is complete."""
+    """Download into a file that has a temporary name until it is complete.
+
+    A link is followed. What is no regular file, and what this process writes to, is written through
+    at the end.
+    """
 
     def __init__(self, target: Path) -> None:
-        self._target = target
-        self._path = target.with_name(f".{secrets.token_hex(8)}.part")
-        self._file = self._path.open("xb")
+        self._target = Path(os.path.realpath(target))
+        self._path = self._target.with_name(f".{secrets.token_hex(8)}.part")
+        self._stream = target if _is_stream(target) else None
+        # Closed by `drop`.
+        self._file: IO[bytes] = (
+            self._path.open("xb") if self._stream is None else tempfile.TemporaryFile()  # noqa: SIM115
+        )
         super().__init__()
 
     def write(self, data: bytes) -> None:
@@ -125,6 +136,11 @@ class PartFile(Sink):
 
     def keep(self) -> None:
         """Rename the file to its final name; replace an older file."""
+        if self._stream is not None:
+            self._file.seek(0)
+            with _open_stream(self._stream) as stream:
+                shutil.copyfileobj(self._file, stream)
+            return
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -136,6 +152,37 @@ class PartFile(Sink):
         with contextlib.suppress(OSError):
             self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def _is_stream(target: Path) -> bool:
+    """Check for a device, a pipe, or an output of this process, which may be a file."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)) or _output_of(target) is not None
+
+
+def _output_of(target: Path) -> int | None:
+    """Return the descriptor by which this process writes to a file; None if it does not."""
+    for descriptor in (1, 2):
+        with contextlib.suppress(OSError):
+            if os.path.samestat(target.stat(), os.fstat(descriptor)):
+                return descriptor
+    return None
+
+
+def _open_stream(target: Path) -> BinaryIO:
+    descriptor = _output_of(target)
+    if descriptor is not None:
+        # Opened by its name, a file would be written from its start.
+        return os.fdopen(os.dup(descriptor), "wb")
+    # A pipe that nobody reads is an error at once. Windows has neither flag.
+    flags = [getattr(os, name, 0) for name in ("O_NOCTTY", "O_NONBLOCK")]
+    descriptor = os.open(target, os.O_WRONLY | sum(flags))
+    if flags[1]:
+        os.set_blocking(descriptor, True)
+    return os.fdopen(descriptor, "wb")
 
 
 def target_file(to: str | os.PathLike[str], name: str) -> Path:

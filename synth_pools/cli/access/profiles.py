@@ -223,6 +223,8 @@ def _toml(text: str) -> str:
 
 
 def _write_private(path: Path, text: str) -> None:
+    # A link leads to a file that is kept elsewhere, as with other configuration.
+    path = Path(os.path.realpath(path))
     fresh = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -138,7 +138,7 @@ _OPTIONS = (
     click.option(
         "--only",
         type=click.Choice(["failed", "missing"]),
-        help="Run again the requests that failed in --out, or that are missing from it.",
+        help="Run again what failed in --out, or is missing from it; not with --journal.",
     ),
     click.option(
         "--fail-under", type=float, metavar="REWARD", help="Exit with 1 if the mean reward is less."

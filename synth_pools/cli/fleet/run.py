@@ -153,6 +153,10 @@ def _former_rows(
     Raises:
         CommandError: The file has results of another run, or may not be replaced.
     """
+    if only is not None and journal is not None:
+        raise CommandError(
+            "--only goes on with the results in --out, and --journal with its own: give one of them"
+        )
     if out is None or is_stream(out):
         if only is not None:
             raise CommandError("--only needs --out with a file, the results that it goes on with")

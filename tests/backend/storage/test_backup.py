@@ -130,7 +130,9 @@ def test_an_earlier_copy_is_replaced_with_force_alone(tmp_path: Path) -> None:
         first = server.pool()
         assert run_command("backup", link, "--data-dir", data_dir).returncode == 0
         second = server.pool()
-    assert "is not empty" in refusal_of("backup", copy, "--data-dir", data_dir)
+    refusal = refusal_of("backup", copy, "--data-dir", data_dir)
+    assert "is not empty" in refusal
+    assert "--force" in refusal
     with serve(copy) as served:
         assert served.get(f"/v1/pools/{first}")
     # As a backend that serves it has it.

@@ -111,6 +111,19 @@ def test_names_and_places_survive_being_written(command: Command, tmp_path: Path
         assert server.last.headers["authorization"] == f"Bearer {KEY}"
 
 
+def test_a_link_to_the_profiles_stays_one(command: Command, tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / ".config/synth-pools", tmp_path / "elsewhere.toml"
+    folder.mkdir(parents=True)
+    (folder / "config.toml").symlink_to(elsewhere)
+    for name in ("a", "b"):
+        done = command("config", "set", name, "--url", "http://127.0.0.1:1")
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (folder / "config.toml").is_symlink()
+    listed = command("config", "list", **NOTHING).stdout
+    assert elsewhere.read_text().count("127.0.0.1:1") == listed.count("127.0.0.1:1") == 2
+    assert stat.S_IMODE(elsewhere.stat().st_mode) == 0o600
+
+
 def test_where_a_key_is_kept() -> None:
     assert ServiceProfile("a").key_place == "-"
     assert ServiceProfile("a", key_file="/keys/a").key_place == "/keys/a"

@@ -80,6 +80,10 @@ def test_failed_rollouts_are_told_and_run_again_alone(
     out.write_text("".join(f"{json.dumps(row)}\n" for row in rows[:3]))
     refused = command(*base)
     assert (refused.returncode, "--only missing or --only failed" in refused.stderr) == (2, True)
+    # Each goes on with what is its own: the results, or the journal.
+    both = command(*base, "--only", "failed", "--journal", tmp_path / "journal")
+    assert (both.returncode, "give one of them" in both.stderr) == (2, True)
+    assert not (tmp_path / "journal").exists()
     # The missing one is not started, and not forgotten.
     partial = command(*base, "--only", "failed")
     assert (partial.returncode, "1 of 4 have no result" in partial.stderr) == (1, True)

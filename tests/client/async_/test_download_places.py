@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +113,60 @@ async def test_a_folder_of_that_name(
     with pytest.raises(IsADirectoryError):
         await client.agent_rollouts.download_artifact(R, A, folder)
     assert names(folder) == ["out.bin"]
+
+
+async def test_a_link_is_followed(
+    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path
+) -> None:
+    server.play(choose=serving())
+    (folder / "elsewhere").mkdir()
+    (folder / "link").symlink_to("elsewhere/file")
+    for _ in range(2):
+        path = await client.agent_rollouts.download_artifact(R, A, folder / "link")
+        assert path.is_symlink()
+        assert (folder / "elsewhere/file").read_bytes() == CONTENT
+    assert names(folder / "elsewhere") == ["file"]
+
+
+async def test_what_is_no_file_is_written_through(
+    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path
+) -> None:
+    server.play(choose=serving())
+    (folder / "null").symlink_to(os.devnull)
+    os.mkfifo(folder / "pipe")
+    await client.agent_rollouts.download_artifact(R, A, folder / "null")
+    assert stat.S_ISCHR(Path(os.devnull).stat().st_mode)
+    with pytest.raises(OSError, match=os.strerror(errno.ENXIO)):
+        await client.agent_rollouts.download_artifact(R, A, folder / "pipe")
+    received: list[bytes] = []
+    reader = threading.Thread(target=lambda: received.append((folder / "pipe").read_bytes()))
+    # With this end open the reader need not be the first.
+    descriptor = os.open(folder / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    reader.start()
+    await client.agent_rollouts.download_artifact(R, A, folder / "pipe")
+    reader.join()
+    os.close(descriptor)
+    assert received == [CONTENT]
+    assert sorted(names(folder)) == ["null", "pipe"]
+
+
+async def test_an_output_of_the_process_goes_on_at_its_end(
+    server: FaultServer, client: AsyncContainerPoolsClient, folder: Path
+) -> None:
+    server.play(choose=serving())
+    out = folder / "out"
+    saved = os.dup(1)
+    descriptor = os.open(out, os.O_WRONLY | os.O_CREAT)
+    try:
+        os.dup2(descriptor, 1)
+        os.write(1, b"before")
+        await client.agent_rollouts.download_artifact(R, A, "/dev/stdout")
+        os.write(1, b"after")
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)
+        os.close(descriptor)
+    assert out.read_bytes() == b"before" + CONTENT + b"after"
 
 
 async def test_a_closed_client_leaves_nothing(

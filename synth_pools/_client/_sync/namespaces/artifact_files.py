@@ -20,10 +20,11 @@ class ArtifactFiles(Namespace):
 
     Methods that write a file return its path. ``to`` is a file or an existing folder; in a folder
     the file has the name from the service, without path components. Until the file is complete it
-    has another name in the same folder. A failed download leaves nothing behind, and does not
-    change an existing file. A download resumes after a broken connection, with up to
-    ``max_retries`` further requests. ``on_progress`` is called with the number of bytes so far and
-    in total, None for an unknown total; an error that it raises ends the download.
+    has another name in the same folder; then it replaces an earlier one. A link is followed, and a
+    device or a pipe written through once the content is complete. A failed download leaves nothing
+    behind, and does not change an existing file. A download resumes after a broken connection, with
+    up to ``max_retries`` further requests. ``on_progress`` is called with the number of bytes so
+    far and in total, None for an unknown total; an error that it raises ends the download.
 
     Apart from the errors of `Operations` the methods raise:
         NotFoundError: There is no such rollout or artifact, or its content was deleted (``code``

@@ -64,7 +64,7 @@ def _check(data_dir: Path, target: Path, *, replace: bool) -> None:
     if not is_free and replace:
         require_database(target)
     elif not is_free:
-        raise DataDirError(f"{target} exists and is not empty: give a new directory")
+        raise DataDirError(f"{target} exists and is not empty: give a new directory, or --force")
 
 
 def _rename(draft: Path, target: Path) -> None:
