@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -179,7 +179,7 @@ class Place:
         return path.read_text().split() if path.exists() else []
 
     def start(
-        self, *words: str, output: int = subprocess.DEVNULL, **variables: str
+        self, *words: str, output: int = subprocess.DEVNULL, variables: Mapping[str, str] = _HARBOR
     ) -> subprocess.Popen[str]:
         names = {
             "STARTS": str(self.folder / "starts"),
@@ -229,7 +229,9 @@ def _of_pools(place: Place, event: str, python: str, text: str) -> Ended:
     words = ("serve", "--data-dir", "data", "--port", str(place.port))
 
     def serve() -> subprocess.Popen[str]:
-        server = place.start(sys.executable, "-m", "synth_pools", *words, SYNTH_POOLS_API_KEY=key)
+        server = place.start(
+            sys.executable, "-m", "synth_pools", *words, variables={"SYNTH_POOLS_API_KEY": key}
+        )
         _until(lambda: _listens(place.port))
         return server
 
@@ -273,7 +275,9 @@ def of_harbor(harbor: str) -> Callable[[Place, str], Ended]:
         words = ("serve", "--data-dir", "data", "--port", str(place.port))
 
         def serve() -> subprocess.Popen[str]:
-            server = place.start(harbor, *words, CONTAINER=place.container, **_HARBOR)
+            server = place.start(
+                harbor, *words, variables={"CONTAINER": place.container, **_HARBOR}
+            )
             _until(lambda: _listens(place.port))
             return server
 
@@ -325,7 +329,7 @@ def _interrupted(
     serve: Callable[[], object] = lambda: None,
 ) -> subprocess.Popen[str]:
     """Start a program, let the event happen, and return the program that runs then."""
-    program = place.start(*command, output=subprocess.PIPE, **_HARBOR)
+    program = place.start(*command, output=subprocess.PIPE)
     _until(lambda: len(place.starts) > 0)
     time.sleep(MOMENT)
     if event == "network":
@@ -336,7 +340,7 @@ def _interrupted(
         serve()
     else:
         program.kill()
-        program = place.start(*command, output=subprocess.PIPE, **_HARBOR)
+        program = place.start(*command, output=subprocess.PIPE)
     return program
 
 
