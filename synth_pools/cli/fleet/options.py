@@ -6,12 +6,13 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import click
 
 from synth_pools.cli.files import FILE, check_distinct, force_option
 from synth_pools.cli.fleet.requests import RunRequests, read_requests
+from synth_pools.cli.fleet.summary import GroupedBy
 from synth_pools.cli.operations.bodies import body_from_words
 from synth_pools.cli.output import form_option
 
@@ -32,6 +33,7 @@ class RunOptions:
     out: Path | None
     only: Literal["failed", "missing"] | None
     fail_under: float | None
+    by: GroupedBy | None
     form: str
     force: bool
 
@@ -142,6 +144,11 @@ _OPTIONS = (
     ),
     click.option(
         "--fail-under", type=float, metavar="REWARD", help="Exit with 1 if the mean reward is less."
+    ),
+    click.option(
+        "--by",
+        type=click.Choice(get_args(GroupedBy)),
+        help="Sum up the results of each task, group (repeats of a seed) or seed, too.",
     ),
     form_option("The summary as a table or as JSON."),
 )

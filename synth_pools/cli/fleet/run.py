@@ -84,7 +84,7 @@ def carry_out(
         )
         results.former = former
         indices = _chosen(requests, former, options.only)
-        running = _Run(requests, indices, pool_id, former, results)
+        running = _Run(requests, indices, pool_id, former, results, RunSummary(by=options.by))
         try:
             # The second ^C cancels it.
             with contextlib.suppress(asyncio.CancelledError), reported_errors():
@@ -215,12 +215,13 @@ class _Run:
         pool_id: str,
         former: dict[int, dict[str, Any]],
         results: ResultFile,
+        summary: RunSummary,
     ) -> None:
         self.stopped = False
         self._requests = requests
         self._indices = indices
         self._pool_id = pool_id
-        self._summary = RunSummary()
+        self._summary = summary
         # Rows of requests that have no new result yet.
         self._former = dict(former)
         self._results = results

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from synth_pools.cli.output import cell, grid, safe_text
 
+GroupedBy = Literal["task", "group", "seed"]
 COMPLETED = ("completed", "succeeded")
 _BINS = 10
 _BAR = 40
@@ -16,9 +17,19 @@ _PARTS = " ▏▎▍▌▋▊▉█"
 
 
 class RunSummary:
-    """Counts of the rows of a run."""
+    """Counts of the rows of a run, and of each group of them.
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+    Args:
+        rows: The first rows.
+        by: What the rows of a group have in common; None for no groups.
+    """
+
+    def __init__(
+        self, rows: Iterable[Mapping[str, Any]] = (), *, by: GroupedBy | None = None
+    ) -> None:
+        self._column = "task_id" if by == "task" else by
+        # The lowest index of each group, its value, and its counts.
+        self._groups: dict[str, tuple[int, Any, RunSummary]] = {}
         self._states: Counter[str] = Counter()
         self._failures: Counter[str] = Counter()
         # The first message of each failure.
@@ -27,6 +38,7 @@ class RunSummary:
         # Completed rollouts without a reward.
         self._unrewarded = 0
         self._seconds = 0.0
+        self._timed = 0
         for row in rows:
             self.add(row)
 
@@ -44,7 +56,18 @@ class RunSummary:
             self._rewards.append(float(reward or 0))
         elif row.get("status") in COMPLETED:
             self._unrewarded += 1
-        self._seconds += float(row.get("seconds") or 0)
+        if row.get("seconds") is not None:
+            self._seconds += float(row["seconds"])
+            self._timed += 1
+        if self._column is not None:
+            self._add_to_group(row, row.get(self._column))
+
+    def _add_to_group(self, row: Mapping[str, Any], value: Any) -> None:
+        # A seed may be any JSON.
+        key, index = repr(value), int(row.get("index") or 0)
+        first, _, group = self._groups.get(key) or (index, value, RunSummary())
+        group.add(row)
+        self._groups[key] = (min(first, index), value, group)
 
     @property
     def total(self) -> int:
@@ -78,6 +101,24 @@ class RunSummary:
                 "mean": self.mean,
                 "standard_error": self._error,
             },
+            **({} if self._column is None else {"groups": self.groups()}),
+        }
+
+    def groups(self) -> list[dict[str, Any]]:
+        """Return a row for each group, as `Fleet.to_dicts` does, in the order of the requests."""
+        groups = sorted(self._groups.values(), key=lambda group: group[0])
+        return [{str(self._column): value, **group.counts()} for _, value, group in groups]
+
+    def counts(self) -> dict[str, Any]:
+        """Return the counts on one row."""
+        return {
+            "results": self.total,
+            "completed": self._completed,
+            "failed": self.failed,
+            "rewards": len(self._rewards),
+            "mean_reward": self.mean,
+            "standard_error": self._error,
+            "mean_seconds": self._seconds / self._timed if self._timed else None,
         }
 
     def text(self) -> str:
@@ -94,6 +135,10 @@ class RunSummary:
                 for name, number in self._failures.most_common()
             ]
             parts.append(grid(["FAILURE", "ROLLOUTS", "FIRST MESSAGE"], failures, right=[1]))
+        if rows := self.groups():
+            heads = [name.replace("_", " ").upper() for name in rows[0]]
+            lines = [[cell(value) for value in row.values()] for row in rows]
+            parts.append(grid(heads, lines, right=range(1, len(heads))))
         return "\n".join(parts)
 
     def _reward_lines(self) -> str:
