@@ -96,7 +96,7 @@ _FAULTLESS = Fault("none", "none", (), (), backend="second")
         *(
             fault
             for fault in FAULTS
-            if fault.name in ("logs_of_others_shown", "queue_of_others_counted")
+            if fault.name in ("logs_of_others_shown", "rollouts_of_others_cancelled_and_denied")
         ),
     ],
     ids=lambda fault: fault.name if fault else "none",

@@ -12,12 +12,15 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import NOT_FOUND, check_refused, offered, small_body
+from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import (
     Rollout,
     becomes_true,
     ids_of,
+    rollout_id,
     run_rollout,
     start_rollout,
+    start_running,
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.http.reproduce import MASKED, OTHER_KEY
@@ -27,12 +30,16 @@ from synth_pools.contract.selections import (
     creates_rollout,
     lists,
     places_rollout,
+    reads,
 )
 
 _OTHER = f"Bearer {OTHER_KEY}"
 # States that lists are filtered by; None for no filter.
 _STATES = ("active", "archived", "queued", "running", *FINAL, None)
 _COUNTS = ("queued", "running", "capacity")
+# Fields of a pool that change with it alone.
+_FIELDS = ("status", "name", "metadata", "config", "tasks", "updated_at")
+_STREAM_SECONDS = 10.0
 _ABSENT = "it is another organisation's"
 
 
@@ -55,24 +62,89 @@ def _places_anywhere(operation: Operation) -> bool:
 )
 def organisations_apart(ctx: Context) -> None:
     _require_other_key(ctx)
-    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
-    rollout = run_rollout(ctx, pool_id, task_id="t")
-    archived = ctx.resources.pool("archived")
-    ctx.require(200, "delete_pool", {"pool_id": archived})
-    before = _read(ctx, rollout)
-    ours = {pool_id, archived, rollout.id}
+    rollouts = _in_every_state(ctx)
+    _expect_apart(ctx, rollouts, MASKED, _OTHER)
+    with _other_pool(ctx) as theirs:
+        body = ctx.session.rollout_body()
+        response = ctx.require(
+            (200, 202), "create_rollout", {"pool_id": theirs}, json=body, authorization=_OTHER
+        )
+        _expect_apart(ctx, [Rollout(theirs, rollout_id(response))], _OTHER, MASKED)
+
+
+def _in_every_state(ctx: Context) -> list[Rollout]:
+    """Return a rollout that has ended, some that have not, and one of an archived pool."""
+    session = ctx.session
+    archived = run_rollout(ctx, ctx.resources.pool("archived", tasks=[{"task_id": "t"}]))
+    ctx.require(200, "delete_pool", {"pool_id": archived.pool_id})
+    if not (session.echo or session.containers):
+        return [run_rollout(ctx, ctx.resources.pool(tasks=[{"task_id": "t"}])), archived]
+    # Only containers leave artifacts behind.
+    more = {"container_url": session.containers["good"]} if session.containers else {}
+    pool_id = ctx.resources.live_pool(concurrency=1, tasks=[{"task_id": "t"}], **more)
+    ended = run_rollout(ctx, pool_id, task_id="t")
+    running = start_running(ctx, pool_id)
+    return [ended, running, start_rollout(ctx, pool_id, env={"delay": 600}), archived]
+
+
+def _expect_apart(ctx: Context, rollouts: list[Rollout], owner: str, stranger: str) -> None:
+    """Expect another organisation to see and to change nothing of these rollouts and pools."""
+    ids_of_owner = {rollout.id for rollout in rollouts} | {rollout.pool_id for rollout in rollouts}
     for operation in offered(ctx, _lists_all):
         for state in _STATES:
             query = {"limit": 100} if state is None else {"limit": 100, "state": state}
-            page = ctx.require(200, operation.id, query=query, authorization=_OTHER)
-            _expect_nothing_of(ctx, ours, operation.id, page)
-    ids = {"task_id": "t", "artifact_path": "x", "release_id": "x", **rollout.ids}
-    for operation in offered(ctx, addresses_resource):
-        refused = Status(404, _ABSENT, code=NOT_FOUND[operation.id_names[0]])
-        own_ids, body = operation.own_ids(ids), small_body(ctx, operation)
-        ctx.check(refused, operation.id, own_ids, json=body, authorization=_OTHER)
-    after = _read(ctx, rollout)
-    ctx.expect.equal("update_pool", "what the other key asked to change", before, after, None)
+            page = ctx.require(200, operation.id, query=query, authorization=stranger)
+            _expect_nothing_of(ctx, ids_of_owner, operation.id, page)
+    asked: set[tuple[str, ...]] = set()
+    for rollout in rollouts:
+        ids = {**_ids_below(ctx, rollout, owner), **rollout.ids}
+        before = _read(ctx, rollout, owner)
+        for operation in offered(ctx, addresses_resource):
+            own_ids = operation.own_ids(ids)
+            # Several rollouts have the same pool.
+            if (key := (operation.id, *own_ids.values())) in asked:
+                continue
+            asked.add(key)
+            _expect_unknown(ctx, operation, own_ids, ids_of_owner, stranger)
+            if reads(operation):
+                continue
+            after = _read(ctx, rollout, owner)
+            what = "what another organisation asked to change"
+            ctx.expect.equal(operation.id, what, before, after, None)
+            before = after
+
+
+def _expect_unknown(
+    ctx: Context, operation: Operation, ids: dict[str, str], secret: set[str], stranger: str
+) -> None:
+    """Expect 404 of every form of an operation, in words that tell no other id."""
+    refused = Status(404, _ABSENT, code=NOT_FOUND[operation.id_names[0]])
+    body = small_body(ctx, operation)
+    for query in ({}, {"format": "json"}) if operation.streams else ({},):
+        response = ctx.check(
+            refused,
+            operation.id,
+            ids,
+            query=query,
+            json=body,
+            authorization=stranger,
+            # A stream that is shown may have no end.
+            limit=_STREAM_SECONDS if operation.streams else None,
+        )
+        text = response.exchange.response_body.decode("utf-8", "replace")
+        others = [name for name in secret - set(ids.values()) if name in text]
+        judge = ctx.judge(operation.id, response)
+        judge.that("no id of another organisation", not others, ", ".join(others))
+
+
+def _ids_below(ctx: Context, rollout: Rollout, owner: str) -> dict[str, str]:
+    """Return ids of what belongs to a rollout or its pool; some are of nothing."""
+    ids = {"task_id": "t", "artifact_path": "x", "release_id": "x", "operation_id": "x"}
+    for reader, own_ids in readers(ctx, rollout, "ArtifactList")[:1]:
+        page = ctx.require(200, reader, own_ids, authorization=owner)
+        if isinstance(path := page.at("items", 0, "path"), str):
+            ids["artifact_path"] = path
+    return ids
 
 
 @scenario(
@@ -207,6 +279,12 @@ def _other_pool(ctx: Context) -> Iterator[str]:
         ctx.call("delete_pool", {"pool_id": name}, authorization=_OTHER)
 
 
-def _read(ctx: Context, rollout: Rollout) -> list[Any]:
-    pool = ctx.require(200, "get_pool", {"pool_id": rollout.pool_id})
-    return [pool.json, ctx.require(200, "get_rollout", rollout.ids).json]
+def _read(ctx: Context, rollout: Rollout, owner: str) -> list[Any]:
+    """Return what another organisation could change of a rollout and its pool."""
+    path = {"pool_id": rollout.pool_id}
+    pool = ctx.require(200, "get_pool", path, authorization=owner)
+    page = ctx.require(200, "list_rollouts", path, authorization=owner)
+    items = page.list_at("items")
+    status = next((at(item, "status") for item in items if at(item, "id") == rollout.id), None)
+    is_final = status if status in FINAL or status is None else "open"
+    return [*(pool.at(field) for field in _FIELDS), len(items), is_final]

@@ -33,6 +33,25 @@ def _as_owner(when: Callable[[Request], bool] = lambda _: True) -> Answering:
     return before
 
 
+async def _done_and_denied(request: Request, passing: Passing) -> Response | None:
+    """Do what the other organisation asks, and answer as if there were no such thing."""
+    if not _is_other(request):
+        return None
+    await _as_owner()(request, passing)
+    await passing.ask(request)
+    unknown = "pool_not_found" if "pool_id" in passing.ids else "rollout_not_found"
+    return error_response(404, unknown)
+
+
+async def _pool_told(request: Request, response: Response, passing: Passing) -> Response:
+    """Tell the pool of a rollout that the caller must not see."""
+    if not _is_other(request) or response.status != 404:
+        return response
+    await _as_owner()(request, passing)
+    owned = (await passing.ask(sibling(request, "GET", request.path))).json()
+    return error_response(404, "rollout_not_found", f"it is in pool {owned.get('pool_id')}")
+
+
 def _names_pool(request: Request) -> bool:
     body = request.json()
     return isinstance(body, dict) and bool(body.get("pool_id"))
@@ -126,6 +145,26 @@ FAULTS = [
         "archived_pools_of_others_listed",
         "list_pools",
         before=_as_owner(lambda request: query_of(request).get("state") == "archived"),
+    ),
+    _leak(
+        "running_rollouts_of_others_listed",
+        "list_global_rollouts",
+        before=_as_owner(lambda request: query_of(request).get("state") == "running"),
+    ),
+    _leak(
+        "pages_of_events_of_others_shown",
+        "stream_rollout_events",
+        before=_as_owner(lambda request: query_of(request).get("format") == "json"),
+    ),
+    _leak("rollouts_of_others_cancelled_and_denied", "cancel_rollout", before=_done_and_denied),
+    _leak("tasks_of_others_created_and_denied", "create_task", before=_done_and_denied),
+    Fault(
+        "pools_of_others_told",
+        "organisations",
+        ("get_global_rollout",),
+        ("get_global_rollout",),
+        after=_pool_told,
+        backend="second",
     ),
     _leak("keys_of_others_in_the_way", "create_rollout", before=_any_owners_key),
     _leak("queue_of_others_counted", "get_queue_status"),
