@@ -19,7 +19,7 @@ from synth_pools.contract.openapi.operations import DocumentedResponse as Docume
 from synth_pools.contract.openapi.operations import KeyPlace as KeyPlace
 from synth_pools.contract.openapi.operations import Operation as Operation
 from synth_pools.contract.openapi.operations import Operations as Operations
-from synth_pools.contract.openapi.schemas import complaints_of, modernized, without_enums
+from synth_pools.contract.openapi.schemas import flaws_of, modernized, without_enums
 from synth_pools.spec import load_container_spec, load_spec, read_spec, spec_path
 
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace", "query")
@@ -128,9 +128,13 @@ class Document:
 
     def errors_by(self, schema: Mapping[str, Any], value: Any) -> list[str]:
         """Validate a value against an inline schema; see `errors`."""
+        return [*self.flaws(schema, value).values()][:3]
+
+    def flaws(self, schema: Mapping[str, Any], value: Any) -> dict[str, str]:
+        """Validate a value against an inline schema; see `flaws_of`."""
         key = json.dumps(schema, sort_keys=True)
         schemas = self._schemas if self.is_foreign else self._open_schemas
-        return complaints_of(self._validator(key, schema, schemas), value)
+        return flaws_of(self._validator(key, schema, schemas), value)
 
     def allows(self, operation: Operation, body: Any) -> bool:
         """Return True if the document calls a body of an operation valid."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import jsonschema_rs
 
 from synth_pools.contract.results import shorten
+
+_MOST_ERRORS = 1_000
 
 
 def modernized(node: Any) -> Any:
@@ -46,16 +49,24 @@ def without_enums(node: Any) -> Any:
     return [without_enums(item) for item in node] if isinstance(node, list) else node
 
 
-def complaints_of(validator: jsonschema_rs.Draft202012Validator, value: Any) -> list[str]:
-    """Validate a value; return up to three complaints."""
-    complaints: list[str] = []
+def flaws_of(validator: jsonschema_rs.Draft202012Validator, value: Any) -> dict[str, str]:
+    """Validate a value.
+
+    Returns:
+        A complaint for each flaw. The name of a flaw has its place and the rule that is broken
+        there, and nothing of the value: items of a list have one place.
+    """
+    flaws: dict[str, str] = {}
     try:
-        for error in validator.iter_errors(value):
+        for error in itertools.islice(validator.iter_errors(value), _MOST_ERRORS):
             path = "/".join(str(step) for step in error.instance_path) or "the whole"
-            complaints.append(f"{path}: {shorten(error.message, 200)}")
-            if len(complaints) == 3:
-                break
+            place = "/".join("*" if isinstance(step, int) else step for step in error.instance_path)
+            rule = str(error.schema_path[-1])
+            message = shorten(error.message, 200)
+            # Each property that is missing is a flaw.
+            flaw = f"{place or 'the whole'}: {message if rule == 'required' else rule}"
+            flaws.setdefault(flaw, f"{path}: {message}")
     except (ValueError, RecursionError):
         # Nested too deeply for the validator: it cannot be judged.
-        return []
-    return complaints
+        return {}
+    return flaws

@@ -88,6 +88,7 @@ CLAUSES = {
     """,
     "schema.gone": "Tasks: states#6d44",
     "schema.invalid_refused": "responses Invalid#c83f",
+    "schema.location": "headers Location#9aa6",
     "schema.method": "Errors#2c54",
     "schema.origins": "Authentication#4079",
     "schema.request_id": "Errors#d256",

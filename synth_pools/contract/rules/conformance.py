@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 from synth_pools.contract.document import Document, DocumentedResponse, Operation, schema_name
 from synth_pools.contract.results import Clause, Column, Exchange
@@ -30,6 +31,7 @@ _ERRORS = Clause(
 _EVERYWHERE = frozenset({405, 431, 501})
 _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
 _CODES = Clause("Errors", "error.code has the status of its row, and retryable is what it says")
+_LOCATION = Clause("headers Location", "where what was created can be read")
 _CODED = Clause("Errors", "every body of an error has error, with a code")
 _ORIGINS = Clause("Errors", "no answer allows other origins to read it")
 _ALLOW = Clause("Errors", "a method that a path does not have is 405 with Allow")
@@ -63,13 +65,15 @@ def check_conformance(
     if response is None:
         return
     yield from _headers(document, operation, exchange, response)
+    if not document.is_foreign and "Location" in response.headers:
+        yield from _location(exchange)
     if exchange.method == "HEAD" or (status >= 400 and not document.is_foreign):
         # The rules for all errors have judged the body, which is the same everywhere.
         return
     yield _media_type(operation, exchange, response)
     schema = response.schema(media_type(exchange))
     if schema is not None and _is_json(exchange) and schema.get("format") != "binary":
-        yield _schema(document, operation, exchange, schema, status)
+        yield from _schema(document, operation, exchange, schema, status)
 
 
 def _is_json(exchange: Exchange) -> bool:
@@ -149,6 +153,21 @@ def _headers(
         )
 
 
+def _location(exchange: Exchange) -> Iterator[RuleResult]:
+    location = exchange.header("location")
+    if location is None:
+        return
+    below = f"{urlsplit(exchange.url)._replace(query='').geturl().rstrip('/')}/"
+    yield RuleResult(
+        "schema.location",
+        Column.SCHEMA,
+        _LOCATION,
+        "Location, a path below the address that was called",
+        None if urljoin(exchange.url, location).startswith(below) else f"Location: {location}",
+        "schema.location",
+    )
+
+
 def _is_judged_by_error_rules(exchange: Exchange, name: str) -> bool:
     return (exchange.status or 0) >= 400 and name.lower() in ("x-request-id", "retry-after")
 
@@ -159,43 +178,36 @@ def _schema(
     exchange: Exchange,
     schema: Mapping[str, Any],
     status: int,
-) -> RuleResult:
+) -> Iterator[RuleResult]:
     name = schema_name(schema) or "the schema in place"
     clause = Clause(operation.route, f"{status} has a body of the schema {name}")
-    expected, got, cause = name, None, ""
     try:
-        complaints = document.errors_by(schema, response_json(exchange))
+        flaws = document.flaws(schema, response_json(exchange))
     except NotJsonError as error:
-        expected, cause = f"JSON, {name}", "schema.body|no JSON"
         got = f"no JSON ({error}): {excerpt(exchange)}"
-    else:
-        if complaints:
-            got, cause = "; ".join(complaints), f"schema.body|{name}|{_gist(complaints[0])}"
-    return RuleResult("schema.body", Column.SCHEMA, clause, expected, got, cause)
+        cause = "schema.body|no JSON"
+        yield RuleResult("schema.body", Column.SCHEMA, clause, f"JSON, {name}", got, cause)
+        return
+    rule = RuleResult("schema.body", Column.SCHEMA, clause, name, None)
+    yield from _each_flaw(rule, flaws, f"schema.body|{name}")
 
 
-def _gist(complaint: str) -> str:
-    """Remove the values that a complaint quotes, which differ between responses."""
-    complaint = re.sub(r"\b\d+\b", "*", complaint.split(": {", 1)[0])
-    place, _, message = complaint.partition(": ")
-    if message.endswith("is a required property"):
-        return complaint
-    return f"{place} {message[-40:]}"
+def _each_flaw(rule: RuleResult, flaws: Mapping[str, str], cause: str) -> Iterator[RuleResult]:
+    """Yield a result for each flaw; one that held if there is none."""
+    if not flaws:
+        yield rule
+    for flaw, complaint in flaws.items():
+        yield replace(rule, got=complaint, cause=f"{cause}|{flaw}")
 
 
 def _error_rules(document: Document, exchange: Exchange, status: int) -> Iterator[RuleResult]:
     if exchange.method == "HEAD":
         return
-    complaint = _error_complaint(document, exchange)
-    yield RuleResult(
-        "schema.error_body",
-        Column.ERRORS,
-        _ERRORS,
-        "application/json, ErrorBody",
-        complaint,
-        f"schema.error_body|{_gist(complaint or '')}",
-    )
-    if complaint is None:
+    flaws = _error_flaws(document, exchange)
+    expected = "application/json, ErrorBody"
+    rule = RuleResult("schema.error_body", Column.ERRORS, _ERRORS, expected, None)
+    yield from _each_flaw(rule, flaws, "schema.error_body")
+    if not flaws:
         yield from _code_rules(document, exchange, status)
     yield _required("schema.request_id", "x-request-id", _ERRORS, exchange)
     if status in (429, 503):
@@ -245,12 +257,15 @@ def _code_rules(document: Document, exchange: Exchange, status: int) -> Iterator
         )
 
 
-def _error_complaint(document: Document, exchange: Exchange) -> str | None:
+def _error_flaws(document: Document, exchange: Exchange) -> dict[str, str]:
+    """Return a complaint about the body of an error for each of its flaws."""
+    shown = excerpt(exchange)
     if media_type(exchange) != "application/json":
-        return f"{media_type(exchange) or 'no content type'}: {excerpt(exchange)}"
+        actual = media_type(exchange) or "no content type"
+        return {actual: f"{actual}: {shown}"}
     try:
         value = response_json(exchange)
     except NotJsonError as error:
-        return f"no JSON ({error}): {excerpt(exchange)}"
-    complaints = document.errors("ErrorBody", value)
-    return f"{'; '.join(complaints)}: {excerpt(exchange)}" if complaints else None
+        return {"no JSON": f"no JSON ({error}): {shown}"}
+    flaws = document.flaws({"$ref": "#/components/schemas/ErrorBody"}, value)
+    return {flaw: f"{complaint}: {shown}" for flaw, complaint in flaws.items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,12 +20,16 @@ from synth_pools.contract.reports.baseline import (
 )
 from synth_pools.contract.reports.junit import render_junit
 from synth_pools.contract.reports.text import render_table
-from synth_pools.contract.results import Outcome
+from synth_pools.contract.results import Outcome, Report
+from synth_pools.contract.traffic.judge import judge_traffic
 from synth_pools.local import LocalBackend
 from tests.contract.faults import FAULTS
 from tests.contract.faults.fault import KEY
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.reports.sample_report import departure, sample_report
+from tests.contract.rules.answers import answered, example
+
+_POOL = "/v1/pools/docs-example-pool"
 
 
 def test_only_what_is_new_fails() -> None:
@@ -68,6 +73,30 @@ def test_what_is_mended_is_stale_and_what_was_not_judged_is_not() -> None:
         ),
     )
     assert {departure.check for departure in stale_departures(mended, baseline)} == {"pages.limit"}
+
+
+def _judged(pool: Any, status: int = 200) -> Report:
+    return judge_traffic([answered("GET", _POOL, status, pool)], "x")
+
+
+def test_one_flaw_of_an_answer_hides_no_other_one() -> None:
+    pool = example("pool")
+    lacking = {key: value for key, value in pool.items() if key != "created_at"}
+    baseline = departures_of(_judged(lacking))
+    assert with_baseline(_judged(lacking), baseline, "x").exit_code == 0
+    assert with_baseline(_judged({**pool, "concurrency": "2"}), baseline, "x").exit_code == 1
+    worse = with_baseline(_judged({**lacking, "concurrency": "2"}), baseline, "x")
+    assert worse.exit_code == 1
+    assert [group.first.got for group in worse.groups] == [
+        'concurrency: "2" is not of type "integer"'
+    ]
+    items = [{**example("task"), "created_at": number} for number in range(3)]
+    for count in (1, 3):
+        page = {"items": items[:count], "next_cursor": None}
+        report = judge_traffic([answered("GET", f"{_POOL}/tasks", 200, page)], "x")
+        # Any item of a list is at one place.
+        assert len([group for group in report.groups if group.first.check == "schema.body"]) == 1
+    assert with_baseline(_judged(pool, 419), departures_of(_judged(pool, 418)), "x").exit_code == 1
 
 
 def test_it_is_written_and_read(tmp_path: Path) -> None:

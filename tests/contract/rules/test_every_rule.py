@@ -88,6 +88,14 @@ BREAKS: dict[str, Exchange] = {
         "GET", _POOL, 404, _NO, headers=(*_REQUEST_ID, ("access-control-allow-origin", "*"))
     ),
     "schema.code": _refused(404, {"error": {"code": "pool_archived", "message": "no"}}),
+    "schema.location": answered(
+        "POST",
+        "/v1/pools",
+        201,
+        example("pool"),
+        headers=(*_REQUEST_ID, ("location", "http://elsewhere/v1/pools/docs-example-pool")),
+        sent={"name": "docs-example-pool"},
+    ),
     "schema.coded": _refused(404, {"detail": "no"}),
     "schema.retryable": _refused(
         404, {"error": {"code": "pool_not_found", "message": "no", "retryable": True}}
