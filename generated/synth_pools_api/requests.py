@@ -89,7 +89,8 @@ class ImageReleaseDefinitionDict(TypedDict, total=False):
     dockerfile_path: str | None
     """The path of the Dockerfile in the archive."""
     image_ref: str | None
-    """The reference of the image, best with its digest."""
+    """The reference of the image, best with its digest. The release keeps the image that it
+    named first."""
     compute_provider: str | None
     """Where it is to run, in the server's terms."""
     name: str | None

@@ -13,6 +13,7 @@ from synth_pools.backend.containers.balancer import Balancer
 from synth_pools.backend.containers.client import ContainerClient
 from synth_pools.backend.containers.health_checks import HealthChecks
 from synth_pools.backend.domain.errors import no_room
+from synth_pools.backend.domain.releases import pool_of
 from synth_pools.backend.domain.validation import Contract
 from synth_pools.backend.errors import DataDirError, StoreAwayError
 from synth_pools.backend.metrics.recorder import MetricsRecorder
@@ -105,7 +106,7 @@ class Services:
         """Yield the state of every container of every pool."""
         for member in self.balancer.all_members():
             yield ContainerReading(
-                member.pool_id,
+                pool_of(member.pool_id),
                 member.url,
                 member.health,
                 member.running,

@@ -23,7 +23,8 @@ class ImageReleaseDefinition:
         archive_base64 (None | str | Unset): The build context, a tar or zip archive, in base64.
         filename (None | str | Unset): The name of that archive.
         dockerfile_path (None | str | Unset): The path of the Dockerfile in the archive.
-        image_ref (None | str | Unset): The reference of the image, best with its digest.
+        image_ref (None | str | Unset): The reference of the image, best with its digest. The release keeps the image
+            that it named first.
         compute_provider (None | str | Unset): Where it is to run, in the server's terms.
         name (None | str | Unset): A name for people.
         entrypoint (None | str | Unset): The command of the container, in place of the image's own.

@@ -14,6 +14,7 @@ from synth_pools.backend.domain.definitions import (
     container_urls,
     starts_containers,
 )
+from synth_pools.backend.domain.releases import place_of
 
 
 class LeaseInterruptedError(Exception):
@@ -65,6 +66,11 @@ class Lease:
 
     def __enter__(self) -> Self:
         return self
+
+    @property
+    def place(self) -> str:
+        """The pool, or the place of a task, whose containers it is a claim on."""
+        return self._pool_id
 
     def __exit__(self, *_: object) -> None:
         self.release()
@@ -143,6 +149,8 @@ class Balancer:
         self._containers: dict[Address, Container] = {}
         # Members that have left their pool and still run rollouts.
         self._retired: dict[str, list[Member]] = {}
+        # Places of tasks with containers of their own, by pool and task.
+        self._places: dict[str, dict[str, str]] = {}
         self._changed = asyncio.Event()
 
     def set_pool(self, pool_id: str, definition: Mapping[str, Any]) -> None:
@@ -174,6 +182,29 @@ class Balancer:
         self.set_pool(pool_id, {})
         self._pools[pool_id].is_archived = True
         self._forget_if_empty(pool_id)
+
+    def set_tasks(self, pool_id: str, definitions: Mapping[str, Mapping[str, Any]]) -> None:
+        """Set the tasks of a pool that have containers of their own, with their definitions.
+
+        The place of a task is like a pool: all methods that take the id of a pool take it, too.
+        """
+        places = {task_id: place_of(pool_id, task_id) for task_id in definitions}
+        for task_id, place in self._places.pop(pool_id, {}).items():
+            if task_id not in places:
+                self.forget_pool(place)
+        for task_id, place in places.items():
+            self.set_pool(place, definitions[task_id])
+        if places:
+            self._places[pool_id] = places
+
+    def places(self, pool_id: str) -> Mapping[str, str]:
+        """Return the places of the tasks of a pool that have containers of their own."""
+        return self._places.get(pool_id, {})
+
+    def members_with_tasks(self, pool_id: str) -> list[Member]:
+        """List the members of the pool and of its tasks."""
+        places = (pool_id, *self.places(pool_id).values())
+        return [member for place in places for member in self.members(place)]
 
     def members(self, pool_id: str) -> list[Member]:
         """List the pool's members, including former ones that still run rollouts."""
@@ -281,10 +312,8 @@ class Balancer:
 
     def interrupt(self, pool_id: str | None) -> None:
         """Interrupt all waits in `acquire` for a container of a pool, or of any pool (None)."""
-        pools = (
-            self._pools.values() if pool_id is None else filter(None, [self._pools.get(pool_id)])
-        )
-        for pool in pools:
+        places = self._pools if pool_id is None else (pool_id, *self.places(pool_id).values())
+        for pool in filter(None, map(self._pools.get, places)):
             pool.interruption = object()
         changed, self._changed = self._changed, asyncio.Event()
         changed.set()

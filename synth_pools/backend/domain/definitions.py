@@ -145,18 +145,18 @@ def lacks_containers(definition: Mapping[str, Any]) -> bool:
 
 def container_key_env(definition: Mapping[str, Any]) -> str | None:
     """Return the environment variable with the key of a pool's containers."""
-    name = _config(definition).get("container_key_env")
+    name = config_of(definition).get("container_key_env")
     return name if isinstance(name, str) else None
 
 
 def submits_asynchronously(definition: Mapping[str, Any]) -> bool:
     """Return True if the pool's containers are polled for the end of a rollout."""
-    return _config(definition).get("submission_mode") == "async"
+    return config_of(definition).get("submission_mode") == "async"
 
 
 def telemetry_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the telemetry settings that a pool's containers get with each rollout."""
-    telemetry = _config(definition).get("telemetry")
+    telemetry = config_of(definition).get("telemetry")
     return telemetry if isinstance(telemetry, Mapping) else None
 
 
@@ -167,7 +167,7 @@ def starts_containers(definition: Mapping[str, Any]) -> bool:
 
 def process_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the command that starts a container of a pool."""
-    process = _config(definition).get("process")
+    process = config_of(definition).get("process")
     if not isinstance(process, Mapping):
         return None
     # Databases may be older than this field, and hold anything under its name.
@@ -178,7 +178,7 @@ def process_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def image_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the image of a pool's containers."""
-    image = _config(definition).get("image")
+    image = config_of(definition).get("image")
     # Databases may be older than this field, and hold anything under its name.
     is_ours = isinstance(image, Mapping) and isinstance(image.get("image"), str)
     return image if is_ours else None
@@ -232,6 +232,7 @@ def _listed_urls(definition: Mapping[str, Any]) -> list[str]:
     return [url for url in urls if isinstance(url, str)] if isinstance(urls, list) else []
 
 
-def _config(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+def config_of(definition: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the settings of a pool; empty if it has none."""
     config = definition.get("config")
     return config if isinstance(config, Mapping) else {}

@@ -153,20 +153,42 @@ class ImageLauncher:
         refusal = await asyncio.to_thread(mount_refusal, spec.mounts, self.mount_folders)
         if refusal is not None:
             raise LaunchError(refusal.code, refusal.message)
-        image = await engine.find_image(spec.image)
-        if image is None:
-            lock = self._pulls.setdefault((engine.name, spec.image), asyncio.Lock())
-            async with lock:
-                image = await engine.find_image(spec.image)
-                if image is None:
-                    output = open_output()
-                    await engine.pull(spec.image, output.feed)
-                    output.flush()
-                    image = await engine.find_image(spec.image)
-        if image is None:
-            raise LaunchError(IMAGE, f"{engine.name} has no image {spec.image} after its pull.")
+        image = await self._image(engine, spec.image, open_output)
         await self.registry.add_engine(engine.name)
         return partial(self._start, engine, image, spec)
+
+    async def pin(self, reference: str, launcher: str | None) -> tuple[str, str]:
+        """Return a reference of an image that keeps naming it, and its digest; pull it if missing.
+
+        Raises:
+            LaunchError: The engine does not work, or the image cannot be pulled.
+        """
+        engine = self._engine(launcher)
+        await engine.require(())
+        image = await self._image(engine, reference, None)
+        folder, slash, name = reference.partition("@")[0].rpartition("/")
+        pinned = f"{folder}{slash}{name.partition(':')[0]}@{image.digest}"
+        # An image that was never in a registry may have no name with a digest.
+        is_known = await engine.find_image(pinned) is not None
+        return pinned if is_known else f"sha256:{image.id}", image.digest
+
+    async def _image(
+        self, engine: ContainerEngine, reference: str, open_output: Callable[[], OutputSink] | None
+    ) -> Image:
+        image = await engine.find_image(reference)
+        if image is None:
+            lock = self._pulls.setdefault((engine.name, reference), asyncio.Lock())
+            async with lock:
+                image = await engine.find_image(reference)
+                if image is None:
+                    output = None if open_output is None else open_output()
+                    await engine.pull(reference, _ignore if output is None else output.feed)
+                    if output is not None:
+                        output.flush()
+                    image = await engine.find_image(reference)
+        if image is None:
+            raise LaunchError(IMAGE, f"{engine.name} has no image {reference} after its pull.")
+        return image
 
     async def _start(
         self, engine: ContainerEngine, image: Image, spec: ImageSpec, order: StartOrder
@@ -242,6 +264,10 @@ class ImageLauncher:
         if engine is None:
             raise LaunchError(UNAVAILABLE, f"{missing(name)}.")
         return self._engines.setdefault(engine, ContainerEngine(engine))
+
+
+def _ignore(output: bytes) -> None:
+    """Drop the output of a pull, whose errors are in its exception."""
 
 
 async def _end(engine: ContainerEngine, containers: Sequence[EngineContainer]) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import os
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -27,13 +27,15 @@ _SPARE_SECONDS = 60.0
 
 @dataclass(eq=False)
 class PoolProcesses:
-    """Replicas of one pool, scaled to its capacity."""
+    """Replicas of one pool, or of a task with a place of its own, scaled to the pool's capacity."""
 
     pool_id: str
     context: ReplicaContext
     on_up: Callable[[ContainerSpec], None]
     on_failed: Callable[[ContainerSpec, ProcessFailure], None]
     on_gone: Callable[[], object]
+    # The processes of its pool and of all tasks of that.
+    siblings: Callable[[], Iterable[PoolProcesses]]
     _spec: ContainerSpec | None = None
     _capacity: int = 0
     _demand_task: asyncio.Task[None] | None = None
@@ -56,6 +58,12 @@ class PoolProcesses:
         """Tell whether no process of the pool runs or is being ended."""
         replicas = self._replicas or self._former or self._draining_replicas
         return not (replicas or self._ending or self._drain_task)
+
+    @property
+    def numbers(self) -> set[int]:
+        """Numbers of all its replicas."""
+        replicas = (*self._replicas, *self._former, *self._draining_replicas.values())
+        return {replica.number for replica in replicas}
 
     @property
     def ending(self) -> set[asyncio.Task[None]]:
@@ -174,8 +182,7 @@ class PoolProcesses:
                 self._drain_replicas(spare)
 
     def _free_number(self) -> int:
-        replicas = (*self._replicas, *self._former, *self._draining_replicas.values())
-        used = {replica.number for replica in replicas}
+        used = {number for processes in (self, *self.siblings()) for number in processes.numbers}
         return next(number for number in itertools.count() if number not in used)
 
     def _drain_replicas(self, number: int) -> None:

@@ -14,6 +14,7 @@ from synth_pools.backend.containers.balancer import Balancer
 from synth_pools.backend.containers.credentials import SHORTEST_KEY, container_key
 from synth_pools.backend.containers.members import Member
 from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.releases import pool_of
 from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.processes.image_spec import ContainerSpec
 from synth_pools.backend.processes.launcher import (
@@ -296,7 +297,7 @@ class Replica:
         try:
             key = self._key(instance.url)
             output.hide(key, *self._passed())
-            order = StartOrder(self._pool_id, instance.port, key, output)
+            order = StartOrder(pool_of(self._pool_id), instance.port, key, output)
             child: Started = await start(order)
         except BaseException:
             output.end(None)
@@ -318,7 +319,7 @@ class Replica:
         return [value for value in values if len(value) >= SHORTEST_KEY]
 
     def _open_output(self) -> ProcessOutput:
-        self._output = self._context.logs.open(self._pool_id, self.number)
+        self._output = self._context.logs.open(pool_of(self._pool_id), self.number)
         return self._output
 
     async def _get_healthy(

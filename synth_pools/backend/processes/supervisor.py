@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from synth_pools.backend.containers.balancer import Balancer
 from synth_pools.backend.domain.definitions import starts_containers
-from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain.errors import ApiError, conflict
+from synth_pools.backend.domain.releases import place_of
 from synth_pools.backend.processes.image_launcher import ImageLauncher
 from synth_pools.backend.processes.image_spec import ContainerSpec, ImageSpec, spec_of
-from synth_pools.backend.processes.launcher import AnyLauncher, ProcessFailure
+from synth_pools.backend.processes.launcher import AnyLauncher, LaunchError, ProcessFailure
 from synth_pools.backend.processes.local_launcher import LocalLauncher
 from synth_pools.backend.processes.orphans import OrphanWatch
 from synth_pools.backend.processes.output import OutputLogs
@@ -33,6 +34,8 @@ from synth_pools.backend.storage.database import Database, Row, Transaction
 from synth_pools.backend.storage.pools import Pool
 
 _KILL_SECONDS = 1.0
+
+Specs: TypeAlias = dict[str, tuple[Mapping[str, Any], ContainerSpec | None]]
 
 
 class Processes:
@@ -55,6 +58,7 @@ class Processes:
         background: BackgroundTasks,
     ) -> None:
         self._database = database
+        self._balancer = balancer
         self._scheduler = scheduler
         self._settings = settings
         self._registry = ProcessRegistry(database)
@@ -74,7 +78,8 @@ class Processes:
         self._context = ReplicaContext(
             settings, balancer, self._launcher_of, Ports(), self.logs, background
         )
-        self._pools: dict[str, PoolProcesses] = {}
+        # By pool and place: that of the pool itself has its id.
+        self._pools: dict[str, dict[str, PoolProcesses]] = {}
         self._background = background
         self._closing = False
 
@@ -95,6 +100,17 @@ class Processes:
     def refusal(self, definition: Mapping[str, Any]) -> ApiError | None:
         """Return an error if the containers of a definition, or a patch, cannot be started."""
         return start_refusal(definition, self._settings)
+
+    async def pin_image(self, reference: str, launcher: str | None) -> tuple[str, str]:
+        """Return a reference of an image that keeps naming it, and its digest; pull it if missing.
+
+        Raises:
+            ApiError: The engine does not work, or the image cannot be pulled.
+        """
+        try:
+            return await self._images.pin(reference, None if launcher == RAY else launcher)
+        except LaunchError as error:
+            raise conflict(error.failure.code, error.failure.message) from None
 
     async def begin(self) -> None:
         """Start the processes of all pools, and hold the queues that wait for them."""
@@ -128,15 +144,17 @@ class Processes:
 
     def give_up(self) -> None:
         """End all processes: other backends have taken the pools over."""
-        for processes in list(self._pools.values()):
+        for processes in self._all():
             processes.end_now()
 
     def _status_at_start(self, pool: Pool) -> tuple[str, dict[str, Any] | None]:
         """Return the pool's state after the end of its processes with the former run."""
         status = pool.status
-        if not starts_containers(pool.definition):
+        definitions = [pool.definition, *pool.task_definitions.values()]
+        if not any(map(starts_containers, definitions)):
             return status, None
-        refusal = permission_refusal(pool.definition, self._settings)
+        refusals = (permission_refusal(item, self._settings) for item in definitions)
+        refusal = next(filter(None, refusals), None)
         if status in ("active", "warming"):
             if refusal is None:
                 return "warming", None
@@ -151,17 +169,25 @@ class Processes:
         self._scheduler.hold(pool.id, status not in ("active", "archived"))
         if self._closing:
             return
-        if pool.owner not in (None, self._database.owner):
-            # Another backend starts its containers.
-            if (former := self._pools.get(pool.id)) is not None:
+        self._balancer.set_tasks(pool.id, {} if pool.is_archived else pool.task_definitions)
+        # Another backend may start its containers.
+        is_ours = pool.owner in (None, self._database.owner)
+        specs = specs_of(pool)
+        for place, former in list(self._pools.get(pool.id, {}).items()):
+            if not is_ours:
                 former.end_now()
+            elif place not in specs:
+                former.scale(None, 0)
+        if not is_ours:
             return
-        spec = spec_of(pool.view)
-        if spec is not None and permission_refusal(pool.view, self._settings) is not None:
-            spec = None
-        processes = self._pools.get(pool.id)
-        if processes is None:
-            processes = self._new(pool.id)
+        for place, (definition, spec) in specs.items():
+            if spec is not None and permission_refusal(definition, self._settings) is not None:
+                spec = None
+            self._follow_at(place, pool, spec)
+
+    def _follow_at(self, place: str, pool: Pool, spec: ContainerSpec | None) -> None:
+        status = pool.status
+        processes = self._pools.get(pool.id, {}).get(place) or self._new(pool.id, place)
         if status in ("warming", "active"):
             processes.scale(spec, int(pool.view["capacity"]))
         elif status == "paused":
@@ -170,17 +196,17 @@ class Processes:
             processes.end_current()
         else:
             processes.end_now()
-        if status == "warming" and (spec is None or processes.is_up):
+        if status == "warming" and place == pool.id and (spec is None or processes.is_up):
             self._activate(pool.id, spec)
         if not processes.is_gone:
-            self._pools[pool.id] = processes
+            self._pools.setdefault(pool.id, {})[place] = processes
 
     async def close(self) -> None:
         """End all processes; if cancelled, kill them."""
         self._closing = True
-        for processes in self._pools.values():
+        for processes in self._all():
             processes.end_now()
-        ending = {task for processes in self._pools.values() for task in processes.ending}
+        ending = {task for processes in self._all() for task in processes.ending}
         try:
             if ending:
                 await asyncio.wait(ending)
@@ -202,14 +228,24 @@ class Processes:
             return self._on_ray[type(spec)]
         return self._images if isinstance(spec, ImageSpec) else self._local
 
-    def _new(self, pool_id: str) -> PoolProcesses:
+    def _new(self, pool_id: str, place: str) -> PoolProcesses:
         return PoolProcesses(
-            pool_id,
+            place,
             self._context,
-            partial(self._activate, pool_id),
+            partial(self._activate, pool_id) if place == pool_id else lambda _: None,
             partial(self._fail, pool_id),
-            partial(self._pools.pop, pool_id, None),
+            partial(self._forget, pool_id, place),
+            lambda: self._pools.get(pool_id, {}).values(),
         )
+
+    def _all(self) -> list[PoolProcesses]:
+        return [processes for places in self._pools.values() for processes in places.values()]
+
+    def _forget(self, pool_id: str, place: str) -> None:
+        places = self._pools.get(pool_id, {})
+        places.pop(place, None)
+        if not places:
+            self._pools.pop(pool_id, None)
 
     def _activate(self, pool_id: str, spec: ContainerSpec | None) -> None:
         self._move(pool_id, spec, ("warming",), "active", None)
@@ -228,9 +264,18 @@ class Processes:
         def work(tx: Transaction) -> None:
             pool = pools.find_pool(tx, pool_id)
             # The pool may have a new spec by now.
-            if pool.status in former and spec_of(pool.view) == spec:
+            specs = [current for _, current in specs_of(pool).values()]
+            if pool.status in former and spec in specs:
                 error = None if failure is None else failure.pool_error
                 moved = pools.move_pool(tx, pool, status, error)
                 tx.after_commit(lambda: self.follow(moved))
 
         self._background.start(self._database.write_until_stored(work))
+
+
+def specs_of(pool: Pool) -> Specs:
+    """Return the definitions and specs of a pool and of its tasks, by their places."""
+    specs: Specs = {pool.id: (pool.view, spec_of(pool.view))}
+    for task_id, definition in pool.task_definitions.items():
+        specs[place_of(pool.id, task_id)] = definition, spec_of(definition)
+    return specs

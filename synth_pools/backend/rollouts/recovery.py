@@ -35,7 +35,8 @@ def is_lost(db: Executes, rollout: Row, pool: Pool) -> bool:
     """Return True if a running rollout was on a container that ended with the backend."""
     if rollout["attempt_url"] in (None, *container_urls(pool.view)):
         return False
-    if not starts_containers(pool.view):
+    is_own = pool.place_of(rollout["task_id"]) != pool.id
+    if not is_own and not starts_containers(pool.view):
         return False
     if rollout["task_id"] is None:
         return True

@@ -8,7 +8,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from synth_pools.backend.containers.balancer import Balancer, Lease, LeaseInterruptedError
+from synth_pools.backend.containers.balancer import Balancer, Lease, LeaseInterruptedError, Outage
 from synth_pools.backend.containers.client import ContainerClient
 from synth_pools.backend.containers.echo import EchoTarget
 from synth_pools.backend.domain import clock, json_text
@@ -24,7 +24,12 @@ from synth_pools.backend.rollouts.polling import follow, is_accepted, last_look
 from synth_pools.backend.rollouts.recovery import lost
 from synth_pools.backend.rollouts.results import interpret_politely
 from synth_pools.backend.rollouts.scheduler import RunEnd, StartedAttempt
-from synth_pools.backend.rollouts.transitions import NextAttempt, Transitions, has_own_container
+from synth_pools.backend.rollouts.transitions import (
+    NextAttempt,
+    Transitions,
+    has_own_container,
+    place_of_rollout,
+)
 from synth_pools.backend.rollouts.waiting import ContainerWait
 from synth_pools.backend.settings import Settings
 from synth_pools.backend.storage.contents.store import ContentStore
@@ -117,10 +122,17 @@ class Runner:
         # Addresses of failed attempts, and the last error.
         tried: list[str] = []
         error: TargetError | None = None
-        outage = partial(self._balancer.outage, pool_id)
+        place = pool_id
+
+        def outage() -> Outage | None:
+            return self._balancer.outage(place)
+
         waiting = ContainerWait(outage, partial(self._waited_and_limit, rollout_id))
         while True:
             attempt: Attempt | RunEnd | None = None
+            if start is None and self._balancer.places(pool_id):
+                find = partial(place_of_rollout, rollout_id)
+                place = await self._database.read_until_there(find)
             try:
                 if start is not None:
                     lease, attempt = start
@@ -128,10 +140,10 @@ class Runner:
                 elif outage() is not None and await self._database.read_until_there(
                     partial(has_own_container, rollout_id)
                 ):
-                    lease = self._balancer.acquire_now(pool_id)
+                    lease = self._balancer.acquire_now(place)
                 else:
                     lease = await self._balancer.acquire(
-                        pool_id, tried, is_retry=error is not None, patience=waiting.seconds_left
+                        place, tried, is_retry=error is not None, patience=waiting.seconds_left
                     )
             except LeaseInterruptedError:
                 if error is None or waiting.is_put_back:
@@ -169,7 +181,7 @@ class Runner:
                 break
             if error.code != "backend_restarted" and attempt.container_url is not None:
                 tried.append(attempt.container_url)
-                if not self._balancer.has_other(pool_id, tried):
+                if not self._balancer.has_other(place, tried):
                     await asyncio.sleep(attempt.pause_seconds)
         await self._finish(End(rollout_id, result, owner))
         result.release_memory()

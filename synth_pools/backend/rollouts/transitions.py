@@ -166,8 +166,15 @@ class Transitions:
         if rollout["status"] == "queued" and pool.status != "active":
             # The pool was paused or has failed meanwhile.
             return RunEnd.PUT_BACK
+        place = pool.place_of(rollout["task_id"])
+        if lease.place != place:
+            # A release was bound meanwhile, or its task deleted.
+            if error is None:
+                return RunEnd.PUT_BACK
+            lease_url = lease_url or rollout["attempt_url"]
         if (
             tx.owner is not None
+            and place == pool.id
             and not is_address_of(pool.view, lease_url)
             and not has_own_container(rollout_id, tx)
         ):
@@ -178,7 +185,7 @@ class Transitions:
             lease_url = next(iter(container_urls(pool.view)), None)
         try:
             url = _url_of_task(tx, rollout, pool)
-            if url is None and lease_url == lease.url:
+            if url is None and lease_url == lease.url and place == pool.id:
                 lease_url = choice.url_for(pool, lease, tried, is_retry=error is not None)
             url = url or lease_url
         except ApiError as error_of_task:
@@ -224,6 +231,12 @@ def has_own_container(rollout_id: str, db: Executes) -> bool:
         return _url_of_task(db, rollout, find_pool(db, rollout["pool_id"])) is not None
     except ApiError:
         return True
+
+
+def place_of_rollout(rollout_id: str, db: Executes) -> str:
+    """Return where the containers for a rollout are; see `Pool.place_of`."""
+    rollout = find_rollout(db, rollout_id)
+    return find_pool(db, rollout["pool_id"]).place_of(rollout["task_id"])
 
 
 def _url_of_task(db: Executes, rollout: Row, pool: Pool) -> str | None:

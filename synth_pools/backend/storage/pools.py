@@ -22,6 +22,7 @@ from synth_pools.backend.domain.errors import (
     pool_not_found,
     task_not_found,
 )
+from synth_pools.backend.domain.releases import current_releases, definitions_of_tasks, place_of
 from synth_pools.backend.domain.state_changes import PoolChange
 from synth_pools.backend.storage.database import Executes, Row, Transaction
 from synth_pools.backend.storage.statements import POOL_COLUMNS, TASK_COLUMNS, byte_length
@@ -81,6 +82,24 @@ class Pool:
         """The code of the error that made the pool fail; None if it has not failed."""
         error = json.loads(self.row["error"])
         return None if error is None else str(error["code"])
+
+    @property
+    def releases(self) -> dict[str, dict[str, Any]]:
+        """The image releases that tasks are bound to, by the ids of the tasks."""
+        releases: dict[str, dict[str, Any]] = json.loads(self.row["releases"])
+        return releases
+
+    @property
+    def task_definitions(self) -> dict[str, dict[str, Any]]:
+        """What starts the containers of tasks, where they have some of their own."""
+        is_bound = self.row["releases"] != "{}"
+        return definitions_of_tasks(self.view, self.releases) if is_bound else {}
+
+    def place_of(self, task_id: str | None) -> str:
+        """Return where the containers of a task are: in a place of its own, or that of the pool."""
+        if task_id is None or task_id not in self.task_definitions:
+            return self.id
+        return place_of(self.id, task_id)
 
     @property
     def concurrency(self) -> int:
@@ -221,17 +240,29 @@ def insert_pool(
         (pool_id, status, json_text.dumps(definition), _concurrency(definition), moment, moment),
     )
     tx.changed(PoolChange(pool_id, status))
-    _notify_backends(tx, pool_id, definition)
+    _notify_backends(tx, pool_id, starts=starts_containers(definition))
     return find_pool(tx, pool_id)
 
 
-def update_pool(tx: Transaction, pool: Pool, definition: dict[str, Any]) -> Pool:
-    """Replace the definition of a pool."""
+def update_pool(
+    tx: Transaction,
+    pool: Pool,
+    definition: dict[str, Any],
+    releases: dict[str, dict[str, Any]] | None = None,
+) -> Pool:
+    """Replace the definition of a pool, whose tasks are stored already, and its bound releases."""
+    releases = pool.releases if releases is None else releases
+    if releases:
+        rows = tx.execute("SELECT id FROM tasks WHERE pool_id = ?", (pool.id,)).fetchall()
+        releases = current_releases(releases, definition, {row["id"] for row in rows})
+    values = (json_text.dumps(definition), json_text.dumps(releases), _concurrency(definition))
     tx.execute(
-        "UPDATE pools SET definition = ?, concurrency = ?, updated_at = ? WHERE id = ?",
-        (json_text.dumps(definition), _concurrency(definition), tx.now(), pool.id),
+        "UPDATE pools SET definition = ?, releases = ?, concurrency = ?, updated_at = ?"
+        " WHERE id = ?",
+        (*values, tx.now(), pool.id),
     )
-    _notify_backends(tx, pool.id, definition)
+    starts = starts_containers(definition) or bool(definitions_of_tasks(definition, releases))
+    _notify_backends(tx, pool.id, starts=starts)
     return find_pool(tx, pool.id)
 
 
@@ -351,10 +382,10 @@ def touch_pool(tx: Transaction, pool_id: str) -> None:
     tx.execute("UPDATE pools SET updated_at = ? WHERE id = ?", (tx.now(), pool_id))
 
 
-def _notify_backends(tx: Transaction, pool_id: str, definition: dict[str, Any]) -> None:
+def _notify_backends(tx: Transaction, pool_id: str, *, starts: bool) -> None:
     """Notify the other backends of a changed pool; one of them starts its containers."""
     if tx.owner is not None:
-        if starts_containers(definition):
+        if starts:
             sql = "UPDATE pools SET owner = ? WHERE id = ? AND owner IS NULL"
             tx.execute(sql, (tx.owner, pool_id))
         else:

@@ -18,7 +18,8 @@ ROLLOUT_COLUMNS = (
     " updated_at, last_sequence, attempt, attempt_started_at, attempt_url, owner"
 )
 POOL_COLUMNS = (
-    "seq, id, status, definition, concurrency, error, created_at, updated_at, archived_at, owner"
+    "seq, id, status, definition, releases, concurrency, error, created_at, updated_at,"
+    " archived_at, owner"
 )
 TASK_COLUMNS = "seq, pool_id, id, definition, created_at, updated_at"
 

@@ -7,7 +7,7 @@ from urllib.parse import quote
 import httpx
 
 from ... import errors
-from ...types import Response
+from ...types import UNSET, Response, Unset
 
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     from ...models.image_release_binding import ImageReleaseBinding
 
 
-def _get_kwargs(pool_id: str, release_id: str) -> dict[str, Any]:
+def _get_kwargs(
+    pool_id: str, release_id: str, *, expected_release_id: str | Unset = UNSET
+) -> dict[str, Any]:
+
+    params: dict[str, Any] = {"expected_release_id": expected_release_id}
+    params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
         "method": "post",
         "url": "/v1/pools/{pool_id}/runtime_image_releases/{release_id}/bind".format(
             pool_id=quote(str(pool_id), safe=""), release_id=quote(str(release_id), safe="")
         ),
+        "params": params,
     }
 
     return _kwargs
@@ -61,11 +67,17 @@ def _build_response(
 
 
 def sync_detailed(
-    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
+    pool_id: str,
+    release_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    expected_release_id: str | Unset = UNSET,
 ) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to the task of a pool."""
 
-    kwargs = _get_kwargs(pool_id=pool_id, release_id=release_id)
+    kwargs = _get_kwargs(
+        pool_id=pool_id, release_id=release_id, expected_release_id=expected_release_id
+    )
 
     response = client.get_httpx_client().request(**kwargs)
 
@@ -73,19 +85,34 @@ def sync_detailed(
 
 
 def sync(
-    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
+    pool_id: str,
+    release_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    expected_release_id: str | Unset = UNSET,
 ) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to the task of a pool."""
 
-    return sync_detailed(pool_id=pool_id, release_id=release_id, client=client).parsed
+    return sync_detailed(
+        pool_id=pool_id,
+        release_id=release_id,
+        client=client,
+        expected_release_id=expected_release_id,
+    ).parsed
 
 
 async def asyncio_detailed(
-    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
+    pool_id: str,
+    release_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    expected_release_id: str | Unset = UNSET,
 ) -> Response[ErrorBody | ImageReleaseBinding]:
     """Bind an image release to the task of a pool."""
 
-    kwargs = _get_kwargs(pool_id=pool_id, release_id=release_id)
+    kwargs = _get_kwargs(
+        pool_id=pool_id, release_id=release_id, expected_release_id=expected_release_id
+    )
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -93,8 +120,19 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    pool_id: str, release_id: str, *, client: AuthenticatedClient | Client
+    pool_id: str,
+    release_id: str,
+    *,
+    client: AuthenticatedClient | Client,
+    expected_release_id: str | Unset = UNSET,
 ) -> ErrorBody | ImageReleaseBinding | None:
     """Bind an image release to the task of a pool."""
 
-    return (await asyncio_detailed(pool_id=pool_id, release_id=release_id, client=client)).parsed
+    return (
+        await asyncio_detailed(
+            pool_id=pool_id,
+            release_id=release_id,
+            client=client,
+            expected_release_id=expected_release_id,
+        )
+    ).parsed

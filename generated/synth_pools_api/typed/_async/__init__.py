@@ -47,7 +47,8 @@ class AsyncApi(AsyncGroup):
 
     @cached_property
     def image_releases(self) -> AsyncImageReleasesApi:
-        """The images that a pool's containers are made from, where the server builds them."""
+        """The images that a pool's containers are made from, where the server builds or pulls
+        them."""
         from .image_releases import AsyncImageReleasesApi
 
         return AsyncImageReleasesApi(self._calls)

@@ -1,4 +1,5 @@
-"""The images that a pool's containers are made from, where the server builds them."""
+"""The images that a pool's containers are made from, where the server builds or pulls
+them."""
 
 from __future__ import annotations
 
@@ -16,17 +17,24 @@ if TYPE_CHECKING:
 
 
 class AsyncImageReleasesApi(AsyncGroup):
-    """The images that a pool's containers are made from, where the server builds them."""
+    """The images that a pool's containers are made from, where the server builds or pulls
+    them."""
 
-    async def bind_image_release(self, pool_id: Id, release_id: Id) -> ImageReleaseBinding:
+    async def bind_image_release(
+        self, pool_id: Id, release_id: Id, *, expected_release_id: str | None = None
+    ) -> ImageReleaseBinding:
         """Bind an image release to the task of a pool.
 
         Has the rollouts of the pool's only task run on the image. May take as long as building
-        the image. Returns 409 unless the pool has exactly one task.
+        the image. Returns 409 `single_task_required` unless the pool has exactly one task, and
+        409 `release_mismatch` if `expected_release_id` is given and is not the release that is
+        bound now.
 
         Args:
             pool_id: The id of a pool.
             release_id: The id of an image release of the pool.
+            expected_release_id: The release that must be bound now. An empty text: none may be
+                bound.
         """
         from ...models.image_release_binding import ImageReleaseBinding
 
@@ -35,6 +43,7 @@ class AsyncImageReleasesApi(AsyncGroup):
             operations.bind_image_release._get_kwargs,
             ImageReleaseBinding.from_dict,
             path={"pool_id": pool_id, "release_id": release_id},
+            query={"expected_release_id": (str, expected_release_id)},
         )
 
     async def bind_task_image_release(
@@ -42,8 +51,7 @@ class AsyncImageReleasesApi(AsyncGroup):
     ) -> ImageReleaseBinding:
         """Bind an image release to a task.
 
-        As `bind_image_release`, for the task in the path. Returns 409 if `expected_release_id`
-        is given and is not the release that is bound now.
+        As `bind_image_release`, for the task in the path, whatever other tasks the pool has.
 
         Args:
             pool_id: The id of a pool.
@@ -68,7 +76,8 @@ class AsyncImageReleasesApi(AsyncGroup):
         """Create an image release.
 
         Publishes an image, or what one is built from. *Image releases* has what a server
-        without them answers.
+        without them answers. Returns 409 `image_unavailable`, and stores nothing, if a server
+        that pulls the image cannot.
 
         Args:
             pool_id: The id of a pool.
@@ -88,7 +97,7 @@ class AsyncImageReleasesApi(AsyncGroup):
     async def delete_image_release(self, pool_id: Id, release_id: Id) -> ImageRelease:
         """Delete an image release.
 
-        Removes the image release. Returns 409 if it is bound to a task.
+        Removes the image release. Returns 409 `release_bound` if it is bound to a task.
 
         Args:
             pool_id: The id of a pool.

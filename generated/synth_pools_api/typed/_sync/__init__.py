@@ -47,7 +47,8 @@ class Api(Group):
 
     @cached_property
     def image_releases(self) -> ImageReleasesApi:
-        """The images that a pool's containers are made from, where the server builds them."""
+        """The images that a pool's containers are made from, where the server builds or pulls
+        them."""
         from .image_releases import ImageReleasesApi
 
         return ImageReleasesApi(self._calls)

@@ -46,7 +46,7 @@ class AsyncImageReleaseOperations(AsyncOperations):
 
         Raises:
             NotFoundError: There is no such pool.
-            ConflictError: The pool is archived.
+            ConflictError: The pool is archived, or the image cannot be pulled.
             ValidationFailedError: The definition is invalid; the message names the fields.
         """
         return await self._ask(
@@ -84,7 +84,9 @@ class AsyncImageReleaseOperations(AsyncOperations):
         """
         return await self._ask("delete_image_release", pool_id=pool_id, release_id=release_id)
 
-    async def bind_image_release(self, pool_id: Id, release_id: Id) -> dict[str, Any]:
+    async def bind_image_release(
+        self, pool_id: Id, release_id: Id, *, expected_release_id: str | None = None
+    ) -> dict[str, Any]:
         """Have the rollouts of a pool's only task run on an image release.
 
         It may take as long as building the image: give the client a ``timeout`` that allows for it.
@@ -92,15 +94,22 @@ class AsyncImageReleaseOperations(AsyncOperations):
         Args:
             pool_id: Id of the pool.
             release_id: Id of the release.
+            expected_release_id: The release that must be bound at this moment; ``""`` for none.
 
         Returns:
             The bound release.
 
         Raises:
             NotFoundError: There is no such pool or release.
-            ConflictError: The pool does not have exactly one task.
+            ConflictError: The pool does not have exactly one task, or another release is bound.
         """
-        return await self._ask("bind_image_release", pool_id=pool_id, release_id=release_id)
+        expected = or_unset(query_text(expected_release_id, "expected_release_id"))
+        return await self._ask(
+            "bind_image_release",
+            {"expected_release_id": expected},
+            pool_id=pool_id,
+            release_id=release_id,
+        )
 
     async def bind_task_image_release(
         self, pool_id: Id, task_id: Id, release_id: Id, *, expected_release_id: str | None = None

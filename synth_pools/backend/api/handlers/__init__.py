@@ -66,11 +66,11 @@ _OTHERS: Mapping[str, Handler] = {
     "execute_pool_container_rollout": containers.execute_rollout,
     "execute_task_container_rollout": containers.execute_rollout,
     "list_image_releases": image_releases.list_image_releases,
-    "create_image_release": image_releases.refuse,
-    "get_image_release": image_releases.refuse,
-    "delete_image_release": image_releases.refuse,
-    "bind_image_release": image_releases.refuse,
-    "bind_task_image_release": image_releases.refuse,
+    "create_image_release": image_releases.create_image_release,
+    "get_image_release": image_releases.get_image_release,
+    "delete_image_release": image_releases.delete_image_release,
+    "bind_image_release": image_releases.bind_image_release,
+    "bind_task_image_release": image_releases.bind_image_release,
     **dict.fromkeys(
         (
             *("get_deployment", "mutate_deployment"),

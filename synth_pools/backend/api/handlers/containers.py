@@ -74,14 +74,18 @@ async def _lease(request: Request, *, must_be_active: bool) -> tuple[Pool, Lease
         return pool, task_document(find_task(db, pool.id, task_id), pool)["container_url"]
 
     pool, own_url = await request.services.database.read(find)
-    lease = request.services.balancer.acquire_now(pool.id, direct=True)
+    place = pool.place_of(task_id)
+    lease = request.services.balancer.acquire_now(place, direct=True)
+    if place != pool.id and own_url is None:
+        return pool, lease
     # An archived pool keeps its addresses, but they are not checked.
     lease.move(own_url or lease.url or next(iter(container_urls(pool.view)), None))
     return pool, lease
 
 
 def _target(request: Request, pool: Pool, url: str | None) -> Target:
-    if url is None and starts_containers(pool.view):
+    has_own = pool.place_of(request.parameters.get("task_id")) != pool.id
+    if url is None and (has_own or starts_containers(pool.view)):
         raise ApiError(
             502, "container_unreachable", "No container of the pool is up.", retryable=True
         )

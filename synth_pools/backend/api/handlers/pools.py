@@ -48,7 +48,7 @@ async def create_pool(request: Request) -> Response:
         status = "warming" if starts_containers(definition) else "active"
         pool = pools.insert_pool(tx, pool_id, definition, status)
         pools.replace_tasks(tx, pool.id, tasks)
-        _apply_after_commit(tx, request.services, pool)
+        apply_after_commit(tx, request.services, pool)
         return pool.document(task_documents(tx, pool))
 
     document = await request.services.database.write(work)
@@ -108,7 +108,7 @@ async def update_pool(request: Request) -> Response:
         definition = patched_pool(pool.definition, patch)
         if "config" in patch or "pool_config" in patch:
             # The stored definition and the patch may contradict each other.
-            _check_start(request.services, definition)
+            check_start(request.services, definition)
         return _save(tx, request.services, pool, definition, tasks)
 
     return json_response(await request.services.database.write(work))
@@ -151,7 +151,8 @@ async def resume_pool(request: Request) -> Response:
         if pool.status in ("active", "warming"):
             return pool.status
         needs_start = starts_containers(pool.definition)
-        _check_start(request.services, pool.definition)
+        for definition in (pool.definition, *pool.task_definitions.values()):
+            check_start(request.services, definition)
         # A failed pool is tried again, even if it no longer starts containers.
         return "warming" if needs_start or pool.status == "failed" else "active"
 
@@ -164,14 +165,19 @@ async def get_pool_urls(request: Request) -> Response:
         return pool, task_documents(db, pool)
 
     pool, tasks = await request.services.database.read(read)
+    balancer = request.services.balancer
     pool_url = f"{request.base_url}/v1/pools/{quote(pool.id, safe='')}"
     started = (
         member.url
-        for member in request.services.balancer.members(pool.id)
+        for member in balancer.members(pool.id)
         if member.is_process and member.health != "stopped"
     )
     urls = list(dict.fromkeys((*container_urls(pool.view), *started)))
     container_url = urls[0] if urls else None
+    own: dict[str, str | None] = {
+        task_id: next((member.url for member in balancer.current_members(place)), None)
+        for task_id, place in balancer.places(pool.id).items()
+    }
     return json_response(
         {
             "id": pool.id,
@@ -184,7 +190,7 @@ async def get_pool_urls(request: Request) -> Response:
             "task_urls": [
                 {
                     "task_id": task["id"],
-                    "container_url": task["container_url"] or container_url,
+                    "container_url": task["container_url"] or own.get(task["id"], container_url),
                     "container_rollout_url": (
                         f"{pool_url}/tasks/{quote(task['id'], safe='')}/container/rollout"
                     ),
@@ -250,7 +256,7 @@ async def get_pool_metrics(request: Request) -> Response:
                     "pid": member.pid,
                     **_origin(member),
                 }
-                for member in request.services.balancer.members(pool.id)
+                for member in request.services.balancer.members_with_tasks(pool.id)
             ],
         }
     )
@@ -292,10 +298,11 @@ def _check_containers(
         if url is not None:
             check_container_url(url, services.settings, name)
     check_container_key(definition, services.settings)
-    _check_start(services, definition)
+    check_start(services, definition)
 
 
-def _check_start(services: Services, definition: Mapping[str, Any]) -> None:
+def check_start(services: Services, definition: Mapping[str, Any]) -> None:
+    """Raise an error if the containers of a pool cannot be started."""
     refusal = services.processes.refusal(definition)
     if refusal is not None:
         raise refusal
@@ -308,14 +315,14 @@ def _save(
     definition: dict[str, Any],
     tasks: list[tuple[str | None, dict[str, Any]]] | None,
 ) -> dict[str, Any]:
-    pool = pools.update_pool(tx, pool, definition)
     if tasks is not None:
         pools.replace_tasks(tx, pool.id, tasks)
-    _apply_after_commit(tx, services, pool)
+    pool = pools.update_pool(tx, pool, definition)
+    apply_after_commit(tx, services, pool)
     return pool.document(task_documents(tx, pool))
 
 
-def _apply_after_commit(tx: Transaction, services: Services, pool: Pool) -> None:
+def apply_after_commit(tx: Transaction, services: Services, pool: Pool) -> None:
     """Apply the pool's definition to the balancer, scheduler and processes, after the commit."""
     definition = pool.definition
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from synth_pools.backend.api.handlers.pools import apply_after_commit
 from synth_pools.backend.api.pagination import later_name, list_document, read_sized
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import Response, created_response, json_response
@@ -73,6 +74,9 @@ async def delete_task(request: Request) -> Response:
         task = find_task(tx, pool.id, request.path("task_id"))
         document = task_document(task, pool, status="archived")
         document["updated_at"] = pools.delete_task(tx, pool.id, task["id"])
+        if task["id"] in pool.releases:
+            # Containers of its own end with it.
+            apply_after_commit(tx, request.services, pools.update_pool(tx, pool, pool.definition))
         pools.touch_pool(tx, pool.id)
         return document
 

@@ -235,9 +235,24 @@ _VERSION_2 = """
 ALTER TABLE rollouts ADD COLUMN created_by TEXT COLLATE "C";
 """
 
+# The bindings of tasks are stored with their pool.
+_VERSION_3 = """
+CREATE TABLE image_releases (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    id TEXT COLLATE "C" NOT NULL UNIQUE,
+    pool_id TEXT COLLATE "C" NOT NULL,
+    definition TEXT NOT NULL,
+    reference TEXT COLLATE "C" NOT NULL,
+    digest TEXT COLLATE "C" NOT NULL,
+    created_at TEXT COLLATE "C" NOT NULL
+);
+CREATE INDEX image_releases_by_pool ON image_releases (pool_id, seq);
+ALTER TABLE pools ADD COLUMN releases TEXT NOT NULL DEFAULT '{}';
+"""
+
 # Each step migrates a database by one version. Released steps never change, except in parts that a
 # later step undoes: all steps run in one transaction, so the result is the same.
-_STEPS = (_VERSION_1, _VERSION_2)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
 
 VERSION = len(_STEPS)
 

@@ -156,9 +156,24 @@ _VERSION_6 = """
 ALTER TABLE rollouts ADD COLUMN created_by TEXT;
 """
 
+# The bindings of tasks are stored with their pool, which whatever starts containers reads anyway.
+_VERSION_7 = """
+CREATE TABLE image_releases (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id TEXT NOT NULL UNIQUE,
+    pool_id TEXT NOT NULL,
+    definition TEXT NOT NULL,
+    reference TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    created_at TEXT NOT NULL
+);
+CREATE INDEX image_releases_by_pool ON image_releases (pool_id, seq);
+ALTER TABLE pools ADD COLUMN releases TEXT NOT NULL DEFAULT '{}';
+"""
+
 # Each step migrates a file by one version. Released steps never change, since existing files went
 # through them, and new files go through all of them.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
 
 VERSION = len(_STEPS)
 
