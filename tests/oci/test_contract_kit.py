@@ -9,18 +9,20 @@ import pytest
 
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Outcome, Report
-from tests.contract.faults.fault import Altering, Fault, answers
+from tests.contract.faults.fault import Altering, Fault, answers, status_becomes
 from tests.contract.faults.proxy import FaultProxy
 from tests.support.backend_server import KEY, Server
 from tests.support.oci import EngineUnderTest
 
 Small = Callable[..., dict[str, Any]]
+_RELEASES = ("create_image_release", "get_image_release", "delete_image_release")
 
 
 def judged(server: Server, image: dict[str, Any] | None, fault: Fault | None = None) -> Report:
     """Check a backend that starts images, with the scenarios for images."""
     with FaultProxy(server.url, fault, KEY) as proxy:
-        return run_contract(proxy.url, api_key=KEY, seed=1, image=image, only=("pool_images",))
+        only = ("pool_images", "images")
+        return run_contract(proxy.url, api_key=KEY, seed=1, image=image, only=only)
 
 
 @pytest.mark.timeout(600)
@@ -39,6 +41,9 @@ def test_pools_of_an_image_keep_the_contract(
         ("pool_images.started", "create_rollout"),
         ("pool_images.started", "delete_pool"),
         ("pool_images.unavailable", "get_pool"),
+        *(("images.lifecycle", name) for name in _RELEASES),
+        *(("images.bound", name) for name in ("bind_image_release", "bind_task_image_release")),
+        ("images.unavailable", "create_image_release"),
     } <= holder
 
 
@@ -59,6 +64,7 @@ def _code_becomes(value: Any) -> Any:
     ("check", "operation", "after"),
     [
         ("pool_images.unavailable", "get_pool", answers(_code_becomes)),
+        ("images.bound", "delete_image_release", status_becomes(409, 200)),
         (
             "pool_images.started",
             "get_pool_metrics",

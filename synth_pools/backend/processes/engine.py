@@ -117,15 +117,25 @@ class ContainerEngine:
 
     async def find_image(self, reference: str) -> Image | None:
         """Return an image of the engine; None if it lacks the image."""
+        digest = reference.partition("@")[2]
         try:
             text = await self._ask("image", "inspect", "--format", "{{json .}}", reference)
         except EngineError:
-            return None
+            return await self._find_digest(digest) if digest else None
         described = json.loads(text)
         # With docker, an image that was never in a registry has no digest.
         digests = [str(name).partition("@")[2] for name in described.get("RepoDigests") or ()]
         identity = str(described["Id"]).removeprefix("sha256:")
-        return Image(identity, next(filter(None, digests), f"sha256:{identity}"))
+        return Image(identity, next(filter(None, (digest, *digests)), f"sha256:{identity}"))
+
+    async def _find_digest(self, digest: str) -> Image | None:
+        """Return an image by its digest or id alone: its name may be that of a later one by now."""
+        words = ("images", "--no-trunc", "--digests", "--format", "{{.ID}} {{.Digest}}")
+        with contextlib.suppress(EngineError):
+            for line in (await self._ask(*words)).splitlines():
+                if digest in line.split():
+                    return Image(line.split()[0].removeprefix("sha256:"), digest)
+        return None
 
     async def pull(self, reference: str, write: Callable[[bytes], None]) -> None:
         """Pull an image.

@@ -167,10 +167,7 @@ class ImageLauncher:
         await engine.require(())
         image = await self._image(engine, reference, None)
         folder, slash, name = reference.partition("@")[0].rpartition("/")
-        pinned = f"{folder}{slash}{name.partition(':')[0]}@{image.digest}"
-        # An image that was never in a registry may have no name with a digest.
-        is_known = await engine.find_image(pinned) is not None
-        return pinned if is_known else f"sha256:{image.id}", image.digest
+        return f"{folder}{slash}{name.partition(':')[0]}@{image.digest}", image.digest
 
     async def _image(
         self, engine: ContainerEngine, reference: str, open_output: Callable[[], OutputSink] | None

@@ -136,7 +136,11 @@ def _pool_events(ctx: Context, call: Any, pool_id: str) -> None:
 
 
 def _image_releases(ctx: Context, call: Any, pool_id: str) -> None:
-    body = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
+    image = ctx.session.options.image or {"image": f"kit.invalid/none@sha256:{'0' * 64}"}
+    body = {"source_kind": "image_ref", "image_ref": image["image"]}
+    raw = ctx.call("create_image_release", {"pool_id": pool_id}, json=body)
+    if raw.at("error", "code") == "image_unavailable":
+        return
     created = call_method(ctx, call, "create_image_release", "create_image_release", pool_id, body)
     release_id = at(created, "release_id")
     if not isinstance(release_id, str):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from synth_pools.contract.document import FINAL
+from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import ids_of
-from synth_pools.contract.http.client import ABSENT
+from synth_pools.contract.harness.waits import ids_of, start_rollout, wait_for
+from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import show
+from synth_pools.contract.scenarios.pool_images import NOWHERE, create_image_pool, ended_warming
 
-# It is bound to no task, so that no server builds or fetches it.
+# It is bound to no task, so that no server builds it; one that pulls images needs --image.
 _RELEASE = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
+_NEEDS_IMAGE = "needs --image, with an image that the server can pull"
 _BINDS = ("bind_image_release", "bind_task_image_release")
 
 
@@ -26,8 +32,8 @@ _BINDS = ("bind_image_release", "bind_task_image_release")
     needs="image_releases",
 )
 def images_lifecycle(ctx: Context) -> None:
-    pool = {"pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}])}
-    created = ctx.require(201, "create_image_release", pool, json=_RELEASE)
+    pool = _pool(ctx, "t")
+    created = _release(ctx, pool)
     release = {**pool, "release_id": str(created.at("release_id"))}
     ctx.judge("create_image_release", created).field("id", created.at("release_id"))
     read = ctx.require(200, "get_image_release", release)
@@ -80,23 +86,87 @@ def images_not_offered(ctx: Context) -> None:
     "images.bind_refused",
     *_BINDS,
     clauses="""
-        bind_image_release#ec7e, ImageRelease#1477, bind_task_image_release#4cbd,
+        bind_image_release#8e4e, ImageRelease#1477, bind_task_image_release#bff2,
         ImageReleaseList#0298, list_image_releases#e90d, ImageRelease.id#fa1f
     """,
     needs="image_releases",
 )
 def images_bind_refused(ctx: Context) -> None:
     for tasks in ((), ("t",), ("t", "u")):
-        pool = {"pool_id": ctx.resources.pool(tasks=[{"task_id": name} for name in tasks])}
-        created = ctx.require(201, "create_image_release", pool, json=_RELEASE)
+        pool = _pool(ctx, *tasks)
+        created = _release(ctx, pool)
         release = {**pool, "release_id": str(created.at("release_id"))}
         expected = {"expected_release_id": ctx.resources.name("another")}
-        # Nothing is built or fetched for a release that is refused.
-        refused = Status(409, "another one is expected, or there is not exactly one task")
-        ctx.check(refused, "bind_image_release", release, json=expected)
+        # Nothing is built or pulled for a binding that is refused.
+        code = "release_mismatch" if len(tasks) == 1 else "single_task_required"
+        refused = Status(
+            409, "another one is expected, or there is not exactly one task", code=code
+        )
+        ctx.check(refused, "bind_image_release", release, query=expected)
         if tasks:
+            refused = Status(409, "another one is expected", code="release_mismatch")
             ids = {**release, "task_id": "t"}
-            ctx.check(refused, "bind_task_image_release", ids, json=expected)
+            ctx.check(refused, "bind_task_image_release", ids, query=expected)
+
+
+@scenario(
+    "images.bound",
+    *_BINDS,
+    "delete_image_release",
+    "create_rollout",
+    clauses="""
+        Image releases#2906, delete_image_release#3bbb, bind_image_release#8e4e#b5a7,
+        bind_image_release responses 200#9ce9, parameters ExpectedReleaseId#cb19#cf6b
+    """,
+    needs="image_releases",
+    slow=True,
+)
+def images_bound(ctx: Context) -> None:
+    if ctx.session.options.image is None:
+        raise InconclusiveError(Outcome.NOT_REACHED, _BINDS[0], _NEEDS_IMAGE)
+    pool = _pool(ctx, "t")
+    read = ended_warming(ctx, pool)
+    created = _release(ctx, pool)
+    release = {**pool, "release_id": str(created.at("release_id"))}
+    none, this = {"expected_release_id": ""}, {"expected_release_id": release["release_id"]}
+    bound = ctx.require(200, "bind_image_release", release, query=none)
+    for field, expected in {**release, "task_id": "t"}.items():
+        ctx.judge("bind_image_release", bound).field(field, expected)
+    task = {**release, "task_id": "t"}
+    for operation, ids in zip(_BINDS, (release, task), strict=True):
+        refused = Status(409, "a release is bound already", code="release_mismatch")
+        ctx.check(refused, operation, ids, query=none)
+        ctx.require(200, operation, ids, query=this)
+    refused = Status(409, "a task is bound to it", code="release_bound")
+    ctx.check(refused, "delete_image_release", release)
+    if read.at("status") == "active" and ctx.session.offers("images"):
+        # The rollout may fail, as long as its container was reached.
+        final = wait_for(ctx, start_rollout(ctx, pool["pool_id"], task_id="t"), FINAL)
+        lost = final.at("error", "code") in ("container_unreachable", "container_timeout")
+        ctx.judge("create_rollout", final).that(
+            "the rollout of a bound task runs on a container",
+            not lost,
+            show(final.at("error"), 200),
+        )
+
+
+@scenario(
+    "images.unavailable",
+    "create_image_release",
+    "list_image_releases",
+    clauses="create_image_release#5522",
+    needs="image_releases",
+)
+def images_unavailable(ctx: Context) -> None:
+    pool = _pool(ctx, "t")
+    body = {**_RELEASE, "image_ref": NOWHERE}
+    # A server that builds images may pull none before they are needed.
+    created = ctx.require((201, 409), "create_image_release", pool, json=body)
+    if created.status == 201:
+        return
+    ctx.judge("create_image_release", created).field("error.code", "image_unavailable")
+    page = ctx.require(200, "list_image_releases", pool)
+    ctx.judge("create_image_release", page).field("items", [], "the list after the refusal")
 
 
 @scenario(
@@ -106,7 +176,7 @@ def images_bind_refused(ctx: Context) -> None:
     "delete_image_release",
     clauses="""
         get_image_release#6c96, delete_image_release#ca2c, ImageRelease#1477, ImageReleaseList#0298,
-        list_image_releases#e90d, bind_task_image_release#4cbd, ImageRelease.id#fa1f,
+        list_image_releases#e90d, bind_task_image_release#bff2, ImageRelease.id#fa1f,
         ImageRelease.source_kind#19d5
     """,
     needs="image_releases",
@@ -120,6 +190,31 @@ def images_unknown(ctx: Context) -> None:
         ctx.judge(operation, nowhere).that(
             "a pool that is not there is 404", nowhere.status == 404, str(nowhere.status)
         )
+
+
+def _pool(ctx: Context, *task_ids: str) -> dict[str, str]:
+    """Create a pool with tasks; with the image of the options where the server starts images."""
+    image, tasks = ctx.session.options.image, [{"task_id": task_id} for task_id in task_ids]
+    if image is None or not ctx.session.offers("images"):
+        return {"pool_id": ctx.resources.pool(tasks=tasks)}
+    return {"pool_id": str(create_image_pool(ctx, image, tasks=tasks).at("id"))}
+
+
+def _release(ctx: Context, pool: dict[str, str]) -> Response:
+    """Create a release, of the image of the options if there is one.
+
+    Raises:
+        InconclusiveError: The server cannot pull the image.
+        StopScenarioError: The release is not created; the departure is recorded.
+    """
+    image = ctx.session.options.image
+    body = _RELEASE if image is None else {**_RELEASE, "image_ref": image["image"]}
+    created = ctx.call("create_image_release", pool, json=body)
+    if created.at("error", "code") == "image_unavailable":
+        raise InconclusiveError(Outcome.NOT_REACHED, "create_image_release", _NEEDS_IMAGE)
+    if not ctx.expect.status(created, 201, "create_image_release"):
+        raise StopScenarioError
+    return created
 
 
 def _ids(ctx: Context) -> dict[str, str]:

@@ -12,8 +12,12 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import run_rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT, at
+from synth_pools.contract.rules.verdict import show
 
 _READS = ("get_rollout", "get_global_rollout", "get_rollout_summary", "get_global_rollout_summary")
+
+# A reward that no container gives by chance.
+_ECHOED = -7351.25
 
 
 @scenario(
@@ -148,6 +152,23 @@ def outcomes_container(ctx: Context) -> None:
             "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
         }.items():
             judge.field(f"items.0.{field}", expected, field)
+
+
+@scenario("outcomes.no_container", "get_rollout", clauses="Containers#8d68")
+def outcomes_no_container(ctx: Context) -> None:
+    for target in ("harbor", "openenv"):
+        body = ctx.resources.body(target, target=target, container_url=None)
+        created = ctx.call("create_pool", json=body)
+        if created.at("status") != "active":
+            # It was refused, or waits for what it is to run on.
+            continue
+        rollout = start_rollout(ctx, body["pool_id"], env={"reward": _ECHOED})
+        final = wait_for(ctx, rollout, FINAL)
+        # A server with containers for the target gives a reward of theirs.
+        reward = final.at("metrics", "outcome_reward")
+        is_echo = final.at("status") == "completed" and reward == _ECHOED
+        demand = f"the echo answers for no container of target {target}"
+        ctx.judge("get_rollout", final).that(demand, not is_echo, f"reward {show(reward)}")
 
 
 @scenario(

@@ -22,7 +22,7 @@ from synth_pools.contract.rules.verdict import same_json, show
 
 _FEATURE = "images"
 # Nothing listens at this port of the server's own machine.
-_NOWHERE = "localhost:9/contract-kit/none:1"
+NOWHERE = "localhost:9/contract-kit/none:1"
 # Multiples of the usual patience: for pulling an image, and for a pull that fails.
 _PULL, _TRY = 20, 4
 
@@ -43,11 +43,11 @@ def pool_images_started(ctx: Context) -> None:
     if image is None:
         note = "needs --image, with an image whose containers serve rollouts"
         raise InconclusiveError(Outcome.NOT_REACHED, "create_pool", note)
-    created = _create(ctx, image)
+    created = create_image_pool(ctx, image)
     pool = {"pool_id": str(created.at("id"))}
     demand = "status warming, until a container is healthy"
     ctx.judge("create_pool", created).among("status", ("warming", "active"), demand)
-    read = _ended_warming(ctx, pool, _PULL)
+    read = ended_warming(ctx, pool)
     if read.at("status") != "active":
         # The image is the caller's own: its faults are not judged.
         note = f"the pool of --image is {read.at('status')}: {show(read.at('error'), 200)}"
@@ -78,8 +78,8 @@ def pool_images_started(ctx: Context) -> None:
     slow=True,
 )
 def pool_images_unavailable(ctx: Context) -> None:
-    created = _create(ctx, {"image": _NOWHERE})
-    read = _ended_warming(ctx, {"pool_id": str(created.at("id"))}, _TRY)
+    created = create_image_pool(ctx, {"image": NOWHERE})
+    read = ended_warming(ctx, {"pool_id": str(created.at("id"))}, _TRY)
     code = read.at("error", "code")
     if code == "engine_unavailable":
         note = f"the engine of the server does not work: {show(read.at('error', 'message'), 200)}"
@@ -88,8 +88,8 @@ def pool_images_unavailable(ctx: Context) -> None:
     ctx.judge("get_pool", read).field("error.code", "image_unavailable")
 
 
-def _create(ctx: Context, image: Any) -> Response:
-    """Create a pool whose containers are started from an image.
+def create_image_pool(ctx: Context, image: Any, **more: Any) -> Response:
+    """Create a pool whose containers are started from an image, with more fields.
 
     Raises:
         InconclusiveError: The server's machine does not have the engine.
@@ -97,7 +97,7 @@ def _create(ctx: Context, image: Any) -> Response:
     """
     name = ctx.resources.name()
     ctx.session.register_pool(name)
-    body = {"name": name, "pool_id": name, "config": {"image": dict(image)}}
+    body = {"name": name, "pool_id": name, "config": {"image": dict(image)}, **more}
     created = ctx.call("create_pool", json=body)
     for status, code, why in (
         (409, "engine_unavailable", "no engine there"),
@@ -111,7 +111,7 @@ def _create(ctx: Context, image: Any) -> Response:
     return created
 
 
-def _ended_warming(ctx: Context, pool: dict[str, str], times: int) -> Response:
+def ended_warming(ctx: Context, pool: dict[str, str], times: int = _PULL) -> Response:
     """Return the pool once it is no longer warming.
 
     Raises:

@@ -8,6 +8,7 @@ from typing import Any
 from tests.contract.faults.fault import (
     CONTAINER_KEY,
     Altering,
+    Fault,
     Passing,
     answers,
     error_response,
@@ -44,6 +45,13 @@ async def _old_process(request: Request, passing: Passing) -> None:
         request.body = json.dumps(sent).encode()
 
 
+async def _no_target(request: Request, passing: Passing) -> None:
+    """Create a pool as if it had no target of its own, so that the echo answers for it."""
+    sent = request.json()
+    if isinstance(sent, dict) and sent.get("target") in ("harbor", "openenv"):
+        request.body = json.dumps({**sent, "target": None}).encode()
+
+
 async def _one_process(request: Request, passing: Passing) -> None:
     sent = request.json()
     if isinstance(sent, dict) and sent.get("capacity") == 2:
@@ -68,6 +76,14 @@ async def _masked_no_more(request: Request, response: Response, passing: Passing
 
 
 FAULTS = [
+    Fault(
+        "echo_for_a_target",
+        "outcomes",
+        ("get_rollout",),
+        ("create_pool",),
+        before=_no_target,
+        check="outcomes.no_container",
+    ),
     seen_by(
         "processes.warming",
         "create_pool",

@@ -43,6 +43,7 @@ def test_fault_is_caught_and_named(name: str) -> None:
         ("paused_pool_admits", "pause"),
         ("etag_of_another", "downloads"),
         ("pool_program_made_up", "containers"),
+        ("echo_for_a_target", "outcomes.no_container"),
     ],
 )
 def test_fault_of_a_later_operation_is_caught_by_its_subject(name: str, subject: str) -> None:
