@@ -87,12 +87,12 @@ def test_a_release_keeps_its_image_and_takes_over_one_by_one(
     bound = bind(allowing, pool_id, blue["id"], expected_release_id="")
     assert bound == {"pool_id": pool_id, "task_id": "t", "release_id": blue["id"]}
     eventually(lambda: blue["resolved_digest"] in digests(allowing, pool_id))
-    seen = eventually(
+    variables = eventually(
         lambda: (
             actual if (actual := environment(allowing, pool_id)).get("COLOUR") == "blue" else None
         )
     )
-    assert (seen["MORE"], seen["PORT"]) == ("pool", "8123")
+    assert (variables["MORE"], variables["PORT"]) == ("pool", "8123")
     # A rollout that was under way ends on the container that it began on.
     assert allowing.get(f"/v1/rollouts/{running}")["status"] == "running"
     assert former["url"] in {item["url"] for item in containers(allowing, pool_id)}
@@ -105,7 +105,7 @@ def test_a_release_keeps_its_image_and_takes_over_one_by_one(
     eventually(lambda: digests(allowing, pool_id) == {green["resolved_digest"]})
     assert allowing.call("DELETE", f"{path}/{blue['id']}") == blue
     allowing.refused("GET", f"{path}/{blue['id']}", 404, "release_not_found")
-    # What only the release said is gone with it; what the pool said stays.
+    # Variables of a release end with it, those of the pool stay.
     moving("red")
     red = release(allowing, pool_id)
     bind(allowing, pool_id, red["id"])
@@ -136,8 +136,8 @@ def test_of_several_tasks_each_has_containers_of_its_own(
         bind(allowing, pool_id, bound["id"], f"/tasks/{task}")
     assert environment(allowing, pool_id, task_id="one")["COLOUR"] == "blue"
     assert environment(allowing, pool_id, task_id="two")["COLOUR"] == "green"
-    other = allowing.run(pool_id, task_id="none")
-    assert (other["status"], other["result"].get("pid")) == ("completed", 1 if config else None)
+    unbound = allowing.run(pool_id, task_id="none")
+    assert (unbound["status"], unbound["result"].get("pid")) == ("completed", 1 if config else None)
     assert digests(allowing, pool_id) >= {bound["resolved_digest"] for bound in releases}
     urls = {
         task["task_id"]: task["container_url"]
@@ -147,7 +147,7 @@ def test_of_several_tasks_each_has_containers_of_its_own(
     assert allowing.get(f"/v1/pools/{pool_id}/tasks/one/container/health")["status"] == "ok"
     processes = allowing.get(f"/v1/pools/{pool_id}/logs")["processes"]
     assert [process["process"] for process in processes] == list(range(2 + len(config)))
-    # One that is bound anew goes on without a gap, and those of a deleted task end.
+    # A task is bound to another release without a gap; containers of a deleted task end.
     bind(allowing, pool_id, releases[1]["id"], "/tasks/one", expected_release_id=releases[0]["id"])
     eventually(lambda: environment(allowing, pool_id, task_id="one")["COLOUR"] == "green")
     allowing.call("DELETE", f"/v1/pools/{pool_id}/tasks/two")
@@ -208,13 +208,13 @@ def test_what_cannot_be_a_release_is_not_stored(
     assert allowing.get(path)["items"] == []
     # A release of one pool is none of another.
     stored = release(allowing, pool_id, IMAGE)
-    other = allowing.pool(tasks=[{"task_id": "t"}])
+    other_id = allowing.pool(tasks=[{"task_id": "t"}])
     for method, end in (("GET", ""), ("DELETE", ""), ("POST", "/bind")):
-        elsewhere = f"/v1/pools/{other}/runtime_image_releases/{stored['id']}{end}"
+        elsewhere = f"/v1/pools/{other_id}/runtime_image_releases/{stored['id']}{end}"
         allowing.refused(method, elsewhere, 404, "release_not_found")
-    assert allowing.get(f"/v1/pools/{other}/runtime_image_releases")["items"] == []
-    for made in (pool_id, other):
-        allowing.call("DELETE", f"/v1/pools/{made}")
+    assert allowing.get(f"/v1/pools/{other_id}/runtime_image_releases")["items"] == []
+    for archived_id in (pool_id, other_id):
+        allowing.call("DELETE", f"/v1/pools/{archived_id}")
     eventually(lambda: not names_of(engine, pool_id))
 
 

@@ -49,16 +49,17 @@ class _PoolSet:
 class Lease:
     """Claim of one rollout on a container, released at the end of the block.
 
-    `url` is None if the pool has no container: the built-in echo target runs the rollout.
+    `url` is None if the pool has no container: the built-in echo target runs the rollout. `place`
+    is the pool, or that of a task with containers of its own.
     """
 
-    __slots__ = ("_balancer", "_direct", "_member", "_pool_id", "url")
+    __slots__ = ("_balancer", "_direct", "_member", "place", "url")
 
     def __init__(
         self, balancer: Balancer, pool_id: str, member: Member | None, *, direct: bool = False
     ) -> None:
         self._balancer = balancer
-        self._pool_id = pool_id
+        self.place = pool_id
         self._direct = direct
         self.url: str | None = None
         self._member: Member | None = None
@@ -67,11 +68,6 @@ class Lease:
     def __enter__(self) -> Self:
         return self
 
-    @property
-    def place(self) -> str:
-        """The pool, or the place of a task, whose containers it is a claim on."""
-        return self._pool_id
-
     def __exit__(self, *_: object) -> None:
         self.release()
 
@@ -79,12 +75,12 @@ class Lease:
         """Move the claim to the task's own container, or to that of an earlier attempt."""
         if url != self.url:
             self.release()
-            self._occupy(None if url is None else self._balancer.find(self._pool_id, url))
+            self._occupy(None if url is None else self._balancer.find(self.place, url))
             self.url = url
 
     def candidates(self) -> list[Member]:
         """Return the members of the pool, one of which was chosen."""
-        return self._balancer.current_members(self._pool_id)
+        return self._balancer.current_members(self.place)
 
     def report_listening(self) -> None:
         """Note a successful connection to the container."""
@@ -200,11 +196,6 @@ class Balancer:
     def places(self, pool_id: str) -> Mapping[str, str]:
         """Return the places of the tasks of a pool that have containers of their own."""
         return self._places.get(pool_id, {})
-
-    def members_with_tasks(self, pool_id: str) -> list[Member]:
-        """List the members of the pool and of its tasks."""
-        places = (pool_id, *self.places(pool_id).values())
-        return [member for place in places for member in self.members(place)]
 
     def members(self, pool_id: str) -> list[Member]:
         """List the pool's members, including former ones that still run rollouts."""

@@ -47,7 +47,7 @@ def current_releases(
 def definitions_of_tasks(
     definition: Mapping[str, Any], releases: Mapping[str, dict[str, Any]]
 ) -> dict[str, dict[str, Any]]:
-    """Return what starts the containers of tasks, where they have some of their own."""
+    """Return definitions of the tasks that have containers of their own, as of pools."""
     config = {name: value for name, value in config_of(definition).items() if name != "process"}
     return {
         task_id: {"config": {**config, "image": bound["image"]}}

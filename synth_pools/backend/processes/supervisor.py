@@ -78,7 +78,7 @@ class Processes:
         self._context = ReplicaContext(
             settings, balancer, self._launcher_of, Ports(), self.logs, background
         )
-        # By pool and place: that of the pool itself has its id.
+        # By pool and place. A place is a pool, or a task with containers of its own.
         self._pools: dict[str, dict[str, PoolProcesses]] = {}
         self._background = background
         self._closing = False

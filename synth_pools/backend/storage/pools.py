@@ -91,7 +91,7 @@ class Pool:
 
     @property
     def task_definitions(self) -> dict[str, dict[str, Any]]:
-        """What starts the containers of tasks, where they have some of their own."""
+        """Definitions of the tasks that have containers of their own, as of pools."""
         is_bound = self.row["releases"] != "{}"
         return definitions_of_tasks(self.view, self.releases) if is_bound else {}
 

@@ -49,9 +49,9 @@ async def bind(
     def work(tx: Transaction) -> Any:
         pool = pools.find_pool(tx, pool_id)
         _, changed = releases.bind_release(tx, pool, task, release_id, now)
-        own = changed.task_definitions.items()
+        tasks = changed.task_definitions.items()
         image = changed.view["config"].get("image")
-        return image, {name: value["config"]["image"] for name, value in own}
+        return image, {name: value["config"]["image"] for name, value in tasks}
 
     return await services.database.write(work)
 
@@ -74,8 +74,8 @@ async def test_the_release_of_the_only_task_is_in_the_definition_of_its_pool(
         pool_id = await create(services, BASE, "t")
         first = await add(services, pool_id, 1, entrypoint="serve 'a b'", env_vars={"B": "one"})
         second = await add(services, pool_id, 2, entrypoint="not 'closed", limits={"pids": 7})
-        image, own = await bind(services, pool_id, first, now="")
-        assert own == {}
+        image, tasks = await bind(services, pool_id, first, now="")
+        assert tasks == {}
         assert image == {
             **BASE,
             "image": reference(1),
@@ -96,8 +96,8 @@ async def test_a_binding_ends_with_its_task(tmp_path: Path) -> None:
     async with opened_services(tmp_path) as services:
         pool_id = await create(services, None, "t", "u")
         release_id = await add(services, pool_id, 1)
-        image, own = await bind(services, pool_id, release_id, "t")
-        assert (image, own) == (None, {"t": {"image": reference(1)}})
+        image, tasks = await bind(services, pool_id, release_id, "t")
+        assert (image, tasks) == (None, {"t": {"image": reference(1)}})
         assert set(await change(services, pool_id)) == {"t"}
         await services.database.write(
             lambda tx: pools.replace_tasks(tx, pool_id, [("t", {}), ("v", {})])
@@ -106,8 +106,8 @@ async def test_a_binding_ends_with_its_task(tmp_path: Path) -> None:
         await services.database.write(lambda tx: pools.delete_task(tx, pool_id, "t"))
         assert await change(services, pool_id) == {}
         # The one that is left becomes the only one.
-        image, own = await bind(services, pool_id, release_id)
-        assert (image["image"], own) == (reference(1), {})
+        image, tasks = await bind(services, pool_id, release_id)
+        assert (image["image"], tasks) == (reference(1), {})
 
 
 @pytest.mark.parametrize(

@@ -52,15 +52,15 @@ async def create_image_release(request: Request) -> Response:
         raise _not_offered("builds no images: push the image, and name it as image_ref")
     # The archive belongs to a kind that is built.
     definition.pop("archive_base64", None)
-    named = bound_image(None, definition, definition.get("image_ref") or "")
+    image = bound_image(None, definition, definition.get("image_ref") or "")
     try:
         pools_update = services.contract.operations["update_pool"]
-        services.contract.check_body(pools_update, {"config": {"image": named}})
+        services.contract.check_body(pools_update, {"config": {"image": image}})
     except ApiError as error:
         raise conflict(IMAGE, f"No container can be started from it: {error.message}") from None
     launcher = (image_of(pool.view) or {}).get("launcher")
     reference, digest = await unless_disconnected(
-        request.receive, services.processes.pin_image(named["image"], launcher)
+        request.receive, services.processes.pin_image(image["image"], launcher)
     )
 
     def work(tx: Transaction) -> dict[str, Any]:

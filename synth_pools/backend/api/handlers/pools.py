@@ -174,7 +174,7 @@ async def get_pool_urls(request: Request) -> Response:
     )
     urls = list(dict.fromkeys((*container_urls(pool.view), *started)))
     container_url = urls[0] if urls else None
-    own: dict[str, str | None] = {
+    task_urls: dict[str, str | None] = {
         task_id: next((member.url for member in balancer.current_members(place)), None)
         for task_id, place in balancer.places(pool.id).items()
     }
@@ -190,7 +190,8 @@ async def get_pool_urls(request: Request) -> Response:
             "task_urls": [
                 {
                     "task_id": task["id"],
-                    "container_url": task["container_url"] or own.get(task["id"], container_url),
+                    "container_url": task["container_url"]
+                    or task_urls.get(task["id"], container_url),
                     "container_rollout_url": (
                         f"{pool_url}/tasks/{quote(task['id'], safe='')}/container/rollout"
                     ),
@@ -230,6 +231,7 @@ async def get_pool_metrics(request: Request) -> Response:
         return pool, rollouts.count_by_status(db, pool.id)
 
     services = request.services
+    balancer = services.balancer
     # Counting many rollouts takes long, and must not delay other requests.
     async with services.turn(services.counting_turns):
         pool, counts = await services.database.read_apart(count)
@@ -256,7 +258,8 @@ async def get_pool_metrics(request: Request) -> Response:
                     "pid": member.pid,
                     **_origin(member),
                 }
-                for member in request.services.balancer.members_with_tasks(pool.id)
+                for place in (pool.id, *balancer.places(pool.id).values())
+                for member in balancer.members(place)
             ],
         }
     )
