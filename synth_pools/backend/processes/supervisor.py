@@ -78,7 +78,7 @@ class Processes:
         self._context = ReplicaContext(
             settings, balancer, self._launcher_of, Ports(), self.logs, background
         )
-        # By pool and place. A place is a pool, or a task with containers of its own.
+        # By the id of the pool, then by place.
         self._pools: dict[str, dict[str, PoolProcesses]] = {}
         self._background = background
         self._closing = False
