@@ -78,7 +78,7 @@ class Processes:
         self._context = ReplicaContext(
             settings, balancer, self._launcher_of, Ports(), self.logs, background
         )
-        # By the id of the pool, then by place.
+        # Processes by pool and place.
         self._pools: dict[str, dict[str, PoolProcesses]] = {}
         self._background = background
         self._closing = False
