@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
 from starlette.types import Receive
@@ -50,6 +51,27 @@ async def unless_disconnected(receive: Receive, work: Coroutine[Any, Any, _T]) -
         raise
     finally:
         watch(None)
+
+
+@contextlib.asynccontextmanager
+async def turn_unless_disconnected(
+    receive: Receive, turn: contextlib.AbstractAsyncContextManager[None]
+) -> AsyncIterator[None]:
+    """Take a turn for the time of the block; a client that leaves the queue gives way at once.
+
+    Args:
+        receive: The ASGI channel of a request whose body is not read, or has been.
+        turn: Waits for the turn.
+
+    Raises:
+        ClientDisconnectedError: The client disconnected before its turn.
+    """
+    if isinstance(receive, Receiving):
+        # A client that has ended its side is gone only if it has sent all.
+        receive.take_whole()
+    async with contextlib.AsyncExitStack() as stack:
+        await unless_disconnected(receive, stack.enter_async_context(turn))
+        yield
 
 
 class _Watch:

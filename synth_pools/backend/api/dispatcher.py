@@ -159,7 +159,7 @@ class _Exchange:
             if method not in _READING:
                 raise method_not_allowed(method, _READING)
             self._require_scope("metrics")
-            return TextResponse(await exposition(self._services), CONTENT_TYPE)
+            return TextResponse(await exposition(self._services, self._receive), CONTENT_TYPE)
         operation, path_values = self._dispatcher.route(self._scope)
         self._operation = operation
         self._require_scope(operation.scope)

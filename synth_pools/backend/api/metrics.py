@@ -6,7 +6,10 @@ import asyncio
 import contextlib
 from dataclasses import replace
 
+from starlette.types import Receive
+
 from synth_pools._version import __version__
+from synth_pools.backend.api.disconnects import turn_unless_disconnected
 from synth_pools.backend.metrics.snapshot import Reading, count
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage.database import StorageError
@@ -16,7 +19,7 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _LIMITS = ("max_queued", "max_queued_per_pool", "max_streams")
 
 
-async def exposition(services: Services) -> bytes:
+async def exposition(services: Services, receive: Receive) -> bytes:
     """Write all metrics in Prometheus' text format.
 
     The database is read in another thread, in turn with other counts, so that scrapes of a large
@@ -24,8 +27,9 @@ async def exposition(services: Services) -> bytes:
 
     Raises:
         ApiError: 503 if its turn did not come in time.
+        ClientDisconnectedError: The client disconnected before it.
     """
-    async with services.turn(services.counting_turns):
+    async with turn_unless_disconnected(receive, services.turn(services.counting_turns)):
         reading = Reading(
             version=__version__,
             api_version=services.contract.version,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from synth_pools.backend.api.disconnects import turn_unless_disconnected
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import (
     PIECE_BYTES,
@@ -106,7 +107,7 @@ async def read_with_room(
     if size <= PIECE_BYTES:
         return await services.database.read(load), None
     reserved = await services.room_to_send(size)
-    async with services.turn(services.reading_turns):
+    async with turn_unless_disconnected(request.receive, services.turn(services.reading_turns)):
         if size <= json_text.LARGE:
             return await services.database.read(load), reserved
         return await services.database.read_apart(load), reserved

@@ -37,7 +37,7 @@ _log.setLevel(logging.ERROR)
 _RESERVED_FILES = 200
 _LONGEST_SWEEP = 1.0
 # A client that has closed its side may be waiting or gone; after this time it counts as gone for a
-# request that waits for a rollout.
+# request that waits for a rollout, or for its turn.
 _LEFT_SECONDS = 0.25
 # Bytes parsed at a time; further requests are held as bytes, not as parsed requests.
 _PIECE_BYTES = 16 * 1024

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,10 +18,11 @@ from synth_pools.backend.resources.byte_budget import NoRoomError
 from synth_pools.backend.resources.turns import Turns
 from synth_pools.backend.storage import rollouts
 from tests.backend.resources.test_sending_room import with_large_events
-from tests.support.backend_server import Server, eventually
+from tests.support.backend_server import KEY, Server, eventually
 
 # A list of all is read in a thread, a page of 100 in the event loop; one of 20 is a short answer.
 STORED = 300
+HEAD = f"HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n".encode()
 
 
 async def take_in_order(turns: Turns, name: str, order: list[str], *, steps: int = 3) -> None:
@@ -225,6 +228,33 @@ def test_short_answers_and_rollouts_pass_large_reads(
             monkeypatch.setattr(rollouts, "list_rollouts", list_in_order)
         assert {len(page.result()["items"]) for page in large} == {STORED + 1}
     assert order == ["begins", "ends"] * 8
+    eventually(lambda: backend.services.sending_room.budget.taken == 0)
+
+
+@pytest.mark.parametrize("is_reset", [False, True], ids=["ends its side", "resets"])
+def test_a_client_that_leaves_gives_its_turn_to_the_next(
+    start: Callable[..., Server], is_reset: bool
+) -> None:
+    backend = start(room_wait_seconds=600)
+    pool = f"/v1/pools/{filled_pool(backend)}"
+    for name, paths in {
+        "reading_turns": [f"{pool}/rollouts?limit=1000", f"{pool}/events?format=json"],
+        "counting_turns": ["/metrics", f"{pool}/metrics"],
+    }.items():
+        turns = getattr(backend.services, name)
+        with turn_in_use(backend, name), contextlib.ExitStack() as leaving:
+            for path in paths:
+                client = leaving.enter_context(
+                    socket.create_connection(("127.0.0.1", backend.port), 60)
+                )
+                if is_reset:
+                    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                client.sendall(f"GET {path} ".encode() + HEAD + b"\r\n")
+            eventually(lambda: turns.waiting == len(paths))  # noqa: B023
+            leaving.close()
+            # Nobody waits, while the turn is in use.
+            eventually(lambda: turns.waiting == 0)  # noqa: B023
+        assert backend.send("GET", paths[0]).status_code == 200
     eventually(lambda: backend.services.sending_room.budget.taken == 0)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from synth_pools.backend.api.disconnects import turn_unless_disconnected
 from synth_pools.backend.api.handlers.rollouts import rollout_of_path
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import EventStreamResponse, Response, json_text_response
@@ -75,7 +76,7 @@ async def _respond(
     short, medium = replace(limits, look=SHORT_LOOK), replace(limits, look=MEDIUM_LOOK)
     log, position, page = await services.database.read(lambda db: read(db, short))
     if page is None and _wants_page(request):
-        async with services.turn(services.reading_turns):
+        async with turn_unless_disconnected(request.receive, services.turn(services.reading_turns)):
             _, _, page = await services.database.read(lambda db: read(db, medium))
             if page is None:
                 _, _, page = await services.database.read_apart(lambda db: read(db, limits))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from synth_pools.backend.api.disconnects import turn_unless_disconnected
 from synth_pools.backend.api.pagination import Page, read_page, read_sized
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import Response, created_response, json_response
@@ -221,7 +222,7 @@ async def get_pool_logs(request: Request) -> Response:
     page = read(min(limit, SHORT_LOOK.events), min(most_bytes, SHORT_LOOK.size))
     if not page["has_more"] or len(page["lines"]) == limit:
         return json_response(page)
-    async with services.turn(services.reading_turns):
+    async with turn_unless_disconnected(request.receive, services.turn(services.reading_turns)):
         return json_response(read(limit, most_bytes))
 
 
@@ -233,7 +234,7 @@ async def get_pool_metrics(request: Request) -> Response:
     services = request.services
     balancer = services.balancer
     # Counting many rollouts takes long, and must not delay other requests.
-    async with services.turn(services.counting_turns):
+    async with turn_unless_disconnected(request.receive, services.turn(services.counting_turns)):
         pool, counts = await services.database.read_apart(count)
     finished = counts["completed"] + counts["failed"]
     return json_response(
