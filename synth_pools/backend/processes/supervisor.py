@@ -11,9 +11,10 @@ from synth_pools.backend.containers.balancer import Balancer
 from synth_pools.backend.domain.definitions import starts_containers
 from synth_pools.backend.domain.errors import ApiError, conflict
 from synth_pools.backend.domain.releases import place_of
+from synth_pools.backend.processes.engine import UNAVAILABLE
 from synth_pools.backend.processes.image_launcher import ImageLauncher
 from synth_pools.backend.processes.image_spec import ContainerSpec, ImageSpec, spec_of
-from synth_pools.backend.processes.launcher import AnyLauncher, LaunchError, ProcessFailure
+from synth_pools.backend.processes.launcher import IMAGE, AnyLauncher, LaunchError, ProcessFailure
 from synth_pools.backend.processes.local_launcher import LocalLauncher
 from synth_pools.backend.processes.orphans import OrphanWatch
 from synth_pools.backend.processes.output import OutputLogs
@@ -110,7 +111,9 @@ class Processes:
         try:
             return await self._images.pin(reference, None if launcher == RAY else launcher)
         except LaunchError as error:
-            raise conflict(error.failure.code, error.failure.message) from None
+            if error.failure.code == UNAVAILABLE:
+                raise conflict(UNAVAILABLE, error.failure.message) from None
+            raise conflict(IMAGE, error.failure.message) from None
 
     async def begin(self) -> None:
         """Start the processes of all pools, and hold the queues that wait for them."""
