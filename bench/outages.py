@@ -203,8 +203,8 @@ class Place:
             process.wait()
 
 
-class Ended(NamedTuple):
-    """What was there when all had ended."""
+class Counts(NamedTuple):
+    """Numbers of rollouts at the end of a measurement."""
 
     completed: int
     """Rollouts that the program counts as completed."""
@@ -214,17 +214,17 @@ class Ended(NamedTuple):
     """Completed rollouts after what its server had paused was resumed, and the failed repeated."""
 
 
-def of_synth_pools(place: Place, event: str) -> Ended:
+def of_synth_pools(place: Place, event: str) -> Counts:
     """Run the fleet of a program on `synth-pools serve`."""
     return _of_pools(place, event, sys.executable, _PROGRAM)
 
 
-def of_the_older(python: str) -> Callable[[Place, str], Ended]:
+def of_the_older(python: str) -> Callable[[Place, str], Counts]:
     """Run threads of the SDK before this one on the same server, which speaks its API."""
     return lambda place, event: _of_pools(place, event, python, _OLDER)
 
 
-def _of_pools(place: Place, event: str, python: str, text: str) -> Ended:
+def _of_pools(place: Place, event: str, python: str, text: str) -> Counts:
     key = "the-key-of-this-measurement"
     words = ("serve", "--data-dir", "data", "--port", str(place.port))
 
@@ -252,13 +252,13 @@ def _of_pools(place: Place, event: str, python: str, text: str) -> Ended:
             return len(page["items"])
 
         _until(lambda: count("queued") + count("running") == 0)
-        return Ended(completed, count("completed"))
+        return Counts(completed, count("completed"))
 
 
-def of_harbor(harbor: str) -> Callable[[Place, str], Ended]:
+def of_harbor(harbor: str) -> Callable[[Place, str], Counts]:
     """Run `harbor run --server --watch` on `harbor serve`."""
 
-    def run(place: Place, event: str) -> Ended:
+    def run(place: Place, event: str) -> Counts:
         for path, text in _TASK.items():
             file = place.folder / "task" / path
             file.parent.mkdir(parents=True, exist_ok=True)
@@ -307,17 +307,17 @@ def of_harbor(harbor: str) -> Callable[[Place, str], Ended]:
                         f"{url}/rollouts/{item['id']}/retry", timeout=LIMIT
                     ).raise_for_status()
             resumed = count()
-        return Ended(EPISODES if program.returncode == 0 else 0, stored, resumed)
+        return Counts(EPISODES if program.returncode == 0 else 0, stored, resumed)
 
     return run
 
 
-def of_a_loop(place: Place, event: str) -> Ended:
+def of_a_loop(place: Place, event: str) -> Counts:
     """Run a loop of one's own, which is its own server."""
     cable = Cable(place.container_port)
     command = (sys.executable, "-c", _LOOP, cable.url)
     program = _interrupted(place, "program" if event == "server" else event, command, cable)
-    return Ended(int(program.communicate(timeout=LIMIT)[0]))
+    return Counts(int(program.communicate(timeout=LIMIT)[0]))
 
 
 def _interrupted(
@@ -351,7 +351,7 @@ def main() -> None:
     parser.add_argument("--synth-ai", metavar="PYTHON", help="of an environment with synth-ai")
     parser.add_argument("--write", type=Path, metavar="FILE", help="also write the page there")
     options = parser.parse_args()
-    tools: dict[str, Callable[[Place, str], Ended]] = {"synth-pools": of_synth_pools}
+    tools: dict[str, Callable[[Place, str], Counts]] = {"synth-pools": of_synth_pools}
     if options.harbor:
         tools["harbor serve"] = of_harbor(str(Path(options.harbor).absolute()))
     if options.synth_ai:
@@ -361,8 +361,8 @@ def main() -> None:
     lines = [f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for event, name in itertools.product(EVENTS, tools):
         with temporary_place() as place:
-            ended = tools[name](place, event)
-            numbers = ["" if number is None else str(number) for number in ended]
+            counts = tools[name](place, event)
+            numbers = ["" if number is None else str(number) for number in counts]
             row = (EVENTS[event], name, *numbers, str(len(place.starts)))
             lines.append(f"| {' | '.join(row)} |")
             print(lines[-1], flush=True)

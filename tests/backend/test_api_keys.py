@@ -278,8 +278,8 @@ def test_what_each_scope_is_for(tmp_path: Path) -> None:
                 answer = server.http.request(method, where, json=body, headers=headers)
                 is_allowed = SCOPES.index(needed) <= SCOPES.index(scope)
                 assert answer.status_code == (expected if is_allowed else 403), (scope, needed)
-            known = server.http.get("/v1/capabilities", headers=headers)
-            assert known.json().get("scopes") == (
+            answer = server.http.get("/v1/capabilities", headers=headers)
+            assert answer.json().get("scopes") == (
                 None if scope == "metrics" else list(SCOPES[: SCOPES.index(scope) + 1])
             )
         logs = f"/v1/pools/{pool_id}/logs"
