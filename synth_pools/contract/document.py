@@ -339,11 +339,11 @@ def read_specification(path: Path | None, name: str = "openapi.yaml") -> dict[st
     paths = document.get("paths")
     if not isinstance(paths, dict) or not paths:
         raise UnjudgeableError(f"the spec {file} is no OpenAPI document: it has no paths")
-    _drop_dangling_links(paths)
+    _drop_dangling_links(paths, document.get("components", {}).get("links", {}))
     return document
 
 
-def _drop_dangling_links(paths: Mapping[str, Any]) -> None:
+def _drop_dangling_links(paths: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
     """Remove links to operations that a trimmed document lacks."""
     operations = [
         operation
@@ -356,7 +356,8 @@ def _drop_dangling_links(paths: Mapping[str, Any]) -> None:
         for response in operation.get("responses", {}).values():
             links = response.get("links")
             for name, link in list(links.items()) if isinstance(links, dict) else ():
-                if "operationId" in link and link["operationId"] not in ids:
+                target = shared.get(str(link.get("$ref", "")).rpartition("/")[2], link)
+                if "operationId" in target and target["operationId"] not in ids:
                     del links[name]
 
 
