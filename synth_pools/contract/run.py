@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
 from synth_pools.contract.exceptions import BusyError, UnjudgeableError, UnreachableError
 from synth_pools.contract.foreign.run import (
+    end_resources,
     foreign_key,
     foreign_url,
     judge_foreign,
@@ -38,6 +39,8 @@ from synth_pools.contract.preflight import (
     try_containers,
 )
 from synth_pools.contract.results import Clause, Exchange, Layer, Report
+from synth_pools.contract.roles.kinds import KINDS, subject_scenarios
+from synth_pools.contract.roles.subject import Resource, read_subject
 from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.scenarios import all_scenarios, load_scenarios, smoke_scenarios
 from synth_pools.contract.session import Session, remove_created, remove_leftovers
@@ -71,6 +74,7 @@ def run_contract(
     scenarios: Sequence[Path] = (),
     patience: float = 30.0,
     spec: Path | None = None,
+    subject: Path | None = None,
     progress: Progress = lambda phase, done, total: None,  # noqa: ARG005
     on_report: Callable[[Report], None] = lambda report: None,  # noqa: ARG005
     on_exchange: Callable[[Exchange], None] = lambda exchange: None,  # noqa: ARG005
@@ -103,6 +107,7 @@ def run_contract(
         scenarios: Python files with further scenarios.
         patience: Seconds to wait for an expected change.
         spec: The file to judge by; the openapi.yaml of this package if None.
+        subject: The subject file of another API, whose scenarios are then played.
         progress: A callback for the phase, and the numbers of finished and of all checks.
         on_report: A callback for the report, called in any case before the clean-up.
         on_exchange: A callback for every request with its response, in any thread.
@@ -129,7 +134,7 @@ def run_contract(
         text = specification_text(spec)
         run.finder = ClauseFinder(text, CLAUSES)
         load_scenarios(scenarios)
-        _check_names((*only, *skip))
+        _check_names((*only, *skip), KINDS if document.is_foreign else ())
         run.document.narrow(chosen_operations(run.document, operations, without_operations))
         options = Options(
             url=run.url,
@@ -162,7 +167,8 @@ def run_contract(
         http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
         if document.is_foreign:
             with ending_at_deadline(session):
-                _judge_foreign(run, session, progress)
+                resources = {} if subject is None else read_subject(subject, document)
+                _judge_foreign(run, session, resources, progress)
             return
         with _containers(session) as urls, ending_at_deadline(session):
             _judge(run, session, urls, progress)
@@ -235,12 +241,12 @@ def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
     return tuple(sorted(checks, key=lambda check: check[0]))
 
 
-def _check_names(names: Sequence[str]) -> None:
+def _check_names(names: Sequence[str], kinds: Iterable[str] = ()) -> None:
     """Refuse unknown names of checks, which would silently select nothing or skip nothing."""
     ids = [scenario.id for scenario in all_scenarios()]
     for name in names:
         family = name.split(".")[0]
-        if family not in _FAMILIES and not any(is_within(check, name) for check in ids):
+        if family not in (*_FAMILIES, *kinds) and not any(is_within(check, name) for check in ids):
             subjects = sorted({check.split(".")[0] for check in ids} | set(_FAMILIES))
             raise UnjudgeableError(
                 f"no check is called {name!r}: there are {', '.join(subjects)}, "
@@ -296,8 +302,17 @@ def _judge(run: RunRecord, session: Session, urls: Mapping[str, str], progress: 
     run.obstacles += executor.obstacles
 
 
-def _judge_foreign(run: RunRecord, session: Session, progress: Progress) -> None:
-    judge_foreign(session, progress)
+def _judge_foreign(
+    run: RunRecord, session: Session, subject: Mapping[str, Resource], progress: Progress
+) -> None:
+    judge_foreign(session, subject, progress)
+    if not session.options.read_only:
+        scenarios = [s for s in subject_scenarios(subject) if session.options.wants(s.id)]
+        executor = ScenarioExecutor(
+            session, scenarios, lambda done, total: progress("scenarios", done, total)
+        )
+        executor.wait_for_all()
+        run.obstacles += executor.obstacles
     if runs_generated_requests(session) and not _late(run, session):
         # This engine, too, takes seconds to import.
         from synth_pools.contract.fuzzing.runner import run_fuzzing
@@ -331,6 +346,7 @@ def _clean_up(run: RunRecord, session: Session, progress: Progress) -> None:
         progress("clean-up", 0, 1)
     sweeper = _http_client(session.options, session.document)
     try:
+        end_resources(sweeper, session.ends)
         remaining = remove_created(sweeper, session.created)
     finally:
         sweeper.close()

@@ -74,6 +74,7 @@ class Session:
         proven: Whether a rollout has ended: from then on one that does not end is a departure.
         seconds: The seconds that scenarios and layers took, by their ids.
         subject_ids: Ids of resources that the subject file made, by the path parameter.
+        ends: The operation, and its body, that ends each resource of a subject file, by its ids.
     """
 
     options: Options
@@ -88,6 +89,7 @@ class Session:
     proven: bool = False
     seconds: dict[str, float] = field(default_factory=dict)
     subject_ids: dict[str, str] = field(default_factory=dict)
+    ends: dict[tuple[tuple[str, str], ...], tuple[str, Any]] = field(default_factory=dict)
 
     def allowance(self, seconds: float) -> float:
         """Lengthen a limit if requests take long: on a slow connection or a busy machine."""

@@ -64,6 +64,12 @@ def _key_of_command(command: str) -> str:
     "--scenarios", multiple=True, type=FILE, metavar="FILE.PY", help="Scenarios of your own."
 )
 @click.option(
+    "--subject",
+    type=FILE,
+    metavar="FILE.YAML",
+    help="What makes, reads, lists, changes and ends the resources of another API.",
+)
+@click.option(
     "--operations",
     callback=_names,
     metavar="A,B",

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from synth_pools.contract.document import Document, KeyPlace, Operation
-from synth_pools.contract.exceptions import InconclusiveError, UnjudgeableError, UnreachableError
+from synth_pools.contract.exceptions import (
+    BusyError,
+    InconclusiveError,
+    MissingOperationError,
+    StoppedError,
+    StopScenarioError,
+    UnjudgeableError,
+    UnreachableError,
+)
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Check
-from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.http.client import ABSENT, HttpClient, Response
 from synth_pools.contract.options import Profile
 from synth_pools.contract.preflight import checked_key, checked_url
 from synth_pools.contract.results import Clause, Column, Layer
+from synth_pools.contract.roles.subject import Resource, make
 from synth_pools.contract.rules.verdict import excerpt
 from synth_pools.contract.session import Session
 
@@ -40,11 +50,14 @@ def foreign_key(key: str | None, place: KeyPlace) -> str:
     return base64.b64encode(text.encode()).decode() if place.prefix == "Basic " else text
 
 
-def judge_foreign(session: Session, progress: Callable[[str, int, int], None]) -> None:
+def judge_foreign(
+    session: Session, subject: Mapping[str, Resource], progress: Callable[[str, int, int], None]
+) -> None:
     """Find out whether the backend answers by the document, and whether it checks keys.
 
     Args:
         session: The run.
+        subject: The resources of the subject file; one of each is made.
         progress: A callback for the phase, and the numbers of finished and of all checks.
 
     Raises:
@@ -52,6 +65,9 @@ def judge_foreign(session: Session, progress: Callable[[str, int, int], None]) -
     """
     progress("first contact", 0, 1)
     _first_contact(session)
+    if not session.options.read_only:
+        for resource in subject.values():
+            _make_first(session, subject, resource)
     if session.options.wants_of("auth"):
         _check_access(session)
     progress("first contact", 1, 1)
@@ -86,6 +102,35 @@ def _first_contact(session: Session) -> None:
         raise UnjudgeableError(
             f"nothing of the document is at {session.base_url} ({answer}): {remedy}"
         )
+
+
+def _make_first(session: Session, subject: Mapping[str, Resource], resource: Resource) -> None:
+    """Make a resource, whose ids other checks use.
+
+    Raises:
+        UnjudgeableError: It cannot be made, so that the subject file needs another body.
+    """
+    clause = Clause(resource.name, "the body of the subject file makes one")
+    ctx = Context(session, Check("preflight.subject", clause, (resource.create,)), Layer.PREFLIGHT)
+    try:
+        session.subject_ids.update(make(ctx, subject, resource).ids)
+    except (StopScenarioError, InconclusiveError):
+        answer = excerpt(ctx.expect.trail[-1], 200) if ctx.expect.trail else "no answer"
+        raise UnjudgeableError(
+            f"the subject file makes no {resource.name}: {resource.create} answers {answer}"
+        ) from None
+
+
+def end_resources(
+    http: HttpClient, ends: Mapping[tuple[tuple[str, str], ...], tuple[str, Any]]
+) -> None:
+    """Delete or end what the scenarios of a subject file made, the newest first."""
+    for ids, (operation, body) in reversed(list(ends.items())):
+        try:
+            names = http.document.operations[operation].own_ids(dict(ids))
+            http.call(operation, names, json=body, limit=_CONTACT_SECONDS)
+        except (BusyError, MissingOperationError, StoppedError, UnreachableError):
+            return
 
 
 def _simple(document: Document) -> list[Operation]:

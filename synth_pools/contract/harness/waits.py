@@ -245,6 +245,25 @@ def read_until(
     return last[0], is_true
 
 
+@dataclass(frozen=True, slots=True)
+class PageForm:
+    """Form of the pages of a list.
+
+    Attributes:
+        items: The place of the list in a page, as in "data.items"; "" for the whole.
+        cursor: The parameter that continues the list.
+        next: The place of its next value in a page.
+    """
+
+    items: str = "items"
+    cursor: str = "cursor"
+    next: str = "next_cursor"
+
+    def items_of(self, page: Response) -> list[Any]:
+        """Return the items of a page."""
+        return page.list_at(*filter(None, self.items.split(".")))
+
+
 def iterate_pages(
     ctx: Context,
     operation: str,
@@ -254,6 +273,7 @@ def iterate_pages(
     enough: Callable[[list[Any]], bool] = lambda _: False,
     between: Callable[[int], None] = lambda _: None,
     most: int = 400,
+    form: PageForm = PageForm(),
 ) -> tuple[list[Any], Response, bool]:
     """Read the pages of a list.
 
@@ -265,6 +285,7 @@ def iterate_pages(
         enough: A condition on the items so far that ends the reading.
         between: A callback after each page, with its number.
         most: The largest number of pages.
+        form: The form of the pages.
 
     Returns:
         The items, the last response, and whether the end of the list was reached.
@@ -274,15 +295,14 @@ def iterate_pages(
     number = 0
     while True:
         number += 1
-        page = dict(query) if cursor is None else {**query, "cursor": cursor}
+        page = dict(query) if cursor is None else {**query, form.cursor: cursor}
         response = ctx.require(200, operation, ids, query=page)
-        page_items = response.at("items")
-        items += page_items if isinstance(page_items, list) else []
-        next_cursor = response.at("next_cursor")
-        if not isinstance(next_cursor, str):
+        items += form.items_of(response)
+        next_cursor = response.at(*form.next.split("."))
+        if not isinstance(next_cursor, str) or not next_cursor:
             return items, response, True
         if next_cursor == cursor:
-            demand = "a next_cursor that moves on"
+            demand = f"a {form.next} that moves on"
             ctx.judge(operation, response).that(demand, False, "the cursor that was sent")
             return items, response, True
         if enough(items) or number >= most:

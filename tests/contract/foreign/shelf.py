@@ -172,6 +172,7 @@ class Shelf:
 
     def __init__(self) -> None:
         self.broken = ""
+        self.readings = 0
         self.books: dict[str, dict[str, Any]] = {}
         self.keys: dict[str, tuple[Any, str]] = {}
         self._numbers = count(1)
@@ -283,6 +284,8 @@ class _Handler(BaseHTTPRequestHandler):
         page = books[start : start + size]
         more = start + size < len(books)
         after = f"{page[-1]['id'].partition('-')[2]}:{start + size}" if more and page else None
+        if self.shelf.broken == "alike":
+            page = [{**book, "title": "another"} for book in page]
         self._send(200, {"books": page, "after": after})
 
     def _one(self, book: dict[str, Any], part: str, body: Any) -> None:
@@ -294,7 +297,9 @@ class _Handler(BaseHTTPRequestHandler):
         if part == "text":
             return self._text(book["title"].encode() * 4)
         if part == "events":
-            events = "".join(f"id: {n}\nevent: page\ndata: {n}\n\n" for n in range(4))
+            shelf.readings += shelf.broken == "events"
+            first = shelf.readings
+            events = "".join(f"id: {n}\nevent: page\ndata: {n}\n\n" for n in range(first, 4))
             return self._send_bytes(200, events.encode(), "text/event-stream")
         if self.command == "DELETE":
             if shelf.broken != "deleted":

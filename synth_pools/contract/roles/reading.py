@@ -1,0 +1,207 @@
+"""Kinds of scenarios that read: pages, ids, views, ETags, ranges, streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from synth_pools.contract.exceptions import InconclusiveError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Status
+from synth_pools.contract.harness.waits import iterate_pages
+from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.results import Outcome
+from synth_pools.contract.roles.subject import Item, Resource, created_item, creation_body, make
+from synth_pools.contract.roles.views import DONE, Subject, find_listed, read
+from synth_pools.contract.rules.verdict import request_json, same_json
+
+_UNKNOWN = Status((400, 404, 410, 422), "no resource has this id")
+_LONG_ID = 20
+# Seconds in which a resource comes to rest, if it does.
+_REST_SECONDS = 15.0
+
+
+def pages(ctx: Context, subject: Subject, resource: Resource) -> None:
+    """Every item comes, and once, whatever is added or removed between two pages."""
+    first = make(ctx, subject, resource)
+    siblings = partial(_sibling, ctx, subject, resource, first)
+    created = [first.id, *(siblings().id for _ in range(4))]
+    last = siblings()
+    for size in (1, 2, 100) if resource.limit else (0,):
+        judge_pages(ctx, resource, first.ids, [*created, last.id], size)
+
+    def between(number: int) -> None:
+        if number <= 2:
+            siblings()
+        if number == 2 and resource.delete:
+            # It is on a page already read: a cursor of positions would skip an item.
+            ctx.require(DONE, resource.delete, last.ids)
+
+    if resource.limit and resource.next:
+        judge_pages(ctx, resource, first.ids, created, 2, between)
+
+
+def judge_pages(
+    ctx: Context,
+    resource: Resource,
+    ids: Mapping[str, str],
+    created: Sequence[str],
+    size: int,
+    between: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Expect each of these items once in a list that others also use."""
+    operation = ctx.session.document.operations[resource.list]
+    query = {**(resource.query or {}), **({resource.limit: size} if size else {})}
+    shared = operation.own_ids(ids)
+
+    def enough(items: list[Any]) -> bool:
+        return {*created} <= {str(resource.id_of(item)) for item in items}
+
+    listed, page, _ = iterate_pages(
+        ctx, operation.id, shared, query, enough=enough, between=between, form=resource.form
+    )
+    judge_once(ctx, operation.id, page, [str(resource.id_of(item)) for item in listed], created)
+    count = len(resource.form.items_of(page))
+    if size:
+        ctx.judge(operation.id, page).that(f"at most {size} items", count <= size, f"{count}")
+
+
+def judge_once(
+    ctx: Context, operation: str, page: Response, listed: Sequence[Any], created: Sequence[str]
+) -> None:
+    """Expect each created id, and no id twice, among the ids of a list."""
+    judge = ctx.judge(operation, page)
+    missing = [item_id for item_id in created if item_id not in listed]
+    judge.that("every item comes", not missing, f"{missing[:3]} did not come")
+    twice = sorted({str(item_id) for item_id in listed if listed.count(item_id) > 1})
+    judge.that("no item comes twice", not twice, f"{twice[:3]} came twice")
+
+
+def ids(ctx: Context, subject: Subject, resource: Resource) -> None:
+    """An id that resembles an existing one is unknown."""
+    item = make(ctx, subject, resource)
+    before = read(ctx, resource, item)[0] if resource.read else None
+    judge_similar_ids(ctx, resource, item, _UNKNOWN)
+    if resource.read:
+        after, response = read(ctx, resource, item)
+        ctx.expect.equal(resource.read, "the resource that was not named", before, after, response)
+
+
+def judge_similar_ids(
+    ctx: Context, resource: Resource, item: Item, unknown: Status | int = 404
+) -> None:
+    """Expect reads and changes to know no id that resembles the one of an item."""
+    for similar_id in similar_ids(item.id):
+        path = {**item.ids, resource.parameter: similar_id}
+        if resource.read:
+            ctx.check(unknown, resource.read, path)
+        if resource.change:
+            patch = {resource.merges: {"changed": True}} if resource.merges else {}
+            ctx.check(unknown, resource.change, path, json=patch)
+
+
+def similar_ids(identifier: str) -> Iterator[str]:
+    """Iterate over ids that resemble an id."""
+    if identifier.swapcase() != identifier:
+        yield identifier.swapcase()
+    yield identifier + " "
+    yield " " + identifier
+    # A short number may have neighbours.
+    if len(identifier) > _LONG_ID or not identifier[-1].isdigit():
+        yield identifier[:-1]
+        yield identifier + identifier[-1]
+    yield identifier + "%"
+
+
+def alike(ctx: Context, subject: Subject, resource: Resource) -> None:
+    """A resource alone and in the list is the same, and is what was sent."""
+    item = make(ctx, subject, resource)
+    if resource.cancel:
+        ctx.call(resource.cancel, item.ids, json=resource.cancel_body)
+    view, response = read(ctx, resource, item)
+    for _ in ctx.session.pauses(_REST_SECONDS):
+        former, (view, response) = view, read(ctx, resource, item)
+        if same_json(former, view) and (
+            not resource.final or at(view, resource.state) in resource.final
+        ):
+            break
+    else:
+        # It goes on changing: two readings differ without a fault.
+        raise InconclusiveError(Outcome.NOT_REACHED, resource.read, "it does not come to rest")
+    judge = ctx.judge(resource.read, response)
+    identifier = resource.id_of(view)
+    if identifier is not ABSENT:
+        judge.equal("the id", item.id, str(identifier))
+    sent = request_json(item.response.exchange)
+    for name in sent.keys() & view.keys() if isinstance(sent, dict) else ():
+        judge.equal(f"{name}, as sent,", sent[name], view[name])
+    if not resource.list:
+        return
+    entry, page = find_listed(ctx, resource, item)
+    judge = ctx.judge(resource.list, page)
+    if judge.that("it is in the list", entry is not ABSENT, "it is not"):
+        for name in entry.keys() & view.keys():
+            judge.equal(f"{name}, as alone,", view[name], entry[name])
+
+
+def etags(ctx: Context, subject: Subject, resource: Resource) -> None:
+    """An ETag is the same for the same, answers 304, and is another one after a change."""
+    item = make(ctx, subject, resource)
+    first = ctx.require(200, resource.read, item.ids)
+    tag = first.exchange.header("etag")
+    if tag is None:
+        return
+    again = ctx.require(200, resource.read, item.ids)
+    ctx.expect.equal(resource.read, "etag", tag, again.exchange.header("etag"), again)
+    same = Status((304, 200), "it has not changed")
+    ctx.check(same, resource.read, item.ids, headers={"if-none-match": tag})
+    if resource.change and resource.merges:
+        ctx.require(DONE, resource.change, item.ids, json={resource.merges: {"tagged": 1}})
+        later = ctx.check(
+            Status(200, "it was changed"), resource.read, item.ids, headers={"if-none-match": tag}
+        )
+        tag_now = later.exchange.header("etag")
+        ctx.judge(resource.read, later).that("another etag", tag_now != tag, str(tag_now))
+
+
+def ranges(ctx: Context, subject: Subject, resource: Resource) -> None:
+    """A range has the bytes that the whole has there."""
+    item = make(ctx, subject, resource)
+    content = ctx.require(200, resource.download, item.ids).exchange.response_body
+    if len(content) < 4:
+        return
+    for first, last in ((0, 0), (1, 2), (len(content) - 2, len(content) - 1)):
+        headers = {"range": f"bytes={first}-{last}"}
+        part = ctx.check((206, 200), resource.download, item.ids, headers=headers)
+        judge = ctx.judge(resource.download, part)
+        expected = content[first : last + 1] if part.status == 206 else content
+        body = part.exchange.response_body
+        judge.that(f"{len(expected)} bytes of the whole", body == expected, f"{len(body)} bytes")
+        if part.status == 206:
+            header = f"bytes {first}-{last}/{len(content)}"
+            judge.equal("content-range", header, part.exchange.header("content-range"))
+
+
+def streams(ctx: Context, subject: Subject, resource: Resource) -> None:
+    """Two readers of a stream that has ended agree."""
+    item = make(ctx, subject, resource)
+    if resource.cancel:
+        ctx.call(resource.cancel, item.ids, json=resource.cancel_body)
+    readings = [ctx.stream(resource.events, item.ids, limit=10.0) for _ in range(2)]
+    first, second = ([(m.id, m.event, m.data) for m in stream.messages] for stream in readings)
+    shared = min(len(first), len(second))
+    judge = ctx.judge(resource.events, readings[1])
+    judge.that("the same messages for both readers", first[:shared] == second[:shared], "others")
+    if readings[0].complete and readings[1].complete:
+        counts = f"{len(first)} and {len(second)}"
+        judge.that("as many messages for both readers", len(first) == len(second), counts)
+
+
+def _sibling(ctx: Context, subject: Subject, resource: Resource, first: Item) -> Item:
+    """Make another resource in the parent of the first one."""
+    if resource.make is not None or not resource.parent:
+        return make(ctx, subject, resource)
+    ids = {name: value for name, value in first.ids.items() if name != resource.parameter}
+    response = ctx.require((200, 201, 202), resource.create, ids, json=creation_body(ctx, resource))
+    return created_item(ctx, resource, ids, response)

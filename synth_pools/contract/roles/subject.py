@@ -1,0 +1,232 @@
+"""Subject files: which operations make, read, list, change, end and delete the resources."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from synth_pools.contract.document import Document
+from synth_pools.contract.exceptions import StopScenarioError, UnjudgeableError
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.waits import PageForm
+from synth_pools.contract.http.client import ABSENT, Response, at
+
+_CREATED = (200, 201, 202)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A resource that a scenario made.
+
+    Attributes:
+        id: Its id.
+        ids: The ids that the paths of its operations name.
+        response: The answer to its creation.
+    """
+
+    id: str
+    ids: Mapping[str, str]
+    response: Response
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """Roles of operations for one kind of resource; "" for a role that no operation has.
+
+    Attributes:
+        name: Its name, the last part of the ids of its scenarios.
+        create: Makes one.
+        body: The body of a creation; "{name}" in it becomes a name that nothing else has.
+        id: The place of the id in the answer, as in "job.id".
+        parent: The resource whose ids its paths need, too.
+        parameter: The path parameter of its id; the last one of its operations by default.
+        read: Reads one.
+        at: The place of the resource in the answer of `read`; "" for the whole.
+        list: Lists them.
+        items: The place of the list in a page; "" for the whole.
+        item_id: The place of the id in an item; that of `id` by default.
+        query: The query of every page.
+        cursor: The parameter that continues a list.
+        next: The place of its next value in a page.
+        limit: The parameter with the size of a page.
+        change: Merges a patch into one (RFC 7396).
+        merges: The field, an object of any fields, that patches are tried with.
+        replace: Replaces one.
+        delete: Deletes one.
+        deleted: The state of one that is deleted; "" if it is unknown from then on.
+        cancel: Ends one.
+        cancel_body: The body of that.
+        state: The field with the state.
+        cancelled: The states that one may have soon after it was ended.
+        final: The states that never change.
+        idempotency: The header with the key of a creation that may be repeated.
+        repeated: The status of a creation with a used key; that of the first by default.
+        conflict: The status of a used key with another body; 0 if that is not tried.
+        download: Reads bytes, also ranges of them.
+        events: Streams events.
+        make: Makes one in place of `create`.
+    """
+
+    name: str = ""
+    create: str = ""
+    body: Any = None
+    id: str = "id"
+    parent: str = ""
+    parameter: str = ""
+    read: str = ""
+    at: str = ""
+    list: str = ""
+    items: str = "items"
+    item_id: str = ""
+    query: Mapping[str, Any] | None = None
+    cursor: str = ""
+    next: str = ""
+    limit: str = ""
+    change: str = ""
+    merges: str = ""
+    replace: str = ""
+    delete: str = ""
+    deleted: str = ""
+    cancel: str = ""
+    cancel_body: Any = ABSENT
+    state: str = ""
+    cancelled: tuple[str, ...] = ()
+    final: tuple[str, ...] = ()
+    idempotency: str = ""
+    repeated: int = 0
+    conflict: int = 0
+    download: str = ""
+    events: str = ""
+    make: Callable[[Context], Item] | None = None
+
+    @property
+    def form(self) -> PageForm:
+        """The form of the pages of its list."""
+        return PageForm(self.items, self.cursor or "cursor", self.next or "next_cursor")
+
+    def show(self, response: Response) -> Any:
+        """Return the resource in an answer; ABSENT if it has none."""
+        value = at_place(response.json, self.at)
+        return value if isinstance(value, dict) else ABSENT
+
+    def id_of(self, item: Any) -> Any:
+        """Return the id of an item of a list."""
+        return at_place(item, self.item_id or self.id.rpartition(".")[2])
+
+
+# Roles that are operations, the creation first.
+OPERATION_ROLES = (
+    *("create", "read", "list", "change", "replace", "delete", "cancel", "download", "events"),
+)
+
+
+def at_place(value: Any, path: str) -> Any:
+    """Return the value at a dotted path, as in "job.id"; the whole for ""."""
+    return at(value, *path.split(".")) if path else value
+
+
+def creation_body(ctx: Context, resource: Resource) -> Any:
+    """Return a body that makes one, with a name of its own."""
+    return ABSENT if resource.body is None else _filled(resource.body, ctx.resources.name())
+
+
+def created_item(
+    ctx: Context, resource: Resource, ids: Mapping[str, str], response: Response
+) -> Item:
+    """Return the resource of an answer; the run removes it at its end.
+
+    Raises:
+        StopScenarioError: The answer has no id.
+    """
+    identifier = at_place(response.json, resource.id)
+    judge = ctx.judge(resource.create, response)
+    is_id = isinstance(identifier, str | int) and not isinstance(identifier, bool)
+    if not judge.that(f"an id at {resource.id}", is_id, str(identifier)):
+        raise StopScenarioError
+    item = Item(str(identifier), {**ids, resource.parameter: str(identifier)}, response)
+    end = resource.delete or resource.cancel
+    if end and resource.make is None:
+        body = ABSENT if resource.delete else resource.cancel_body
+        ctx.session.ends[tuple(item.ids.items())] = (end, body)
+    return item
+
+
+def make(ctx: Context, subject: Mapping[str, Resource], resource: Resource) -> Item:
+    """Make a resource, in a new parent if it has one."""
+    if resource.make is not None:
+        return resource.make(ctx)
+    ids = parent_ids(ctx, subject, resource)
+    body = creation_body(ctx, resource)
+    response = ctx.require(_CREATED, resource.create, ids, json=body)
+    return created_item(ctx, resource, ids, response)
+
+
+def parent_ids(
+    ctx: Context, subject: Mapping[str, Resource], resource: Resource
+) -> Mapping[str, str]:
+    """Return the ids of a new parent; none without one."""
+    return make(ctx, subject, subject[resource.parent]).ids if resource.parent else {}
+
+
+def read_subject(file: Path, document: Document) -> dict[str, Resource]:
+    """Read a subject file.
+
+    Args:
+        file: The file.
+        document: The document; operations are named by id, or by method and path.
+
+    Raises:
+        UnjudgeableError: It cannot be read, or names what there is not.
+    """
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        raw = dict(content["resources"])
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
+        line = " ".join(str(error).split())[:200]
+        raise UnjudgeableError(f"{file} is no subject file: {line}") from None
+    subject = {name: _resource(file, document, name, roles) for name, roles in raw.items()}
+    for resource in subject.values():
+        if resource.parent and resource.parent not in subject:
+            raise UnjudgeableError(f"{file}: {resource.name}: no resource is {resource.parent!r}")
+    return subject
+
+
+def _resource(file: Path, document: Document, name: str, roles: Any) -> Resource:
+    if not isinstance(roles, dict):
+        raise UnjudgeableError(f"{file}: {name}: write its roles, as in `create: POST /{name}`")
+    names = {field.name for field in fields(Resource)} - {"name", "make"}
+    if unknown := sorted(map(str, roles.keys() - names)):
+        raise UnjudgeableError(
+            f"{file}: {name}: no role is {unknown[0]!r}; there are {', '.join(sorted(names))}"
+        )
+    values: dict[str, Any] = {**roles, "name": name}
+    for role in ("cancelled", "final"):
+        value = values.get(role, ())
+        values[role] = (value,) if isinstance(value, str) else tuple(value)
+    routes = {operation.route: operation.id for operation in document.every.values()}
+    for role in OPERATION_ROLES:
+        operation = values.get(role)
+        if not operation:
+            continue
+        values[role] = routes.get(operation, operation)
+        if values[role] not in document.every:
+            raise UnjudgeableError(f"{file}: {name}: {role}: no operation is {operation!r}")
+    for role in OPERATION_ROLES[1:]:
+        last = document.every[values[role]].id_names[-1:] if values.get(role) else ()
+        if last and role != "list":
+            values.setdefault("parameter", last[0])
+    if not values.get("create") or not values.get("parameter"):
+        raise UnjudgeableError(f"{file}: {name}: give `create`, and `read` or another role")
+    return Resource(**values)
+
+
+def _filled(body: Any, name: str) -> Any:
+    if isinstance(body, dict):
+        return {key: _filled(value, name) for key, value in body.items()}
+    if isinstance(body, list):
+        return [_filled(value, name) for value in body]
+    return body.replace("{name}", name) if isinstance(body, str) else body

@@ -1,0 +1,77 @@
+"""Scenarios of a subject file: each kind sees its fault, and none blames a right service."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from synth_pools.contract.results import Outcome, Report
+from synth_pools.contract.roles.kinds import KINDS
+from synth_pools.contract.run import run_contract
+from tests.contract.foreign.shelf import KEY, SPEC, SUBJECT, Shelf, shelf_service
+
+
+@pytest.fixture(scope="module")
+def service() -> Iterator[tuple[str, Shelf]]:
+    with shelf_service() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("subject")
+    (folder / "shelf.json").write_text(json.dumps(SPEC))
+    (folder / "subject.yaml").write_text(SUBJECT)
+    return folder
+
+
+def _judge(service: tuple[str, Shelf], files: Path, broken: str = "", only: str = "") -> Report:
+    url, shelf = service
+    shelf.broken = broken
+    return run_contract(
+        url,
+        api_key=KEY,
+        spec=files / "shelf.json",
+        subject=files / "subject.yaml",
+        profile="smoke",
+        seed=1,
+        only=(only,) if only else (),
+        # A fault is there for good: nothing comes later.
+        patience=1.0 if broken else 30.0,
+    )
+
+
+def test_a_right_service_has_every_kind_held(service: tuple[str, Shelf], files: Path) -> None:
+    report = _judge(service, files)
+    assert (report.departures, report.obstacles, report.exit_code) == ((), (), 0)
+    confirmed = {outcome.check for outcome in report.outcomes if outcome.outcome is Outcome.HELD}
+    assert {f"{kind}.books" for kind in KINDS} <= confirmed
+    # The run removes everything that it made.
+    assert service[1].books == {}
+
+
+@pytest.mark.parametrize(
+    ("broken", "kind"),
+    [
+        ("pages", "pages"),
+        ("merge", "merges"),
+        ("replace", "replaces"),
+        ("deleted", "deletion"),
+        ("ids", "ids"),
+        ("idempotency", "idempotency"),
+        ("cancel", "cancel"),
+        ("etag", "etags"),
+        ("ranges", "ranges"),
+        ("events", "streams"),
+        ("refused", "refusals"),
+        ("alike", "alike"),
+    ],
+)
+def test_a_fault_is_seen_by_its_kind(
+    service: tuple[str, Shelf], files: Path, broken: str, kind: str
+) -> None:
+    report = _judge(service, files, broken, kind)
+    assert f"{kind}.books" in {departure.check for departure in report.departures}
