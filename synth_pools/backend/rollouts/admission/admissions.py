@@ -220,11 +220,10 @@ class Admission:
         new = NewRollout(
             tx, pool_id, task_id, request.stored or body, request.replay_of, request.created_by
         )
-        if (
-            place is not None
-            and place.lease.place == pool.place_of(task_id)
-            and self._is_free(pool, place.lease.url)
-        ):
+        # A task with containers of its own waits for one of these.
+        is_shared = pool.row["releases"] == "{}" or pool.place_of(task_id) == pool_id
+        is_leased = place is not None and place.pool_id == pool_id and is_shared
+        if place is not None and is_leased and self._is_free(pool, place.lease.url):
             self._room.start(pool_id)
             new.url = place.lease.url
             if task_id is not None:
