@@ -22,6 +22,7 @@ from synth_pools.contract.results import (
 )
 from synth_pools.contract.rules.conformance import check_conformance
 from synth_pools.contract.rules.consistency import check_consistency
+from synth_pools.contract.rules.facts import FactBook
 from synth_pools.contract.rules.verdict import RuleResult, request_json
 
 # Causes that each cell of the report keeps, each with its first departure.
@@ -48,14 +49,17 @@ class ResultCollector:
         self,
         document: Document,
         log: Callable[[Exchange], None] = lambda exchange: None,  # noqa: ARG005
+        facts: FactBook | None = None,
     ) -> None:
         """Create an empty collector.
 
         Args:
             document: The document.
             log: A callback for each exchange.
+            facts: The facts of earlier exchanges, to compare with; None for none.
         """
         self._document = document
+        self._facts = facts
         self._log = log
         self._lock = threading.Lock()
         self._outcomes: dict[_Key, Outcome] = {}
@@ -139,6 +143,10 @@ class ResultCollector:
             *check_consistency(self._document, operation, exchange),
         )
         self.add_results(results, name, exchange, layer, before)
+        for stated_by, result, source in (
+            self._facts.compare(operation, exchange) if self._facts else ()
+        ):
+            self.add_results((result,), stated_by, source, layer, before)
 
     def _is_accepted_wrongly(self, operation: Operation | None, exchange: Exchange) -> bool:
         """Return True if an invalid body was accepted: the document promises no answer to it.

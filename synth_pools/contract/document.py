@@ -169,6 +169,23 @@ class Document:
             if "x-event-type" in schema
         }
 
+    def properties(self, schema: str) -> Mapping[str, Any]:
+        """Return the properties of one of components.schemas; none if there is no such schema."""
+        properties: Mapping[str, Any] = self._schemas.get(schema, {}).get("properties", {})
+        return properties
+
+    @cached_property
+    def times(self) -> dict[str, tuple[str, ...]]:
+        """The properties that are times, by the name of the schema."""
+        return {
+            name: tuple(
+                field
+                for field, node in self.properties(name).items()
+                if node.get("format") == "date-time"
+            )
+            for name in self._schemas
+        }
+
     @cached_property
     def error_codes(self) -> dict[str, tuple[int, bool | None]]:
         """The status of each error code, and whether it is retryable (None: it depends)."""

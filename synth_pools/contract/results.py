@@ -120,6 +120,7 @@ class Exchange:
         trouble: The reason why there is no response, or not all of it.
         operation: The id of the addressed operation.
         late: Whether the time limit is the trouble.
+        began: When it was sent, on the monotonic clock; 0 if that is unknown.
     """
 
     method: str
@@ -133,6 +134,7 @@ class Exchange:
     trouble: str | None = None
     operation: str | None = None
     late: bool = False
+    began: float = 0.0
 
     def header(self, name: str) -> str | None:
         """Return a header of the response, whatever the case of its name."""

@@ -42,6 +42,7 @@ from synth_pools.contract.results import Clause, Exchange, Layer, Report
 from synth_pools.contract.roles.kinds import KINDS, subject_scenarios
 from synth_pools.contract.roles.subject import Resource, read_subject
 from synth_pools.contract.rules.clauses import CLAUSES
+from synth_pools.contract.rules.facts import FactBook
 from synth_pools.contract.scenarios import all_scenarios, load_scenarios, smoke_scenarios
 from synth_pools.contract.session import Session, remove_created, remove_leftovers
 
@@ -161,7 +162,7 @@ def run_contract(
             options,
             run.document,
             http,
-            ResultCollector(run.document, on_exchange),
+            ResultCollector(run.document, on_exchange, FactBook(run.document)),
             patience=patience,
         )
         http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)

@@ -252,7 +252,7 @@ class Context:
         """
         within = self.session.allowance(limit or self.session.patience)
         stream = self.session.http.stream(operation, ids, until=until, limit=within, **request)
-        self.expect.record(stream.exchange)
+        self.expect.record_stream(stream)
         if stream.late and not self.session.is_proof(within):
             raise InconclusiveError(Outcome.NOT_REACHED, operation, _LATE)
         if stream.status != 200:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,6 +14,7 @@ from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.http.client import ABSENT, EventStream, Response, at
 from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer, Outcome
+from synth_pools.contract.rules.event_streams import check_event_stream
 from synth_pools.contract.rules.verdict import excerpt, same_json, show
 from synth_pools.contract.selections import Selection, select_operations
 from synth_pools.contract.session import Session
@@ -128,6 +129,16 @@ class Expectations:
         before = partial(self._before, exchange)
         self._session.collector.record(exchange, self._layer, before, judged=judged)
         self.trail.append(exchange)
+
+    def record_stream(self, stream: EventStream) -> None:
+        """Record an event stream, and judge it by the rules for streams, as far as it was read."""
+        exchange, document = stream.exchange, self._session.document
+        self.record(exchange)
+        ended = exchange if stream.complete else replace(exchange, trouble="it was left")
+        operation = document.operations[exchange.operation or ""]
+        results = check_event_stream(document, operation, ended)
+        before = partial(self._before, exchange)
+        self._session.collector.add_results(results, operation.id, exchange, self._layer, before)
 
     def that(self, expectation: Expectation, met: bool, got: str) -> bool:
         """Record whether an expectation is met.

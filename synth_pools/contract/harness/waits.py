@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any, TypeVar
 
 from synth_pools.contract.document import FINAL
@@ -15,6 +14,7 @@ from synth_pools.contract.exceptions import InconclusiveError, StoppedError, Sto
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.results import Clause, Outcome
+from synth_pools.contract.rules.verdict import moment as moment
 
 _T = TypeVar("_T")
 
@@ -314,15 +314,6 @@ def iterate_pages(
 def ids_of(items: list[Any], name: str = "id") -> list[Any]:
     """Return one field of each item."""
     return [at(item, name) for item in items]
-
-
-def moment(value: Any) -> datetime | None:
-    """Parse a time stamp; None if it is invalid or has no zone."""
-    try:
-        parsed = datetime.fromisoformat(value)
-    except (TypeError, ValueError):
-        return None
-    return parsed if parsed.tzinfo else None
 
 
 def side_by_side(ctx: Context, calls: Iterable[Callable[[], object]]) -> None:

@@ -348,6 +348,7 @@ class HttpClient:
             trouble=trouble,
             operation=operation,
             late=late,
+            began=started,
         )
 
     def _with_key_in_place(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +15,7 @@ from synth_pools.contract.rules.verdict import (
     NotJsonError,
     RuleResult,
     media_type,
+    moment,
     request_json,
     response_json,
     same_json,
@@ -36,6 +39,14 @@ TWINS: dict[str, tuple[tuple[str, str], ...]] = {
     "Artifact": (("artifact_type", "kind"),),
     "ImageRelease": (("id", "release_id"),),
 }
+# Seconds that two times tell, with the room for time stamps of whole seconds, and for rounding.
+_SPANS = (
+    ("queue_seconds", "created_at", "started_at"),
+    ("run_seconds", "started_at", "finished_at"),
+)
+_WHOLE, _ROUNDING, _EXACT = 1.5, 0.1, 1e-6
+# How far two clocks may be apart: a proxy may write Date.
+_CLOCKS = timedelta(minutes=1)
 _ITEMS = {
     "PoolList": "Pool",
     "TaskList": "Task",
@@ -92,25 +103,42 @@ def check_consistency(
     schema = schema_name(response.content.get("application/json", {}))
     raw_items = body.get("items")
     rows = raw_items if schema in _ITEMS and isinstance(raw_items, list) else None
-    resources = [(schema, body)] if rows is None else [(_ITEMS[schema], item) for item in rows]
     if schema == "RolloutBatch" and isinstance(raw_items, list):
-        items = [item for item in raw_items if isinstance(item, dict)]
-        resources = [("Rollout", item.get("rollout")) for item in items]
-        for item in items:
-            yield from _creation(operation, item.get("status"), item.get("rollout"))
+        yield from _batch(operation, body, [item for item in raw_items if isinstance(item, dict)])
     elif schema == "Rollout" and "202" in operation.responses:
         yield from _creation(operation, status, body)
     # A replay answers with another rollout than the one in its path.
     replays = operation.id == "replay_rollout"
     ids = {} if replays else operation.ids(document.path_of(exchange.url)) or {}
-    for name, resource in resources:
-        if isinstance(resource, dict):
-            yield from _agrees_with_itself(operation, name, resource)
-            yield from _is_the_one_asked_for(operation, ids, name, resource)
+    for name, resource in resources_of(operation, exchange, body):
+        yield from _agrees_with_itself(operation, name, resource)
+        yield from _is_the_one_asked_for(operation, ids, name, resource)
+        yield from _times(document, operation, exchange, name, resource)
     if rows is not None:
         yield from _page(operation, exchange, [item for item in rows if isinstance(item, dict)])
     else:
         yield from _echo(operation, exchange, body)
+
+
+def resources_of(
+    operation: Operation, exchange: Exchange, body: Mapping[str, Any]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the resources in an answer, each with the name of its schema."""
+    response = operation.response(exchange.status or 0)
+    schema = schema_name(response.content.get("application/json", {})) if response else ""
+    items, events = body.get("items"), body.get("events")
+    resources: list[tuple[str, Any]] = [(schema, body)]
+    if schema in _ITEMS and isinstance(items, list):
+        resources = [(_ITEMS[schema], item) for item in items]
+    elif schema == "RolloutBatch" and isinstance(items, list):
+        found = [item.get("rollout") for item in items if isinstance(item, dict)]
+        resources = [("Rollout", rollout) for rollout in found]
+    elif isinstance(events, list):
+        resources += [("RolloutEvent", event) for event in events]
+        for event in (event for event in events if isinstance(event, dict)):
+            resources.append(("Rollout", event.get("rollout")))
+            resources.append(("RolloutSummary", event.get("summary")))
+    yield from ((name, resource) for name, resource in resources if isinstance(resource, dict))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +185,43 @@ def _envelope(
         yield subject.judge("errors.retry_after", demand, expected, int(seconds), Column.ERRORS)
 
 
+def _times(
+    document: Document,
+    operation: Operation,
+    exchange: Exchange,
+    schema: str,
+    resource: Mapping[str, Any],
+) -> Iterator[RuleResult]:
+    """Judge the times of a resource by the time of the answer."""
+    try:
+        answered_at = parsedate_to_datetime(exchange.header("date") or "")
+    except ValueError:
+        return
+    latest = answered_at + _CLOCKS
+    stamps = [(name, moment(resource.get(name))) for name in document.times.get(schema, ())]
+    late = [f"{name} {stamp}" for name, stamp in stamps if stamp is not None and stamp > latest]
+    subject = _Subject(operation, schema)
+    demand = f"no time is more than a minute after Date, {answered_at}"
+    yield subject.judge("agree.time", demand, [], late)
+    created, is_new = moment(resource.get("created_at")), exchange.status == 201
+    if created is not None and is_new:
+        demand = f"created_at of what was made now is no older than Date, {answered_at}"
+        earliest = answered_at - _CLOCKS - timedelta(seconds=exchange.elapsed)
+        yield subject.judge("agree.time", demand, True, created >= earliest)
+
+
+def _batch(
+    operation: Operation, body: Mapping[str, Any], items: list[dict[str, Any]]
+) -> Iterator[RuleResult]:
+    subject = _Subject(operation, "RolloutBatch")
+    for item in items:
+        yield from _creation(operation, item.get("status"), item.get("rollout"))
+    admitted = sum(item.get("rollout") is not None for item in items)
+    for name, count in (("admitted", admitted), ("refused", len(items) - admitted)):
+        if name in body:
+            yield subject.judge(f"agree.{name}", f"{name} counts the items", count, body[name])
+
+
 def _creation(operation: Operation, status: Any, rollout: Any) -> Iterator[RuleResult]:
     if isinstance(rollout, dict):
         demand = "a creation answers 200 with a rollout that has ended, 202 with one that has not"
@@ -186,6 +251,8 @@ def _agrees_with_itself(
         yield from _rollout(subject, resource)
     elif schema == "RolloutSummary":
         yield from _summary(subject, resource)
+    elif schema in _FIGURES:
+        yield from _FIGURES[schema](subject, resource)
 
 
 def _rollout(subject: _Subject, rollout: Mapping[str, Any]) -> Iterator[RuleResult]:
@@ -207,6 +274,11 @@ def _rollout(subject: _Subject, rollout: Mapping[str, Any]) -> Iterator[RuleResu
     if "task_id" in rollout:
         demand = "task_id is the one that the request names"
         yield subject.judge_fields("agree.task_id", demand, task_id, rollout["task_id"])
+    for name, default in (("trace_correlation_id", None), ("mode", "async")):
+        if name in rollout and isinstance(request, dict):
+            demand = f"{name} is that of the request"
+            expected = default if request.get(name) is None else request[name]
+            yield subject.judge_fields(f"agree.{name}", demand, expected, rollout[name])
 
 
 def _summary(subject: _Subject, summary: Mapping[str, Any]) -> Iterator[RuleResult]:
@@ -219,6 +291,68 @@ def _summary(subject: _Subject, summary: Mapping[str, Any]) -> Iterator[RuleResu
             event.get("rollout_id"),
         )
     yield _error(subject, summary)
+    raw_timing = summary.get("timing")
+    timing = raw_timing if isinstance(raw_timing, dict) else {}
+    for seconds, begin, end in _SPANS:
+        former, later = moment(timing.get(begin)), moment(timing.get(end))
+        if former and later and isinstance(actual := timing.get(seconds), int | float):
+            whole = former.microsecond == later.microsecond == 0
+            expected = (later - former).total_seconds()
+            demand = f"{seconds} is {end} minus {begin}: {expected}"
+            is_near = abs(actual - expected) < (_WHOLE if whole else _ROUNDING)
+            yield subject.judge(f"agree.{seconds}", demand, True, is_near or actual)
+
+
+def _usage(subject: _Subject, usage: Mapping[str, Any]) -> Iterator[RuleResult]:
+    seconds, minutes = usage.get("wall_time_sec"), usage.get("sandbox_minutes")
+    if isinstance(seconds, int | float) and isinstance(minutes, int | float):
+        demand = f"sandbox_minutes is wall_time_sec in minutes: {seconds / 60:.4f}"
+        is_near = abs(seconds / 60 - minutes) < 0.01
+        yield subject.judge("agree.sandbox_minutes", demand, True, is_near or minutes)
+
+
+def _metrics(subject: _Subject, metrics: Mapping[str, Any]) -> Iterator[RuleResult]:
+    completed, failed = (metrics.get(f"{name}_rollouts") for name in ("completed", "failed"))
+    if isinstance(completed, int) and isinstance(failed, int) and "success_rate" in metrics:
+        ended, rate = completed + failed, metrics["success_rate"]
+        demand = f"success_rate is {completed} of {ended}"
+        expected = completed / ended if ended else None
+        if isinstance(rate, int | float) and isinstance(expected, float):
+            rate = expected if abs(rate - expected) < _EXACT else rate
+        yield subject.judge("agree.success_rate", demand, expected, rate)
+
+
+def _validation(subject: _Subject, verdict: Mapping[str, Any]) -> Iterator[RuleResult]:
+    if isinstance(verdict.get("errors"), list):
+        demand, is_valid = "valid is true where errors is empty", not verdict["errors"]
+        yield subject.judge("agree.valid", demand, is_valid, verdict.get("valid"))
+
+
+def _event_page(subject: _Subject, page: Mapping[str, Any]) -> Iterator[RuleResult]:
+    events = page.get("events")
+    numbers = [event.get("sequence") for event in events or () if isinstance(event, dict)]
+    if numbers:
+        demand = "next_sequence is the sequence of the last event"
+        yield subject.judge("agree.next_sequence", demand, numbers[-1], page.get("next_sequence"))
+        gapless = list(range(numbers[0], numbers[0] + len(numbers))) if numbers[0] else []
+        yield subject.judge("agree.sequence", "sequence has no gaps", gapless, numbers)
+
+
+def _pool_event_page(subject: _Subject, page: Mapping[str, Any]) -> Iterator[RuleResult]:
+    if page.get("ended") is True:
+        demand = "a page that has ended is the last one of an archived pool"
+        actual = [page.get("status"), page.get("has_more")]
+        yield subject.judge("agree.ended", demand, ["archived", False], actual)
+
+
+# Figures of one answer that tell the same.
+_FIGURES = {
+    "RolloutUsage": _usage,
+    "PoolMetrics": _metrics,
+    "RolloutValidation": _validation,
+    "RolloutEventPage": _event_page,
+    "PoolEventPage": _pool_event_page,
+}
 
 
 def _error(subject: _Subject, resource: Mapping[str, Any]) -> RuleResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from synth_pools.contract.results import Clause, Column, Exchange, shorten
@@ -77,6 +78,15 @@ def same_json(first: Any, second: Any) -> bool:
     if isinstance(first, list) and isinstance(second, list):
         return len(first) == len(second) and all(map(same_json, first, second))
     return bool(first == second)
+
+
+def moment(value: Any) -> datetime | None:
+    """Parse a time stamp; None if it is invalid or has no zone."""
+    try:
+        parsed = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
+        return None
+    return parsed if parsed.tzinfo else None
 
 
 def excerpt(exchange: Exchange, limit: int = 240) -> str:
