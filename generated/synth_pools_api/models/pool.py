@@ -27,7 +27,7 @@ class Pool:
     Attributes:
         id (str): The id of the pool.
         pool_id (str): The id of the pool, the same value as `id`.
-        name (str): A name for people.
+        name (str): A name for people. White space in it is kept.
         target (PoolTarget | str): The substrate of a pool as it is answered, a `PoolTarget` or another.
         backend (str): The substrate as free text; `target` again, or one beyond its five.
         status (PoolStatus): The state of a pool, see *Pools: states*. Its `state` and `status` carry the same value.

@@ -134,9 +134,9 @@ class Expectations:
         """Record an event stream, and judge it by the rules for streams, as far as it was read."""
         exchange, document = stream.exchange, self._session.document
         self.record(exchange)
-        ended = exchange if stream.complete else replace(exchange, trouble="it was left")
+        judged = exchange if stream.complete else replace(exchange, trouble="it was left")
         operation = document.operations[exchange.operation or ""]
-        results = check_event_stream(document, operation, ended)
+        results = check_event_stream(document, operation, judged)
         before = partial(self._before, exchange)
         self._session.collector.add_results(results, operation.id, exchange, self._layer, before)
 

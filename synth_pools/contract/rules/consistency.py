@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from synth_pools.contract.document import FINAL, Document, Operation, schema_name
-from synth_pools.contract.results import Clause, Column, Exchange
+from synth_pools.contract.results import Column, Exchange
+from synth_pools.contract.rules.figures import FIGURES, check_times
 from synth_pools.contract.rules.verdict import (
+    AnswerPart,
     NotJsonError,
     RuleResult,
     media_type,
-    moment,
     request_json,
     response_json,
-    same_json,
-    show,
 )
 
 # Pairs of fields that carry the same value, by schema.
@@ -39,14 +35,6 @@ TWINS: dict[str, tuple[tuple[str, str], ...]] = {
     "Artifact": (("artifact_type", "kind"),),
     "ImageRelease": (("id", "release_id"),),
 }
-# Seconds that two times tell, with the room for time stamps of whole seconds, and for rounding.
-_SPANS = (
-    ("queue_seconds", "created_at", "started_at"),
-    ("run_seconds", "started_at", "finished_at"),
-)
-_WHOLE, _ROUNDING, _EXACT = 1.5, 0.1, 1e-6
-# How far two clocks may be apart: a proxy may write Date.
-_CLOCKS = timedelta(minutes=1)
 _ITEMS = {
     "PoolList": "Pool",
     "TaskList": "Task",
@@ -113,7 +101,7 @@ def check_consistency(
     for name, resource in resources_of(operation, exchange, body):
         yield from _agrees_with_itself(operation, name, resource)
         yield from _is_the_one_asked_for(operation, ids, name, resource)
-        yield from _times(document, operation, exchange, name, resource)
+        yield from check_times(document, operation, exchange, name, resource)
     if rows is not None:
         yield from _page(operation, exchange, [item for item in rows if isinstance(item, dict)])
     else:
@@ -131,39 +119,14 @@ def resources_of(
     if schema in _ITEMS and isinstance(items, list):
         resources = [(_ITEMS[schema], item) for item in items]
     elif schema == "RolloutBatch" and isinstance(items, list):
-        found = [item.get("rollout") for item in items if isinstance(item, dict)]
-        resources = [("Rollout", rollout) for rollout in found]
+        rollouts = [item.get("rollout") for item in items if isinstance(item, dict)]
+        resources = [("Rollout", rollout) for rollout in rollouts]
     elif isinstance(events, list):
         resources += [("RolloutEvent", event) for event in events]
         for event in (event for event in events if isinstance(event, dict)):
             resources.append(("Rollout", event.get("rollout")))
             resources.append(("RolloutSummary", event.get("summary")))
     yield from ((name, resource) for name, resource in resources if isinstance(resource, dict))
-
-
-@dataclass(frozen=True, slots=True)
-class _Subject:
-    """Part of an operation's answers that rules judge; all of them if `schema` is empty."""
-
-    operation: Operation
-    schema: str = ""
-
-    def judge(
-        self, check: str, demand: str, expected: Any, actual: Any, column: Column = Column.BEHAVIOUR
-    ) -> RuleResult:
-        schema = f", {self.schema}" if self.schema else ""
-        return RuleResult(
-            check,
-            column,
-            Clause(f"{self.operation.route}{schema}", demand),
-            f"{demand}: {show(expected)}",
-            None if same_json(expected, actual) else show(actual),
-            f"{check}|{self.schema or self.operation.id}",
-        )
-
-    def judge_fields(self, check: str, demand: str, expected: Any, actual: Any) -> RuleResult:
-        """Judge a comparison of fields, in the column of schemas."""
-        return self.judge(check, demand, expected, actual, Column.SCHEMA)
 
 
 def _envelope(
@@ -174,46 +137,21 @@ def _envelope(
     header = exchange.header("x-request-id")
     if isinstance(request_id, str) and header:
         demand = "error.request_id is the value of x-request-id"
-        subject = _Subject(operation, "ErrorEnvelope")
+        subject = AnswerPart(operation, "ErrorEnvelope")
         yield subject.judge("errors.request_id", demand, header, request_id, Column.ERRORS)
     milliseconds = envelope.get("retry_after_ms") if isinstance(envelope, dict) else None
     seconds = exchange.header("retry-after") or ""
     if isinstance(milliseconds, int) and seconds.isdecimal():
         demand = "Retry-After is retry_after_ms, rounded up to seconds"
         expected = -(-milliseconds // 1000)
-        subject = _Subject(operation, "ErrorEnvelope")
+        subject = AnswerPart(operation, "ErrorEnvelope")
         yield subject.judge("errors.retry_after", demand, expected, int(seconds), Column.ERRORS)
-
-
-def _times(
-    document: Document,
-    operation: Operation,
-    exchange: Exchange,
-    schema: str,
-    resource: Mapping[str, Any],
-) -> Iterator[RuleResult]:
-    """Judge the times of a resource by the time of the answer."""
-    try:
-        answered_at = parsedate_to_datetime(exchange.header("date") or "")
-    except ValueError:
-        return
-    latest = answered_at + _CLOCKS
-    stamps = [(name, moment(resource.get(name))) for name in document.times.get(schema, ())]
-    late = [f"{name} {stamp}" for name, stamp in stamps if stamp is not None and stamp > latest]
-    subject = _Subject(operation, schema)
-    demand = f"no time is more than a minute after Date, {answered_at}"
-    yield subject.judge("agree.time", demand, [], late)
-    created, is_new = moment(resource.get("created_at")), exchange.status == 201
-    if created is not None and is_new:
-        demand = f"created_at of what was made now is no older than Date, {answered_at}"
-        earliest = answered_at - _CLOCKS - timedelta(seconds=exchange.elapsed)
-        yield subject.judge("agree.time", demand, True, created >= earliest)
 
 
 def _batch(
     operation: Operation, body: Mapping[str, Any], items: list[dict[str, Any]]
 ) -> Iterator[RuleResult]:
-    subject = _Subject(operation, "RolloutBatch")
+    subject = AnswerPart(operation, "RolloutBatch")
     for item in items:
         yield from _creation(operation, item.get("status"), item.get("rollout"))
     admitted = sum(item.get("rollout") is not None for item in items)
@@ -226,13 +164,13 @@ def _creation(operation: Operation, status: Any, rollout: Any) -> Iterator[RuleR
     if isinstance(rollout, dict):
         demand = "a creation answers 200 with a rollout that has ended, 202 with one that has not"
         expected = 200 if rollout.get("status") in FINAL else 202
-        yield _Subject(operation).judge("agree.creation", demand, expected, status, Column.STATUS)
+        yield AnswerPart(operation).judge("agree.creation", demand, expected, status, Column.STATUS)
 
 
 def _agrees_with_itself(
     operation: Operation, schema: str, resource: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
-    subject = _Subject(operation, schema)
+    subject = AnswerPart(operation, schema)
     for name, twin in TWINS.get(schema, ()):
         if name in resource and twin in resource:
             demand = f"{name} and {twin} carry the same value"
@@ -241,7 +179,7 @@ def _agrees_with_itself(
         for task in resource.get("tasks") or ():
             if isinstance(task, dict):
                 yield from _agrees_with_itself(operation, "Task", task)
-                yield _Subject(operation, "Pool.tasks").judge_fields(
+                yield AnswerPart(operation, "Pool.tasks").judge_fields(
                     "agree.tasks",
                     "the tasks of a pool carry its id",
                     resource.get("pool_id"),
@@ -251,11 +189,11 @@ def _agrees_with_itself(
         yield from _rollout(subject, resource)
     elif schema == "RolloutSummary":
         yield from _summary(subject, resource)
-    elif schema in _FIGURES:
-        yield from _FIGURES[schema](subject, resource)
+    if schema in FIGURES:
+        yield from FIGURES[schema](subject, resource)
 
 
-def _rollout(subject: _Subject, rollout: Mapping[str, Any]) -> Iterator[RuleResult]:
+def _rollout(subject: AnswerPart, rollout: Mapping[str, Any]) -> Iterator[RuleResult]:
     status = rollout.get("status")
     if "score" in rollout and isinstance(rollout.get("metrics"), dict):
         reward = rollout["metrics"].get("outcome_reward")
@@ -281,7 +219,7 @@ def _rollout(subject: _Subject, rollout: Mapping[str, Any]) -> Iterator[RuleResu
             yield subject.judge_fields(f"agree.{name}", demand, expected, rollout[name])
 
 
-def _summary(subject: _Subject, summary: Mapping[str, Any]) -> Iterator[RuleResult]:
+def _summary(subject: AnswerPart, summary: Mapping[str, Any]) -> Iterator[RuleResult]:
     event = summary.get("last_event")
     if isinstance(event, dict):
         yield subject.judge_fields(
@@ -291,71 +229,9 @@ def _summary(subject: _Subject, summary: Mapping[str, Any]) -> Iterator[RuleResu
             event.get("rollout_id"),
         )
     yield _error(subject, summary)
-    raw_timing = summary.get("timing")
-    timing = raw_timing if isinstance(raw_timing, dict) else {}
-    for seconds, begin, end in _SPANS:
-        former, later = moment(timing.get(begin)), moment(timing.get(end))
-        if former and later and isinstance(actual := timing.get(seconds), int | float):
-            whole = former.microsecond == later.microsecond == 0
-            expected = (later - former).total_seconds()
-            demand = f"{seconds} is {end} minus {begin}: {expected}"
-            is_near = abs(actual - expected) < (_WHOLE if whole else _ROUNDING)
-            yield subject.judge(f"agree.{seconds}", demand, True, is_near or actual)
 
 
-def _usage(subject: _Subject, usage: Mapping[str, Any]) -> Iterator[RuleResult]:
-    seconds, minutes = usage.get("wall_time_sec"), usage.get("sandbox_minutes")
-    if isinstance(seconds, int | float) and isinstance(minutes, int | float):
-        demand = f"sandbox_minutes is wall_time_sec in minutes: {seconds / 60:.4f}"
-        is_near = abs(seconds / 60 - minutes) < 0.01
-        yield subject.judge("agree.sandbox_minutes", demand, True, is_near or minutes)
-
-
-def _metrics(subject: _Subject, metrics: Mapping[str, Any]) -> Iterator[RuleResult]:
-    completed, failed = (metrics.get(f"{name}_rollouts") for name in ("completed", "failed"))
-    if isinstance(completed, int) and isinstance(failed, int) and "success_rate" in metrics:
-        ended, rate = completed + failed, metrics["success_rate"]
-        demand = f"success_rate is {completed} of {ended}"
-        expected = completed / ended if ended else None
-        if isinstance(rate, int | float) and isinstance(expected, float):
-            rate = expected if abs(rate - expected) < _EXACT else rate
-        yield subject.judge("agree.success_rate", demand, expected, rate)
-
-
-def _validation(subject: _Subject, verdict: Mapping[str, Any]) -> Iterator[RuleResult]:
-    if isinstance(verdict.get("errors"), list):
-        demand, is_valid = "valid is true where errors is empty", not verdict["errors"]
-        yield subject.judge("agree.valid", demand, is_valid, verdict.get("valid"))
-
-
-def _event_page(subject: _Subject, page: Mapping[str, Any]) -> Iterator[RuleResult]:
-    events = page.get("events")
-    numbers = [event.get("sequence") for event in events or () if isinstance(event, dict)]
-    if numbers:
-        demand = "next_sequence is the sequence of the last event"
-        yield subject.judge("agree.next_sequence", demand, numbers[-1], page.get("next_sequence"))
-        gapless = list(range(numbers[0], numbers[0] + len(numbers))) if numbers[0] else []
-        yield subject.judge("agree.sequence", "sequence has no gaps", gapless, numbers)
-
-
-def _pool_event_page(subject: _Subject, page: Mapping[str, Any]) -> Iterator[RuleResult]:
-    if page.get("ended") is True:
-        demand = "a page that has ended is the last one of an archived pool"
-        actual = [page.get("status"), page.get("has_more")]
-        yield subject.judge("agree.ended", demand, ["archived", False], actual)
-
-
-# Figures of one answer that tell the same.
-_FIGURES = {
-    "RolloutUsage": _usage,
-    "PoolMetrics": _metrics,
-    "RolloutValidation": _validation,
-    "RolloutEventPage": _event_page,
-    "PoolEventPage": _pool_event_page,
-}
-
-
-def _error(subject: _Subject, resource: Mapping[str, Any]) -> RuleResult:
+def _error(subject: AnswerPart, resource: Mapping[str, Any]) -> RuleResult:
     demand = "error is there where status is failed, and only there"
     failed = resource.get("status") == "failed"
     return subject.judge("agree.error", demand, failed, resource.get("error") is not None)
@@ -367,14 +243,14 @@ def _is_the_one_asked_for(
     for name, expected in ids.items():
         if name in resource and schema in TWINS:
             demand = f"{name} is the one in the path"
-            subject = _Subject(operation, schema)
+            subject = AnswerPart(operation, schema)
             yield subject.judge(f"asked.{name}", demand, expected, resource[name])
 
 
 def _page(
     operation: Operation, exchange: Exchange, items: list[dict[str, Any]]
 ) -> Iterator[RuleResult]:
-    subject = _Subject(operation)
+    subject = AnswerPart(operation)
     query = parse_qs(urlsplit(exchange.url).query, keep_blank_values=True)
     limit = query.get("limit", [""])[0]
     if limit.isascii() and limit.isdigit() and 1 <= int(limit) <= 1000:
@@ -409,7 +285,7 @@ def _echo(
     request_body = request_json(exchange)
     if not isinstance(request_body, dict):
         return
-    subject = _Subject(operation)
+    subject = AnswerPart(operation)
     for name in ECHOED.get(operation.id, ()):
         if request_body.get(name) is not None:
             demand = f"{name} comes back as it was sent"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from synth_pools.contract.document import Operation
 from synth_pools.contract.results import Clause, Column, Exchange, shorten
 
 
@@ -29,6 +30,31 @@ class RuleResult:
     expected: str
     got: str | None
     cause: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPart:
+    """Part of an operation's answers that rules judge; all of them if `schema` is empty."""
+
+    operation: Operation
+    schema: str = ""
+
+    def judge(
+        self, check: str, demand: str, expected: Any, actual: Any, column: Column = Column.BEHAVIOUR
+    ) -> RuleResult:
+        schema = f", {self.schema}" if self.schema else ""
+        return RuleResult(
+            check,
+            column,
+            Clause(f"{self.operation.route}{schema}", demand),
+            f"{demand}: {show(expected)}",
+            None if same_json(expected, actual) else show(actual),
+            f"{check}|{self.schema or self.operation.id}",
+        )
+
+    def judge_fields(self, check: str, demand: str, expected: Any, actual: Any) -> RuleResult:
+        """Judge a comparison of fields, in the column of schemas."""
+        return self.judge(check, demand, expected, actual, Column.SCHEMA)
 
 
 class NotJsonError(ValueError):

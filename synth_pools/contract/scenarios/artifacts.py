@@ -123,6 +123,18 @@ def artifacts_either(ctx: Context) -> None:
             ctx.expect.equal(operation, label, expected, names, response)
 
 
+@scenario("artifacts.failed", *_LISTS, clauses="get_rollout_artifacts#d2e1", needs="containers")
+def artifacts_failed(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
+    answer = {"status": "failed", "reward": 0, "artifact": [_FIRST, _SECOND]}
+    rollout = run_rollout(ctx, pool_id, env={"answer": answer})
+    for operation, ids in readers(ctx, rollout, "ArtifactList"):
+        response = ctx.require(200, operation, ids)
+        names = ids_of(response.list_at("items"), "artifact_name")
+        label = "artifact_name of the artifacts of a failed rollout"
+        ctx.expect.equal(operation, label, ["first", "second"], names, response)
+
+
 def _judge_items(judge: Judge, items: list[Any]) -> None:
     for place, (expected, item) in enumerate(zip(_ENTRIES, items, strict=True)):
         content_type = expected.entry.get("content_type", "application/octet-stream")

@@ -83,7 +83,7 @@ def batch_each(ctx: Context) -> None:
     "batch.spellings",
     _OPERATION,
     clauses="""
-        create_rollout_batch#1ea1#8bcb, RolloutBatchRequest.requests#be13,
+        create_rollout_batch#1ea1#8bcb#5146, RolloutBatchRequest.requests#be13,
         RolloutBatchRequest.pool_id#1cab
     """,
     needs="batch",
@@ -93,6 +93,7 @@ def batch_spellings(ctx: Context) -> None:
     first, second, third = (ctx.session.rollout_body(metadata={"which": n}) for n in range(3))
     for body, expected in (
         ({"rollouts": [first, second], "requests": [third]}, [0, 1, 2]),
+        ({"rollouts": [first, first], "requests": [first]}, [0, 0, 0]),
         ({"requests": [second]}, [1]),
         ({"rollouts": [{**third, **pool}], "pool_id": None}, [2]),
         ({"rollouts": []}, []),
@@ -100,6 +101,9 @@ def batch_spellings(ctx: Context) -> None:
     ):
         response = ctx.require(200, _OPERATION, json={**pool, **body})
         items = _items(ctx, response, len(expected))
+        created = {str(name) for name in _ids(items)}
+        label = "the number of rollouts, of items that may be equal,"
+        ctx.expect.equal(_OPERATION, label, len(expected), len(created), response)
         actual = [at(item, "rollout", "request", "metadata", "which") for item in items]
         ctx.expect.equal(_OPERATION, "the rollouts, in order,", expected, actual, response)
 

@@ -92,7 +92,11 @@ def downloads_range(ctx: Context) -> None:
         path_ids = {**rollout.global_ids, "artifact_path": path}
         beyond = {"range": f"bytes={size + 5}-"}
         ctx.check(Status(416, "it begins after the end"), _ONE, path_ids, headers=beyond)
-        for ignored in ({"range": "lines=1-2"}, {"range": "bytes=1-2", "if-range": '"other"'}):
+        for ignored in (
+            {"range": "lines=1-2"},
+            {"range": "bytes=0-0,2-3"},
+            {"range": "bytes=1-2", "if-range": '"other"'},
+        ):
             response = _get(ctx, 200, rollout, path, **ignored)
             is_whole = response.exchange.response_body == content
             demand = f"the whole content: {ignored} does not count"

@@ -112,7 +112,7 @@ def errors_too_deep(ctx: Context) -> None:
             ctx.session.register_pool(str(response.at("id")))
 
 
-@scenario("errors.method", every, clauses="Errors#2c54#7dc6")
+@scenario("errors.method", every, clauses="Errors#2c54#b4a1")
 def errors_method(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     ids = {**dict.fromkeys(_OTHER_IDS, "nothing"), **run_rollout(ctx, pool_id).ids, "task_id": "t"}
@@ -122,12 +122,12 @@ def errors_method(ctx: Context) -> None:
         methods.setdefault(operation.path, {})[operation.method] = operation.id
     documented = {(op.path, op.method) for op in ctx.session.document.every.values()}
     for path, id_by_method in methods.items():
-        for wrong in ("PUT", "PATCH", "DELETE", "POST", "GET"):
+        for wrong in ("PUT", "PATCH", "DELETE", "POST", "GET", "OPTIONS"):
             if (path, wrong) in documented:
                 continue
             url = ctx.session.http.url(path, ids)
             headers = {"authorization": MASKED, "content-type": "application/json"}
-            body = None if wrong in ("GET", "DELETE") else b"{}"
+            body = None if wrong in ("GET", "DELETE", "OPTIONS") else b"{}"
             response = ctx.raw(wrong, url, headers, body, None)
             allowed = (response.exchange.header("allow") or "").upper().replace(" ", "").split(",")
             expected = f"Allow names {', '.join(sorted(id_by_method))}"
@@ -140,7 +140,7 @@ def errors_method(ctx: Context) -> None:
                 )
 
 
-@scenario("errors.head", reads, clauses="Errors#7dc6")
+@scenario("errors.head", reads, clauses="Errors#b4a1")
 def errors_head(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     ids = {**dict.fromkeys(_OTHER_IDS, "nothing"), **run_rollout(ctx, pool_id).ids, "task_id": "t"}
@@ -162,7 +162,7 @@ def errors_head(ctx: Context) -> None:
         ctx.judge(operation.id, response).equal("the length of the body", 0, length)
 
 
-@scenario("errors.path", "list_pools", "get_pool", clauses="Errors#2c54#6506, ErrorBody#ce26")
+@scenario("errors.path", "list_pools", "get_pool", clauses="Errors#2c54#972d, ErrorBody#ce26")
 def errors_path(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for name, tail in (
@@ -242,14 +242,32 @@ def errors_slash(ctx: Context) -> None:
     ctx.check(refused, "get_rollout", ids)
 
 
+@scenario("errors.trailing_slash", every, clauses="Errors#972d#2c54")
+def errors_trailing_slash(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    ids = {**dict.fromkeys(_OTHER_IDS, "nothing"), **run_rollout(ctx, pool_id).ids, "task_id": "t"}
+    for operation in offered(ctx):
+        # An empty text may be a path of an artifact; a stream may not end.
+        if operation.path.endswith("/artifacts") or operation.streams:
+            continue
+        url = ctx.session.http.url(f"{operation.path}/", ids)
+        headers = {"authorization": MASKED, "content-type": "application/json"}
+        body = json.dumps(small_body(ctx, operation)).encode() if takes_body(operation) else None
+        response = ctx.raw(operation.method, url, headers, body, None)
+        refused = Status((404, 405), "a path with a slash at its end is another one")
+        ctx.expect.status(response, refused, operation.id)
+
+
 _UNKNOWN = Clause(ids="Identifiers#252e")
+_NO_KEY = Clause(ids="Authentication#fd47, Errors#f584")
 
 
 @scenario(
     "errors.unknown_ids",
     addresses_resource,
     clauses="""
-        get_pool#5b16, update_task#ed29, RolloutRequest.task_id#8544#6087, Errors#db6d#bb8d#6d46
+        get_pool#5b16, update_task#ed29, RolloutRequest.task_id#8544#6087, Errors#db6d#bb8d#6d46,
+        Authentication#fd47, Errors#f584
     """,
 )
 def errors_unknown_ids(ctx: Context) -> None:
@@ -264,3 +282,7 @@ def errors_unknown_ids(ctx: Context) -> None:
             unknown = operation.own_ids({**ids, "rollout_id": nobody, name: nobody})
             refused = Status(404, "there is no such thing", code=code, clause=_UNKNOWN)
             ctx.check(refused, operation.id, unknown, json=small_body(ctx, operation))
+        unknown = {**dict.fromkeys(operation.id_names, nobody)}
+        nameless = Status(401, "no key was sent, whatever the path names", clause=_NO_KEY)
+        body = small_body(ctx, operation)
+        ctx.check(nameless, operation.id, unknown, json=body, authorization=None)

@@ -34,7 +34,7 @@ def outcomes_echo(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=None)
     cases: list[tuple[dict[str, Any], str, Any, int]] = [
         ({}, "completed", 1.0, 1),
-        ({"reward": 0.25, "events": 0}, "completed", 0.25, 0),
+        ({"reward": 0.123456789, "events": 0}, "completed", 0.123456789, 0),
         ({"reward": -3, "events": 4}, "completed", -3, 4),
         ({"delay": 0.05, "reward": 0}, "completed", 0, 1),
         ({"fail": False, "reward": 1e6}, "completed", 1e6, 1),
@@ -116,7 +116,11 @@ def outcomes_container(ctx: Context) -> None:
     success = {"status": "completed", "success_status": "success"}
     cases: list[tuple[dict[str, Any], str, Any]] = [
         ({**success, "metrics": {"outcome_reward": 0.5}, "reward": 9}, "completed", 0.5),
-        ({**success, "summary": {"reward": 0.25, "outcome_reward": 7}}, "completed", 0.25),
+        (
+            {**success, "summary": {"reward": 0.123456789, "outcome_reward": 7}},
+            "completed",
+            0.123456789,
+        ),
         ({**success, "summary": {"outcome_reward": -2}}, "completed", -2),
         ({**success, "reward": 3}, "completed", 3),
         ({**success, "metrics": {"outcome_reward": True}, "reward": 4}, "completed", 4),

@@ -112,6 +112,11 @@ def pool_events_types(ctx: Context) -> None:
         ctx.judge(_STREAM, stream).that(
             "an id after the events that are left out", rest == [], str(rest[:9])
         )
+        filtered: dict[str, Any] = {"format": "json", "types": types, "limit": 1000}
+        page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=filtered)
+        chosen = [m.envelope for m in messages if m.event in types.split(",")]
+        label = f"the events of a page with types={types}"
+        ctx.expect.equal(_STREAM, label, chosen, page.at("events"), page)
     for query in ({"start": "now"}, {"format": "xml"}, {"format": "json", "limit": 0}):
         ctx.check(Status(422, str(query)), _STREAM, {"pool_id": pool_id}, query=query)
     ctx.check(404, _STREAM, {"pool_id": ctx.session.pool_id("nowhere")})
@@ -128,7 +133,7 @@ def pool_events_types(ctx: Context) -> None:
     needs="event_rollouts",
 )
 def pool_events_include(ctx: Context) -> None:
-    pool_id, rollouts = _archived_pool(ctx)
+    pool_id, rollouts = _archived_pool(ctx, cancelled=True)
     returned = {
         (rollout.id, name): ctx.require(200, operation, rollout.ids)
         for rollout in rollouts
@@ -149,6 +154,10 @@ def pool_events_include(ctx: Context) -> None:
         holding = [event for event in events if _INCLUDING.keys() & event.keys()]
         is_last = all(str(event.get("event")) in TERMINAL for event in holding)
         judge.that("only a last event holds a rollout", is_last)
+        lasts = sum(str(event.get("event")) in TERMINAL for event in events)
+        is_each = all(_INCLUDING.keys() <= event.keys() for event in holding)
+        demand = "the last event of each rollout holds it and its summary"
+        judge.that(demand, is_each and len(holding) == lasts, f"{len(holding)} of {lasts}")
         for (rollout_id, name), answer in returned.items():
             for event in holding:
                 for field in _ALIKE if event.get("rollout_id") == rollout_id else ():
@@ -199,6 +208,8 @@ def pool_events_pages(ctx: Context) -> None:
 def pool_events_live(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     run_rollout(ctx, pool_id)
+    # A reader that leaves takes nothing along.
+    ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_END_SECONDS, until=lambda r: bool(r.messages))
     query = {"format": "json", "start": "latest"}
     page = ctx.require(200, _STREAM, {"pool_id": pool_id}, query=query)
     ctx.judge(_STREAM, page).field("ended", False, "ended, of a pool that is active")
@@ -230,6 +241,9 @@ def pool_events_live(ctx: Context) -> None:
         "the events of the new rollout", [m.data for m in stream.messages] == expected
     )
     ctx.judge(_STREAM, stream).that("the end of the stream of an archived pool", stream.complete)
+    whole_stream = _read(ctx, pool_id)
+    last_ones = [m.data for m in whole_stream.messages][-len(expected) :]
+    ctx.judge(_STREAM, whole_stream).that("the same for who comes later", last_ones == expected)
 
 
 @scenario(
@@ -246,11 +260,15 @@ def pool_events_heartbeat(ctx: Context) -> None:
     ctx.judge(_STREAM, stream).that(demand, _stirs(stream.reader))
 
 
-def _archived_pool(ctx: Context) -> tuple[str, list[Rollout]]:
-    """Run a few rollouts side by side, and archive their pool."""
-    pool_id = ctx.resources.pool()
+def _archived_pool(ctx: Context, *, cancelled: bool = False) -> tuple[str, list[Rollout]]:
+    """Run a few rollouts side by side, cancel one if asked to, and archive their pool."""
+    live = cancelled and (ctx.session.echo or ctx.session.containers)
+    pool_id = ctx.resources.live_pool() if live else ctx.resources.pool()
     rollouts = [start_rollout(ctx, pool_id) for _ in range(2)]
     rollouts.append(run_rollout(ctx, pool_id))
+    if live:
+        rollouts.append(start_rollout(ctx, pool_id, env={"delay": 600}))
+        ctx.require(200, "cancel_rollout", rollouts[-1].ids, json={})
     ctx.require(200, "delete_pool", {"pool_id": pool_id})
     return pool_id, rollouts
 

@@ -46,6 +46,25 @@ def races_task(ctx: Context) -> None:
 
 
 @scenario(
+    "races.patch", "update_pool", "patch_task", clauses="update_pool#173e#1046, patch_task#51a8"
+)
+def races_patch(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    pool, task = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
+    names = [f"n{number}" for number in range(_AT_ONCE)]
+    for operation, ids, field in (
+        ("update_pool", pool, "metadata"),
+        ("patch_task", task, "task_metadata"),
+    ):
+        calls = [partial(ctx.call, operation, ids, json={field: {name: 1}}) for name in names]
+        for response in call_simultaneously(ctx, calls, _SECONDS):
+            ctx.expect.status(response, 200, operation)
+        read = ctx.require(200, operation, ids, json={})
+        expected, label = dict.fromkeys(names, 1), f"{field} after {_AT_ONCE} changes at once"
+        ctx.judge(operation, read).field(field, expected, label)
+
+
+@scenario(
     "races.cancel",
     "cancel_rollout",
     "cancel_global_rollout",

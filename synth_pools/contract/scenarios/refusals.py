@@ -11,6 +11,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import check_refused, offered, small_body
 from synth_pools.contract.harness.views import judge_rollout_count, of_rollout
 from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout, wait_for
+from synth_pools.contract.http.client import ABSENT
 from synth_pools.contract.selections import (
     addresses_resource,
     changes_definition,
@@ -69,6 +70,9 @@ def refusals_archived(ctx: Context) -> None:
         ctx.check(refused, operation.id, ids, json=_change(ctx, operation))
     after = ctx.require(200, "get_pool", pool)
     ctx.expect.equal("update_pool", "the archived pool", before.json, after.json, after)
+    for reader, observed, source in of_rollout(ctx, rollout):
+        is_there = observed is not ABSENT
+        ctx.judge(reader, source).that("a rollout of an archived pool", is_there, "it is not there")
 
 
 @scenario(

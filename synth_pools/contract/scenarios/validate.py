@@ -24,28 +24,31 @@ def validate_as_created(ctx: Context) -> None:
     archived_pool = ctx.resources.pool("gone")
     ctx.require(200, "delete_pool", {"pool_id": archived_pool})
     body = {**ctx.session.rollout_body(seed=7, env={"x": [1]}), "pool_id": pool_id}
-    cases: list[tuple[dict[str, Any], str | None]] = [
+    cases: list[tuple[dict[str, Any], tuple[str, ...] | None]] = [
         (body, None),
         ({**body, "task_id": "t"}, None),
-        ({**body, "no_such_key": 1}, ""),
-        ({**body, "seed": "seven"}, "seed"),
-        ({**body, "env": [], "metadata": "x"}, "env"),
-        ({**body, "task_id": "nowhere"}, "task_id"),
-        ({**body, "pool_id": ctx.resources.name("nobody")}, "pool_id"),
-        ({**body, "pool_id": archived_pool}, "pool_id"),
+        ({**body, "no_such_key": 1}, ()),
+        ({**body, "seed": "seven"}, ("seed",)),
+        ({**body, "env": [], "metadata": "x"}, ("env", "metadata")),
+        ({**body, "task_id": "nowhere"}, ("task_id",)),
+        ({**body, "pool_id": ctx.resources.name("nobody")}, ("pool_id",)),
+        ({**body, "pool_id": archived_pool}, ("pool_id",)),
     ]
-    for request, field in cases:
+    for request, fields in cases:
         response = ctx.require(200, "validate_rollout", json=request)
         judge = ctx.judge("validate_rollout", response)
         is_valid, errors = response.at("valid"), response.list_at("errors")
-        why = "of a good request" if field is None else f"where {field or 'a key'} is wrong"
-        judge.field("valid", field is None, f"valid, {why},")
+        wrong = " and ".join(fields or ("a key",))
+        why = "of a good request" if fields is None else f"where {wrong} is wrong"
+        judge.field("valid", fields is None, f"valid, {why},")
         judge.that(
             "errors exactly where it is not valid",
-            bool(errors) is (field is not None),
+            bool(errors) is (fields is not None),
             f"{len(errors)} of them",
         )
-        if field and errors:
+        if fields is None:
+            judge.field("pool_id", pool_id, "pool_id of a request that names one")
+        for field in fields if fields and errors else ():
             places = ids_of(errors, "loc")
             judge.that(
                 f"an error with {field} in its loc",

@@ -8,7 +8,7 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.views import readers
+from synth_pools.contract.harness.views import of_pool, readers
 from synth_pools.contract.harness.waits import Rollout, creations, rollout_id
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.results import Clause
@@ -71,7 +71,7 @@ def _free_form() -> dict[str, Any]:
     "get_pool",
     "replace_pool",
     "update_pool",
-    clauses="create_pool#db2f, Pool.metadata#84b3, JsonObject#4d0a#718c",
+    clauses="create_pool#db2f, Pool.name#1027, Pool.metadata#84b3, JsonObject#4d0a#718c",
 )
 def values_pool(ctx: Context) -> None:
     value = _free_form()
@@ -88,10 +88,12 @@ def values_pool(ctx: Context) -> None:
     headers = {"content-type": "application/json"}
     updated = ctx.check(200, "update_pool", path, content=twice, headers=headers)
     ctx.judge("update_pool", updated).field("x_unknown.key", 2, "the last of two values")
-    body = {**ctx.session.pool_body("x"), "name": "ü🌍", "metadata": value, "pool_id": pool_id}
+    name = "  ü  🌍\t "
+    body = {**ctx.session.pool_body("x"), "name": name, "metadata": value, "pool_id": pool_id}
     put = ctx.require(200, "replace_pool", path, json=body)
     _same(ctx, "replace_pool", "metadata", value, put.at("metadata"), put)
-    ctx.judge("replace_pool", put).field("name", "ü🌍")
+    for reader, pool, response in [("replace_pool", put.json, put), *of_pool(ctx, pool_id)]:
+        ctx.judge(reader, response).equal("name", name, at(pool, "name"))
     # A merge removes fields that are null; this value has null in lists only.
     patched = ctx.require(200, "update_pool", path, json={"x_patched": value})
     _same(ctx, "update_pool", "x_patched", value, patched.at("x_patched"), patched)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document
 from synth_pools.contract.results import Exchange, Layer, Outcome
 from synth_pools.contract.rules.event_streams import check_event_stream
+from synth_pools.contract.rules.facts import FactBook
 from synth_pools.spec import load_spec
 
 DOCUMENT = Document(load_spec())
@@ -49,14 +51,17 @@ def answered(
     )
 
 
-def complaints(exchange: Exchange) -> set[str]:
-    """Have the kit's collector judge an exchange, and return the checks that departed."""
-    collector = ResultCollector(DOCUMENT)
-    operation = DOCUMENT.operation_of(exchange.method, exchange.url)
-    addressed = replace(exchange, operation=operation.id if operation else None)
-    collector.record(addressed, Layer.SCENARIO)
-    results = check_event_stream(DOCUMENT, operation, addressed)
-    collector.add_results(results, addressed.operation or "", addressed, Layer.SCENARIO)
+def complaints(*exchanges: Exchange) -> set[str]:
+    """Have the kit's collector judge exchanges, and return the checks that departed."""
+    collector = ResultCollector(DOCUMENT, facts=FactBook(DOCUMENT))
+    for exchange in exchanges:
+        operation = DOCUMENT.operation_of(exchange.method, exchange.url)
+        # Each was sent when the one before it had been answered.
+        name, began = operation.id if operation else None, time.monotonic()
+        addressed = replace(exchange, operation=name, began=began)
+        collector.record(addressed, Layer.SCENARIO)
+        results = check_event_stream(DOCUMENT, operation, addressed)
+        collector.add_results(results, addressed.operation or "", addressed, Layer.SCENARIO)
     outcomes = collector.result().outcomes
     return {outcome.check for outcome in outcomes if outcome.outcome is Outcome.DEPARTED}
 

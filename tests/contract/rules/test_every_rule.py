@@ -73,8 +73,60 @@ _DONE = example("rollout_completed")
 _OTHER = {**_DONE, "id": "rollout_2", "rollout_id": "rollout_2"}
 _NEWER = {**_OTHER, "created_at": "2027-01-01T00:00:00.000000Z"}
 
-# An answer that breaks the rule.
-BREAKS: dict[str, Exchange] = {
+_USAGE = f"{_ROLLOUT}/usage"
+_METRICS = f"{_POOL}/metrics"
+_VALIDATION = "/v1/rollouts:validate"
+_ARCHIVED = {**example("pool"), "status": "archived", "state": "archived"}
+_EVENT = {"id": "e", "rollout_id": ROLLOUT, "sequence": 1, "event": "rollout.queued", "data": {}}
+
+
+def _figures(name: str, path: str, **changed: Any) -> Exchange:
+    return answered("GET", path, 200, {**example(name), **changed})
+
+
+def _timing(**changed: Any) -> Exchange:
+    return _summary(timing={**example("rollout_summary")["timing"], **changed})
+
+
+def _events(**changed: Any) -> Exchange:
+    page = {"rollout_id": ROLLOUT, "status": "completed", "next_sequence": 1, "has_more": False}
+    path = f"{_ROLLOUT}/events?format=json"
+    return answered("GET", path, 200, {**page, "events": [_EVENT], **changed})
+
+
+def _batch(**changed: Any) -> Exchange:
+    item = {"index": 0, "status": 200, "rollout": _DONE, "error": None}
+    body = {"items": [item], "admitted": 1, "refused": 0, "rollouts": [], **changed}
+    return answered("POST", "/v1/rollouts/batch", 200, body, sent={"rollouts": [{}]})
+
+
+# Answers of which the last one breaks the rule.
+BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
+    "agree.admitted": _batch(admitted=2),
+    "agree.refused": _batch(refused=1),
+    "agree.mode": _rollout(mode="sync"),
+    "agree.trace_correlation_id": _rollout(trace_correlation_id="another"),
+    "agree.queue_seconds": _timing(queue_seconds=7),
+    "agree.run_seconds": _timing(run_seconds=7),
+    "agree.sandbox_minutes": _figures("rollout_usage", _USAGE, sandbox_minutes=7),
+    "agree.success_rate": _figures("pool_metrics", _METRICS, success_rate=0.123),
+    "agree.valid": answered(
+        "POST", _VALIDATION, 200, {"valid": False, "errors": [], "pool_id": None}, sent={}
+    ),
+    "agree.next_sequence": _events(next_sequence=2),
+    "agree.sequence": _events(events=[_EVENT, {**_EVENT, "sequence": 3}], next_sequence=3),
+    "agree.ended": _figures("pool_event_page", f"{_POOL}/events?format=json", ended=True),
+    "agree.time": _refused(200, example("pool"), ("date", "Wed, 01 Jan 2020 00:00:00 GMT")),
+    "facts.created": (_rollout(), _rollout(pool_id="other")),
+    "facts.final": (_rollout(), _summary(timing={"finished_at": "2026-11-20T09:30:02Z"})),
+    "facts.replay": (_rollout(), _page({**_OTHER, "replay_of": ROLLOUT, "request": {"seed": 99}})),
+    "facts.event": (streamed(stream(*WHOLE)), streamed(stream(*WHOLE, id="e"))),
+    "facts.usage": (_rollout(), _figures("rollout_usage", _USAGE, wall_time_sec=99)),
+    "facts.artifacts": (_rollout(), _artifacts(), _artifacts(size_bytes=99)),
+    "facts.pool": (_pool(), _pool(created_at="2020-01-01T00:00:00Z")),
+    "facts.archived": (_pool(**_ARCHIVED), _pool(**{**_ARCHIVED, "capacity": 7})),
+    "facts.metrics": (_rollout(), _figures("pool_metrics", _METRICS, completed_rollouts=0)),
+    "facts.listed": (_rollout(), _page()),
     "schema.status": answered("GET", _POOL, 418, _NO),
     "schema.content_type": answered("GET", _POOL, 200, b"<html></html>", content_type="text/html"),
     "schema.headers": answered(
@@ -169,12 +221,13 @@ BREAKS: dict[str, Exchange] = {
 
 # Names that end an id, by its first part.
 _NAMED = {
-    "agree.": {field for pairs in TWINS.values() for field, _ in pairs},
+    "agree.": {field for pairs in TWINS.values() for field, _ in pairs}
+    | {"admitted", "refused", "mode", "trace_correlation_id", "queue_seconds", "run_seconds"},
     "asked.": {"pool_id", "task_id", "rollout_id", "release_id"},
     "echo.": {name for names in ECHOED.values() for name in names} | {"pool_id", "task_id"},
 }
 # Functions that build the result of a rule; its id comes first.
-_BUILDERS = ("RuleResult", "_judge", "judge", "judge_fields", "_required")
+_BUILDERS = ("RuleResult", "_judge", "judge", "judge_fields", "_required", "_state")
 
 
 def _emitted() -> set[str]:
@@ -214,7 +267,10 @@ def test_the_ids_in_paths_are_those_of_the_document() -> None:
 
 @pytest.mark.parametrize("rule", BREAKS)
 def test_the_kit_sees_the_rule_broken(rule: str) -> None:
-    assert rule in complaints(BREAKS[rule])
+    breaking = BREAKS[rule]
+    exchanges = breaking if isinstance(breaking, tuple) else (breaking,)
+    assert rule in complaints(*exchanges)
+    assert rule not in complaints(*exchanges[:-1])
 
 
 def test_the_answers_depart_in_little_else() -> None:

@@ -92,9 +92,9 @@ class AgentRolloutsApi(Group):
         Admits the rollouts of `rollouts`, then those of `requests`, in this order, each on its
         own as `create_global_rollout` does. `pool_id` is the pool of those that name none. The
         answer has one item for each rollout: the rollout, or the error that it would have got
-        alone. A refused rollout does not stop the others. A batch does not wait for rollouts
-        with `mode: sync`. With an `Idempotency-Key` a repetition answers the same rollouts, and
-        creates only those that were refused before.
+        alone. A refused rollout does not stop the others. Equal requests make rollouts of their
+        own. A batch does not wait for rollouts with `mode: sync`. With an `Idempotency-Key` a
+        repetition answers the same rollouts, and creates only those that were refused before.
 
         Args:
             idempotency_key: A text of visible ASCII that the caller chooses. For 24 hours a request

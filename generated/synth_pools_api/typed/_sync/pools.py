@@ -206,8 +206,8 @@ class PoolsApi(Group):
 
         Merges the body into the definition (RFC 7396): objects merge, null removes a field or
         sets it back to its default, arrays are replaced. What the body does not name stays.
-        Rollouts that start later use the new values. The body may also be sent as
-        `application/merge-patch+json`.
+        Requests that arrive at once are merged one after the other. Rollouts that start later
+        use the new values. The body may also be sent as `application/merge-patch+json`.
 
         Args:
             pool_id: The id of a pool.

@@ -111,7 +111,8 @@ class RolloutsApi(Group):
         """List the artifacts of a rollout.
 
         Returns a description of each artifact that the container's answer holds, see
-        `Artifact`. Empty until the rollout has ended.
+        `Artifact`. Empty until the rollout has ended. A failed rollout has those of its
+        container's answer, too.
 
         Args:
             pool_id: The id of a pool.

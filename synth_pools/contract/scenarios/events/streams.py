@@ -247,8 +247,10 @@ def events_live(ctx: Context) -> None:
 
 @scenario("events.heartbeat", *STREAMS, clauses="Events#edc2", needs="live", slow=True)
 def events_heartbeat(ctx: Context) -> None:
-    rollout = start_running(ctx, ctx.resources.live_pool(), events=0)
-    ways = rollout.streams(ctx)
+    pool_id = ctx.resources.live_pool(concurrency=1)
+    running = start_running(ctx, pool_id, events=0)
+    queued = start_rollout(ctx, pool_id, env={"delay": 600})
+    ways = (*running.streams(ctx), *queued.streams(ctx))
     calls = [partial(ctx.stream, *way, limit=_SILENCE_SECONDS, until=_stirs) for way in ways]
     streams = call_simultaneously(ctx, calls, 3 * _SILENCE_SECONDS)
     waited = f"{_SILENCE_SECONDS:.0f} s were waited"

@@ -234,7 +234,7 @@ def pools_patch(ctx: Context) -> None:
         (
             {
                 "config": {"deep": {"c": {"e": 2}}},
-                "metadata": {"in": {"a": {"c": 2}, "x": None}},
+                "metadata": {"in": {"a": {"b": None, "c": 2}, "x": None}},
                 "x_other": {"in": {"a": {"c": 2}, "x": None}},
             },
             {
@@ -243,7 +243,7 @@ def pools_patch(ctx: Context) -> None:
                     "n": definition["metadata"]["n"],
                     "empty": {},
                     "added": {"x": 1},
-                    "in": {"a": {"b": 1, "c": 2}},
+                    "in": {"a": {"c": 2}},
                 },
                 "x_other": {"in": {"a": {"b": 1, "c": 2}}},
             },
@@ -263,7 +263,7 @@ def pools_patch(ctx: Context) -> None:
                     "n": definition["metadata"]["n"],
                     "empty": {},
                     "added": {"x": 1},
-                    "in": {"a": {"b": 1, "c": 2}, "y": 1},
+                    "in": {"a": {"c": 2}, "y": 1},
                 },
                 "x_other": {"in": {"a": {"b": 1, "c": 2}, "y": 1}},
             },

@@ -1,0 +1,114 @@
+"""Rules for figures: numbers, counts and times of one answer of the same thing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from synth_pools.contract.document import Document, Operation
+from synth_pools.contract.results import Exchange
+from synth_pools.contract.rules.verdict import AnswerPart, RuleResult, moment
+
+# Seconds that two times tell, with the room for time stamps of whole seconds, and for rounding.
+_SPANS = (
+    ("queue_seconds", "created_at", "started_at"),
+    ("run_seconds", "started_at", "finished_at"),
+)
+_WHOLE, _ROUNDING, _EXACT = 1.5, 0.1, 1e-6
+# How far two clocks may be apart: a proxy may write Date.
+_CLOCKS = timedelta(minutes=1)
+
+
+def check_times(
+    document: Document,
+    operation: Operation,
+    exchange: Exchange,
+    schema: str,
+    resource: Mapping[str, Any],
+) -> Iterator[RuleResult]:
+    """Judge the times of a resource by the time of the answer."""
+    try:
+        answered_at = parsedate_to_datetime(exchange.header("date") or "")
+    except ValueError:
+        return
+    if answered_at.tzinfo is None:
+        return
+    latest = answered_at + _CLOCKS
+    stamps = [(name, moment(resource.get(name))) for name in document.times.get(schema, ())]
+    late = [f"{name} {stamp}" for name, stamp in stamps if stamp is not None and stamp > latest]
+    part = AnswerPart(operation, schema)
+    demand = f"no time is more than a minute after Date, {answered_at}"
+    yield part.judge("agree.time", demand, [], late)
+    created, is_new = moment(resource.get("created_at")), exchange.status == 201
+    if created is not None and is_new:
+        demand = f"created_at of what was made now is no older than Date, {answered_at}"
+        earliest = answered_at - _CLOCKS - timedelta(seconds=exchange.elapsed)
+        yield part.judge("agree.time", demand, True, created >= earliest)
+
+
+def _timing(part: AnswerPart, summary: Mapping[str, Any]) -> Iterator[RuleResult]:
+    raw_timing = summary.get("timing")
+    timing = raw_timing if isinstance(raw_timing, dict) else {}
+    for seconds, begin, end in _SPANS:
+        former, later = moment(timing.get(begin)), moment(timing.get(end))
+        if former and later and isinstance(actual := timing.get(seconds), int | float):
+            are_whole = former.microsecond == later.microsecond == 0
+            expected = (later - former).total_seconds()
+            demand = f"{seconds} is {end} minus {begin}: {expected}"
+            is_near = abs(actual - expected) < (_WHOLE if are_whole else _ROUNDING)
+            yield part.judge(f"agree.{seconds}", demand, True, is_near or actual)
+
+
+def _usage(part: AnswerPart, usage: Mapping[str, Any]) -> Iterator[RuleResult]:
+    seconds, minutes = usage.get("wall_time_sec"), usage.get("sandbox_minutes")
+    if isinstance(seconds, int | float) and isinstance(minutes, int | float):
+        demand = f"sandbox_minutes is wall_time_sec in minutes: {seconds / 60:.4f}"
+        is_near = abs(seconds / 60 - minutes) < 0.01
+        yield part.judge("agree.sandbox_minutes", demand, True, is_near or minutes)
+
+
+def _metrics(part: AnswerPart, metrics: Mapping[str, Any]) -> Iterator[RuleResult]:
+    completed, failed = (metrics.get(f"{name}_rollouts") for name in ("completed", "failed"))
+    if isinstance(completed, int) and isinstance(failed, int) and "success_rate" in metrics:
+        total, rate = completed + failed, metrics["success_rate"]
+        demand = f"success_rate is {completed} of {total}"
+        expected = completed / total if total else None
+        if isinstance(rate, int | float) and isinstance(expected, float):
+            rate = expected if abs(rate - expected) < _EXACT else rate
+        yield part.judge("agree.success_rate", demand, expected, rate)
+
+
+def _validation(part: AnswerPart, verdict: Mapping[str, Any]) -> Iterator[RuleResult]:
+    if isinstance(verdict.get("errors"), list):
+        demand, is_valid = "valid is true where errors is empty", not verdict["errors"]
+        yield part.judge("agree.valid", demand, is_valid, verdict.get("valid"))
+
+
+def _event_page(part: AnswerPart, page: Mapping[str, Any]) -> Iterator[RuleResult]:
+    events = page.get("events")
+    numbers = [event.get("sequence") for event in events or () if isinstance(event, dict)]
+    if numbers:
+        demand = "next_sequence is the sequence of the last event"
+        yield part.judge("agree.next_sequence", demand, numbers[-1], page.get("next_sequence"))
+        gapless = list(range(numbers[0], numbers[0] + len(numbers))) if numbers[0] else []
+        yield part.judge("agree.sequence", "sequence has no gaps", gapless, numbers)
+
+
+def _pool_event_page(part: AnswerPart, page: Mapping[str, Any]) -> Iterator[RuleResult]:
+    if page.get("ended") is True:
+        demand = "a page that has ended is the last one of an archived pool"
+        actual = [page.get("status"), page.get("has_more")]
+        yield part.judge("agree.ended", demand, ["archived", False], actual)
+
+
+# Figures of one answer of the same thing.
+FIGURES: Mapping[str, Callable[[AnswerPart, Mapping[str, Any]], Iterator[RuleResult]]] = {
+    "RolloutSummary": _timing,
+    "RolloutUsage": _usage,
+    "PoolMetrics": _metrics,
+    "RolloutValidation": _validation,
+    "RolloutEventPage": _event_page,
+    "PoolEventPage": _pool_event_page,
+}
