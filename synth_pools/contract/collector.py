@@ -43,6 +43,9 @@ class ResultCollector:
 
     The heaviest outcome of a cell stays: a departure outweighs a check that held, which outweighs
     one that could not be judged.
+
+    Attributes:
+        facts: The facts of earlier exchanges; None where they are not compared.
     """
 
     def __init__(
@@ -59,7 +62,7 @@ class ResultCollector:
             facts: The facts of earlier exchanges, to compare with; None for none.
         """
         self._document = document
-        self._facts = facts
+        self.facts = facts
         self._log = log
         self._lock = threading.Lock()
         self._outcomes: dict[_Key, Outcome] = {}
@@ -144,7 +147,7 @@ class ResultCollector:
         )
         self.add_results(results, name, exchange, layer, before)
         for stated_by, result, source in (
-            self._facts.compare(operation, exchange) if self._facts else ()
+            self.facts.compare(operation, exchange) if self.facts else ()
         ):
             self.add_results((result,), stated_by, source, layer, before)
 

@@ -121,6 +121,12 @@ class FactBook:
             "Pool": ("Pool", "pool_id", self._read_pool),
         }
 
+    def ended(self) -> list[tuple[str, str]]:
+        """Return the pool and the id of each rollout that was observed to have ended."""
+        with self._lock:
+            subjects = [subject for subject in self._ended if not subject[0]]
+            return [(self._listed[s].pool_id, s[2]) for s in subjects if s in self._listed]
+
     def compare(self, operation: Operation | None, exchange: Exchange) -> list[Contradiction]:
         """Compare what an answer states with the answers before it.
 

@@ -1,0 +1,44 @@
+"""Scenario of the end of a run: what it left behind is read once more, by other operations."""
+
+from __future__ import annotations
+
+from synth_pools.contract.document import FINAL
+from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import offered
+from synth_pools.contract.harness.waits import iterate_pages
+from synth_pools.contract.selections import describes_rollout
+
+# Most rollouts and pools that are read, and most pages of a list.
+_ROLLOUTS, _POOLS, _PAGES = 300, 60, 5
+
+
+@scenario(
+    "sweep.again",
+    describes_rollout,
+    "list_pools",
+    "get_pool_metrics",
+    clauses="Rollouts: states#6729, Pages#c09d, get_pool_metrics#b872",
+    alone=True,
+)
+def sweep_again(ctx: Context) -> None:
+    """Read what has ended: the rules for facts compare it with every answer of the run."""
+    facts = ctx.session.collector.facts
+    ended = facts.ended() if facts is not None else []
+    for state in ("archived", "active"):
+        iterate_pages(ctx, "list_pools", {}, {"state": state, "limit": 1000}, most=_PAGES)
+    reads = list(offered(ctx, describes_rollout))
+    for operation in reads:
+        if not operation.id_names:
+            for state in FINAL:
+                iterate_pages(ctx, operation.id, {}, {"state": state, "limit": 1000}, most=_PAGES)
+    of_one = [operation for operation in reads if "rollout_id" in operation.id_names]
+    whole = [operation for operation in of_one if operation.result == "Rollout"]
+    chosen = ctx.random.sample(ended, min(len(ended), _ROLLOUTS))
+    for number, (pool_id, rollout_id) in enumerate(chosen):
+        ids = {"pool_id": pool_id, "rollout_id": rollout_id}
+        for operation in {op.id: op for op in (*whole, of_one[number % len(of_one)])}.values():
+            ctx.require(200, operation.id, operation.own_ids(ids))
+    pools = sorted({pool_id for pool_id, _ in ended})
+    for pool_id in ctx.random.sample(pools, min(len(pools), _POOLS)):
+        ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
