@@ -171,7 +171,8 @@ class Document:
 
     def properties(self, schema: str) -> Mapping[str, Any]:
         """Return the properties of one of components.schemas; none if there is no such schema."""
-        properties: Mapping[str, Any] = self._schemas.get(schema, {}).get("properties", {})
+        node = self._schemas.get(schema)
+        properties: Mapping[str, Any] = node.get("properties", {}) if isinstance(node, dict) else {}
         return properties
 
     @cached_property
@@ -181,7 +182,7 @@ class Document:
             name: tuple(
                 field
                 for field, node in self.properties(name).items()
-                if node.get("format") == "date-time"
+                if isinstance(node, dict) and node.get("format") == "date-time"
             )
             for name in self._schemas
         }

@@ -78,7 +78,7 @@ class _Answer:
 
     operation: Operation
     exchange: Exchange
-    foreign: bool
+    as_other: bool
     ids: Mapping[str, str]
     results: list[Contradiction] = field(default_factory=list)
     agreed: set[str] = field(default_factory=set)
@@ -137,7 +137,8 @@ class FactBook:
         Returns:
             The results of rules, each with the operation and the exchange that it is about.
         """
-        if operation is None or exchange.status not in (200, 201, 202) or exchange.trouble:
+        refused = exchange.status not in (200, 201, 202) or exchange.trouble
+        if operation is None or refused or self._document.is_foreign:
             return []
         keys = [text for name, text in exchange.request_headers if name.lower() == "authorization"]
         ids = operation.ids(self._document.path_of(exchange.url)) or {}
@@ -173,7 +174,7 @@ class FactBook:
             kind, id_name, read = self._readers[schema]
             if not isinstance(resource.get(id_name), str):
                 continue
-            subject = (answer.foreign, kind, resource[id_name])
+            subject = (answer.as_other, kind, resource[id_name])
             latest = (subject, f"{schema} of {answer.operation.id}")
             # The same answer again states nothing new, unless it depends on time.
             if schema in _STATES and self._latest.get(latest) == resource:
@@ -222,7 +223,7 @@ class FactBook:
                 self._state("facts.created", answer, subject, name, rollout[name])
         original = rollout.get("replay_of")
         if isinstance(original, str):
-            repeated = (answer.foreign, "Rollout", original)
+            repeated = (answer.as_other, "Rollout", original)
             for name in _REPEATED:
                 if name in rollout:
                     self._state("facts.replay", answer, repeated, name, rollout[name])
@@ -277,7 +278,7 @@ class FactBook:
 
     def _read_metrics(self, answer: _Answer, subject: _Subject, metrics: Mapping[str, Any]) -> None:
         for status in FINAL:
-            moments = self._ends.get((answer.foreign, subject[2], status), [])
+            moments = self._ends.get((answer.as_other, subject[2], status), [])
             least = bisect_left(moments, answer.exchange.began)
             count = metrics.get(f"{status}_rollouts")
             if least and isinstance(count, int | float):
@@ -295,7 +296,7 @@ class FactBook:
                     self._state("facts.archived", answer, subject, name, pool[name])
 
     def _read_artifacts(self, answer: _Answer, items: list[dict[str, Any]]) -> None:
-        subject = (answer.foreign, "Rollout", answer.ids.get("rollout_id", ""))
+        subject = (answer.as_other, "Rollout", answer.ids.get("rollout_id", ""))
         if not items and not self._had_ended(answer, subject):
             return
         # The address depends on that of the request, and on whether the content is still there.
@@ -306,14 +307,14 @@ class FactBook:
                 self._state_content(answer, str(name), item.get("sha256"))
 
     def _state_content(self, answer: _Answer, name: str, digest: Any) -> None:
-        subject = (answer.foreign, "Rollout", answer.ids.get("rollout_id", ""))
+        subject = (answer.as_other, "Rollout", answer.ids.get("rollout_id", ""))
         self._state("facts.artifacts", answer, subject, f"sha256 of {name}", digest)
 
     def _read_events(self, answer: _Answer, events: list[Any]) -> None:
         for event in events:
             if not isinstance(event, dict) or not isinstance(event.get("rollout_id"), str):
                 continue
-            subject = (answer.foreign, "Rollout", event["rollout_id"])
+            subject = (answer.as_other, "Rollout", event["rollout_id"])
             place, kind = event.get("sequence"), event.get("event")
             if not isinstance(place, int) or kind == "heartbeat":
                 continue
@@ -336,7 +337,7 @@ class FactBook:
             return
         stamps = [moment(item.get("created_at")) for item in items if isinstance(item, dict)]
         times = [stamp for stamp in stamps if stamp is not None]
-        place = (answer.foreign, answer.operation.id, pool_id, "state" in query, state)
+        place = (answer.as_other, answer.operation.id, pool_id, "state" in query, state)
         before = self._cursors.get((*place, query.get("cursor", [""])[0]))
         is_last, follows = body["next_cursor"] is None, "cursor" in query
         if len(times) != len(items) or not (times or before or (is_last and not follows)):
@@ -362,7 +363,7 @@ class FactBook:
         self, answer: _Answer, pool_id: str, between: tuple[datetime, datetime], state: str
     ) -> set[str]:
         """Return the resources that a page must hold if its items are from between two times."""
-        caller, kind = answer.foreign, answer.operation.item
+        caller, kind = answer.as_other, answer.operation.item
         candidates = self._lists.get((caller, kind, pool_id), [])
         oldest, newest = between
         # Several may be created at nearly the same time, in another order than their times tell.
@@ -379,10 +380,10 @@ class FactBook:
     def _enlist(self, subject: _Subject, pool_id: str, created_at: Any) -> None:
         created = moment(created_at)
         if created is not None and subject not in self._listed:
-            foreign, kind, name = subject
+            as_other, kind, name = subject
             self._listed[subject] = _Listed(pool_id, time.monotonic())
             for pool in {"", pool_id}:
-                insort(self._lists[foreign, kind, pool], (created, name))
+                insort(self._lists[as_other, kind, pool], (created, name))
 
     def _finish(self, subject: _Subject, status: str) -> None:
         listed = self._listed.get(subject)
@@ -393,7 +394,7 @@ class FactBook:
         self._finish(subject, status)
         if subject not in self._ended:
             self._ended[subject] = time.monotonic()
-            self._ends[answer.foreign, pool_id, status].append(self._ended[subject])
+            self._ends[answer.as_other, pool_id, status].append(self._ended[subject])
 
     def _had_ended(self, answer: _Answer, subject: _Subject) -> bool:
         return answer.exchange.began > self._ended.get(subject, float("inf"))
