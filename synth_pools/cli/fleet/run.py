@@ -172,7 +172,7 @@ def _former_rows(
         )
     with reported_errors():
         rows = {row["index"]: row for row in read_rows(out)}
-    for index, row in rows.items():
+    for index, row in sorted(rows.items()):
         difference = _difference(requests, pool_id, index, row)
         if difference is not None:
             raise CommandError(f"{out}: result {index} is of another run: {difference}")
