@@ -17,10 +17,11 @@ if __name__ == "__main__":
 
 from codegen import CodegenError
 from codegen.parts import FOLDER, RELEASED_FOLDER, join_parts
-from codegen.spec_rules import read_joined_spec
+from codegen.spec_rules import read_joined_spec, version_of
 from synth_pools.spec.changes.comparison import compare_documents
+from synth_pools.spec.changes.parsing import UnusableDocumentError
 from synth_pools.spec.changes.reports import chapter_of, render_changes
-from synth_pools.spec.changes.source import OpenApiFile, UnusableDocumentError, read_openapi_file
+from synth_pools.spec.changes.source import OpenApiFile, read_openapi_file
 from synth_pools.spec.changes.verdicts import Level, heaviest_level, step_between
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -63,11 +64,13 @@ def released_files(root: Path) -> list[OpenApiFile]:
             file = read_openapi_file(path)
         except UnusableDocumentError as error:
             raise CodegenError(str(error)) from None
-        if path.stem != _text(file.version):
+        if path.stem != _text(version_of(file)):
             where = file.at(("info", "version"))
-            raise CodegenError(f"{where}: {_text(file.version)} is in {path.name}; rename the file")
+            raise CodegenError(
+                f"{where}: {_text(version_of(file))} is in {path.name}; rename the file"
+            )
         released.append(file)
-    return sorted(released, key=lambda file: file.version)
+    return sorted(released, key=version_of)
 
 
 def check_step(released: list[OpenApiFile], current: OpenApiFile) -> list[str]:
@@ -76,16 +79,16 @@ def check_step(released: list[OpenApiFile], current: OpenApiFile) -> list[str]:
         return []
     last = released[-1]
     where = current.at(("info", "version"))
-    if current.version < last.version:
-        older = _text(current.version)
-        return [f"{where}: {older} is older than {_text(last.version)}, the last release"]
+    if version_of(current) < version_of(last):
+        older = _text(version_of(current))
+        return [f"{where}: {older} is older than {_text(version_of(last))}, the last release"]
     changes = compare_documents(last, current)
-    allowed = step_between(last.version, current.version) or Level.NOTE
+    allowed = step_between(version_of(last), version_of(current)) or Level.NOTE
     if heaviest_level(changes) <= allowed:
         return []
     heavy = tuple(change for change in changes if change.level > allowed)
     lines = render_changes(last, current, heavy).splitlines()[:-1]
-    needed = next_version(last.version, heaviest_level(changes))
+    needed = next_version(version_of(last), heaviest_level(changes))
     return [*lines, f"{where}: write version: {needed}, or take these changes back"]
 
 
@@ -100,11 +103,11 @@ def next_version(version: tuple[int, int, int], level: Level) -> str:
 def render_page(root: Path, current: OpenApiFile) -> str:
     """Write the page of all changes in Markdown, the newest version first."""
     versions = released_files(root)
-    if not versions or current.version != versions[-1].version:
+    if not versions or version_of(current) != version_of(versions[-1]):
         versions.append(current)
     chapters: list[str] = []
     for index, file in enumerate(versions):
-        heading = _text(file.version)
+        heading = _text(version_of(file))
         if file.path == current.path:
             heading += " (not released yet)"
         lines = [f"## {heading}", ""]

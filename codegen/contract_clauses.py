@@ -17,12 +17,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
-from synth_pools.contract.clauses.sentences import Index, Sentence, split_ids
 from synth_pools.contract.clauses.standings import FILES, check_ids, standings, unjudged
 from synth_pools.contract.container.level import CLAUSES as CONTAINER_CLAUSES
 from synth_pools.contract.container.level import container_scenarios
 from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.scenarios import all_scenarios
+from synth_pools.spec.sentences import Index, Sentence, split_ids
 
 PAGE = "contract-clauses.md"
 _ROOT = Path(__file__).resolve().parents[1]

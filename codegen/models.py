@@ -26,7 +26,7 @@ from openapi_python_client.parser.properties.union import UnionProperty
 from codegen import CodegenError
 from codegen.operation_rules import EVENTS, FORM, JSON
 from codegen.references import resolve
-from synth_pools.spec.changes.source import iter_parts, kind_of
+from synth_pools.spec.changes.parsing import iter_parts, kind_of
 
 # Names of a property in answers of older servers, or "absent".
 OLDER = "x-older-servers"

@@ -14,7 +14,8 @@ from typing import Any
 from openapi_python_client.strings import PythonIdentifier, snake_case
 
 from codegen.references import COMPOSED, contents, operations, parameters, properties, resolve
-from synth_pools.spec.changes.source import OpenApiFile, Pointer
+from synth_pools.spec.changes.parsing import Pointer
+from synth_pools.spec.changes.source import OpenApiFile
 
 JSON = "application/json"
 FORM = "application/x-www-form-urlencoded"

@@ -13,7 +13,7 @@ from typing import Any
 
 from codegen import CodegenError
 from codegen.parts import FOLDER, OVERLAY
-from synth_pools.spec.changes.source import (
+from synth_pools.spec.changes.parsing import (
     UnusableDocumentError,
     parse_yaml_text,
     read_document_text,

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from codegen import CodegenError
-from synth_pools.spec.changes.source import UnusableDocumentError, read_document_text
+from synth_pools.spec.changes.parsing import UnusableDocumentError, read_document_text
 
 SPEC = "openapi.yaml"
 FOLDER = "api"

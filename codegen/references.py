@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from synth_pools.spec.changes.source import OpenApiFile, Pointer, iter_parts, kind_of
+from synth_pools.spec.changes.parsing import Pointer, iter_parts, kind_of
+from synth_pools.spec.changes.source import OpenApiFile
 
 METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 # References to references.

@@ -13,7 +13,8 @@ from openapi_python_client.strings import ClassName, PythonIdentifier, snake_cas
 
 from codegen.operation_rules import Problems, types_of
 from codegen.references import operations, properties, resolve, schemas
-from synth_pools.spec.changes.source import OpenApiFile, Pointer, iter_parts
+from synth_pools.spec.changes.parsing import Pointer, iter_parts
+from synth_pools.spec.changes.source import OpenApiFile
 
 _TYPES = ("string", "integer", "number", "boolean", "object", "array", "null")
 _REFERENCE = "$ref: '#/components/schemas/...'"

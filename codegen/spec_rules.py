@@ -15,12 +15,8 @@ from codegen.operation_rules import operation_problems
 from codegen.parts import FOLDER, PATHS, JoinedDocument
 from codegen.references import COMPOSED, circles, contents, operations, parameters, schemas
 from codegen.schema_rules import schema_problems
-from synth_pools.spec.changes.source import (
-    OpenApiFile,
-    UnusableDocumentError,
-    parse_openapi_text,
-    read_openapi_file,
-)
+from synth_pools.spec.changes.parsing import UnusableDocumentError
+from synth_pools.spec.changes.source import OpenApiFile, parse_openapi_text, read_openapi_file
 
 _TYPED = {"type", "$ref", "enum", "const", *COMPOSED}
 # Words in the description of a schema without a type.
@@ -55,7 +51,24 @@ def read_joined_spec(document: JoinedDocument) -> OpenApiFile:
     return _keep_rules(file, *misplaced_operations(file), *dict.fromkeys(lines))
 
 
+def version_of(file: OpenApiFile) -> tuple[int, int, int]:
+    """Return the version of a document of ours, by whose steps its changes are judged.
+
+    Raises:
+        CodegenError: It is not written as 1.2.0.
+    """
+    if file.version is None:
+        where = file.at(("info", "version"))
+        raise CodegenError(
+            f"{where}: info.version is {file.version_text!r}; write a version as 1.2.0"
+        )
+    return file.version
+
+
 def _keep_rules(file: OpenApiFile, *problems: str) -> OpenApiFile:
+    version_of(file)
+    if not str(file.content["openapi"]).startswith("3.1"):
+        problems = (f"{file.at(('openapi',))}: write openapi: 3.1.0", *problems)
     problems = (*problems, *untyped_schemas(file), *missing_examples(file))
     if problems:
         raise CodegenError("\n".join(problems))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import traceback
 from collections.abc import Iterable, Iterator
 from enum import IntEnum
 from pathlib import Path
@@ -67,6 +66,9 @@ class KitCommand(click.Command):
 
 def _internal_error(error: Exception) -> CommandError:
     """Name the type and the place of an error; its message could show a key."""
+    # Imported here: it takes milliseconds, and nothing else needs it.
+    import traceback
+
     frames = traceback.extract_tb(error.__traceback__)[-_FRAMES:]
     places = " < ".join(f"{Path(at.filename).name}:{at.lineno}" for at in reversed(frames))
     failure = CommandError(

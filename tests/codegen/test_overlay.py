@@ -13,7 +13,7 @@ import yaml
 from codegen import CodegenError
 from codegen.overlay import join_overlay
 from synth_pools.spec import load_container_spec, load_spec
-from synth_pools.spec.changes.source import iter_parts, kind_of
+from synth_pools.spec.changes.parsing import iter_parts, kind_of
 
 REPO = Path(__file__).parents[2]
 OVERLAY: dict[str, dict[str, Any]] = yaml.safe_load((REPO / "api/overlay.yaml").read_text())

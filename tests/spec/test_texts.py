@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 
 from synth_pools.spec import load_container_spec
-from synth_pools.spec.changes.source import iter_parts, kind_of
+from synth_pools.spec.changes.parsing import iter_parts, kind_of
 from tests.support.document import OPERATIONS, SCHEMAS, SPEC
 
 _MOST_WORDS = 900

@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 
 from synth_pools.contract.clauses.places import Places
-from synth_pools.contract.clauses.sentences import LOADER, Index, Sentence, SentencePlace
 from synth_pools.contract.options import is_within
 from synth_pools.contract.results import CheckOutcome, Clause, ClauseLine, Departure
+from synth_pools.spec.sentences import LOADER, Index, Sentence, SentencePlace
 
 _METHODS = frozenset({"get", "put", "post", "delete", "patch"})
 _WORD = re.compile(r"[a-z]\w*")

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
-from synth_pools.contract.clauses.sentences import Index, Sentence, split_ids
+from synth_pools.spec.sentences import Index, Sentence, split_ids
 
 FILES = {
     "openapi.yaml": "synth_pools/contract/clauses/unjudged.txt",

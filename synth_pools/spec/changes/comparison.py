@@ -1,20 +1,34 @@
-"""Comparison of two versions of the contract, operation by operation."""
+"""Comparison of two versions of a contract, operation by operation."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
-from synth_pools.spec.changes.error_codes import compare_error_codes
-from synth_pools.spec.changes.schemas import SchemaComparison
+from synth_pools.spec.changes.bodies import BodyComparison
+from synth_pools.spec.changes.operations import (
+    Operation,
+    accepts,
+    base_path,
+    callbacks_of,
+    login_text,
+    operations_of,
+    placeholders,
+    webhooks_of,
+    without_path,
+)
 from synth_pools.spec.changes.source import OpenApiFile
+from synth_pools.spec.changes.tables import (
+    compare_error_codes,
+    compare_names,
+    read_scopes,
+    read_tables,
+    rows_told,
+)
+from synth_pools.spec.changes.texts import compare_texts
 from synth_pools.spec.changes.verdicts import OPERATION, REQUEST, RESPONSE, ApiChange
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _RETRY = ("never", "with-id", "with-key", "always")
-_BACKTICKS = re.compile(r"`([^`]+)`")
-_STYLE = ("style", "explode", "allowReserved", "allowEmptyValue")
 
 
 def compare_documents(old: OpenApiFile, new: OpenApiFile) -> tuple[ApiChange, ...]:
@@ -22,204 +36,185 @@ def compare_documents(old: OpenApiFile, new: OpenApiFile) -> tuple[ApiChange, ..
     return _Comparison(old, new).run()
 
 
+class _Change(NamedTuple):
+    """Change without its operations: many operations use the same schema."""
+
+    kind: str
+    direction: str
+    place: str
+    text: str
+    ids: tuple[str, ...] = ()
+
+
 class _Comparison:
     def __init__(self, old: OpenApiFile, new: OpenApiFile) -> None:
         self._old = old
         self._new = new
-        # Operations by change: many operations use the same schema.
-        self._found: dict[tuple[str, str, str, str], list[str]] = {}
+        self._changes: dict[_Change, dict[str, None]] = {}
+        self._bodies = BodyComparison(old, new)
+        self._scopes = read_scopes(old), read_scopes(new)
 
     def run(self) -> tuple[ApiChange, ...]:
-        old, new = dict(_operations(self._old)), dict(_operations(self._new))
-        removed = [route for route in old if route not in new]
-        added = [route for route in new if route not in old]
-        for route in removed:
-            name = _name(old[route], route)
-            moved = next(
-                (candidate for candidate in added if _name(new[candidate], candidate) == name), None
-            )
-            if moved is None:
-                self._add("operation-removed", OPERATION, route, "removed", name)
-            else:
-                added.remove(moved)
-                self._add("operation-moved", OPERATION, route, f"now {moved}", name)
-                self._compare_operations(old[route], new[moved], moved)
-        for route in added:
-            self._add("operation-added", OPERATION, route, "added", _name(new[route], route))
-        for route, operation in old.items():
-            if route in new:
-                self._compare_operations(operation, new[route], route)
+        self._compare_routes(*self._routes())
+        self._compare_webhooks(webhooks_of(self._old), webhooks_of(self._new), "webhook", "")
         self._compare_codes()
         self._compare_names()
-        changes = [ApiChange(*key, tuple(names)) for key, names in self._found.items()]
-        return tuple(sorted(changes, key=lambda change: -change.level))
+        changes = [
+            ApiChange(key.kind, key.direction, key.place, key.text, tuple(names), key.ids)
+            for key, names in self._changes.items()
+        ]
+        return tuple(sorted(changes, key=lambda change: (-change.level, change.is_text)))
 
-    def _add(self, kind: str, direction: str, place: str, text: str, operation: str) -> None:
-        names = self._found.setdefault((kind, direction, place, text), [])
-        if operation and operation not in names:
-            names.append(operation)
-
-    def _compare_operations(
-        self, old: Mapping[str, Any], new: Mapping[str, Any], route: str
+    def _add(
+        self,
+        kind: str,
+        direction: str,
+        place: str,
+        text: str,
+        operation: str,
+        ids: tuple[str, ...] = (),
     ) -> None:
-        name = _name(new, route)
-        if _name(old, route) != name:
-            text = f"operationId {_name(old, route)} -> {name}"
-            self._add("operation-renamed", OPERATION, route, text, name)
-        if new.get("deprecated") is True and old.get("deprecated") is not True:
-            self._add("operation-deprecated", OPERATION, route, "deprecated", name)
-        tags = [(operation.get("tags") or [""])[0] for operation in (old, new)]
+        names = self._changes.setdefault(_Change(kind, direction, place, text, ids), {})
+        if operation:
+            names[operation] = None
+
+    def _routes(self) -> tuple[dict[str, Operation], dict[str, Operation]]:
+        """Return the operations by route; a path that servers and routes share counts once."""
+        old, new = operations_of(self._old), operations_of(self._new)
+        bases = base_path(self._old), base_path(self._new)
+        self._has_moved_base = False
+        if bases[0] != bases[1]:
+            joined = [
+                {key.replace(" ", f" {base}", 1): operation for key, operation in routes.items()}
+                for base, routes in zip(bases, (old, new), strict=True)
+            ]
+            if len(joined[0].keys() & joined[1].keys()) > len(old.keys() & new.keys()):
+                self._has_moved_base = True
+                return joined[0], joined[1]
+        return old, new
+
+    def _compare_routes(self, old: Mapping[str, Operation], new: Mapping[str, Operation]) -> None:
+        removed = [key for key in old if key not in new]
+        added = [key for key in new if key not in old]
+        for key in removed:
+            name, route = old[key].name, old[key].route
+            moved = next((candidate for candidate in added if new[candidate].name == name), "")
+            if not moved:
+                self._add("operation-removed", OPERATION, route, "removed", name)
+                continue
+            added.remove(moved)
+            self._add("operation-moved", OPERATION, route, f"now {new[moved].route}", name)
+            self._compare_operations(old[key], new[moved])
+        for key in added:
+            self._add("operation-added", OPERATION, new[key].route, "added", new[key].name)
+        for key, operation in old.items():
+            if key in new:
+                self._compare_operations(operation, new[key])
+
+    def _compare_operations(self, old: Operation, new: Operation) -> None:
+        name, route = new.name, new.route
+
+        def add(kind: str, text: str, place: str = route) -> None:
+            self._add(kind, OPERATION, place, text, name)
+
+        if old.id and old.id != new.id:
+            add("operation-renamed", f"operationId {old.id} -> {new.id or 'none'}")
+        if new.node.get("deprecated") is True and old.node.get("deprecated") is not True:
+            add("operation-deprecated", "deprecated")
+        tags = [(operation.node.get("tags") or [""])[0] for operation in (old, new)]
         if tags[0] != tags[1]:
-            self._add("tag-changed", OPERATION, route, f"tag {tags[0]} -> {tags[1]}", name)
-        before, after = (operation.get("x-retry", "never") for operation in (old, new))
+            add("tag-changed", f"tag {tags[0]} -> {tags[1]}")
+        before, after = (str(operation.node.get("x-retry", "never")) for operation in (old, new))
         if before != after and before in _RETRY and after in _RETRY:
             weaker = _RETRY.index(after) < _RETRY.index(before)
-            kind = "retry-weakened" if weaker else "retry-strengthened"
-            self._add(kind, OPERATION, route, f"x-retry {before} -> {after}", name)
-        demands = [
-            operation.get("security", file.content.get("security")) or []
-            for operation, file in ((old, self._old), (new, self._new))
-        ]
-        if demands[0] != demands[1]:
-            free = not demands[1] or {} in demands[1]
-            kind = "key-no-longer-demanded" if free else "key-demanded"
-            self._add(kind, OPERATION, route, "security changed", name)
-        self._compare_parameters(old, new, name)
-        self._compare_bodies(old, new, name)
-        self._compare_responses(old, new, name)
+            add(
+                "retry-weakened" if weaker else "retry-strengthened", f"x-retry {before} -> {after}"
+            )
+        feature, new_feature = (str(node.get("x-feature", "")) for node in (old.node, new.node))
+        if feature != new_feature:
+            kind = "operation-made-optional" if new_feature else "operation-made-mandatory"
+            add(kind, f"x-feature {feature or 'none'} -> {new_feature or 'none'}")
+        renamed = _renamed_placeholders(old, new)
+        for former, later in renamed.items():
+            add("path-parameter-renamed", f"{former} -> {later}")
+        self._compare_servers(old, new)
+        self._compare_logins(old, new)
+        self._compare_scopes(old, new)
+        for change in self._bodies.compare(old, new, REQUEST, RESPONSE, renamed):
+            self._add(*change, name)
+        self._compare_webhooks(callbacks_of(old), callbacks_of(new), "callback", name)
 
-    def _schemas(self, direction: str, operation: str) -> SchemaComparison:
-        def report(kind: str, place: str, text: str) -> None:
-            self._add(kind, direction, place, text, operation)
-
-        return SchemaComparison(self._old, self._new, direction, report)
-
-    def _compare_parameters(
-        self, old: Mapping[str, Any], new: Mapping[str, Any], operation: str
+    def _compare_webhooks(
+        self, old: Mapping[str, Operation], new: Mapping[str, Operation], word: str, owner: str
     ) -> None:
-        before, after = _parameters(self._old, old), _parameters(self._new, new)
-        schemas = self._schemas(REQUEST, operation)
-        for key in before:
-            if key not in after:
-                self._add("parameter-removed", REQUEST, key, "removed", operation)
-        for key, parameter in after.items():
-            needed = parameter.get("required") is True
-            former = before.get(key)
-            if former is None:
-                kind = "required-parameter-added" if needed else "parameter-added"
-                self._add(kind, REQUEST, key, "added", operation)
-                continue
-            self._compare_needed("parameter", former, parameter, REQUEST, key, operation)
-            for word in _STYLE:
-                if former.get(word) != parameter.get(word):
-                    text = f"{word} {former.get(word)} -> {parameter.get(word)}"
-                    self._add("parameter-style-changed", REQUEST, key, text, operation)
-            schemas.compare(_schema_of(former), _schema_of(parameter), key)
-
-    def _compare_needed(
-        self,
-        part: str,
-        old: Mapping[str, Any],
-        new: Mapping[str, Any],
-        direction: str,
-        place: str,
-        operation: str,
-    ) -> None:
-        if (new.get("required") is True) != (old.get("required") is True):
-            word = "required" if new.get("required") is True else "optional"
-            self._add(f"{part}-made-{word}", direction, place, f"{word} now", operation)
-
-    def _compare_bodies(
-        self, old: Mapping[str, Any], new: Mapping[str, Any], operation: str
-    ) -> None:
-        before = _resolved(self._old, old.get("requestBody"))
-        after = _resolved(self._new, new.get("requestBody"))
-        place = "body"
-        if before is None or after is None:
-            if after is not None:
-                needed = after.get("required") is True
-                kind = "body-made-required" if needed else "body-added"
-                self._add(kind, REQUEST, place, "added", operation)
-            elif before is not None:
-                self._add("body-removed", REQUEST, place, "removed", operation)
-            return
-        self._compare_needed("body", before, after, REQUEST, place, operation)
-        self._compare_content(before, after, REQUEST, place, operation)
-
-    def _compare_content(
-        self,
-        old: Mapping[str, Any],
-        new: Mapping[str, Any],
-        direction: str,
-        place: str,
-        operation: str,
-    ) -> None:
-        before, after = (node.get("content") or {} for node in (old, new))
-        for media in before:
-            if media not in after:
-                self._add("media-type-removed", direction, place, f"{media} removed", operation)
-        for media, body in after.items():
-            if media not in before:
-                self._add("media-type-added", direction, place, f"{media} added", operation)
-                continue
-            schemas = self._schemas(direction, operation)
-            schemas.compare(before[media].get("schema", {}), body.get("schema", {}), place)
-
-    def _compare_responses(
-        self, old: Mapping[str, Any], new: Mapping[str, Any], operation: str
-    ) -> None:
-        before, after = old.get("responses") or {}, new.get("responses") or {}
-        for status in sorted(before.keys() | after.keys()):
-            former, later = _covered(before, status), _covered(after, status)
-            place = f"response {status}"
-            success = status[0] in "123"
-            if former is None:
-                kind = "success-added" if success else "error-status-added"
-                self._add(kind, RESPONSE, place, "added", operation)
-            elif later is None:
-                kind = "success-removed" if success else "error-status-removed"
-                self._add(kind, RESPONSE, place, "removed", operation)
+        """Compare requests that servers send: clients answer them."""
+        for key in old.keys() | new.keys():
+            place = f"{word} {key}"
+            if key not in new:
+                self._add("webhook-removed", OPERATION, place, "removed", owner)
+            elif key not in old:
+                self._add("webhook-added", OPERATION, place, "added", owner)
             else:
-                first = _resolved(self._old, former) or {}
-                second = _resolved(self._new, later) or {}
-                self._compare_headers(first, second, place, operation)
-                self._compare_content(first, second, RESPONSE, place, operation)
+                for change in self._bodies.compare(old[key], new[key], RESPONSE, REQUEST, {}):
+                    kind, direction, where, text = change
+                    is_component = where[:1].isupper()
+                    where = where if is_component else f"{place} {where}"
+                    self._add(kind, direction, where, text, owner or new[key].id)
 
-    def _compare_headers(
-        self, old: Mapping[str, Any], new: Mapping[str, Any], place: str, operation: str
-    ) -> None:
+    def _compare_servers(self, old: Operation, new: Operation) -> None:
+        before, after = old.servers, new.servers
+        if self._has_moved_base:
+            before, after = (tuple(map(without_path, servers)) for servers in (before, after))
+        for address in before:
+            if address not in after:
+                text = f"{address} removed"
+                self._add("server-removed", OPERATION, "servers", text, new.name)
+        for address in after:
+            if address not in before:
+                self._add("server-added", OPERATION, "servers", f"{address} added", new.name)
+
+    def _compare_logins(self, old: Operation, new: Operation) -> None:
+        before, after = old.logins, new.logins
+        for login in before:
+            if not any(accepts(later, login) for later in after):
+                choices = " or ".join(map(login_text, after))
+                text = f"{login_text(login)} is no longer enough, but {choices}"
+                self._add("key-demanded", OPERATION, "security", text, new.name)
+        for login in after:
+            if not any(accepts(former, login) for former in before):
+                kind = "login-added" if login else "key-no-longer-demanded"
+                text = f"{login_text(login)} is enough"
+                self._add(kind, OPERATION, "security", text, new.name)
+
+    def _compare_scopes(self, old: Operation, new: Operation) -> None:
+        """Compare the scopes that `x-scope` names, or the table of scopes for all others."""
         before, after = (
-            {
-                name.lower(): _resolved(file, header) or {}
-                for name, header in (node.get("headers") or {}).items()
-            }
-            for file, node in ((self._old, old), (self._new, new))
+            str(operation.node.get("x-scope") or scopes.default(operation.route))
+            for operation, scopes in zip((old, new), self._scopes, strict=True)
         )
-        for name in before:
-            if name not in after:
-                text = f"removed, {place}"
-                self._add("header-removed", RESPONSE, f"header {name}", text, operation)
-        for name, header in after.items():
-            needed = header.get("required") is True
-            where = f"header {name}"
-            former = before.get(name)
-            if former is None:
-                kind = "required-header-added" if needed else "header-added"
-                self._add(kind, RESPONSE, where, f"added, {place}", operation)
-                continue
-            self._compare_needed("header", former, header, RESPONSE, where, operation)
-            schemas = self._schemas(RESPONSE, operation)
-            schemas.compare(_schema_of(former), _schema_of(header), where)
+        if before == after or "x-scope" not in {**old.node, **new.node}:
+            return
+        raised = after and after not in self._scopes[1].included(before)
+        kind = "scope-raised" if raised else "scope-lowered"
+        text = f"x-scope {before or 'none'} -> {after or 'none'}"
+        self._add(kind, OPERATION, new.route, text, new.name)
 
     def _compare_codes(self) -> None:
-        """Report changes in the tables of error codes that no enumeration of codes has reported."""
-        reported = {(kind, text.partition(" ")[0]) for kind, _, _, text in self._found}
-        names = {_name(operation, route) for route, operation in _operations(self._new)}
-        for kind, place, text in compare_error_codes(self._old, self._new):
-            if (kind, text.partition(" ")[0]) not in reported:
-                operations = [name for name in _BACKTICKS.findall(text) if name in names]
-                for name in operations or [""]:
-                    self._add(kind, RESPONSE, place, text, name)
+        """Report changes in tables that no enumeration has reported, then all other words."""
+        reported = {(change.kind, change.text.partition(" ")[0]) for change in self._changes}
+        values = {text for kind, text in reported if kind == "enum-value-removed"}
+        names = {operation.name for operation in operations_of(self._new).values()}
+        tables = read_tables(self._old), read_tables(self._new)
+        codes = [*compare_error_codes(*tables), *compare_names(*tables)]
+        for code in codes:
+            subject = code.text.partition(" ")[0]
+            if (code.kind, subject) not in reported and subject not in values:
+                concerned = [name for name in code.names if name in names]
+                for name in concerned or [""]:
+                    self._add(code.kind, RESPONSE, code.place, code.text, name)
+        rows = rows_told(tables[0], tables[1], codes)
+        for change in compare_texts(self._old, self._new, rows):
+            self._add(change.kind, OPERATION, change.place, change.text, "", change.ids)
 
     def _compare_names(self) -> None:
         """Report removed components: generated models are named after them."""
@@ -232,57 +227,9 @@ class _Comparison:
                 self._add("schema-renamed", OPERATION, name, "no schema of this name any more", "")
 
 
-def _operations(file: OpenApiFile) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Iterate over the operations by route, each with the parameters of its path."""
-    for path, node in file.content["paths"].items():
-        item = _resolved(file, node) or {}
-        for method in _METHODS:
-            operation = item.get(method)
-            if isinstance(operation, dict):
-                shared = item.get("parameters") or []
-                parameters = [*shared, *(operation.get("parameters") or [])]
-                yield f"{method.upper()} {path}", {**operation, "parameters": parameters}
-
-
-def _name(operation: Mapping[str, Any], route: str) -> str:
-    return str(operation.get("operationId") or route)
-
-
-def _parameters(file: OpenApiFile, operation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    parameters: dict[str, Mapping[str, Any]] = {}
-    for node in operation["parameters"]:
-        parameter = _resolved(file, node) or {}
-        name, place = str(parameter.get("name")), str(parameter.get("in"))
-        name = name.lower() if place == "header" else name
-        parameters[f"{place} parameter {name}"] = parameter
-    return parameters
-
-
-def _schema_of(node: Mapping[str, Any]) -> Any:
-    """Return the schema of a parameter or header, or that of its content."""
-    content = node.get("content")
-    if isinstance(content, dict) and content:
-        return next(iter(content.values())).get("schema", {})
-    schema = node.get("schema", {})
-    # `deprecated` of a parameter is beside its schema.
-    if node.get("deprecated") is True and isinstance(schema, dict):
-        return {**schema, "deprecated": True}
-    return schema
-
-
-def _resolved(file: OpenApiFile, node: Any) -> Mapping[str, Any] | None:
-    references: set[str] = set()
-    while isinstance(node, dict) and isinstance(node.get("$ref"), str):
-        if node["$ref"] in references:
-            return None
-        references.add(node["$ref"])
-        node = file.find(node["$ref"])[1]
-    return node if isinstance(node, dict) else None
-
-
-def _covered(responses: Mapping[str, Any], status: str) -> Any:
-    """Return the response for a status, else for its range, else the default."""
-    for name in (status, f"{status[0]}XX", f"{status[0]}xx", "default"):
-        if name in responses:
-            return responses[name]
-    return None
+def _renamed_placeholders(old: Operation, new: Operation) -> dict[str, str]:
+    """Return the new names of path parameters by their old ones, by their places in the path."""
+    before, after = placeholders(old.route), placeholders(new.route)
+    if len(before) != len(after):
+        return {}
+    return {a: b for a, b in zip(before, after, strict=True) if a != b}

@@ -15,17 +15,17 @@ _TITLES = {Level.BREAKING: "Breaking", Level.GROWTH: "New", Level.NOTE: "Worth k
 
 def render_changes(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
     """Write changes as text: one line for each change, then a summary line."""
-    lines = [f"{change.level.name.lower():<9} {_sentence(change)}" for change in changes]
-    return "\n".join([*lines, _summary(old, new, changes), ""])
+    lines = [f"{label_of(change):<9} {sentence_of(change)}" for change in changes]
+    return "\n".join([*lines, summary_of(old, new, changes), ""])
 
 
 def render_changes_json(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
     """Write changes as JSON."""
     report = {
         "format": _FORMAT,
-        "old": old.content["info"]["version"],
-        "new": new.content["info"]["version"],
-        "step": heaviest_level(tuple(changes)).step,
+        "old": old.version_text,
+        "new": new.version_text,
+        "step": heaviest_level(tuple(changes)).step if _has_steps(old, new) else None,
         "changes": [
             {
                 "kind": change.kind,
@@ -36,6 +36,7 @@ def render_changes_json(old: OpenApiFile, new: OpenApiFile, changes: Sequence[Ap
                 "place": change.place,
                 "text": change.text,
                 "operations": list(change.operations),
+                **({"sentences": list(change.ids)} if change.is_text else {}),
             }
             for change in changes
         ],
@@ -44,7 +45,8 @@ def render_changes_json(old: OpenApiFile, new: OpenApiFile, changes: Sequence[Ap
 
 
 def chapter_of(changes: Sequence[ApiChange]) -> Iterator[str]:
-    """Yield the lines of a Markdown chapter about changes, without its heading."""
+    """Yield the lines of a Markdown chapter about changes but those of words, without heading."""
+    changes = [change for change in changes if not change.is_text]
     if not changes:
         yield "Nothing that clients or servers notice."
         yield ""
@@ -66,23 +68,40 @@ def chapter_of(changes: Sequence[ApiChange]) -> Iterator[str]:
             yield ""
 
 
-def _sentence(change: ApiChange) -> str:
+def label_of(change: ApiChange) -> str:
+    """Return the weight of a change as a word."""
+    return "to read" if change.is_text else change.level.name.lower()
+
+
+def sentence_of(change: ApiChange) -> str:
+    """Return a change in one line: where, what, and whom it breaks."""
     names = ", ".join(_shown(change.operations))
     about = f"{names}: " if names else ""
     place = f"{_direction(change)} {change.place}".strip()
+    if change.is_text:
+        return f"{place}: {change.kind.replace('-', ' ')}: {change.text} [{', '.join(change.ids)}]"
     return f"{about}{place}: {change.text}; {_who(change)}{change.verdict.why}"
 
 
-def _summary(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
-    versions = f"{old.content['info']['version']} -> {new.content['info']['version']}"
+def summary_of(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
+    """Return one line about all changes."""
+    versions = f"{old.version_text} -> {new.version_text}"
     if not changes:
-        return f"{versions}: no change that clients or servers notice"
+        remark = "" if old.content == new.content else "; they differ in what neither sends"
+        return f"{versions}: no change that clients or servers notice{remark}"
     counts = [
-        f"{sum(change.level is level for change in changes)} {level.name.lower()}"
+        f"{sum(change.level is level and not change.is_text for change in changes)} "
+        f"{level.name.lower()}"
         for level in _TITLES
     ]
-    step = heaviest_level(tuple(changes)).step
-    return f"{versions}: {', '.join(counts)}; this needs a {step} step of the version"
+    words = sum(change.is_text for change in changes)
+    counts += [f"{words} to read"] if words else []
+    step = f"; this needs a {heaviest_level(tuple(changes)).step} step of the version"
+    return f"{versions}: {', '.join(counts)}{step if _has_steps(old, new) else ''}"
+
+
+def _has_steps(old: OpenApiFile, new: OpenApiFile) -> bool:
+    return old.version is not None and new.version is not None
 
 
 def _direction(change: ApiChange) -> str:

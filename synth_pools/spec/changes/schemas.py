@@ -1,244 +1,312 @@
-"""Comparison of two schemas for requests or for responses."""
+"""Comparison of two schemas for requests or for responses.
+
+A pair of schemas is compared once, whichever operations use it: its own changes, and the pairs
+below it. So a schema may contain itself, and a document of many operations takes no longer than
+its schemas.
+"""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, NamedTuple
 
-from synth_pools.spec.changes.source import OpenApiFile
+from synth_pools.spec.changes.keywords import (
+    Report,
+    change_text,
+    compare_bounds,
+    compare_defaults,
+    compare_discriminators,
+    compare_null,
+    compare_types,
+    compare_values,
+)
+from synth_pools.spec.changes.values import EVERY_TYPE
 from synth_pools.spec.changes.verdicts import REQUEST
-from synth_pools.spec.changes.views import EVERY_TYPE, SchemaView
+from synth_pools.spec.changes.views import SchemaReader, SchemaView
 
-# Takes the kind of a change, its place and its text.
-Report = Callable[[str, str, str], None]
+# Kinds of changes after which every value that was valid still is.
+_WIDENING = {
+    "bound-loosened", "default-changed", "default-told", "enum-no-longer-closed", "enum-opened",
+    "enum-value-added", "error-code-added", "field-deprecated", "field-made-optional",
+    "form-removed", "made-nullable", "object-opened", "type-widened", "variant-added",
+}  # fmt: skip
+# Kinds after which every value that is valid was so before.
+_NARROWING = {
+    "bound-tightened", "default-changed", "default-told", "enum-closed", "enum-no-longer-open",
+    "enum-value-removed", "error-code-removed", "field-deprecated", "field-made-required",
+    "form-added", "no-longer-nullable", "object-closed", "type-narrowed", "variant-removed",
+}  # fmt: skip
 
-_LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
-_UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
-_FORMS = ("format", "pattern", "multipleOf")
+
+class Finding(NamedTuple):
+    """Change of a schema: its kind, its place and its text."""
+
+    kind: str
+    place: str
+    text: str
+
+
+@dataclass
+class _Pair:
+    """Two schemas: their own changes, and the pairs below them."""
+
+    findings: list[Finding] = field(default_factory=list)
+    below: list[tuple[Any, ...]] = field(default_factory=list)
+    # Compares the two, once; a call in a call would go as deep as the schemas.
+    compare: Callable[[], None] | None = None
+
+    def report(self, kind: str, place: str, text: str) -> None:
+        self.findings.append(Finding(kind, place, text))
 
 
 class SchemaComparison:
-    """Comparison of the schemas of one operation, in one direction."""
+    """Comparison of the schemas of two documents, in one direction."""
 
-    def __init__(self, old: OpenApiFile, new: OpenApiFile, direction: str, report: Report) -> None:
-        self._files = (old, new)
+    def __init__(self, old: SchemaReader, new: SchemaReader, direction: str) -> None:
+        self.old = old
+        self.new = new
         self._request = direction == REQUEST
-        self._report = report
-        self._compared: set[tuple[str, str]] = set()
+        self._pairs: dict[tuple[Any, ...], _Pair] = {}
+        self._tried: dict[tuple[Any, ...], list[Finding]] = {}
 
-    def compare(self, old: Any, new: Any, place: str) -> None:
-        """Report the changes between two schemas; `place` names a schema that is no component."""
-        before, after = SchemaView(self._files[0], old), SchemaView(self._files[1], new)
-        self._compare_views(before, after, place)
+    def compare(self, old: Any, new: Any, place: str, *, text: bool = False) -> list[Finding]:
+        """Return the changes between two schemas, and between the schemas that they use.
 
-    def _compare_views(self, old: SchemaView, new: SchemaView, place: str) -> None:
+        Args:
+            old: A schema of the old document.
+            new: A schema of the new one.
+            place: The place of a schema that is no component.
+            text: True if values are sent as text, in which a number is a text like others.
+        """
+        return self.compare_views(self.old.view(old), self.new.view(new), place, text=text)
+
+    def compare_views(
+        self, old: SchemaView, new: SchemaView, place: str, *, text: bool = False
+    ) -> list[Finding]:
+        """Return the changes between two schemas that are read already, as `compare` does."""
+        root = _Pair()
+        self._add(root, old, new, place, frozenset(), text=text)
+        findings: dict[Finding, None] = dict.fromkeys(root.findings)
+        waiting, visited = list(reversed(root.below)), set(root.below)
+        while waiting:
+            pair = self._pairs[waiting.pop()]
+            if pair.compare is not None:
+                compare, pair.compare = pair.compare, None
+                compare()
+            findings.update(dict.fromkeys(pair.findings))
+            for key in reversed(pair.below):
+                if key not in visited:
+                    visited.add(key)
+                    waiting.append(key)
+        return list(findings)
+
+    def _add(
+        self,
+        above: _Pair,
+        old: SchemaView,
+        new: SchemaView,
+        place: str,
+        within: frozenset[Any],
+        *,
+        text: bool = False,
+    ) -> None:
+        """Compare two schemas at a place of the pair above them, and what is below them later."""
         if old.never != new.never:
             kind = "form-added" if new.never else "form-removed"
-            self._report(kind, place, "nothing is allowed" if new.never else "something is allowed")
+            wording = "nothing is allowed" if new.never else "something is allowed"
+            above.report(kind, place, wording)
             return
         # Keywords beside a reference belong to this place, all others to the referenced schema.
-        self._compare_null(old, new, place)
-        self._compare_defaults(old, new, place)
+        report = above.report
+        compare_null(old, new, place, report)
+        compare_defaults(old, new, place, report)
         if old.annotations.get("deprecated") is not True and new.annotations.get("deprecated"):
-            self._report("field-deprecated", place, "deprecated")
+            report("field-deprecated", place, "deprecated")
+        cores = (old.core, new.core)
         if old.name and new.name:
-            if (old.name, new.name) in self._compared:
-                return
-            self._compared.add((old.name, new.name))
-            place = new.name
-        self._compare_types(old, new, place)
-        self._compare_values(old, new, place)
-        self._compare_bounds(old, new, place)
-        self._compare_objects(old, new, place)
-        if "items" in old.own and "items" in new.own:
-            self.compare(old.own["items"], new.own["items"], f"{place}[]")
-        elif "array" in old.types & new.types and not (old.variants or new.variants):
-            self._compare_presence("items", old.own, new.own, place)
-        self._compare_variants(old, new, place)
-        for key in sorted(old.others.keys() | new.others.keys()):
-            if key not in old.others or key not in new.others:
-                self._compare_presence(key, old.others, new.others, place)
-            elif old.others[key] != new.others[key]:
-                self._report("constraint-changed", place, f"{key} changed")
-
-    def _compare_null(self, old: SchemaView, new: SchemaView, place: str) -> None:
-        if EVERY_TYPE in (old.types, new.types):
+            place, within = new.name, frozenset()
+        if cores in within:
             return
-        if "null" in new.types - old.types:
-            self._report("made-nullable", place, "null is allowed")
-        if "null" in old.types - new.types:
-            self._report("no-longer-nullable", place, "null is not allowed")
+        key = (*cores, place, text)
+        if key not in self._pairs:
+            pair = self._pairs[key] = _Pair()
+            pair.compare = partial(
+                self._compare, pair, old, new, place, within | {cores}, text=text
+            )
+        above.below.append(key)
 
-    def _compare_types(self, old: SchemaView, new: SchemaView, place: str) -> None:
-        removed = old.types - new.types - {"null"}
-        added = new.types - old.types - {"null"}
-        if old.variants or new.variants or not (removed or added):
-            return
-        kind = (
-            "type-changed" if removed and added else "type-narrowed" if removed else "type-widened"
-        )
-        self._report(kind, place, f"type {_type_name(old)} -> {_type_name(new)}")
-
-    def _compare_values(self, old: SchemaView, new: SchemaView, place: str) -> None:
-        before, after = old.values, new.values
-        if before is None and after is None:
-            return
-        if before is None or after is None:
-            if old.variants or new.variants:
-                return
-            kind = "enum-closed" if before is None else "enum-opened"
-            choices = ", ".join(str(value) for value in before or after or ())
-            text = f"only {choices}" if before is None else f"not only {choices}"
-            self._report(kind, place, text)
-            return
-        about = "error-code" if _holds_error_codes(place) else "enum-value"
-        for value in before:
-            if value not in after:
-                self._report(f"{about}-removed", place, f"{_text(value)} removed")
-        for value in after:
-            if value not in before:
-                self._report(f"{about}-added", place, f"{_text(value)} added")
-
-    def _compare_bounds(self, old: SchemaView, new: SchemaView, place: str) -> None:
-        for key in (*_LOWER, *_UPPER):
-            before, after = old.own.get(key), new.own.get(key)
-            if before == after:
-                continue
-            if before is None or after is None:
-                tighter = before is None
-            else:
-                tighter = after > before if key in _LOWER else after < before
-            kind = "bound-tightened" if tighter else "bound-loosened"
-            self._report(kind, place, f"{key} {_change(old.own, new.own, key)}")
-        if bool(old.own.get("uniqueItems")) != bool(new.own.get("uniqueItems")):
-            kind = "bound-tightened" if new.own.get("uniqueItems") else "bound-loosened"
-            self._report(kind, place, f"uniqueItems {_change(old.own, new.own, 'uniqueItems')}")
-        for key in _FORMS:
-            self._compare_presence(key, old.own, new.own, place)
-
-    def _compare_presence(
-        self, key: str, old: dict[str, Any], new: dict[str, Any], place: str
+    def _compare(
+        self,
+        pair: _Pair,
+        old: SchemaView,
+        new: SchemaView,
+        place: str,
+        within: frozenset[Any],
+        *,
+        text: bool,
     ) -> None:
-        """Compare a keyword whose values have no order: it can be added, removed or replaced."""
-        if old.get(key) == new.get(key):
+        report = pair.report
+
+        def below(first: Any, second: Any, where: str) -> None:
+            views = self.old.view(first), self.new.view(second)
+            self._add(pair, *views, where, within, text=text)
+
+        if self._compare_groups(pair, old, new, place, within):
             return
-        kind = "form-changed"
-        if key not in old or key not in new:
-            kind = "form-added" if key in new else "form-removed"
-        self._report(kind, place, f"{key} {_change(old, new, key)}")
+        compare_types(old, new, place, report, text=text)
+        compare_values(old, new, place, report)
+        compare_bounds(old, new, place, report)
+        self._compare_objects(old, new, place, report, below)
+        if "array" in old.types & new.types:
+            count = max(len(old.first_items), len(new.first_items))
+            for index in range(count):
+                below(_item(old, index), _item(new, index), f"{place}[{index}]")
+            below(old.items, new.items, f"{place}[]")
+        for word in sorted(old.others.keys() | new.others.keys()):
+            if word not in old.others or word not in new.others:
+                kind = "form-added" if word in new.others else "form-removed"
+                report(kind, place, f"{word} {change_text(old.others, new.others, word)}")
+            elif not self._is_same_rule(old.others[word], new.others[word]):
+                report("constraint-changed", place, f"{word} changed")
 
-    def _compare_defaults(self, old: SchemaView, new: SchemaView, place: str) -> None:
-        before, after = old.annotations, new.annotations
-        if "default" not in before and "default" in after:
-            self._report("default-told", place, f"default {_text(after['default'])}")
-        elif before.get("default") != after.get("default") or (
-            "default" in before and "default" not in after
-        ):
-            self._report("default-changed", place, f"default {_change(before, after, 'default')}")
+    def _is_same_rule(self, old: Any, new: Any) -> bool:
+        if isinstance(old, dict) and isinstance(new, dict):
+            return not self._try(self.old.view(old), self.new.view(new))
+        return bool(old == new)
 
-    def _compare_objects(self, old: SchemaView, new: SchemaView, place: str) -> None:
-        before = old.properties(of_request=self._request)
-        after = new.properties(of_request=self._request)
+    def _try(self, old: SchemaView, new: SchemaView) -> list[Finding]:
+        """Return the changes between two schemas that may be no pair."""
+        key = (old.core, new.core)
+        if key not in self._tried:
+            # Two schemas are equal unless something tells them apart, also below themselves.
+            self._tried[key] = []
+            self._tried[key] = self.compare_views(old, new, "")
+        return self._tried[key]
+
+    def _properties(self, reader: SchemaReader, view: SchemaView) -> dict[str, Any]:
+        """Return the properties that can be sent in this direction."""
+        hidden = "readOnly" if self._request else "writeOnly"
+        return {
+            name: node
+            for name, node in view.properties.items()
+            if reader.view(node).annotations.get(hidden) is not True
+        }
+
+    def _compare_objects(
+        self,
+        old: SchemaView,
+        new: SchemaView,
+        place: str,
+        report: Report,
+        below: Callable[[Any, Any, str], None],
+    ) -> None:
+        before, after = self._properties(self.old, old), self._properties(self.new, new)
         removed = [name for name in before if name not in after]
         added = [name for name in after if name not in before]
         for name, new_name in self._renamed(before, after, removed, added):
             removed.remove(name)
             added.remove(new_name)
-            self._report("field-renamed", f"{place}.{name}", f"now called {new_name}")
+            report("field-renamed", f"{place}.{name}", f"now called {new_name}")
         for name in removed:
-            self._report("field-removed", f"{place}.{name}", "removed")
+            report("field-removed", f"{place}.{name}", "removed")
         for name in added:
             needed = name in new.required
             kind = "required-field-added" if needed else "field-added"
-            self._report(kind, f"{place}.{name}", "added, required" if needed else "added")
+            report(kind, f"{place}.{name}", "added, required" if needed else "added")
+        hidden = (old.properties.keys() - before.keys()) | (new.properties.keys() - after.keys())
+        listed = hidden | set(removed) | set(added)
+        for name in sorted(new.required - old.required - listed):
+            report("field-made-required", f"{place}.{name}", "required now")
+        for name in sorted(old.required - new.required - listed):
+            report("field-made-optional", f"{place}.{name}", "optional now")
         for name in before:
-            if name not in after:
-                continue
-            where = f"{place}.{name}"
-            if name in new.required and name not in old.required:
-                self._report("field-made-required", where, "required now")
-            if name in old.required and name not in new.required:
-                self._report("field-made-optional", where, "optional now")
-            self.compare(before[name], after[name], where)
-        self._compare_rest(old.own, new.own, place)
-
-    def _compare_rest(self, old: dict[str, Any], new: dict[str, Any], place: str) -> None:
-        """Compare `additionalProperties`."""
-        before, after = (schema.get("additionalProperties", True) for schema in (old, new))
-        if isinstance(before, dict) and isinstance(after, dict):
-            self.compare(before, after, f"{place}.*")
-        elif before is False or after is False:
-            if before is not after:
-                kind = "object-closed" if after is False else "object-opened"
-                text = "no other fields" if after is False else "other fields are allowed"
-                self._report(kind, place, text)
-        elif isinstance(before, dict) or isinstance(after, dict):
-            former = SchemaView(self._files[0], before)
-            self._compare_views(former, SchemaView(self._files[1], after), f"{place}.*")
+            if name in after:
+                below(before[name], after[name], f"{place}.{name}")
+        for pattern in old.patterns.keys() | new.patterns.keys():
+            where = f"{place}.{pattern}"
+            below(old.patterns.get(pattern, True), new.patterns.get(pattern, True), where)
+        if old.rest is False or new.rest is False:
+            if old.rest is not new.rest:
+                kind = "object-closed" if new.rest is False else "object-opened"
+                wording = "no other fields" if new.rest is False else "other fields are allowed"
+                report(kind, place, wording)
+        elif old.rest is not True or new.rest is not True:
+            below(old.rest, new.rest, f"{place}.*")
 
     def _renamed(
         self, before: dict[str, Any], after: dict[str, Any], removed: list[str], added: list[str]
-    ) -> list[tuple[str, str]]:
-        """Pair each removed field with the only added field of the same schema."""
-        old_shapes = {name: SchemaView(self._files[0], before[name]).shape for name in removed}
-        new_shapes = {name: SchemaView(self._files[1], after[name]).shape for name in added}
-        pairs = []
-        for name, shape in old_shapes.items():
-            alike = [candidate for candidate, new_shape in new_shapes.items() if new_shape == shape]
-            if len(alike) == 1 and list(old_shapes.values()).count(shape) == 1:
-                pairs.append((name, alike[0]))
-        return pairs
-
-    def _compare_variants(self, old: SchemaView, new: SchemaView, place: str) -> None:
-        before, after = list(old.variants), list(new.variants)
-        if not before and not after:
+    ) -> Iterator[tuple[str, str]]:
+        """Pair a removed field with an added one of the same schema, where it can be no other."""
+        if len(removed) != 1 or len(added) != 1:
             return
-        if not before or not after:
-            plain = old if not before else new
-            if (new if not before else old).has_structure:
-                kind = "form-added" if not before else "form-removed"
-                labels = " or ".join(view.label for view in before or after)
-                self._report(kind, place, f"has to be {labels}" if not before else "fewer rules")
-                return
-            before, after = before or [plain], after or [plain]
+        old, new = self.old.view(before[removed[0]]), self.new.view(after[added[0]])
+        if not self._try(old, new):
+            yield removed[0], added[0]
+
+    def _compare_groups(
+        self, pair: _Pair, old: SchemaView, new: SchemaView, place: str, within: frozenset[Any]
+    ) -> bool:
+        """Compare the alternatives of anyOf and oneOf; return True if they are all there is."""
+        compare_discriminators(old, new, place, pair.report)
+        if bool(old.groups) != bool(new.groups):
+            grouped, plain = (old, new) if old.groups else (new, old)
+            if plain.is_plain and plain.types == EVERY_TYPE and not grouped.has_structure:
+                labels = " or ".join(view.label for group in grouped.groups for view in group)
+                kind = "form-removed" if old.groups else "form-added"
+                wording = "any value is allowed" if old.groups else f"has to be {labels}"
+                pair.report(kind, place, wording)
+                return True
+            if len(grouped.groups) == 1 and not grouped.has_structure:
+                first, second = ((view.groups or ((view,),))[0] for view in (old, new))
+                self._compare_variants(pair, first, second, place, within)
+                return True
+        count = max(len(old.groups), len(new.groups))
+        for index in range(count):
+            if index < len(old.groups) and index < len(new.groups):
+                self._compare_variants(pair, old.groups[index], new.groups[index], place, within)
+            elif index < len(new.groups):
+                labels = " or ".join(view.label for view in new.groups[index])
+                pair.report("form-added", place, f"has to be {labels}")
+            else:
+                pair.report("form-removed", place, "fewer rules")
+        return False
+
+    def _compare_variants(
+        self,
+        pair: _Pair,
+        old: tuple[SchemaView, ...],
+        new: tuple[SchemaView, ...],
+        place: str,
+        within: frozenset[Any],
+    ) -> None:
+        before, after = list(old), list(new)
         for alike in (
-            lambda first, second: first.shape == second.shape,
             lambda first, second: bool(first.name) and first.name == second.name,
+            lambda first, second: not self._try(first, second),
             lambda first, second: _signature(first) == _signature(second),
         ):
-            for view_before in list(before):
-                view_after = next((view for view in after if alike(view_before, view)), None)
-                if view_after is not None:
-                    before.remove(view_before)
-                    after.remove(view_after)
-                    self._compare_views(view_before, view_after, place)
+            for first in list(before):
+                second = next((view for view in after if alike(first, view)), None)
+                if second is not None:
+                    before.remove(first)
+                    after.remove(second)
+                    self._add(pair, first, second, place, within)
         for view in before:
-            self._report("variant-removed", place, f"{view.label} removed")
+            if not any(self._is_within(view, candidate, _WIDENING) for candidate in new):
+                pair.report("variant-removed", place, f"{view.label} removed")
         for view in after:
-            self._report("variant-added", place, f"{view.label} added")
+            if not any(self._is_within(candidate, view, _NARROWING) for candidate in old):
+                pair.report("variant-added", place, f"{view.label} added")
+
+    def _is_within(self, old: SchemaView, new: SchemaView, kinds: set[str]) -> bool:
+        return all(finding.kind in kinds for finding in self._try(old, new))
+
+
+def _item(view: SchemaView, index: int) -> Any:
+    return view.first_items[index] if index < len(view.first_items) else view.items
 
 
 def _signature(view: SchemaView) -> tuple[frozenset[str], bool]:
     return view.types - {"null"}, view.values is not None
-
-
-def _holds_error_codes(place: str) -> bool:
-    return place.endswith((".code", "ErrorCode"))
-
-
-def _type_name(view: SchemaView) -> str:
-    if view.types == EVERY_TYPE:
-        return "any"
-    types = view.types - {"null"} or view.types
-    # Every integer is a number: "number" covers both.
-    return " or ".join(sorted(types - {"integer"} if "number" in types else types))
-
-
-def _change(old: dict[str, Any], new: dict[str, Any], key: str) -> str:
-    return " -> ".join(_text(schema[key]) if key in schema else "none" for schema in (old, new))
-
-
-def _text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -66,6 +66,28 @@ _TOO_MUCH = _breaks("servers", "what they answer is ruled out")
 _TO_LEARN = _grows("servers have to accept it before clients send it")
 _READ_PAST = _grows("readers keep what they do not know")
 
+_NEEDED = {
+    REQUEST: _breaks("clients", "requests without it are refused"),
+    RESPONSE: _breaks("servers", "they do not send it"),
+}
+_GONE = {
+    REQUEST: _breaks("clients", "what they send has no effect any more"),
+    RESPONSE: _breaks("clients", "they read what does not come any more"),
+}
+_MADE_REQUIRED = {
+    REQUEST: _breaks("clients", "requests without it are refused"),
+    RESPONSE: _breaks("servers", "they may leave it out"),
+}
+_MADE_OPTIONAL = {
+    REQUEST: _grows("servers have to do without it"),
+    RESPONSE: _breaks("clients", "they rely on it"),
+}
+_WRITTEN = {
+    REQUEST: _breaks("clients", "their values are read otherwise"),
+    RESPONSE: _breaks("clients servers", "clients read the old form, servers send it"),
+}
+_TO_READ = {OPERATION: _notes("to be read: no rule judges words")}
+
 # Verdicts by kind and direction.
 VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
     "operation-added": {OPERATION: _grows("servers have to offer it before clients call it")},
@@ -84,18 +106,30 @@ VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
     "retry-strengthened": {
         OPERATION: _breaks("servers", "clients repeat requests that they do twice")
     },
-    "key-demanded": {OPERATION: _breaks("clients", "requests without a key are refused")},
+    "operation-made-optional": {OPERATION: _breaks("clients", "a server may answer 501")},
+    "operation-made-mandatory": {OPERATION: _breaks("servers", "they may not offer it")},
+    "path-parameter-renamed": {OPERATION: _notes("the arguments of generated clients have it")},
+    "server-added": {OPERATION: _grows("clients may call it there")},
+    "server-removed": {OPERATION: _breaks("clients", "they call it there")},
+    "key-demanded": {OPERATION: _breaks("clients", "those that log in as before are refused")},
     "key-no-longer-demanded": {OPERATION: _grows("servers have to answer without a key")},
-    "parameter-added": {REQUEST: _TO_LEARN},
-    "required-parameter-added": {REQUEST: _breaks("clients", "requests without it are refused")},
-    "parameter-removed": {REQUEST: _breaks("clients", "what they send has no effect any more")},
-    "parameter-made-required": {REQUEST: _breaks("clients", "requests without it are refused")},
-    "parameter-made-optional": {REQUEST: _grows("servers have to do without it")},
-    "parameter-style-changed": {REQUEST: _breaks("clients", "their values are read otherwise")},
-    "body-added": {REQUEST: _TO_LEARN},
-    "body-removed": {REQUEST: _breaks("clients", "what they send has no effect any more")},
-    "body-made-required": {REQUEST: _breaks("clients", "requests without it are refused")},
-    "body-made-optional": {REQUEST: _grows("servers have to do without it")},
+    "login-added": {OPERATION: _grows("servers have to accept it before clients use it")},
+    "scope-raised": {OPERATION: _breaks("clients", "keys with the lower scope are refused")},
+    "scope-lowered": {OPERATION: _grows("servers have to accept keys of the lower scope")},
+    "webhook-added": {OPERATION: _grows("clients may ignore it")},
+    "webhook-removed": {OPERATION: _breaks("clients", "they wait for it")},
+    "parameter-added": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
+    "required-parameter-added": _NEEDED,
+    "parameter-removed": _GONE,
+    "parameter-made-required": _MADE_REQUIRED,
+    "parameter-made-optional": _MADE_OPTIONAL,
+    "parameter-style-changed": _WRITTEN,
+    "parameter-style-loosened": {REQUEST: _TO_LEARN, RESPONSE: _UNKNOWN},
+    "body-added": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
+    "body-removed": _GONE,
+    "body-made-required": _MADE_REQUIRED,
+    "body-made-optional": _MADE_OPTIONAL,
+    "encoding-changed": _WRITTEN,
     "media-type-added": {
         REQUEST: _TO_LEARN,
         RESPONSE: _grows("servers may answer it to those that ask for it"),
@@ -104,38 +138,30 @@ VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
         REQUEST: _REFUSED,
         RESPONSE: _breaks("clients servers", "clients read it, servers answer it"),
     },
-    "success-added": {RESPONSE: _breaks("clients", "they take an unknown status for an error")},
+    "success-added": {
+        REQUEST: _TO_LEARN,
+        RESPONSE: _breaks("clients", "they take an unknown status for an error"),
+    },
     "success-removed": {
-        RESPONSE: _breaks("clients servers", "clients wait for it, servers answer it")
+        REQUEST: _REFUSED,
+        RESPONSE: _breaks("clients servers", "clients wait for it, servers answer it"),
     },
-    "error-status-added": {RESPONSE: _grows("clients read it by its class")},
-    "error-status-removed": {RESPONSE: _TOO_MUCH},
-    "header-added": {RESPONSE: _READ_PAST},
-    "required-header-added": {RESPONSE: _breaks("servers", "they do not send it")},
-    "header-removed": {RESPONSE: _breaks("clients", "they read what does not come any more")},
-    "header-made-required": {RESPONSE: _breaks("servers", "they may leave it out")},
-    "header-made-optional": {RESPONSE: _breaks("clients", "they rely on it")},
+    "error-status-added": {REQUEST: _TO_LEARN, RESPONSE: _grows("clients read it by its class")},
+    "error-status-removed": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
+    "header-added": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
+    "required-header-added": _NEEDED,
+    "header-removed": _GONE,
+    "header-made-required": _MADE_REQUIRED,
+    "header-made-optional": _MADE_OPTIONAL,
     "field-added": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
-    "required-field-added": {
-        REQUEST: _breaks("clients", "requests without it are refused"),
-        RESPONSE: _breaks("servers", "they do not send it"),
-    },
-    "field-removed": {
-        REQUEST: _breaks("clients", "what they send has no effect any more"),
-        RESPONSE: _breaks("clients", "they read what does not come any more"),
-    },
+    "required-field-added": _NEEDED,
+    "field-removed": _GONE,
     "field-renamed": {
         REQUEST: _breaks("clients", "what they send has no effect any more"),
         RESPONSE: _breaks("clients servers", "clients read the old name, servers send it"),
     },
-    "field-made-required": {
-        REQUEST: _breaks("clients", "requests without it are refused"),
-        RESPONSE: _breaks("servers", "they may leave it out"),
-    },
-    "field-made-optional": {
-        REQUEST: _grows("servers have to do without it"),
-        RESPONSE: _breaks("clients", "they rely on it"),
-    },
+    "field-made-required": _MADE_REQUIRED,
+    "field-made-optional": _MADE_OPTIONAL,
     "made-nullable": {REQUEST: _TO_LEARN, RESPONSE: _breaks("clients", "they meet null")},
     "no-longer-nullable": {
         REQUEST: _breaks("clients", "null is refused"),
@@ -152,6 +178,8 @@ VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
         REQUEST: _REFUSED,
         RESPONSE: _breaks("clients servers", "clients wait for it, servers may answer it"),
     },
+    "enum-no-longer-open": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
+    "enum-no-longer-closed": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
     "enum-closed": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
     "enum-opened": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
     "error-code-added": {REQUEST: _TO_LEARN, RESPONSE: _grows("clients read it by its status")},
@@ -177,6 +205,16 @@ VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
     },
     "object-closed": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
     "object-opened": {REQUEST: _TO_LEARN, RESPONSE: _READ_PAST},
+    "discriminator-added": {
+        REQUEST: _breaks("clients", "requests without its value are refused"),
+        RESPONSE: _breaks("servers", "they may answer without its value"),
+    },
+    "discriminator-removed": {
+        REQUEST: _grows("servers have to do without it"),
+        RESPONSE: _breaks("clients", "they choose by it"),
+    },
+    "discriminator-changed": _WRITTEN,
+    "discriminator-value-added": {REQUEST: _TO_LEARN, RESPONSE: _UNKNOWN},
     "variant-added": {REQUEST: _TO_LEARN, RESPONSE: _UNKNOWN},
     "variant-removed": {REQUEST: _REFUSED, RESPONSE: _TOO_MUCH},
     "constraint-changed": {
@@ -196,6 +234,15 @@ VERDICTS: Mapping[str, Mapping[str, Verdict]] = {
         RESPONSE: _grows("clients should stop reading it"),
     },
     "schema-renamed": {OPERATION: _notes("the models of generated clients have other names")},
+    "name-removed": {
+        RESPONSE: _breaks("clients servers", "clients rely on it, servers may still mean it")
+    },
+    "sentence-added": _TO_READ,
+    "sentence-removed": _TO_READ,
+    "sentence-changed": _TO_READ,
+    "row-added": _TO_READ,
+    "row-removed": _TO_READ,
+    "row-changed": _TO_READ,
 }
 
 
@@ -209,6 +256,7 @@ class ApiChange:
         place: Place in the document, for example "Pool.capacity" or "query parameter limit".
         text: The change itself, for example "maximum 10000 -> 100".
         operations: The ids of the operations that it concerns, in the order of the document.
+        ids: The ids of its sentences, the older first, if it is one of words.
     """
 
     kind: str
@@ -216,6 +264,17 @@ class ApiChange:
     place: str
     text: str
     operations: tuple[str, ...]
+    ids: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """Its kind, direction, place and text, which distinguish it from other changes."""
+        return self.kind, self.direction, self.place, self.text
+
+    @property
+    def is_text(self) -> bool:
+        """True if words differ, which is for people to judge."""
+        return bool(self.ids)
 
     @property
     def verdict(self) -> Verdict:

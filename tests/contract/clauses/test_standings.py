@@ -5,12 +5,12 @@ from __future__ import annotations
 import pytest
 
 from codegen.contract_clauses import judging
-from synth_pools.contract.clauses.sentences import Index, read_sentences, split_ids, split_text
 from synth_pools.contract.clauses.standings import FILES, Standing, check_ids, standings, unjudged
 from synth_pools.contract.document import specification_text
 from synth_pools.contract.options import is_within
 from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.run import known_checks
+from synth_pools.spec.sentences import Index, read_sentences, split_ids, split_text
 from tests.contract.rules.test_every_rule import BREAKS
 
 _TEXT = specification_text(None)

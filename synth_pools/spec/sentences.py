@@ -44,7 +44,7 @@ class Sentence:
     @property
     def digest(self) -> str:
         """Digest of the words: the part of an id by which a changed sentence is noticed."""
-        return hashlib.sha256(self.text.encode()).hexdigest()[:4]
+        return digest_of(self.text)
 
     @property
     def id(self) -> str:
@@ -126,6 +126,53 @@ def read_sentences(text: str) -> dict[str, Sentence]:
             line = node.start_mark.line + 1 + _offset(raw, sentence)
             places.setdefault(sentence, []).append(SentencePlace(heading or name, line))
     return {words: Sentence(words, tuple(occurrences)) for words, occurrences in places.items()}
+
+
+def digest_of(text: str) -> str:
+    """Return the digest of a sentence, the last part of its id."""
+    return hashlib.sha256(text.encode()).hexdigest()[:4]
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """Texts of a document that is read already.
+
+    Attributes:
+        by_place: The descriptions and summaries, by the name of what they describe.
+        described: The names of all that could have one.
+    """
+
+    by_place: dict[str, list[str]]
+    described: frozenset[str]
+
+
+def texts_of(content: Any) -> Texts:
+    """Return the descriptions and summaries of a document, with the places of `read_sentences`."""
+    by_place: dict[str, list[str]] = {}
+    described: set[str] = set()
+    waiting: list[tuple[Any, tuple[str, ...]]] = [(content, ())]
+    while waiting:
+        node, path = waiting.pop()
+        if isinstance(node, list):
+            for index, item in reversed(list(enumerate(node))):
+                name = item.get("name") if isinstance(item, dict) else None
+                waiting.append((item, (*path, name if isinstance(name, str) else str(index))))
+        if not isinstance(node, dict):
+            continue
+        operation = node.get("operationId")
+        here = (*path[:-1], str(operation)) if isinstance(operation, str) else path
+        free = bool(path) and path[-1] == "properties"
+        place = _name(here)
+        described.add(place)
+        below = []
+        for word, value in node.items():
+            if word in _TEXTS and not free and isinstance(value, str):
+                name = f"{place} summary" if word == "summary" else place
+                by_place.setdefault(name, []).append(value)
+            elif (word not in _DATA or free) and isinstance(value, dict | list):
+                below.append((value, (*here, str(word))))
+        waiting += reversed(below)
+    return Texts(by_place, frozenset(described))
 
 
 def split_text(text: str) -> Iterator[tuple[str, str]]:
