@@ -166,10 +166,11 @@ def texts_of(content: Any) -> Texts:
         described.add(place)
         below = []
         for word, value in node.items():
-            if word in _TEXTS and not free and isinstance(value, str):
-                name = f"{place} summary" if word == "summary" else place
-                by_place.setdefault(name, []).append(value)
-            elif (word not in _DATA or free) and isinstance(value, dict | list):
+            if isinstance(value, str):
+                if word in _TEXTS and not free:
+                    name = f"{place} summary" if word == "summary" else place
+                    by_place.setdefault(name, []).append(value)
+            elif isinstance(value, dict | list) and (word not in _DATA or free):
                 below.append((value, (*here, str(word))))
         waiting += reversed(below)
     return Texts(by_place, frozenset(described))

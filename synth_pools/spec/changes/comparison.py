@@ -52,7 +52,9 @@ class _Comparison:
         self._new = new
         self._changes: dict[_Change, dict[str, None]] = {}
         self._bodies = BodyComparison(old, new)
-        self._scopes = read_scopes(old), read_scopes(new)
+        self._operations = operations_of(old), operations_of(new)
+        self._tables = read_tables(old), read_tables(new)
+        self._scopes = tuple(map(read_scopes, self._tables))
 
     def run(self) -> tuple[ApiChange, ...]:
         self._compare_routes(*self._routes())
@@ -80,7 +82,7 @@ class _Comparison:
 
     def _routes(self) -> tuple[dict[str, Operation], dict[str, Operation]]:
         """Return the operations by route; a path that servers and routes share counts once."""
-        old, new = operations_of(self._old), operations_of(self._new)
+        old, new = self._operations
         bases = base_path(self._old), base_path(self._new)
         self._has_moved_base = False
         if bases[0] != bases[1]:
@@ -203,8 +205,8 @@ class _Comparison:
         """Report changes in tables that no enumeration has reported, then all other words."""
         reported = {(change.kind, change.text.partition(" ")[0]) for change in self._changes}
         values = {text for kind, text in reported if kind == "enum-value-removed"}
-        names = {operation.name for operation in operations_of(self._new).values()}
-        tables = read_tables(self._old), read_tables(self._new)
+        names = {operation.name for operation in self._operations[1].values()}
+        tables = self._tables
         codes = [*compare_error_codes(*tables), *compare_names(*tables)]
         for code in codes:
             subject = code.text.partition(" ")[0]

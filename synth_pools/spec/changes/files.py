@@ -19,17 +19,23 @@ from synth_pools.spec.changes.parsing import (
 
 # The key of a document that holds the files by their paths.
 FILES = "x-files"
+# Pointers, objects and kinds, as `described_objects` finds them.
+Objects = list[tuple[Pointer, dict[str, Any], str]]
+
 _MOST_FILES = 2_000
 _MOST_BYTES = 100_000_000
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|//")
 
 
-def join_files(path: Path, content: dict[str, Any], locate: Callable[[Pointer], str]) -> None:
+def join_files(
+    path: Path, content: dict[str, Any], objects: Objects, locate: Callable[[Pointer], str]
+) -> None:
     """Add the files that a document refers to, and let its references lead there.
 
     Args:
         path: The file of the document.
         content: The document, which is changed.
+        objects: Its objects that are no data.
         locate: Returns the line of a part of the document as `file:line`.
 
     Raises:
@@ -39,13 +45,12 @@ def join_files(path: Path, content: dict[str, Any], locate: Callable[[Pointer], 
     files: dict[str, Any] = {}
     keys: dict[Path, str] = {}
     size = 0
-    waiting: list[tuple[Path, Any]] = [(root, content)]
+    waiting: list[tuple[Path, Objects]] = [(root, objects)]
     while waiting:
-        at, document = waiting.pop()
-        objects = [(p, node) for p, node, kind in described_objects(document) if kind == "object"]
-        for pointer, node in objects:
-            reference = node.get("$ref")
-            if not isinstance(reference, str):
+        at, parts = waiting.pop()
+        for pointer, node, kind in parts:
+            reference = node.get("$ref") if kind == "object" else None
+            if not isinstance(reference, str) or (at == root and reference[:1] == "#"):
                 continue
             where, _, fragment = reference.partition("#")
             place = str(at) if at != root else locate((*pointer, "$ref"))
@@ -64,7 +69,7 @@ def join_files(path: Path, content: dict[str, Any], locate: Callable[[Pointer], 
                 keys[target] = os.path.relpath(target, root.parent).replace(os.sep, "/")
                 loaded = _load(target)
                 files[keys[target]] = loaded
-                waiting.append((target, loaded))
+                waiting.append((target, list(described_objects(loaded))))
             step = keys[target].replace("~", "~0").replace("/", "~1").replace("%", "%25")
             node["$ref"] = f"#/{FILES}/{step}{fragment}"
     if files:

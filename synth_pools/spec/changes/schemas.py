@@ -48,12 +48,12 @@ class Finding(NamedTuple):
     text: str
 
 
-@dataclass
+@dataclass(eq=False)
 class _Pair:
     """Two schemas: their own changes, and the pairs below them."""
 
     findings: list[Finding] = field(default_factory=list)
-    below: list[tuple[Any, ...]] = field(default_factory=list)
+    below: list[_Pair] = field(default_factory=list)
     # Compares the two, once; a call in a call would go as deep as the schemas.
     compare: Callable[[], None] | None = None
 
@@ -89,17 +89,17 @@ class SchemaComparison:
         root = _Pair()
         self._add(root, old, new, place, frozenset(), text=text)
         findings: dict[Finding, None] = dict.fromkeys(root.findings)
-        waiting, visited = list(reversed(root.below)), set(root.below)
+        waiting, visited = root.below[::-1], set(root.below)
         while waiting:
-            pair = self._pairs[waiting.pop()]
+            pair = waiting.pop()
             if pair.compare is not None:
                 compare, pair.compare = pair.compare, None
                 compare()
-            findings.update(dict.fromkeys(pair.findings))
-            for key in reversed(pair.below):
-                if key not in visited:
-                    visited.add(key)
-                    waiting.append(key)
+            if pair.findings:
+                findings.update(dict.fromkeys(pair.findings))
+            below = [candidate for candidate in reversed(pair.below) if candidate not in visited]
+            visited.update(below)
+            waiting += below
         return list(findings)
 
     def _add(
@@ -130,12 +130,13 @@ class SchemaComparison:
         if cores in within:
             return
         key = (*cores, place, text)
-        if key not in self._pairs:
+        pair = self._pairs.get(key)
+        if pair is None:
             pair = self._pairs[key] = _Pair()
             pair.compare = partial(
                 self._compare, pair, old, new, place, within | {cores}, text=text
             )
-        above.below.append(key)
+        above.below.append(pair)
 
     def _compare(
         self,

@@ -20,6 +20,7 @@ from synth_pools.spec.changes.parsing import (
     parse_text,
     read_document_text,
 )
+from synth_pools.spec.sentences import Texts, texts_of
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 _OPENAPI = re.compile(r"3\.[012](\.\d+)?(-.*)?")
@@ -75,9 +76,9 @@ class OpenApiFile:
         """
         pointer: Pointer = ()
         node: Any = self.content
-        if reference in self._anchors:
-            return self._anchors[reference]
         if reference != "#" and not reference.startswith("#/"):
+            if reference in self._anchors:
+                return self._anchors[reference]
             raise LookupError("write a reference inside this file, as '#/components/schemas/Pool'")
         for step in reference.split("/")[1:]:
             name = unquote(step).replace("~1", "/").replace("~0", "~")
@@ -96,10 +97,20 @@ class OpenApiFile:
         return Path(last).stem if pointer[:-1] == (FILES,) or not pointer else last
 
     @cached_property
+    def objects(self) -> list[tuple[Pointer, dict[str, Any], str]]:
+        """Its objects that are no data, with their pointers and kinds (`kind_of`)."""
+        return list(described_objects(self.content))
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Its descriptions and summaries."""
+        return texts_of(self.content)
+
+    @cached_property
     def _anchors(self) -> dict[str, tuple[Pointer, Any]]:
         return {
             f"#{node['$anchor']}": (pointer, node)
-            for pointer, node, kind in described_objects(self.content)
+            for pointer, node, kind in self.objects
             if kind == "object" and isinstance(node.get("$anchor"), str)
         }
 
@@ -142,7 +153,7 @@ def _parse(text: str, path: Path, locate: Callable[[int], str], *, with_files: b
     file = OpenApiFile(path, content, lines, locate)
     _check_form(file)
     if with_files:
-        join_files(path, content, file.at)
+        join_files(file.path, content, file.objects, file.at)
     for problem in broken_references(file):
         raise UnusableDocumentError(problem)
     return file
@@ -168,10 +179,11 @@ def shape_problems(file: OpenApiFile) -> Iterator[str]:
     needed = "paths" in file.content or not {"webhooks", "components"} & file.content.keys()
     if needed and not isinstance(file.content.get("paths"), dict):
         yield f"{file.at(('paths',))}: paths is no object; write the operations there, by path"
-    for pointer, node, kind in described_objects(file.content):
+    for pointer, node, kind in file.objects:
         if kind == "object":
-            for key, (value_types, expected) in _KINDS.items():
-                if key in node and not isinstance(node[key], value_types):
+            for key in _KINDS.keys() & node.keys():
+                value_types, expected = _KINDS[key]
+                if not isinstance(node[key], value_types):
                     place = file.at((*pointer, key))
                     yield f"{place}: {key} is {node[key]!r:.60}; write {expected}"
         else:
@@ -184,9 +196,10 @@ def shape_problems(file: OpenApiFile) -> Iterator[str]:
 
 def broken_references(file: OpenApiFile) -> Iterator[str]:
     """Yield a line for each reference without a target."""
-    parts = [("", file.content), *file.content.get(FILES, {}).items()]
-    for name, content in parts:
-        for pointer, node, kind in described_objects(content):
+    files: dict[str, Any] = file.content.get(FILES, {})
+    parts = {name: described_objects(content) for name, content in files.items()}
+    for name, objects in {"": file.objects, **parts}.items():
+        for pointer, node, kind in objects:
             reference = node.get("$ref") if kind == "object" else None
             if isinstance(reference, str):
                 try:

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from synth_pools.spec.changes.source import OpenApiFile
-from synth_pools.spec.sentences import texts_of
 
 _COLUMNS = ["code", "status", "retryable", "where"]
 # First columns whose cells are names of the contract: one that is gone is missed.
@@ -88,17 +87,17 @@ def read_tables(file: OpenApiFile) -> list[Table]:
     """Read the tables of all texts of a document."""
     return [
         table
-        for texts in texts_of(file.content).by_place.values()
+        for texts in file.texts.by_place.values()
         for text in texts
         if "|" in text
         for table in _tables(text)
     ]
 
 
-def read_scopes(file: OpenApiFile) -> Scopes:
+def read_scopes(tables: list[Table]) -> Scopes:
     """Read the table of scopes; without one each scope stands alone."""
     rows = [
-        row for table in read_tables(file) if table.header[:2] == ("scope", "includes")
+        row for table in tables if table.header[:2] == ("scope", "includes")
         for row in table.rows
     ]  # fmt: skip
     return Scopes(

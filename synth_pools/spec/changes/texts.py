@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 from synth_pools.spec.changes.source import OpenApiFile
-from synth_pools.spec.sentences import Texts, digest_of, split_text, texts_of
+from synth_pools.spec.sentences import Texts, digest_of, split_text
 
 _ALIKE = 0.5
 # With more sentences at one place only rows of one subject are paired.
@@ -34,7 +34,7 @@ def compare_texts(
         new: The new one.
         told: Rows of tables of which other changes tell.
     """
-    texts, new_texts = texts_of(old.content), texts_of(new.content)
+    texts, new_texts = old.texts, new.texts
     before, after = _sentences(texts), _sentences(new_texts)
     # Words that move with what they describe, as to a component, are there as before.
     moved_from, moved_to = (

@@ -15,7 +15,7 @@ import httpx
 
 from synth_pools.spec import spec_path
 from synth_pools.spec.changes.source import OpenApiFile, read_openapi_file
-from synth_pools.spec.changes.views import SchemaView
+from synth_pools.spec.changes.views import SchemaReader, SchemaView
 from tests.support.backend_server import Server, eventually, read_events
 from tests.support.containers import http, odd_container, real_container
 from tests.support.document import OPERATIONS
@@ -60,6 +60,7 @@ class Answers:
 
     def __init__(self, file: OpenApiFile) -> None:
         self._file = file
+        self._reader = SchemaReader(file)
         self.requests: set[str] = set()
         self._routes = [
             (described, re.compile(re.sub(r"{\w+}", "[^/]+", described.path)))
@@ -88,43 +89,44 @@ class Answers:
                 self._note(schema, event, "")
 
     def _note(self, schema: Any, value: Any, place: str) -> None:
-        for name, view in alternatives(self._file, schema, place):
+        for name, view in alternatives(self._reader, schema, place):
             if isinstance(value, list):
                 for item in value:
-                    self._note(view.own.get("items"), item, name)
+                    self._note(view.items, item, name)
             elif isinstance(value, dict):
-                for key, node in view.own.get("properties", {}).items():
+                for key, node in view.properties.items():
                     # Null stands for a missing value, so such a property has not been seen.
                     if value.get(key) is not None:
                         self.requests.add(f"{name}.{key}")
                         self._note(node, value[key], f"{name}.{key}")
 
 
-def alternatives(file: OpenApiFile, schema: Any, place: str) -> Iterator[tuple[str, SchemaView]]:
+def alternatives(reader: SchemaReader, schema: Any, place: str) -> Iterator[tuple[str, SchemaView]]:
     """The schemas that a value may have, each with the name that its properties go by."""
     if not isinstance(schema, dict):
         return
-    waiting = [SchemaView(file, schema)]
+    waiting = [reader.view(schema)]
     while waiting:
         view = waiting.pop()
-        waiting += view.variants
+        waiting += [variant for group in view.groups for variant in group]
         yield view.name or place, view
 
 
 def answered(file: OpenApiFile) -> set[str]:
     """Every property of every answer, as `Schema.property`."""
+    reader = SchemaReader(file)
     actual: set[str] = set()
     expected: set[str] = set()
 
     def visit(schema: Any, place: str) -> None:
-        for name, view in alternatives(file, schema, place):
+        for name, view in alternatives(reader, schema, place):
             if view.name in expected:
                 continue
             expected.update({view.name} - {""})
-            for key, node in view.own.get("properties", {}).items():
+            for key, node in view.properties.items():
                 actual.add(f"{name}.{key}")
                 visit(node, f"{name}.{key}")
-            visit(view.own.get("items"), name)
+            visit(view.items, name)
 
     for described in OPERATIONS.values():
         for response in described.node["responses"].values():
