@@ -148,8 +148,8 @@ def test_what_is_known_does_not_count(
     more = changed(tmp_path, "operationId: list_things", "operationId: read_things", "more.yaml")
     assert main(["contract-diff", str(old), str(more), "--baseline", str(baseline)]) == 1
     assert baseline.read_bytes() == written
-    other = ["contract-diff", str(old), str(old), "--baseline", str(baseline)]
-    assert main([*other, "--baseline-prune"]) == 0
+    same = ["contract-diff", str(old), str(old), "--baseline", str(baseline)]
+    assert main([*same, "--baseline-prune"]) == 0
     assert json.loads(baseline.read_text())["changes"] == []
     baseline.write_text('{"format": 2, "changes": []}')
     assert main(command) == 2
