@@ -25,7 +25,7 @@ class Capabilities:
         features (Features): Optional features by name; true if the server offers the feature, with every operation that
             has its name as
             `x-feature`.
-        scopes (list[str] | Unset): The scopes of the key of the request.
+        scopes (list[str] | Unset): The scopes of the key of the request, the smallest first.
         version (str | Unset): The version of this contract that it keeps.
     """
 
