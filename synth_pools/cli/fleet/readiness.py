@@ -48,7 +48,9 @@ def usable_pool(connection: ServiceOptions, pool_id: str) -> dict[str, Any]:
                 _wait_until_active(client, pool)
             except PoolFailedError as error:
                 advice = f"; next: synth-pools logs {pool['id']}" if has_own_processes(pool) else ""
-                raise CommandError(f"{error}{advice}", ExitStatus.FAILED) from error
+                raise CommandError(
+                    f"{str(error).removesuffix('.')}{advice}", ExitStatus.FAILED
+                ) from error
         return pool
 
 
@@ -70,7 +72,7 @@ def _wait_until_active(client: ContainerPoolsClient, pool: dict[str, Any]) -> No
     pool_id, status = pool["id"], pool.get("status")
     if status == "paused":
         say(f"pool {pool_id} is paused: its rollouts wait until it is resumed")
-    reported: set[tuple[Any, Any]] = set()
+    reported: set[str] = set()
     unanswered = 0
     give_up_at = time.monotonic() + _LONGEST_WAIT_SECONDS
     if status in _PREPARING:
@@ -91,10 +93,8 @@ def _wait_until_active(client: ContainerPoolsClient, pool: dict[str, Any]) -> No
             return
 
 
-def _report_ends(
-    client: ContainerPoolsClient, pool_id: str, reported: set[tuple[Any, Any]]
-) -> None:
-    """Say once of each process of a pool that it has ended, and what it wrote last."""
+def _report_ends(client: ContainerPoolsClient, pool_id: str, reported: set[str]) -> None:
+    """Say how the processes of a pool have ended, and what they wrote last, each thing once."""
     # Loaded by the client already.
     from synth_pools.errors import SynthPoolsError
 
@@ -104,9 +104,10 @@ def _report_ends(
         last = {(line["process"], line["attempt"]): line["text"] for line in page["lines"]}
         for process in page["processes"]:
             place = (process["process"], process["attempt"])
-            if process["running"] or place in reported:
-                continue
-            reported.add(place)
             text = f": {safe_text(last[place])}" if place in last else ""
-            say(f"process {place[0]} ended with {process['exit_code']}{text}")
+            sentence = f"process {place[0]} ended with {process['exit_code']}{text}"
+            if process["running"] or sentence in reported:
+                continue
+            reported.add(sentence)
+            say(sentence)
             say(f"next: synth-pools logs {pool_id}")
