@@ -172,9 +172,10 @@ class Processes:
         self._scheduler.hold(pool.id, status not in ("active", "archived"))
         if self._closing:
             return
-        self._balancer.set_tasks(pool.id, {} if pool.is_archived else pool.task_definitions)
         # Another backend may start its containers.
         is_ours = pool.owner in (None, self._database.owner)
+        starts_tasks = is_ours and not pool.is_archived
+        self._balancer.set_tasks(pool.id, pool.task_definitions if starts_tasks else {})
         specs = specs_of(pool)
         for place, former in list(self._pools.get(pool.id, {}).items()):
             if not is_ours:

@@ -167,8 +167,9 @@ class Transitions:
             # The pool was paused or has failed meanwhile.
             return RunEnd.PUT_BACK
         place = pool.place_of(rollout["task_id"])
-        if lease.place != place:
-            # A release was bound meanwhile, or its task deleted.
+        if lease.place != place and pool.owner in (None, tx.owner):
+            # A release was bound meanwhile, or its task deleted. A rollout that was claimed before
+            # another backend began to start the containers runs where it would have run.
             if error is None:
                 return RunEnd.PUT_BACK
             lease_url = lease_url or rollout["attempt_url"]

@@ -50,11 +50,12 @@ def _small_view(definition: str) -> dict[str, Any]:
 class Pool:
     """Pool as of one moment; its definition is parsed on demand."""
 
-    __slots__ = ("_view", "row")
+    __slots__ = ("_releases", "_view", "row")
 
     def __init__(self, row: Row) -> None:
         self.row = row
         self._view: dict[str, Any] | None = None
+        self._releases: dict[str, dict[str, Any]] | None = None
 
     @property
     def id(self) -> str:
@@ -86,18 +87,19 @@ class Pool:
     @property
     def releases(self) -> dict[str, dict[str, Any]]:
         """The image releases that tasks are bound to, by the ids of the tasks."""
-        releases: dict[str, dict[str, Any]] = json.loads(self.row["releases"])
-        return releases
+        if self._releases is None:
+            self._releases = json.loads(self.row["releases"])
+        return self._releases or {}
 
     @property
     def task_definitions(self) -> dict[str, dict[str, Any]]:
         """Definitions of the tasks that have containers of their own, as of pools."""
-        is_bound = self.row["releases"] != "{}"
-        return definitions_of_tasks(self.view, self.releases) if is_bound else {}
+        return definitions_of_tasks(self.view, self.releases) if self.releases else {}
 
     def place_of(self, task_id: str | None) -> str:
         """Return where the containers of a task are: in a place of its own, or that of the pool."""
-        if task_id is None or task_id not in self.task_definitions:
+        bound = None if task_id is None else self.releases.get(task_id)
+        if task_id is None or bound is None or "base" in bound:
             return self.id
         return place_of(self.id, task_id)
 
