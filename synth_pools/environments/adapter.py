@@ -13,6 +13,8 @@ from synth_pools.environments.kinds import id_from_name, split_reference
 
 T = TypeVar("T")
 
+_TIME = {"timeout_seconds": "time until the episode is stopped"}
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -43,7 +45,7 @@ class Environment:
         return {
             "name": self.container.name,
             "tasks": tasks,
-            "reads": {part: dict(fields) for part, fields in self.reads.items()},
+            "reads": {**self.reads, "limits": {**self.reads["limits"], **_TIME}},
             "seeds": self.seeds,
             "cannot": list(self.cannot),
         }
@@ -62,6 +64,7 @@ def load_environment(reference: str) -> Environment:
     kind, name = split_reference(reference)
     adapter = import_module(f"synth_pools.environments.{kind.name}")
     built: Environment = adapter.adapt(name)
+    built.container.concurrency = kind.concurrency
     return built
 
 

@@ -15,7 +15,6 @@ import numpy
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.container.encoding import write_json
 from synth_pools.environments.adapter import Environment
-from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import open_client
 from synth_pools.environments.policies import READS as POLICY_READS
@@ -26,10 +25,7 @@ _NUMBERS = re.compile(r"\[[^\[\]]*\]|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _READS = {
     "policy": {**POLICY_READS, **MODEL_READS},
     "env": {"...": "arguments of gymnasium.make"},
-    "limits": {
-        "max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}",
-        "timeout_seconds": "time until the episode is stopped",
-    },
+    "limits": {"max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}"},
 }
 
 
@@ -43,11 +39,7 @@ def adapt(name: str) -> Environment:
         except gymnasium.error.Error as error:
             raise SetupError(f"{type(error).__name__}: {error}") from None
 
-    container = Container(
-        f"gymnasium:{name}",
-        description=f"Gymnasium's {name}.",
-        concurrency=KINDS["gymnasium"].concurrency,
-    )
+    container = Container(f"gymnasium:{name}", description=f"Gymnasium's {name}.")
     container.setup(set_up)
 
     async def play(rollout: Rollout) -> float:

@@ -28,14 +28,11 @@ from harbor.trial.trial import Trial
 
 from synth_pools.container import Container, EpisodeError, Result, Rollout, SetupError
 from synth_pools.environments.adapter import Environment
-from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.leftovers import open_folder
-from synth_pools.environments.models import KEY_VARIABLE, model_of
 from synth_pools.environments.models import READS as MODEL_READS
+from synth_pools.environments.models import model_of
 from synth_pools.environments.policies import require_module
 
-# The key of servers that must not get that of the container: clients insist on one.
-_NO_KEY_VARIABLE = "SYNTH_POOLS_NO_KEY"
 _WITHOUT_MODEL = (AgentName.ORACLE.value, AgentName.NOP.value)
 _LARGEST_FILE = 8 * 1024 * 1024
 _READS = {
@@ -49,10 +46,7 @@ _READS = {
         "environment": "docker, podman or another of Harbor's, or module:Class of the container's "
         "folder; that of the container's machine"
     },
-    "limits": {
-        "max_turns": "turns of terminus-2 until the episode is stopped",
-        "timeout_seconds": "time until the episode is stopped",
-    },
+    "limits": {"max_turns": "turns of terminus-2 until the episode is stopped"},
 }
 _CANNOT = (
     (
@@ -67,12 +61,10 @@ def adapt(name: str) -> Environment:
     """Return the environment of a folder: a task, or a dataset of tasks."""
     folder = Path(name).resolve()
     trials = open_folder("harbor")
-    os.environ[_NO_KEY_VARIABLE] = "none"
     container = Container(
         f"harbor:{folder.name}",
         description=f"Harbor's tasks of {folder.name}.",
         tasks=lambda: {path.name: _describe(path) for path in _tasks_in(folder)},
-        concurrency=KINDS["harbor"].concurrency,
     )
     container.setup(lambda: import_module("litellm"))  # Seconds in which no episode would go on.
 
@@ -145,7 +137,7 @@ def _agent_of(rollout: Rollout) -> AgentConfig:
         import_path=require_module(agent) if ":" in agent else None,
         model_name=f"openai/{model.name}",
         base_url=model.url,
-        model_api_key_name=KEY_VARIABLE if model.key else _NO_KEY_VARIABLE,
+        model_api_key_name=model.key_variable,
         kwargs=kwargs,
     )
 

@@ -24,7 +24,6 @@ from inspect_ai.util._display import init_display_type
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments.adapter import Environment, with_task_ids
-from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.leftovers import open_folder
 from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import model_of
@@ -40,7 +39,6 @@ _READS = {
     "limits": {
         "max_turns": "calls of the model until the episode is stopped",
         "max_tokens": "tokens until the episode is stopped, those of a cache included",
-        "timeout_seconds": "time until the episode is stopped",
     },
 }
 _CANNOT = (
@@ -87,8 +85,7 @@ def adapt(name: str) -> Environment:
                 if evaluation._eval_async_running:  # noqa: SLF001
                     os.kill(os.getpid(), signal.SIGTERM)
 
-    concurrency = KINDS["inspect"].concurrency
-    container = Container(f"inspect:{name}", tasks=list_samples, concurrency=concurrency)
+    container = Container(f"inspect:{name}", tasks=list_samples)
     container.rollout(play)
     return Environment(container, _READS, "Passed on to the model, which may not heed it.", _CANNOT)
 

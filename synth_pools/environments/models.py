@@ -21,6 +21,7 @@ READS = {
     "inference_url": f"address of an OpenAI-compatible server; {URL_VARIABLE} of the container",
     **dict.fromkeys(SAMPLING, "passed on to the server"),
 }
+_NO_KEY_VARIABLE = "SYNTH_POOLS_NO_KEY"
 _LONGEST_REASON = 200
 _CALL_SECONDS = 600.0
 
@@ -40,6 +41,13 @@ class Model:
     url: str
     key: str = field(repr=False)
     sampling: Mapping[str, Any]
+
+    @property
+    def key_variable(self) -> str:
+        """Name of the variable with its key, for clients that read nothing else, and want one."""
+        if not self.key:
+            os.environ[_NO_KEY_VARIABLE] = "none"
+        return KEY_VARIABLE if self.key else _NO_KEY_VARIABLE
 
 
 def model_of(policy: Mapping[str, Any]) -> Model:

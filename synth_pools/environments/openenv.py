@@ -16,7 +16,6 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocke
 
 from synth_pools.container import Container, EpisodeError, Rollout
 from synth_pools.environments.adapter import Environment
-from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import open_client
 from synth_pools.environments.openenv_server import OpenEnvServer
@@ -34,10 +33,7 @@ _READS = {
         "turns": "steps after which the episode is over, where the environment never says so",
     },
     "env": {"...": "further fields of `reset`, such as `split` and `index`"},
-    "limits": {
-        "max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}",
-        "timeout_seconds": "time until the episode is stopped",
-    },
+    "limits": {"max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}"},
 }
 _CANNOT = ("Tasks are not listed: `env` chooses them, where the server has some.",)
 
@@ -46,11 +42,7 @@ def adapt(name: str) -> Environment:
     """Return the environment of a server: its URL, a folder of `openenv init`, or an image."""
     server = OpenEnvServer(name)
     places = _Places(server)
-    container = Container(
-        f"openenv:{name}",
-        description=f"OpenEnv's server {name}.",
-        concurrency=KINDS["openenv"].concurrency,
-    )
+    container = Container(f"openenv:{name}", description=f"OpenEnv's server {name}.")
     container.setup(server.open)
     container.shutdown(server.close)
 

@@ -18,10 +18,9 @@ from verifiers.v1.runtimes import subprocess as local_runtime
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments import chat_harness
 from synth_pools.environments.adapter import Environment, with_task_ids
-from synth_pools.environments.kinds import KINDS
 from synth_pools.environments.leftovers import open_folder
-from synth_pools.environments.models import KEY_VARIABLE, model_of
 from synth_pools.environments.models import READS as MODEL_READS
+from synth_pools.environments.models import model_of
 
 _MOST_TASKS = 10_000
 _LONGEST_TEXT = 10_000
@@ -38,7 +37,6 @@ _READS = {
     "limits": {
         "max_turns": "calls of the model until the episode is stopped",
         "max_tokens": "tokens until the episode is stopped, each of the input counted once",
-        "timeout_seconds": "time until the episode is stopped",
     },
 }
 _CANNOT = (
@@ -69,9 +67,7 @@ def adapt(name: str) -> Environment:
             raise SetupError(f"{name} has several agents, or none.")
         await playing.start(vf.load_environment(config))
 
-    container = Container(
-        f"verifiers:{name}", tasks=playing.list_tasks, concurrency=KINDS["verifiers"].concurrency
-    )
+    container = Container(f"verifiers:{name}", tasks=playing.list_tasks)
     container.setup(set_up)
     container.rollout(playing.play)
     container.shutdown(playing.stop)
@@ -116,9 +112,7 @@ class _Playing:
         if (task := self._tasks.get(rollout.task_id or "")) is None:
             raise EpisodeError("The rollout names no task of the taskset: `task_id` is its id.")
         model = model_of(rollout.policy)
-        # verifiers reads keys from variables alone.
-        variable = KEY_VARIABLE if model.key else f"NO_{KEY_VARIABLE}"
-        client = vf.EvalClientConfig(base_url=model.url, api_key_var=variable)
+        client = vf.EvalClientConfig(base_url=model.url, api_key_var=model.key_variable)
         seed = {} if rollout.seed is None else {"seed": rollout.seed}
         sampling = vf.SamplingConfig(**(seed | dict(model.sampling)))
         context = vf.ModelContext(client=client, model=model.name, sampling=sampling)
