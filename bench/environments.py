@@ -174,6 +174,7 @@ def _main() -> None:
                 print(error, file=sys.stderr)
                 continue
             rows.append(_row(kind, framework.path, models.base_url, options.rounds))
+            print(*rows[-1], sep=" | ", file=sys.stderr)
             releases.append(f"{kind} {framework.release}")
     load = os.getloadavg()[1]
     text = f"{table.render(rows, _HEAD)}\n\nMedians of {options.rounds} rounds on "

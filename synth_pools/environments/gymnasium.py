@@ -24,7 +24,7 @@ _MOST_TURNS = 10_000
 _NUMBERS = re.compile(r"\[[^\[\]]*\]|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _READS = {
     "policy": {**POLICY_READS, **MODEL_READS},
-    "env": {"...": "arguments of gymnasium.make"},
+    "env": {"*": "arguments of gymnasium.make"},
     "limits": {"max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}"},
 }
 

@@ -154,7 +154,7 @@ def _environment_of(env: Mapping[str, Any]) -> EnvironmentConfig:
 
 @functools.cache
 def _engine() -> EnvironmentType:
-    """Return the engine of this machine that Harbor can use; docker if it can use none."""
+    """Return the engine of this machine that Harbor can use."""
     with contextlib.suppress(SystemExit):
         EnvironmentFactory.run_preflight(EnvironmentType.DOCKER)
         # Harbor itself does not look for it.
@@ -164,7 +164,10 @@ def _engine() -> EnvironmentType:
     with contextlib.suppress(SystemExit):
         EnvironmentFactory.run_preflight(EnvironmentType.PODMAN)
         return EnvironmentType.PODMAN
-    return EnvironmentType.DOCKER
+    raise EpisodeError(
+        "No sandbox can be started here: there is neither docker with compose nor podman with "
+        "podman-compose. `env.environment` names another environment of Harbor."
+    )
 
 
 def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:

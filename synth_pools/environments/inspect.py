@@ -34,7 +34,7 @@ _LONGEST_TEXT = 10_000
 _WORDS = {"C", "I", "P", "N", "yes", "no", "true", "false"}
 _READS = {
     "policy": MODEL_READS,
-    "env": {"...": "arguments of the task; its samples are listed without any"},
+    "env": {"*": "arguments of the task; its samples are listed without any"},
     "params": {"score": "the score that is the reward, `scorer` or `scorer.key`; the first"},
     "limits": {
         "max_turns": "calls of the model until the episode is stopped",

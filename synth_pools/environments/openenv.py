@@ -32,7 +32,7 @@ _READS = {
         **MODEL_READS,
         "turns": "steps after which the episode is over, where the environment never says so",
     },
-    "env": {"...": "further fields of `reset`, such as `split` and `index`"},
+    "env": {"*": "further fields of `reset`, such as `split` and `index`"},
     "limits": {"max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}"},
 }
 _CANNOT = ("Tasks are not listed: `env` chooses them, where the server has some.",)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from synth_pools.contract.container.run import run_container_test
@@ -205,6 +206,17 @@ def test_what_an_environment_reads_is_shown(surroundings: dict[str, str]) -> Non
     done = run_command("env", "show", "gymnasium:Nope-v0", environment=surroundings)
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1].startswith("synth-pools: error: NameNotFound: ")
+
+
+def test_one_is_served_alone(surroundings: dict[str, str]) -> None:
+    words = ["env", "serve", REFERENCE, "--port", "0"]
+    with started(*words, environment=surroundings) as process:
+        assert process.stdout is not None
+        reference, _, url = process.stdout.readline().strip().partition(": ")
+        assert reference == REFERENCE
+        body = {"rollout_id": "r", "seed": 1, "policy": {"type": "random"}}
+        answer = httpx.post(f"{url}/rollouts", json=body, timeout=60).json()
+        assert answer["status"] == "completed"
 
 
 def test_only_the_server_of_the_model_gets_its_key(

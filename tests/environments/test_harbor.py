@@ -154,8 +154,18 @@ def test_a_broken_folder_is_the_error_of_its_pool(
 ) -> None:
     if text is not None:
         (tmp_path / "task.toml").write_text(text)
-    pool_id = environment_pool(backend, python, f"harbor:{tmp_path}", start_seconds=15)
+    pool_id = environment_pool(backend, python, f"harbor:{tmp_path}")
     assert sentence in str(backend.get(f"/v1/pools/{pool_id}")["error"])
+
+
+def test_a_machine_without_an_engine_is_told_so(
+    backend: Server, python: Path, tmp_path: Path
+) -> None:
+    env = {"PATH": str(tmp_path)}
+    pool_id = environment_pool(backend, python, f"harbor:{TASKS}/hello", env=env)
+    rollout = backend.run(pool_id, policy={"agent": "oracle"})
+    assert (rollout["status"], rollout["score"]) == ("failed", None)
+    assert "No sandbox can be started here" in rollout["error"]["message"]
 
 
 def submit(url: str, rollout_id: str, policy: dict[str, Any], **more: Any) -> Any:

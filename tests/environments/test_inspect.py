@@ -164,7 +164,7 @@ def test_a_broken_file_is_the_error_of_its_pool(
     backend: Server, python: Path, name: str, sentence: str
 ) -> None:
     reference = f"inspect:{name}"
-    pool_id = environment_pool(backend, python, reference, cwd=FOLDER, start_seconds=25)
+    pool_id = environment_pool(backend, python, reference, cwd=FOLDER)
     assert sentence in str(backend.get(f"/v1/pools/{pool_id}")["error"])
 
 

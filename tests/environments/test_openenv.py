@@ -191,14 +191,14 @@ def test_a_broken_folder_is_the_error_of_its_pool(
     if app is not None:
         (tmp_path / "openenv.yaml").write_text("app: app:app\n")
         (tmp_path / "app.py").write_text(app)
-    pool_id = environment_pool(backend, python, f"openenv:{tmp_path}", start_seconds=15)
+    pool_id = environment_pool(backend, python, f"openenv:{tmp_path}")
     assert sentence in str(backend.get(f"/v1/pools/{pool_id}")["error"])
 
 
 def test_an_address_of_another_service_is_the_error_of_its_pool(
     backend: Server, python: Path, models: ScriptedModels
 ) -> None:
-    pool_id = environment_pool(backend, python, f"openenv:{models.url}", start_seconds=15)
+    pool_id = environment_pool(backend, python, f"openenv:{models.url}")
     assert "does not answer as one of OpenEnv" in str(backend.get(f"/v1/pools/{pool_id}")["error"])
 
 

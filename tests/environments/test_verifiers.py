@@ -131,7 +131,7 @@ def test_a_tool_of_the_current_folder_is_called_and_its_server_ends(
 def test_a_broken_taskset_is_the_error_of_its_pool(
     backend: Server, python: Path, name: str, sentence: str
 ) -> None:
-    pool_id = environment_pool(backend, python, f"verifiers:{name}", cwd=FOLDER, start_seconds=60)
+    pool_id = environment_pool(backend, python, f"verifiers:{name}", cwd=FOLDER)
     assert sentence in str(backend.get(f"/v1/pools/{pool_id}")["error"])
 
 

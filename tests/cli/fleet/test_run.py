@@ -62,6 +62,26 @@ def failing_pool(backend: LocalBackend, fails: threading.Event) -> Iterator[str]
         yield str(client.create_pool({"name": "x", "container_url": container.url})["id"])
 
 
+def test_all_tasks_of_a_pool_are_run_and_repeated(
+    command: Command, backend: LocalBackend, pool: str, tmp_path: Path
+) -> None:
+    out = tmp_path / "out.jsonl"
+    words = ("run", pool, "--tasks", "all", "--repeats", "2", "--out", out)
+    refused = command(*words)
+    assert (refused.returncode, "has no tasks" in refused.stderr) == (2, True)
+    with backend.client() as client:
+        for task_id in ("a", "b", "c"):
+            client.create_task(pool, {"id": task_id})
+    done = command(*words)
+    assert (done.returncode, "completed         6" in done.stdout) == (0, True)
+    # The list of tasks begins with the newest.
+    rows = sorted((row["index"], row["group"], row["task_id"]) for row in rows_of(out))
+    assert rows == [(2 * n + again, n, task) for n, task in enumerate("cba") for again in (0, 1)]
+    with backend.client() as client:
+        for task_id in ("a", "b", "c"):
+            client.delete_task(pool, task_id)
+
+
 def test_failed_rollouts_are_told_and_run_again_alone(
     command: Command, failing_pool: str, fails: threading.Event, tmp_path: Path
 ) -> None:
