@@ -33,8 +33,8 @@ def test_a_pool_whose_process_ends_at_once_says_why(command: Command, server: Se
     assert "takes no more" not in done.stderr
     assert "no module named torch" in done.stderr
     assert "is failed: " in done.stderr
-    # Each start of it ends alike, which is said once.
-    assert done.stderr.count("process 0 ended with 3: no module") == 1
+    # Each start of it ends alike, which is said once, if the pool has not failed by then.
+    assert done.stderr.count("process 0 ended with 3: no module") <= 1
     assert ".;" not in done.stderr
     assert f"next: synth-pools logs {pool}" in done.stderr
     # It is known by now.
