@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from codegen import CodegenError, api_changes, contract_clauses, openapi32
+from codegen import CodegenError, api_changes, change_kinds, contract_clauses, openapi32
 from codegen.site.checking import check_site
 from codegen.site.commands_page import COMMANDS_PAGE, command_page
 from codegen.site.http_pages import http_pages
@@ -52,6 +52,7 @@ def derived_pages() -> dict[str, str]:
         **http_pages(load_spec(), COMMANDS),
         api_changes.PAGE: api_changes.render_page(ROOT, read_spec_file(spec_path())),
         contract_clauses.PAGE: contract_clauses.clauses_page(ROOT),
+        change_kinds.PAGE: change_kinds.render_page(),
         COMMANDS_PAGE: command_page(),
         **python_pages(ROOT),
     }

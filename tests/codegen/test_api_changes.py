@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-from codegen import CodegenError, api_changes
+from codegen import CodegenError, api_changes, change_kinds
+from codegen.spec_rules import version_of
 from synth_pools.spec.changes.source import OpenApiFile, read_openapi_file
+from synth_pools.spec.changes.verdicts import VERDICTS
 
 REPO = Path(__file__).parents[2]
 SPEC = read_openapi_file(REPO / "openapi.yaml")
@@ -117,3 +119,16 @@ def test_a_file_of_another_version_is_refused(tmp_path: Path) -> None:
 
 def test_the_gate_holds_for_the_document() -> None:
     assert api_changes.check_step(api_changes.released_files(REPO), SPEC) == []
+
+
+def test_the_page_of_kinds_has_an_example_of_each() -> None:
+    page = change_kinds.render_page()
+    rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    assert [row[0] for row in rows] == [f"| `{kind}`" for kind in VERDICTS]
+    assert all(row[-1].strip(" |") for row in rows)
+    assert "**breaks clients**: they call the old address" in page
+
+
+def test_our_own_document_has_a_version_of_three_numbers(tmp_path: Path) -> None:
+    with pytest.raises(CodegenError, match=r"info.version is '1.2'; write a version as 1.2.0"):
+        version_of(changed(tmp_path, "1.2"))
