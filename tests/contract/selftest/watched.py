@@ -42,7 +42,7 @@ def watched(answering: Answering = lambda _: None) -> Iterator[Watched]:
             ("vary", "Prefer"),
         ]
         if status == 201:
-            headers.append(("location", request.target))
+            headers.append(("location", f"{request.target}/r1"))
         return Response(status, headers, json.dumps(body).encode())
 
     everything = tuple(DOCUMENT.operations)
