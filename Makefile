@@ -27,6 +27,8 @@ S3              = .venv-s3
 S3_STAMP        = $(S3)/.installed
 FRAMEWORKS      = .venv-environments
 FRAMEWORKS_STAMP = $(FRAMEWORKS)/.installed
+FOREIGN         = .venv-foreign
+FOREIGN_STAMP   = $(FOREIGN)/.installed
 LOWEST          = .venv-lowest
 LOWEST_STAMP    = $(LOWEST)/.installed
 BENCH           = .venv-bench
@@ -57,7 +59,7 @@ $(STAMP): pyproject.toml requirements/dev.txt requirements/docs.txt requirements
 	@touch $@
 
 .PHONY: environments
-environments: $(STAMP) $(PUBLISHED_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) $(S3_STAMP) $(LOWEST_STAMP) $(FRAMEWORKS_STAMP) ## Those of the tests; with -j6 side by side
+environments: $(STAMP) $(PUBLISHED_STAMP) $(TOOLS_STAMP) $(RAY_STAMP) $(S3_STAMP) $(LOWEST_STAMP) $(FRAMEWORKS_STAMP) $(FOREIGN_STAMP) ## Those of the tests; with -j6 side by side
 
 $(PUBLISHED_STAMP): requirements/published.txt requirements/published-releases.txt
 	$(PYTHON) -m venv $(PUBLISHED)
@@ -105,6 +107,13 @@ $(FRAMEWORKS_STAMP): $(STAMP) pyproject.toml
 		SYNTH_POOLS_ENVIRONMENTS=$(abspath $(FRAMEWORKS)) $(BIN)/synth-pools env install $$kind || \
 			echo "$$kind cannot be installed here ($$($(PYTHON) --version), $$(uname -sm)): it is not tested"; \
 	done
+	@touch $@
+
+# Services that the contract kit judges; Harbor is among the frameworks.
+$(FOREIGN_STAMP): requirements/foreign.txt
+	$(PYTHON) -m venv $(FOREIGN)
+	@$(FOREIGN)/bin/python $(PIP) -r requirements/foreign.txt || \
+		{ echo "Chroma cannot be installed here ($$($(PYTHON) --version), $$(uname -sm)): it is not tested"; rm -rf $(FOREIGN)/bin/chroma; }
 	@touch $@
 
 $(DEMO_STAMP): pyproject.toml requirements/constraints.txt
@@ -162,6 +171,10 @@ test-ray: $(RAY_STAMP) ## Containers that a Ray cluster of three nodes places; i
 .PHONY: test-s3
 test-s3: $(STAMP) $(S3_STAMP) ## Artifacts in S3-compatible storage, on a server in an environment of its own
 	S3=$(abspath $(S3)) $(BIN)/python -m pytest -n 2 -m s3 $(ARGS)
+
+.PHONY: test-foreign
+test-foreign: $(STAMP) $(FRAMEWORKS_STAMP) $(FOREIGN_STAMP) ## The contract kit on services of others; the tests say which could not be installed
+	$(BIN)/python -m pytest -n 3 --dist=loadgroup -m foreign $(ARGS)
 
 .PHONY: test-environments
 test-environments: $(STAMP) $(FRAMEWORKS_STAMP) ## Episodes of the frameworks themselves; the tests say which could not be installed

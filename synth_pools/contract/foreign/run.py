@@ -171,9 +171,15 @@ def _expect_refusal(
     ids = {name: existing.get(name, "contract-kit") for name in operation.id_names}
     body = {} if operation.request is not None else ABSENT
     try:
-        response = ctx.call(
+        http = ctx.session.http
+        response = http.call(
             operation.id, ids, json=body, authorization=authorization, limit=_CONTACT_SECONDS
         )
+        status = response.status or 0
+        # The requirement documents a refusal, if the operation does not.
+        is_listed = status not in _REFUSALS or operation.response(status) is not None
+        ctx.expect.record(response.exchange, judged=is_listed)
+        ctx.expect.in_time(response.exchange)
     except InconclusiveError as lack:
         ctx.expect.inconclusive(operation.id, lack.note)
         return

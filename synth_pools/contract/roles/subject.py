@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from synth_pools.contract.exceptions import StopScenarioError, UnjudgeableError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import PageForm
 from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.spec import load_spec
 
 _CREATED = (200, 201, 202)
 
@@ -30,7 +32,7 @@ class Item:
 
     id: str
     ids: Mapping[str, str]
-    response: Response
+    response: Response | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,7 @@ class Resource:
         create: Makes one.
         body: The body of a creation; "{name}" in it becomes a name that nothing else has.
         id: The place of the id in the answer, as in "job.id".
+        ids: Fixed ids of its paths, as in {tenant: default}.
         parent: The resource whose ids its paths need, too.
         parameter: The path parameter of its id; the last one of its operations by default.
         read: Reads one.
@@ -68,13 +71,13 @@ class Resource:
         conflict: The status of a used key with another body; 0 if that is not tried.
         download: Reads bytes, also ranges of them.
         events: Streams events.
-        make: Makes one in place of `create`.
     """
 
     name: str = ""
     create: str = ""
     body: Any = None
     id: str = "id"
+    ids: Mapping[str, str] = field(default_factory=dict)
     parent: str = ""
     parameter: str = ""
     read: str = ""
@@ -101,7 +104,6 @@ class Resource:
     conflict: int = 0
     download: str = ""
     events: str = ""
-    make: Callable[[Context], Item] | None = None
 
     @property
     def form(self) -> PageForm:
@@ -110,7 +112,11 @@ class Resource:
 
     def show(self, response: Response) -> Any:
         """Return the resource in an answer; ABSENT if it has none."""
-        value = at_place(response.json, self.at)
+        return self.view_in(response.json)
+
+    def view_in(self, answer: Any) -> Any:
+        """Return the resource in the JSON of an answer; ABSENT if it has none."""
+        value = at_place(answer, self.at)
         return value if isinstance(value, dict) else ABSENT
 
     def id_of(self, item: Any) -> Any:
@@ -149,7 +155,7 @@ def created_item(
         raise StopScenarioError
     item = Item(str(identifier), {**ids, resource.parameter: str(identifier)}, response)
     end = resource.delete or resource.cancel
-    if end and resource.make is None:
+    if end and ctx.session.document.is_foreign:
         body = ABSENT if resource.delete else resource.cancel_body
         ctx.session.ends[tuple(item.ids.items())] = (end, body)
     return item
@@ -157,8 +163,6 @@ def created_item(
 
 def make(ctx: Context, subject: Mapping[str, Resource], resource: Resource) -> Item:
     """Make a resource, in a new parent if it has one."""
-    if resource.make is not None:
-        return resource.make(ctx)
     ids = parent_ids(ctx, subject, resource)
     body = creation_body(ctx, resource)
     response = ctx.require(_CREATED, resource.create, ids, json=body)
@@ -168,8 +172,15 @@ def make(ctx: Context, subject: Mapping[str, Resource], resource: Resource) -> I
 def parent_ids(
     ctx: Context, subject: Mapping[str, Resource], resource: Resource
 ) -> Mapping[str, str]:
-    """Return the ids of a new parent; none without one."""
-    return make(ctx, subject, subject[resource.parent]).ids if resource.parent else {}
+    """Return the fixed ids, and those of a new parent."""
+    parent = make(ctx, subject, subject[resource.parent]).ids if resource.parent else {}
+    return {**resource.ids, **parent}
+
+
+@cache
+def own_subject() -> Mapping[str, Resource]:
+    """Return the resources of the Container Pools API."""
+    return read_subject(Path(__file__).with_name("pools.yaml"), Document(load_spec()))
 
 
 def read_subject(file: Path, document: Document) -> dict[str, Resource]:
@@ -198,7 +209,7 @@ def read_subject(file: Path, document: Document) -> dict[str, Resource]:
 def _resource(file: Path, document: Document, name: str, roles: Any) -> Resource:
     if not isinstance(roles, dict):
         raise UnjudgeableError(f"{file}: {name}: write its roles, as in `create: POST /{name}`")
-    names = {field.name for field in fields(Resource)} - {"name", "make"}
+    names = {role.name for role in fields(Resource)} - {"name"}
     if unknown := sorted(map(str, roles.keys() - names)):
         raise UnjudgeableError(
             f"{file}: {name}: no role is {unknown[0]!r}; there are {', '.join(sorted(names))}"

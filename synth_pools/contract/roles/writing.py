@@ -28,6 +28,7 @@ PATCHES: tuple[dict[str, Any], ...] = (
     {"a": {"b": 1, "x": 1}, "list": [1, {"y": None}]},
     {"a": {"c": {"d": 1}, "x": None}},
     {"a": {"c": {"e": 2}}, "list": [2]},
+    {"a": {"c": {"d": None, "f": {"g": None}}}},
     {"a": None, "none": None, "z": ""},
     {},
 )
@@ -35,7 +36,11 @@ PATCHES: tuple[dict[str, Any], ...] = (
 
 def merges(ctx: Context, subject: Subject, resource: Resource) -> None:
     """A patch merges into what is there, at any depth; null removes."""
-    item = make(ctx, subject, resource)
+    judge_patches(ctx, resource, make(ctx, subject, resource))
+
+
+def judge_patches(ctx: Context, resource: Resource, item: Item) -> None:
+    """Expect patches of a field of an item to merge, for all readers."""
     expected = at(read(ctx, resource, item)[0], resource.merges)
     for patch in PATCHES:
         expected = merged(expected, patch)

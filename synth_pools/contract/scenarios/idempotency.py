@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,6 +19,8 @@ from synth_pools.contract.harness.waits import (
     rollout_id,
     wait_for,
 )
+from synth_pools.contract.roles.subject import Item, own_subject
+from synth_pools.contract.roles.writing import judge_repeated
 
 _NEEDS = "idempotency_keys"
 _CREATE = ("create_rollout", "create_global_rollout")
@@ -46,7 +49,8 @@ def idempotency_replay(ctx: Context) -> None:
         reordered = json.dumps(dict(reversed(list(body.items()))), indent=1).encode()
         headers = {**key, "content-type": "application/json"}
         second = ctx.require((202, 200), operation, ids, content=reordered, headers=headers)
-        ctx.judge(operation, second).field("rollout_id", rollout.id, "the rollout_id, again,")
+        creation = replace(own_subject()["rollouts"], create=operation)
+        judge_repeated(ctx, creation, Item(rollout.id, rollout.ids), second)
         final = wait_for(ctx, rollout, FINAL)
         third = ctx.require(200, operation, ids, json=body, headers=key)
         ctx.expect.equal(operation, "the rollout as it is now", final.json, third.json, third)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
@@ -11,15 +9,8 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import judge_rollout_count
 from synth_pools.contract.harness.waits import start_rollout, wait_for
 from synth_pools.contract.http.client import at
-
-
-def _resembling(identifier: str) -> Iterator[str]:
-    yield identifier.swapcase()
-    yield identifier + " "
-    yield " " + identifier
-    yield identifier[:-1]
-    yield identifier + identifier[-1]
-    yield identifier + "%"
+from synth_pools.contract.roles.reading import judge_similar_ids, similar_ids
+from synth_pools.contract.roles.subject import Item, own_subject
 
 
 @scenario(
@@ -37,16 +28,17 @@ def ids_exact(ctx: Context) -> None:
     ctx.require(201, "create_task", {"pool_id": pool_id}, json={"task_id": "ta"})
     rollout = start_rollout(ctx, pool_id)
     wait_for(ctx, rollout, FINAL)
-    for similar_id in _resembling(pool_id):
-        path = {"pool_id": similar_id}
-        ctx.check(404, "get_pool", path)
-        ctx.check(404, "update_pool", path, json={"metadata": {"changed": True}})
-        ctx.check(404, "list_tasks", path)
-        ctx.check(404, "get_rollout", {**path, "rollout_id": rollout.id})
-    for similar_id in _resembling("ta"):
-        ctx.check(404, "patch_task", {"pool_id": pool_id, "task_id": similar_id}, json={})
-    for similar_id in _resembling(rollout.id):
-        ctx.check(404, "get_rollout", {"pool_id": pool_id, "rollout_id": similar_id})
+    path, subject, unknown = {"pool_id": pool_id}, own_subject(), Status(404)
+    for name, identifier, ids in (
+        ("pools", pool_id, path),
+        ("tasks", "ta", {**path, "task_id": "ta"}),
+        ("rollouts", rollout.id, rollout.ids),
+    ):
+        judge_similar_ids(ctx, subject[name], Item(identifier, ids), unknown, exact=True)
+    for similar_id in similar_ids(pool_id, exact=True):
+        ctx.check(404, "list_tasks", {"pool_id": similar_id})
+        ctx.check(404, "get_rollout", {"pool_id": similar_id, "rollout_id": rollout.id})
+    for similar_id in similar_ids(rollout.id, exact=True):
         ctx.check(404, "get_global_rollout", {"rollout_id": similar_id})
     read = ctx.require(200, "get_pool", {"pool_id": pool_id})
     ctx.judge("update_pool", read).equal(

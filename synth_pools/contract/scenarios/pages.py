@@ -19,6 +19,7 @@ from synth_pools.contract.harness.waits import (
     start_running,
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.roles.reading import judge_once
 from synth_pools.contract.selections import lists
 
 _ROLLOUT = ("get_global_rollout", "rollout_id")
@@ -294,12 +295,8 @@ def _once(
 ) -> None:
     """Expect each created item once, newest first."""
     items, response, _ = pages
+    judge_once(ctx, operation, response, ids_of(items), created)
     judge = ctx.judge(operation, response)
-    observed = ids_of(items)
-    missing = [item_id for item_id in created if item_id not in observed]
-    judge.that("every item comes", not missing, f"{missing[:3]} did not come")
-    twice = sorted({str(item_id) for item_id in observed if observed.count(item_id) > 1})
-    judge.that("no item comes twice", not twice, f"{twice[:3]} came twice")
     stamps = [moment(at(item, "created_at")) for item in items]
     wrong = [
         f"{later} after {earlier}"
