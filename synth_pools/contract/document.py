@@ -284,6 +284,19 @@ class Document:
         required = frozenset(name for name, header in headers.items() if header.get("required"))
         return DocumentedResponse(status, content, schemas, required)
 
+    def links(self, operation: Operation) -> Iterator[tuple[Operation, Mapping[str, str]]]:
+        """Iterate over the operations that links of a success lead to, with their parameters."""
+        item = self._spec["paths"][operation.path]
+        raw = item.get(operation.method.lower(), {})
+        for status, response in raw.get("responses", {}).items():
+            if str(status).startswith("2"):
+                for node in self.resolve(response).get("links", {}).values():
+                    link = self.resolve(node)
+                    target = self.operations.get(link.get("operationId", ""))
+                    if target is not None:
+                        values = link.get("parameters", {}).items()
+                        yield target, {name.rpartition(".")[2]: str(text) for name, text in values}
+
     def resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the node of the document to which the references of a node lead."""
         reference = node.get("$ref")

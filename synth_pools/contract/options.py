@@ -95,6 +95,7 @@ class Options:
         offered: Whether the run finds out which operations exist, and leaves out the others.
         slow_request: Fields of a rollout that lasts, for a container.
         concurrency: The number of rollouts that a container has to run at once.
+        has_subject: Whether a subject file tells what the API has.
     """
 
     url: str
@@ -117,6 +118,7 @@ class Options:
     image: Mapping[str, Any] | None = None
     slow_request: Mapping[str, Any] | None = None
     concurrency: int = 50
+    has_subject: bool = False
 
     def wants(self, check: str) -> bool:
         """Return True if `only` and `skip` let a check through."""

@@ -40,7 +40,7 @@ from synth_pools.contract.preflight import (
 )
 from synth_pools.contract.results import Clause, Exchange, Layer, Report
 from synth_pools.contract.roles.kinds import KINDS, subject_scenarios
-from synth_pools.contract.roles.subject import Resource, read_subject
+from synth_pools.contract.roles.subject import Resource, linked_subject, read_subject
 from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.rules.facts import FactBook
 from synth_pools.contract.scenarios import all_scenarios, load_scenarios, smoke_scenarios
@@ -156,6 +156,7 @@ def run_contract(
             other_key=None if other_key is None else ApiKey(checked_key(other_key)),
             restart=restart,
             image=image,
+            has_subject=subject is not None,
         )
         http = _http_client(options, run.document)
         run.session = session = Session(
@@ -168,7 +169,10 @@ def run_contract(
         http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
         if document.is_foreign:
             with ending_at_deadline(session):
-                resources = {} if subject is None else read_subject(subject, document)
+                if subject is None:
+                    resources = linked_subject(document)
+                else:
+                    resources = read_subject(subject, document)
                 _judge_foreign(run, session, resources, progress)
             return
         with _containers(session) as urls, ending_at_deadline(session):
@@ -304,9 +308,9 @@ def _judge(run: RunRecord, session: Session, urls: Mapping[str, str], progress: 
 
 
 def _judge_foreign(
-    run: RunRecord, session: Session, subject: Mapping[str, Resource], progress: Progress
+    run: RunRecord, session: Session, subject: dict[str, Resource], progress: Progress
 ) -> None:
-    judge_foreign(session, subject, progress)
+    run.notes += judge_foreign(session, subject, progress)
     if not session.options.read_only:
         scenarios = [s for s in subject_scenarios(subject) if session.options.wants(s.id)]
         executor = ScenarioExecutor(

@@ -12,7 +12,8 @@ from synth_pools.contract.results import Report
 from synth_pools.contract.roles.subject import read_subject
 from synth_pools.contract.run import run_contract
 from tests.foreign.conftest import Running
-from tests.foreign.planting import FAULTS, planted
+from tests.foreign.faults import FAULTS
+from tests.foreign.planting import planted
 
 # Share of the planted faults that the kit has to see.
 FLOOR = 0.7

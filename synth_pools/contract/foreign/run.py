@@ -51,26 +51,38 @@ def foreign_key(key: str | None, place: KeyPlace) -> str:
 
 
 def judge_foreign(
-    session: Session, subject: Mapping[str, Resource], progress: Callable[[str, int, int], None]
-) -> None:
-    """Find out whether the backend answers by the document, and whether it checks keys.
+    session: Session, subject: dict[str, Resource], progress: Callable[[str, int, int], None]
+) -> list[str]:
+    """Make first contact, one of each resource, and calls without the key.
 
     Args:
         session: The run.
-        subject: The resources of the subject file; one of each is made.
+        subject: The resources of which one is made; a resource that cannot be made is removed.
         progress: A callback for the phase, and the numbers of finished and of all checks.
 
+    Returns:
+        Notes on resources that cannot be made.
+
     Raises:
-        UnjudgeableError: Nobody answers, or nothing of the document is there.
+        UnjudgeableError: Nobody answers, nothing of the document is there, or the subject file
+            makes no resource.
     """
     progress("first contact", 0, 1)
     _first_contact(session)
-    if not session.options.read_only:
-        for resource in subject.values():
+    notes: list[str] = []
+    for resource in () if session.options.read_only else [*subject.values()]:
+        try:
             _make_first(session, subject, resource)
+        except UnjudgeableError as error:
+            if session.options.has_subject:
+                raise
+            # The body of a resource that links tell of is a guess.
+            del subject[resource.name]
+            notes.append(f"{error}: give a subject file to play its scenarios")
     if session.options.wants_of("auth"):
         _check_access(session)
     progress("first contact", 1, 1)
+    return notes
 
 
 def _first_contact(session: Session) -> None:
@@ -117,7 +129,7 @@ def _make_first(session: Session, subject: Mapping[str, Resource], resource: Res
     except (StopScenarioError, InconclusiveError):
         answer = excerpt(ctx.expect.trail[-1], 200) if ctx.expect.trail else "no answer"
         raise UnjudgeableError(
-            f"the subject file makes no {resource.name}: {resource.create} answers {answer}"
+            f"no {resource.name} can be made: {resource.create} answers {answer}"
         ) from None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,13 @@ import yaml
 from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import StopScenarioError, UnjudgeableError
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.samples import smallest_body
 from synth_pools.contract.harness.waits import PageForm
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.spec import load_spec
 
 _CREATED = (200, 201, 202)
+_IN_BODY = "$response.body#/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +139,8 @@ def at_place(value: Any, path: str) -> Any:
 
 def creation_body(ctx: Context, resource: Resource) -> Any:
     """Return a body that makes one, with a name of its own."""
-    return ABSENT if resource.body is None else _filled(resource.body, ctx.resources.name())
+    body = ABSENT if resource.body is None else resource.body
+    return _filled(body, ctx.resources.name())
 
 
 def created_item(
@@ -175,6 +178,31 @@ def parent_ids(
     """Return the fixed ids, and those of a new parent."""
     parent = make(ctx, subject, subject[resource.parent]).ids if resource.parent else {}
     return {**resource.ids, **parent}
+
+
+def linked_subject(document: Document) -> dict[str, Resource]:
+    """Return the resources that the links of a document tell of, by the operation that makes one.
+
+    The links lead from the creation to the operations that read, delete and stream what it made.
+    """
+    subject: dict[str, Resource] = {}
+    for operation in document.operations.values():
+        roles: dict[str, Any] = {}
+        for target, parameters in document.links(operation):
+            texts = [text for text in parameters.values() if text.startswith(_IN_BODY)]
+            # Ids of parents are unknown here.
+            if len(texts) != 1 or target.id_names != tuple(parameters):
+                continue
+            role = "delete" if target.method == "DELETE" else "events" if target.streams else "read"
+            if target.method in ("GET", "DELETE"):
+                roles |= {"id": texts[0].removeprefix(_IN_BODY).replace("/", ".")}
+                roles |= {role: target.id, "parameter": target.id_names[0]}
+        if operation.method == "POST" and "read" in roles and not operation.id_names:
+            name, body = operation.id, smallest_body(document, operation)
+            if isinstance(body, dict) and "name" in body:
+                body = {**body, "name": "{name}"}
+            subject[name] = replace(Resource(name=name, create=name, body=body), **roles)
+    return subject
 
 
 @cache

@@ -75,3 +75,27 @@ def test_a_fault_is_seen_by_its_kind(
 ) -> None:
     report = _judge(service, files, broken, kind)
     assert f"{kind}.books" in {departure.check for departure in report.departures}
+
+
+def test_links_take_the_place_of_a_subject_file(service: tuple[str, Shelf], files: Path) -> None:
+    ids = {"book-id": "$response.body#/id"}
+    links = {
+        "read": {"operationId": "read", "parameters": ids},
+        "remove": {"operationId": "remove", "parameters": {"path.book-id": ids["book-id"]}},
+    }
+    spec = json.loads(json.dumps(SPEC))
+    book = spec["paths"]["/books/{book-id}"]
+    book["get"]["operationId"], book["delete"]["operationId"] = "read", "remove"
+    spec["paths"]["/books"]["post"]["responses"]["201"]["links"] = links
+    file = files / "linked.json"
+    file.write_text(json.dumps(spec))
+    url, shelf = service
+
+    def alarms(broken: str) -> set[str]:
+        shelf.broken = broken
+        report = run_contract(url, api_key=KEY, spec=file, profile="smoke", seed=1)
+        assert (report.obstacles, report.notes) == ((), ())
+        return {departure.check for departure in report.departures}
+
+    assert alarms("") == set()
+    assert alarms("deleted") == {"deletion.add"}
