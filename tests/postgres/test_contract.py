@@ -7,7 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from synth_pools.contract import run_contract
 from synth_pools.local import LocalBackend
+from tests.contract.faults.fault import KEY
+from tests.contract.selftest.serving import two_on_one_store
 
 # Time limit on a busy machine.
 _SECONDS = 2400.0
@@ -31,3 +34,12 @@ def test_the_contract_is_kept(store: str, tmp_path: Path) -> None:
             timeout=_SECONDS,
         )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+
+
+def test_two_backends_behind_a_round_robin_keep_it(store: str) -> None:
+    with two_on_one_store(store) as url:
+        report = run_contract(
+            url, api_key=KEY, seed=1, profile="quick", skip=("schema", "client", "model")
+        )
+    departed = [(group.first.check, group.first.got) for group in report.groups]
+    assert report.exit_code == 0, (report.obstacles, departed)

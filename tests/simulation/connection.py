@@ -93,7 +93,7 @@ class SimulatedConnection:
         text = sql
         if "clock_timestamp()" in sql:
             # The clock of the simulated server is a parameter more.
-            place = 1 + max(int(number) for number in _PARAMETER.findall(sql))
+            place = 1 + max(map(int, _PARAMETER.findall(sql)), default=0)
             text = sql.replace("clock_timestamp()", f"to_timestamp(${place})")
 
         def work(_: str) -> Coroutine[Any, Any, Any]:

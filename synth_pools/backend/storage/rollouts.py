@@ -109,6 +109,16 @@ def count_by_status(db: Executes, pool_id: str) -> dict[str, int]:
     return counts | {str(status): int(number) for status, number in rows}
 
 
+def running_by_url(db: Executes, pool_id: str) -> dict[str, int]:
+    """Count the running rollouts of a pool by the address of their container."""
+    rows = db.execute(
+        "SELECT attempt_url, COUNT(*) FROM rollouts WHERE pool_id = ? AND status = 'running'"
+        " AND attempt_url IS NOT NULL GROUP BY attempt_url",
+        (pool_id,),
+    )
+    return {str(url): int(number) for url, number in rows}
+
+
 def count_unfinished(db: Executes) -> tuple[int, int]:
     """Count the queued and the running rollouts of all pools."""
     counts = [

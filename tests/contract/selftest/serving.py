@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import multiprocessing
 import multiprocessing.synchronize
 import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Report
@@ -19,7 +21,8 @@ from synth_pools.local import Limits, LocalBackend
 from tests.contract.faults.backends import container_key, plain, second_backend, with_processes
 from tests.contract.faults.fault import DOCUMENT, KEY, OTHER_KEY, Fault, Passing, error_response
 from tests.contract.faults.proxy import FaultProxy
-from tests.contract.faults.wire import Request, Response
+from tests.contract.faults.wire import Request, Response, Upstream
+from tests.support.postgres_server import running_server
 
 # A valid address on this machine: an invalid one is refused as such.
 LOOPBACK = re.compile(rb'"container_url":"http://127\.0\.0\.1[!#-~]*"')
@@ -67,6 +70,41 @@ def _behind(fault: Fault | None = None, latency: float = 0.0, jitter: float = 0.
         yield proxy.url
 
 
+class _RoundRobin(FaultProxy):
+    """Proxy that sends each request to the next of several backends."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        super().__init__(urls[0], None, KEY)
+        self._turns = itertools.cycle([urlsplit(url).port or 80 for url in urls])
+
+    async def _exchange(
+        self, request: Request, upstream: Upstream
+    ) -> tuple[Response, AsyncIterator[bytes] | None]:
+        upstream.close()
+        upstream.port = next(self._turns)
+        return await super()._exchange(request, upstream)
+
+
+@contextlib.contextmanager
+def two_on_one_store(store: str) -> Iterator[str]:
+    """Serve two backends that share a PostgreSQL database, behind a round robin."""
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        artifacts = Path(folder) / "artifacts"
+        artifacts.mkdir()
+        backends = [
+            LocalBackend(Path(folder) / name, store=store, artifacts_dir=artifacts, api_key=KEY)
+            for name in ("first", "second")
+        ]
+        urls = [stack.enter_context(backend).url for backend in backends]
+        yield stack.enter_context(_RoundRobin(urls)).url
+
+
+@contextlib.contextmanager
+def _two_on_a_new_store() -> Iterator[str]:
+    with running_server() as server, two_on_one_store(server.new_database("shared")) as url:
+        yield url
+
+
 def _burn(stop: multiprocessing.synchronize.Event) -> None:
     while not stop.is_set():
         sum(range(100_000))
@@ -100,12 +138,15 @@ WAYS: dict[str, Serving] = {
     "0.3 s a request": lambda: _behind(latency=0.3, jitter=0.2),
     "1.5 s a request": lambda: _behind(latency=1.5, jitter=0.5),
     "a busy machine": _on_a_busy_machine,
+    "two backends on one store": _two_on_a_new_store,
     "the second backend": second_backend,
     "fewer features": plain,
 }
 
 # Different code from the local backend's, judged like a stranger's.
 STRANGE_WAYS = ("the second backend",)
+# They need a PostgreSQL server.
+STORE_WAYS = ("two backends on one store",)
 # Their runs wait for minutes.
 SLOW_WAYS = ("0.3 s a request", "1.5 s a request")
 # Uses all processors.

@@ -227,15 +227,20 @@ async def get_pool_logs(request: Request) -> Response:
 
 
 async def get_pool_metrics(request: Request) -> Response:
-    def count(db: Snapshot) -> tuple[Pool, dict[str, int]]:
-        pool = find_pool(db, request.path("pool_id"))
-        return pool, rollouts.count_by_status(db, pool.id)
-
     services = request.services
-    balancer = services.balancer
+    balancer, is_shared = services.balancer, services.database.owner is not None
+
+    def count(db: Snapshot) -> tuple[Pool, dict[str, int], dict[str, int]]:
+        pool = find_pool(db, request.path("pool_id"))
+        running = rollouts.running_by_url(db, pool.id) if is_shared else {}
+        return pool, rollouts.count_by_status(db, pool.id), running
+
     # Counting many rollouts takes long, and must not delay other requests.
     async with turn_unless_disconnected(request.receive, services.turn(services.counting_turns)):
-        pool, counts = await services.database.read_apart(count)
+        pool, counts, running = await services.database.read_apart(count)
+    if is_shared and pool.status != "archived" and not balancer.members(pool.id):
+        # Another backend may have created it, and the notice be under way.
+        balancer.set_pool(pool.id, pool.definition)
     finished = counts["completed"] + counts["failed"]
     return json_response(
         {
@@ -253,7 +258,8 @@ async def get_pool_metrics(request: Request) -> Response:
                 {
                     "url": member.url,
                     "health": member.health,
-                    "running_rollouts": member.running,
+                    # Of all backends that share the database.
+                    "running_rollouts": running.get(member.url, 0) if is_shared else member.running,
                     "restarts": member.restarts,
                     "last_error": member.last_error,
                     "pid": member.pid,

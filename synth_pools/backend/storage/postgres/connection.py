@@ -49,6 +49,10 @@ _AWAY = frozenset({"08", "53", "57"})
 _TOO_SLOW = frozenset({"25P03", "25P04"})
 # The statement took longer than it may.
 _CANCELLED = "57014"
+# Seconds since 1970 by the server's clock.
+SERVER_TIME = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
+# Seconds by which two answers may differ in the server's time, by the ways that they take.
+_MOST_BACK = 1.0
 # Raised by the function `enter`.
 _FENCED = "SP001"
 
@@ -125,11 +129,10 @@ class PostgresConnection:
 
     Args:
         raw: The connection of the driver.
-        unix_time: Returns the seconds since 1970 by the server's clock.
+        unix_time: Returns about the seconds since 1970 by the server's clock.
 
     Attributes:
         raw: The connection of the driver.
-        unix_time: Returns the seconds since 1970 by the server's clock.
         changes: The number of rows changed since the last `begin`.
         transaction: The number of the transaction, if it is known.
         error: The first error since `begin`, which has broken the transaction.
@@ -142,7 +145,9 @@ class PostgresConnection:
         self, raw: asyncpg.Connection, unix_time: Callable[[], float] = clock.unix_time
     ) -> None:
         self.raw = raw
-        self.unix_time = unix_time
+        self._estimated_time = unix_time
+        self._server_time: tuple[float, float] | None = None
+        self._latest = 0.0
         self.changes = 0
         self.transaction = ""
         self.error: StatementError | None = None
@@ -162,7 +167,27 @@ class PostgresConnection:
         self.error = None
         # The status of `enter` is SELECT and the number of backends.
         status = self.run(statement)
-        self.notices = {} if status.startswith("SELECT ") and status != "SELECT 1" else None
+        has_others = status.startswith("SELECT ") and status != "SELECT 1"
+        self.notices = {} if has_others else None
+        # Each backend knows the server's clock as well as answers are quick. Times of several have
+        # to be in the order of their transactions.
+        self._server_time = self._read_clock() if has_others else None
+
+    def unix_time(self) -> float:
+        """Return the seconds since 1970 by the server's clock; only one that is set goes back."""
+        if self._server_time is None:
+            actual = self._estimated_time()
+        else:
+            seconds, read_at = self._server_time
+            actual = seconds + clock.monotonic() - read_at
+        if not 0 < self._latest - actual < _MOST_BACK:
+            self._latest = actual
+        return self._latest
+
+    def _read_clock(self) -> tuple[float, float]:
+        """Return the time of the server, and when it arrived by the monotonic clock."""
+        seconds = self._await(self.raw.fetchval(f"SELECT {SERVER_TIME}"))
+        return float(seconds), clock.monotonic()
 
     def run(self, statement: str) -> str:
         """Run statements without parameters, and return the status of the last one."""

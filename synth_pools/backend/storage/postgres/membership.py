@@ -23,7 +23,7 @@ import asyncpg
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.peers import Peer
-from synth_pools.backend.storage.postgres.connection import StatementError, driven
+from synth_pools.backend.storage.postgres.connection import SERVER_TIME, StatementError, driven
 from synth_pools.backend.storage.postgres.notices import CHANNEL, read_payload, telling
 from synth_pools.backend.storage.postgres.schema import WRITERS_LOCK
 from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
@@ -44,10 +44,10 @@ _LOOK_SECONDS = 5.0
 # This backend looks at each renewal of its own, and so sees those of others up to that much later.
 _UNCHANGED_SECONDS = LEASE_SECONDS - _RENEWAL_SECONDS
 
-_NOW = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) AS DOUBLE PRECISION)"
 # The clock may have been set back since the renewal.
 _IS_OLD = (
-    f"{_NOW} - EXTRACT(EPOCH FROM renewed_at) NOT BETWEEN -{_RENEWAL_SECONDS} AND {LEASE_SECONDS}"
+    f"{SERVER_TIME} - EXTRACT(EPOCH FROM renewed_at)"
+    f" NOT BETWEEN -{_RENEWAL_SECONDS} AND {LEASE_SECONDS}"
 )
 # A backend with the same token is a former run of this one, which has ended: see `_watched`.
 _JOIN = f"""
@@ -55,14 +55,14 @@ WITH former AS (DELETE FROM backends WHERE token = $1)
 INSERT INTO backends (token, contents, started_at, renewed_at)
     SELECT $1, $2, clock_timestamp(), clock_timestamp() WHERE NOT EXISTS (SELECT FROM backends
         WHERE token <> $1 AND contents <> $2 AND NOT ({_IS_OLD}))
-RETURNING number, {_NOW} AS moment
+RETURNING number, {SERVER_TIME} AS moment
 """  # noqa: S608 - of ours
 # All rows, as they were before.
 _RENEW = f"""
 WITH renewed AS (
     UPDATE backends SET renewals = renewals + 1, renewed_at = clock_timestamp() WHERE number = $1
 )
-SELECT number, renewals, {_IS_OLD} AS is_old, {_NOW} AS moment FROM backends
+SELECT number, renewals, {_IS_OLD} AS is_old, {SERVER_TIME} AS moment FROM backends
 """  # noqa: S608 - of ours
 _NAMESAKES = "SELECT number, renewals FROM backends WHERE token = $1 ORDER BY number"
 _LEAVE = "DELETE FROM backends WHERE number = $1"
