@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from synth_pools.spec.changes.operations import Node, Operation, resolved
@@ -115,7 +116,7 @@ class BodyComparison:
         if defaults != (None if default is None else [default]) and defaults != default:
             yield "default-changed", direction, place, f"default {default} and {defaults}"
         first, second = (
-            view if view is alone else reader.view(view.items)
+            replace(view, types=view.types - {"null"}) if view is alone else reader.view(view.items)
             for reader, view in zip(self._readers, views, strict=True)
         )
         for finding in self._schemas[direction].compare_views(first, second, place, text=True):
@@ -165,7 +166,7 @@ class BodyComparison:
             )
             if first is None or second is None:
                 continue
-            for word in first.keys() | second.keys():
+            for word in sorted(first.keys() | second.keys()):
                 if first.get(word) != second.get(word):
                     text = f"{word} {first.get(word, 'none')} -> {second.get(word, 'none')}"
                     yield "encoding-changed", direction, f"{place}.{name}", text

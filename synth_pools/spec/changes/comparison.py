@@ -150,7 +150,7 @@ class _Comparison:
         self, old: Mapping[str, Operation], new: Mapping[str, Operation], word: str, owner: str
     ) -> None:
         """Compare requests that servers send: clients answer them."""
-        for key in old.keys() | new.keys():
+        for key in dict.fromkeys((*old, *new)):
             place = f"{word} {key}"
             if key not in new:
                 self._add("webhook-removed", OPERATION, place, "removed", owner)

@@ -104,14 +104,22 @@ def placeholders(route: str) -> list[str]:
 
 def base_path(file: OpenApiFile) -> str:
     """Return the path below which all servers of a document have its operations."""
-    paths = {urlsplit(address).path for address in _servers(file.content) or ("",)}
+    paths = {_split(address)[1] for address in _servers(file.content) or ("",)}
     return paths.pop().rstrip("/") if len(paths) == 1 else ""
 
 
 def without_path(address: str) -> str:
     """Return the address of a server without its path."""
-    parts = urlsplit(address)
-    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else "/"
+    return _split(address)[0]
+
+
+def _split(address: str) -> tuple[str, str]:
+    """Split the address of a server into its origin and its path."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return address, ""
+    return f"{parts.scheme}://{parts.netloc}" if parts.netloc else "/", parts.path
 
 
 def _by_route(file: OpenApiFile, paths: Node) -> dict[str, Operation]:

@@ -225,7 +225,7 @@ class SchemaComparison:
         for name in before:
             if name in after:
                 below(before[name], after[name], f"{place}.{name}")
-        for pattern in old.patterns.keys() | new.patterns.keys():
+        for pattern in dict.fromkeys((*old.patterns, *new.patterns)):
             where = f"{place}.{pattern}"
             below(old.patterns.get(pattern, True), new.patterns.get(pattern, True), where)
         if old.rest is False or new.rest is False:

@@ -181,11 +181,15 @@ def shape_problems(file: OpenApiFile) -> Iterator[str]:
         yield f"{file.at(('paths',))}: paths is no object; write the operations there, by path"
     for pointer, node, kind in file.objects:
         if kind == "object":
-            for key in _KINDS.keys() & node.keys():
+            for key in filter(_KINDS.__contains__, node):
                 value_types, expected = _KINDS[key]
                 if not isinstance(node[key], value_types):
                     place = file.at((*pointer, key))
                     yield f"{place}: {key} is {node[key]!r:.60}; write {expected}"
+            for login in node.get("security") or ():
+                if not isinstance(login, dict):
+                    place = file.at((*pointer, "security"))
+                    yield f"{place}: {login!r:.60} in security; write an object, as bearer: []"
         else:
             member_types = (dict, bool) if pointer[-1] in _SCHEMAS else dict
             for name, value in node.items():

@@ -200,7 +200,7 @@ class SchemaReader:
                 view.types = frozenset({"array"})
         view = self._folded(view)
         view.core = id(node)
-        if siblings.get("nullable") is True and view.values is None:
+        if siblings.get("nullable") is True and not {"const", "enum"} & siblings.keys():
             view.types |= {"null"}
         return view
 
@@ -230,9 +230,19 @@ class SchemaReader:
         view.items = True if items == {} else items
         view.first_items = tuple(node.get("prefixItems") or ())
         view.others = {k: v for k, v in node.items() if k not in _NORMAL and k[:2] != "x-"}
-        groups = [tuple(map(self.view, node[key])) for key in ("anyOf", "oneOf") if node.get(key)]
-        view.groups = tuple(groups)
+        # An alternative that leads back to this schema adds nothing to the others.
+        groups = (
+            tuple(self.view(part) for part in node.get(key) or () if not self._is_open(part))
+            for key in ("anyOf", "oneOf")
+        )
+        view.groups = tuple(filter(None, groups))
         return view
+
+    def _is_open(self, node: Any) -> bool:
+        reference = node.get("$ref") if isinstance(node, dict) else None
+        if isinstance(reference, str):
+            node = self._file.find(reference)[1]
+        return id(node) in self._open
 
     def _joined_view(self, views: Sequence[SchemaView]) -> SchemaView:
         """Join schemas that all apply: the tightest of each keyword."""

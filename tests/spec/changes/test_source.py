@@ -89,6 +89,7 @@ def test_json_is_read_as_well(tmp_path: Path) -> None:
         ("title: T", "title: {T", r"\d: not YAML: .*; write YAML or JSON"),
         ("title: T", "title: *T", "3: not YAML: found undefined alias; write YAML or JSON"),
         ("title: T", "[a]: T", "3: a key that is no text; write a text"),
+        ("paths:", "security: [[a]]\npaths:", r"5: \['a'\] in security; write an object"),
     ],
 )
 def test_a_bad_line_is_named_with_what_to_write(
