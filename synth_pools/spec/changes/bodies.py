@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from synth_pools.spec.changes.operations import Node, Operation, resolved
-from synth_pools.spec.changes.schemas import SchemaComparison
+from synth_pools.spec.changes.schemas import SchemaComparison, same_components
 from synth_pools.spec.changes.source import OpenApiFile
 from synth_pools.spec.changes.verdicts import REQUEST, RESPONSE
 from synth_pools.spec.changes.views import SchemaReader, SchemaView
@@ -27,8 +27,9 @@ class BodyComparison:
     def __init__(self, old: OpenApiFile, new: OpenApiFile) -> None:
         self._old, self._new = old, new
         self._readers = SchemaReader(old), SchemaReader(new)
+        same = same_components(old, new)
         self._schemas = {
-            direction: SchemaComparison(*self._readers, direction)
+            direction: SchemaComparison(*self._readers, direction, same)
             for direction in (REQUEST, RESPONSE)
         }
 

@@ -7,7 +7,7 @@ its schemas.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
@@ -22,6 +22,7 @@ from synth_pools.spec.changes.keywords import (
     compare_types,
     compare_values,
 )
+from synth_pools.spec.changes.source import OpenApiFile
 from synth_pools.spec.changes.values import EVERY_TYPE
 from synth_pools.spec.changes.verdicts import REQUEST
 from synth_pools.spec.changes.views import SchemaReader, SchemaView
@@ -64,9 +65,20 @@ class _Pair:
 class SchemaComparison:
     """Comparison of the schemas of two documents, in one direction."""
 
-    def __init__(self, old: SchemaReader, new: SchemaReader, direction: str) -> None:
+    def __init__(
+        self, old: SchemaReader, new: SchemaReader, direction: str, same: Mapping[Any, int]
+    ) -> None:
+        """Take the readers of both documents.
+
+        Args:
+            old: That of the old document.
+            new: That of the new one.
+            direction: "request" or "response".
+            same: The components in which nothing differs, see `same_components`.
+        """
         self.old = old
         self.new = new
+        self._same = same
         self._request = direction == REQUEST
         self._pairs: dict[tuple[Any, ...], _Pair] = {}
         self._tried: dict[tuple[Any, ...], list[Finding]] = {}
@@ -124,6 +136,8 @@ class SchemaComparison:
         compare_defaults(old, new, place, report)
         if old.annotations.get("deprecated") is not True and new.annotations.get("deprecated"):
             report("field-deprecated", place, "deprecated")
+        if old.core in self._same and self._same[old.core] == new.core:
+            return
         cores = (old.core, new.core)
         if old.name and new.name:
             place, within = new.name, frozenset()
@@ -303,6 +317,45 @@ class SchemaComparison:
 
     def _is_within(self, old: SchemaView, new: SchemaView, kinds: set[str]) -> bool:
         return all(finding.kind in kinds for finding in self._try(old, new))
+
+
+def same_components(old: OpenApiFile, new: OpenApiFile) -> dict[Any, int]:
+    """Return the schemas of components in which nothing differs, nor in what they refer to.
+
+    Returns:
+        The address of each in the new document by that in the old one, as in `SchemaView.core`.
+    """
+    if old.is_openapi_3_0 is not new.is_openapi_3_0:
+        return {}
+    before, after = (
+        (file.content.get("components") or {}).get("schemas") or {} for file in (old, new)
+    )
+    differing = {name for name in before if before[name] != after.get(name)}
+    users: dict[str, list[str]] = {}
+    for name in before.keys() - differing:
+        for reference in _references(before[name]):
+            target = reference.removeprefix("#/components/schemas/")
+            if target not in before:
+                differing.add(name)
+            users.setdefault(target, []).append(name)
+    waiting = list(differing)
+    while waiting:
+        more = [name for name in users.get(waiting.pop(), ()) if name not in differing]
+        differing.update(more)
+        waiting += more
+    return {id(before[name]): id(after[name]) for name in before if name not in differing}
+
+
+def _references(node: Any) -> Iterator[str]:
+    waiting = [node]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, dict):
+            if isinstance(part.get("$ref"), str):
+                yield part["$ref"]
+            waiting += part.values()
+        elif isinstance(part, list):
+            waiting += part
 
 
 def _item(view: SchemaView, index: int) -> Any:
