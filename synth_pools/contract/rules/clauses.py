@@ -82,6 +82,7 @@ CLAUSES = {
     "facts.metrics": "get_pool_metrics#b872",
     "facts.pool": "get_pool#fdaa",
     "facts.replay": "replay_rollout#d4e2",
+    "facts.request_id": "headers RequestId#6962",
     "facts.usage": "get_rollout_usage#0ae5",
     "model": "Pools: states#78fd",
     "page.archived": "list_pools#ca02",

@@ -10,19 +10,25 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 from synth_pools.contract.document import EVENT_STREAM, FINAL, TERMINAL, Document, Operation
 from synth_pools.contract.http.reproduce import OTHER_KEY
 from synth_pools.contract.http.sse import read_messages
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.consistency import resources_of
+from synth_pools.contract.rules.listings import (
+    FINAL_STATES,
+    Contradiction,
+    FactAnswer,
+    Listings,
+    ResourceKey,
+)
 from synth_pools.contract.rules.verdict import (
     NotJsonError,
     RuleResult,
@@ -37,19 +43,8 @@ from synth_pools.contract.rules.verdict import (
 _CREATED = ("replay_of", "created_by", "created_at", "mode",
             "pool_id", "task_id", "request", "trace_correlation_id")  # fmt: skip
 _REPEATED = _CREATED[4:]
-_STATES: Mapping[str, tuple[str, ...]] = {
-    "Rollout": FINAL,
-    "RolloutSummary": FINAL,
-    "Pool": ("archived",),
-}
 # Seconds by which the time that a server measures may differ from that between its time stamps.
 _SECONDS, _WHOLE_SECONDS = 0.5, 1.5
-_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-_NEAR = timedelta(milliseconds=5)
-
-# A resource, by caller, kind and id.
-_Subject = tuple[bool, str, str]
-Contradiction = tuple[str, RuleResult, Exchange]
 
 
 @dataclass(slots=True)
@@ -62,37 +57,7 @@ class _Statement:
     has_support: bool = False
 
 
-@dataclass(slots=True)
-class _Listed:
-    """Resource that lists must hold: since when it exists, and since when in its final state."""
-
-    pool_id: str
-    since: float
-    status: str = ""
-    final_since: float = float("inf")
-
-
-@dataclass(slots=True)
-class _Answer:
-    """Answer that states facts."""
-
-    operation: Operation
-    exchange: Exchange
-    as_other: bool
-    ids: Mapping[str, str]
-    results: list[Contradiction] = field(default_factory=list)
-    agreed: set[str] = field(default_factory=set)
-
-    def judge(self, check: str, demand: str, met: bool, got: str, cause: str = "") -> None:
-        if met:
-            self.agreed.add(check)
-            return
-        clause = Clause(self.operation.route, demand)
-        result = RuleResult(check, Column.BEHAVIOUR, clause, demand, got, cause or check)
-        self.results.append((self.operation.id, result, self.exchange))
-
-
-_Read = Callable[[_Answer, _Subject, Mapping[str, Any]], None]
+_Read = Callable[[FactAnswer, ResourceKey, Mapping[str, Any]], None]
 
 
 class FactBook:
@@ -101,17 +66,14 @@ class FactBook:
     def __init__(self, document: Document) -> None:
         self._document = document
         self._lock = threading.Lock()
-        self._facts: dict[tuple[_Subject, str], _Statement] = {}
-        self._latest: dict[tuple[_Subject, str], Any] = {}
+        self._facts: dict[tuple[ResourceKey, str], _Statement] = {}
+        self._latest: dict[tuple[ResourceKey, str], Any] = {}
         # When a rollout was first observed to have ended; the same by pool and state.
-        self._ended: dict[_Subject, float] = {}
-        self._ends: dict[_Subject, list[float]] = defaultdict(list)
-        self._lasted: dict[_Subject, tuple[float, float]] = {}
-        # Resources in the order of their creation: all of a kind, and those of each pool.
-        self._lists: dict[_Subject, list[tuple[datetime, str]]] = defaultdict(list)
-        self._listed: dict[_Subject, _Listed] = {}
-        # The creation of the last item before each cursor, by the list and its filter.
-        self._cursors: dict[tuple[bool, str, str, bool, str, str], datetime] = {}
+        self._ended: dict[ResourceKey, float] = {}
+        self._ends: dict[ResourceKey, list[float]] = defaultdict(list)
+        self._lasted: dict[ResourceKey, tuple[float, float]] = {}
+        self._listings = Listings()
+        self._requests: dict[str, tuple[float, str]] = {}
         # The kind of resource, the name of its id, and the reader of its facts, by schema.
         self._readers: Mapping[str, tuple[str, str, _Read]] = {
             "Rollout": ("Rollout", "rollout_id", self._read_rollout),
@@ -125,7 +87,8 @@ class FactBook:
         """Return the pool and the id of each rollout that was observed to have ended."""
         with self._lock:
             subjects = [subject for subject in self._ended if not subject[0]]
-            return [(self._listed[s].pool_id, s[2]) for s in subjects if s in self._listed]
+            pools = [(self._listings.pool_of(subject), subject[2]) for subject in subjects]
+            return [(pool_id, name) for pool_id, name in pools if pool_id is not None]
 
     def compare(self, operation: Operation | None, exchange: Exchange) -> list[Contradiction]:
         """Compare what an answer states with the answers before it.
@@ -137,14 +100,17 @@ class FactBook:
         Returns:
             The results of rules, each with the operation and the exchange that it is about.
         """
-        refused = exchange.status not in (200, 201, 202) or exchange.trouble
-        if operation is None or refused or self._document.is_foreign:
+        if operation is None or exchange.trouble or self._document.is_foreign:
             return []
         keys = [text for name, text in exchange.request_headers if name.lower() == "authorization"]
         ids = operation.ids(self._document.path_of(exchange.url)) or {}
-        answer = _Answer(operation, exchange, any(OTHER_KEY in key for key in keys), ids)
+        answer = FactAnswer(operation, exchange, any(OTHER_KEY in key for key in keys), ids)
         kind = media_type(exchange)
-        if kind == EVENT_STREAM:
+        with self._lock:
+            self._read_request_id(answer)
+        if exchange.status not in (200, 201, 202):
+            pass
+        elif kind == EVENT_STREAM:
             events = [message.envelope for message in read_messages(exchange.response_body)]
             with self._lock:
                 self._read_events(answer, events)
@@ -152,7 +118,7 @@ class FactBook:
             try:
                 body = response_json(exchange)
             except NotJsonError:
-                return []
+                body = None
             if isinstance(body, dict):
                 with self._lock:
                     self._read(answer, body)
@@ -167,7 +133,16 @@ class FactBook:
             results.append((operation.id, result, exchange))
         return results
 
-    def _read(self, answer: _Answer, body: dict[str, Any]) -> None:
+    def _read_request_id(self, answer: FactAnswer) -> None:
+        exchange = answer.exchange
+        request_id = exchange.header("x-request-id")
+        if request_id is not None:
+            request = (exchange.began, exchange.url)
+            first = self._requests.setdefault(request_id, request)
+            demand = "x-request-id identifies this request alone"
+            answer.judge("facts.request_id", demand, first == request, request_id)
+
+    def _read(self, answer: FactAnswer, body: dict[str, Any]) -> None:
         for schema, resource in resources_of(answer.operation, answer.exchange, body):
             if schema not in self._readers:
                 continue
@@ -177,7 +152,7 @@ class FactBook:
             subject = (answer.as_other, kind, resource[id_name])
             latest = (subject, f"{schema} of {answer.operation.id}")
             # The same answer again states nothing new, unless it depends on time.
-            if schema in _STATES and self._latest.get(latest) == resource:
+            if schema in FINAL_STATES and self._latest.get(latest) == resource:
                 continue
             self._latest[latest] = resource
             read(answer, subject, resource)
@@ -187,9 +162,11 @@ class FactBook:
             if answer.operation.item == "Artifact":
                 self._read_artifacts(answer, [item for item in items if isinstance(item, dict)])
             elif answer.operation.is_paged:
-                self._read_list(answer, body, items)
+                self._listings.judge_page(answer, body, items)
 
-    def _state(self, check: str, answer: _Answer, subject: _Subject, name: str, value: Any) -> None:
+    def _state(
+        self, check: str, answer: FactAnswer, subject: ResourceKey, name: str, value: Any
+    ) -> None:
         """State a fact; the answer, or the one that stated it first, departs if it is another."""
         if name == "error" and isinstance(value, dict):
             # Details may be left out.
@@ -217,7 +194,9 @@ class FactBook:
             result = RuleResult(check, Column.BEHAVIOUR, clause, demand, got, cause)
             answer.results.append((former.operation, result, former.exchange))
 
-    def _read_rollout(self, answer: _Answer, subject: _Subject, rollout: Mapping[str, Any]) -> None:
+    def _read_rollout(
+        self, answer: FactAnswer, subject: ResourceKey, rollout: Mapping[str, Any]
+    ) -> None:
         for name in _CREATED:
             if name in rollout:
                 self._state("facts.created", answer, subject, name, rollout[name])
@@ -228,7 +207,7 @@ class FactBook:
                 if name in rollout:
                     self._state("facts.replay", answer, repeated, name, rollout[name])
         pool_id, status = str(rollout.get("pool_id")), str(rollout.get("status"))
-        self._enlist(subject, pool_id, rollout.get("created_at"))
+        self._listings.add(subject, pool_id, rollout.get("created_at"))
         if status not in FINAL:
             return
         self._end(answer, subject, status, pool_id)
@@ -241,7 +220,9 @@ class FactBook:
             seconds = (end - begin).total_seconds()
             self._lasted[subject] = seconds, _WHOLE_SECONDS if are_whole else _SECONDS
 
-    def _read_summary(self, answer: _Answer, subject: _Subject, summary: Mapping[str, Any]) -> None:
+    def _read_summary(
+        self, answer: FactAnswer, subject: ResourceKey, summary: Mapping[str, Any]
+    ) -> None:
         raw_timing = summary.get("timing")
         timing = raw_timing if isinstance(raw_timing, dict) else {}
         facts = {"pool_id": summary.get("pool_id"), "created_at": timing.get("created_at")}
@@ -263,7 +244,9 @@ class FactBook:
             for name, value in facts.items():
                 self._state("facts.final", answer, subject, name, value)
 
-    def _read_usage(self, answer: _Answer, subject: _Subject, usage: Mapping[str, Any]) -> None:
+    def _read_usage(
+        self, answer: FactAnswer, subject: ResourceKey, usage: Mapping[str, Any]
+    ) -> None:
         if not self._had_ended(answer, subject):
             return
         for name in self._document.properties("RolloutUsage"):
@@ -276,7 +259,9 @@ class FactBook:
             met = abs(wall - seconds) < tolerance
             answer.judge("facts.usage", demand, met, str(wall), "facts.usage|wall_time_sec")
 
-    def _read_metrics(self, answer: _Answer, subject: _Subject, metrics: Mapping[str, Any]) -> None:
+    def _read_metrics(
+        self, answer: FactAnswer, subject: ResourceKey, metrics: Mapping[str, Any]
+    ) -> None:
         for status in FINAL:
             moments = self._ends.get((answer.as_other, subject[2], status), [])
             least = bisect_left(moments, answer.exchange.began)
@@ -286,16 +271,16 @@ class FactBook:
                 met, cause = count >= least, f"facts.metrics|{status}"
                 answer.judge("facts.metrics", demand, met, str(count), cause)
 
-    def _read_pool(self, answer: _Answer, subject: _Subject, pool: Mapping[str, Any]) -> None:
+    def _read_pool(self, answer: FactAnswer, subject: ResourceKey, pool: Mapping[str, Any]) -> None:
         self._state("facts.pool", answer, subject, "created_at", pool.get("created_at"))
-        self._enlist(subject, "", pool.get("created_at"))
-        if pool.get("status") in _STATES["Pool"]:
-            self._finish(subject, "archived")
+        self._listings.add(subject, "", pool.get("created_at"))
+        if pool.get("status") in FINAL_STATES["Pool"]:
+            self._listings.finish(subject, "archived")
             for name in self._document.properties("Pool"):
                 if name in pool:
                     self._state("facts.archived", answer, subject, name, pool[name])
 
-    def _read_artifacts(self, answer: _Answer, items: list[dict[str, Any]]) -> None:
+    def _read_artifacts(self, answer: FactAnswer, items: list[dict[str, Any]]) -> None:
         subject = (answer.as_other, "Rollout", answer.ids.get("rollout_id", ""))
         if not items and not self._had_ended(answer, subject):
             return
@@ -306,11 +291,11 @@ class FactBook:
             for name in {item.get("path"), item.get("artifact_id")} - {None}:
                 self._state_content(answer, str(name), item.get("sha256"))
 
-    def _state_content(self, answer: _Answer, name: str, digest: Any) -> None:
+    def _state_content(self, answer: FactAnswer, name: str, digest: Any) -> None:
         subject = (answer.as_other, "Rollout", answer.ids.get("rollout_id", ""))
         self._state("facts.artifacts", answer, subject, f"sha256 of {name}", digest)
 
-    def _read_events(self, answer: _Answer, events: list[Any]) -> None:
+    def _read_events(self, answer: FactAnswer, events: list[Any]) -> None:
         for event in events:
             if not isinstance(event, dict) or not isinstance(event.get("rollout_id"), str):
                 continue
@@ -328,75 +313,13 @@ class FactBook:
                 for name, value in facts.items():
                     self._state("facts.final", answer, subject, name, value)
 
-    def _read_list(self, answer: _Answer, body: Mapping[str, Any], items: list[Any]) -> None:
-        """Expect the page to follow the one before it, and to hold all that belongs on it."""
-        query = parse_qs(urlsplit(answer.exchange.url).query, keep_blank_values=True)
-        state = query.get("state", [""])[0]
-        kind, pool_id = answer.operation.item, answer.ids.get("pool_id", "")
-        if "next_cursor" not in body or kind not in ("Rollout", "Pool"):
-            return
-        stamps = [moment(item.get("created_at")) for item in items if isinstance(item, dict)]
-        times = [stamp for stamp in stamps if stamp is not None]
-        place = (answer.as_other, answer.operation.id, pool_id, "state" in query, state)
-        before = self._cursors.get((*place, query.get("cursor", [""])[0]))
-        is_last, follows = body["next_cursor"] is None, "cursor" in query
-        if len(times) != len(items) or not (times or before or (is_last and not follows)):
-            return
-        newest = max(times, default=_LAST) if follows else _LAST
-        oldest = _FIRST if is_last else min(times, default=newest)
-        if before is not None:
-            demand = "a page follows the one before it, whatever its limit"
-            is_next = not times or newest <= before + _NEAR
-            answer.judge("facts.listed", demand, is_next, f"it begins at {newest}")
-            newest = before
-        if not is_last:
-            self._cursors[*place, str(body["next_cursor"])] = oldest
-        filtered = state in _STATES[kind]
-        if filtered or (kind == "Rollout" and "state" not in query):
-            due = self._due(answer, pool_id, (oldest, newest), state)
-            missing = due - {str(item.get("id")) for item in items}
-            demand = f"the list holds every {kind.lower()} that was there"
-            observed = f"without {', '.join(sorted(missing)[:3])}"
-            answer.judge("facts.listed", demand, not missing, observed)
-
-    def _due(
-        self, answer: _Answer, pool_id: str, between: tuple[datetime, datetime], state: str
-    ) -> set[str]:
-        """Return the resources that a page must hold if its items are from between two times."""
-        caller, kind = answer.as_other, answer.operation.item
-        candidates = self._lists.get((caller, kind, pool_id), [])
-        oldest, newest = between
-        # Several may be created at nearly the same time, in another order than their times tell.
-        first = bisect_right(candidates, (max(oldest, _FIRST + _NEAR) + _NEAR, ""))
-        last = bisect_left(candidates, (min(newest, _LAST - _NEAR) - _NEAR, ""))
-        due = set()
-        for _, name in candidates[first:last]:
-            listed = self._listed[caller, kind, name]
-            since = listed.final_since if state else listed.since
-            if since < answer.exchange.began and state in ("", listed.status):
-                due.add(name)
-        return due
-
-    def _enlist(self, subject: _Subject, pool_id: str, created_at: Any) -> None:
-        created = moment(created_at)
-        if created is not None and subject not in self._listed:
-            as_other, kind, name = subject
-            self._listed[subject] = _Listed(pool_id, time.monotonic())
-            for pool in {"", pool_id}:
-                insort(self._lists[as_other, kind, pool], (created, name))
-
-    def _finish(self, subject: _Subject, status: str) -> None:
-        listed = self._listed.get(subject)
-        if listed is not None and not listed.status:
-            listed.status, listed.final_since = status, time.monotonic()
-
-    def _end(self, answer: _Answer, subject: _Subject, status: str, pool_id: str) -> None:
-        self._finish(subject, status)
+    def _end(self, answer: FactAnswer, subject: ResourceKey, status: str, pool_id: str) -> None:
+        self._listings.finish(subject, status)
         if subject not in self._ended:
             self._ended[subject] = time.monotonic()
             self._ends[answer.as_other, pool_id, status].append(self._ended[subject])
 
-    def _had_ended(self, answer: _Answer, subject: _Subject) -> bool:
+    def _had_ended(self, answer: FactAnswer, subject: ResourceKey) -> bool:
         return answer.exchange.began > self._ended.get(subject, float("inf"))
 
 

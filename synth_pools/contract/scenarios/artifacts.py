@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from synth_pools.contract.harness.context import Context, Judge
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import Rollout, ids_of, run_rollout
 from synth_pools.contract.http.client import at
@@ -123,7 +124,14 @@ def artifacts_either(ctx: Context) -> None:
             ctx.expect.equal(operation, label, expected, names, response)
 
 
-@scenario("artifacts.failed", *_LISTS, clauses="get_rollout_artifacts#d2e1", needs="containers")
+@scenario(
+    "artifacts.failed",
+    *_LISTS,
+    _ONE,
+    "get_global_rollout_artifacts_zip",
+    clauses="get_rollout_artifacts#d2e1, get_global_rollout_artifacts_zip#630e",
+    needs="containers",
+)
 def artifacts_failed(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     answer = {"status": "failed", "reward": 0, "artifact": [_FIRST, _SECOND]}
@@ -133,6 +141,13 @@ def artifacts_failed(ctx: Context) -> None:
         names = ids_of(response.list_at("items"), "artifact_name")
         label = "artifact_name of the artifacts of a failed rollout"
         ctx.expect.equal(operation, label, ["first", "second"], names, response)
+    for download in offered(ctx, _ONE, "get_global_rollout_artifacts_zip"):
+        ids = download.own_ids({**rollout.ids, "artifact_path": "second"})
+        content = ctx.require(200, download.id, ids).exchange.response_body
+        # Without a word of the content in the archive it does not hold the file.
+        demand = "the content of an artifact of a failed rollout"
+        is_there = b"second" in content
+        ctx.judge(download.id).that(demand, is_there, f"{len(content)} bytes without it")
 
 
 def _judge_items(judge: Judge, items: list[Any]) -> None:

@@ -80,8 +80,14 @@ def downloads_range(ctx: Context) -> None:
         response = _get(ctx, 200, rollout, path)
         content, etag = response.exchange.response_body, f'"{at(item, "sha256")}"'
         size = len(content)
-        parts = (("bytes=1-2", content[1:3], 1), ("bytes=1-", content[1:], 1))
-        for range_header, expected, first in (*parts, ("bytes=-2", content[-2:], size - 2)):
+        parts = (
+            ("bytes=1-2", content[1:3], 1),
+            ("bytes=1-", content[1:], 1),
+            ("bytes=-2", content[-2:], size - 2),
+            (f"bytes={size - 1}-{size + 99}", content[-1:], size - 1),
+            (f"bytes=-{size + 99}", content, 0),
+        )
+        for range_header, expected, first in parts:
             part = _get(ctx, 206, rollout, path, range=range_header)
             actual = part.exchange.response_body
             demand = f"the bytes of {range_header}: {expected[:40]!r}"

@@ -89,6 +89,7 @@ def idempotency_others(ctx: Context) -> None:
         ("create_rollout", path, body, _key(ctx, "b")),
         ("create_rollout", path, body, _key(ctx, "B")),
         ("create_rollout", path, body, long),
+        ("create_rollout", path, body, {"idempotency-key": f"{long['idempotency-key'][:-1]}~"}),
         ("create_rollout", path, body, {}),
         ("create_rollout", path, body, {}),
         ("create_rollout", other_path, body, key),

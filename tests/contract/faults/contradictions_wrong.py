@@ -14,8 +14,8 @@ from tests.contract.faults.fault import (
     seen_by,
     sibling,
 )
-from tests.contract.faults.overlooked_wrong import deeply, each_event, everywhere
-from tests.contract.faults.wire import Request, Response, header
+from tests.contract.faults.overlooked_wrong import EVERY, deeply, each_event, everywhere
+from tests.contract.faults.wire import Request, Response, header, without
 
 
 async def _archived_left_out(request: Request, response: Response, passing: Passing) -> Response:
@@ -99,6 +99,17 @@ async def _counted_down(request: Request, response: Response, passing: Passing) 
     return response.with_json({**value, "completed_rollouts": count, "success_rate": rate})
 
 
+async def _one_id_for_errors(request: Request, response: Response, passing: Passing) -> Response:
+    value = response.json()
+    if response.status < 400 or not isinstance(value, dict):
+        return response
+    if isinstance(value.get("error"), dict):
+        value["error"]["request_id"] = "req_error"
+    response = response.with_json(value)
+    response.headers = [*without(response.headers, "x-request-id"), ("x-request-id", "req_error")]
+    return response
+
+
 FAULTS = [
     # In two places.
     everywhere(
@@ -175,5 +186,13 @@ FAULTS = [
         "stream_rollout_events",
         "silent_in_the_queue",
         stream=_silent_in_the_queue,
+    ),
+    everywhere(
+        "pools.taken_id",
+        "create_pool",
+        "errors_share_an_id",
+        EVERY,
+        after=_one_id_for_errors,
+        rule="facts.request_id",
     ),
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,7 +26,7 @@ from tests.contract.faults.fault import (
 )
 from tests.contract.faults.wire import Request, Response, header, without
 
-_EVERY = tuple(DOCUMENT.operations)
+EVERY = tuple(DOCUMENT.operations)
 _ROLLOUTS = tuple(
     name
     for name, operation in DOCUMENT.operations.items()
@@ -202,6 +203,34 @@ async def _first_range(request: Request, passing: Passing) -> None:
         request.headers = [*without(request.headers, "range"), ("range", first)]
 
 
+async def _long_suffix_refused(request: Request, passing: Passing) -> Response | None:
+    """Refuse the last bytes where more are wanted than there are."""
+    is_long = re.fullmatch(r"bytes=-\d{3,}", header(request.headers, "range") or "")
+    return error_response(416, "range_not_satisfiable") if is_long else None
+
+
+async def _beginning_of_the_key(request: Request, passing: Passing) -> None:
+    key = header(request.headers, "idempotency-key")
+    if key is not None:
+        others = without(request.headers, "idempotency-key")
+        request.headers = [*others, ("idempotency-key", key[:64])]
+
+
+async def _lists_are_appended(request: Request, passing: Passing) -> None:
+    sent = request.json()
+    if not isinstance(sent, dict) or not isinstance(sent.get("metadata"), dict):
+        return
+    former = (await passing.ask(sibling(request, "GET", request.path))).json()
+    pool = former.get("metadata") or {}
+    merged = {
+        name: [*pool[name], *value]
+        if isinstance(value, list) and isinstance(pool.get(name), list)
+        else value
+        for name, value in sent["metadata"].items()
+    }
+    request.body = json.dumps({**sent, "metadata": merged}).encode()
+
+
 async def _none_of_failed(request: Request, response: Response, passing: Passing) -> Response:
     path = request.path.removesuffix("/artifacts")
     rollout = (await passing.ask(sibling(request, "GET", path))).json()
@@ -286,7 +315,7 @@ FAULTS = [
         "errors.trailing_slash",
         "list_pools",
         "slash_at_the_end_dropped",
-        ("", *_EVERY),
+        ("", *EVERY),
         before=_slash_dropped,
     ),
     seen_by(
@@ -327,7 +356,7 @@ FAULTS = [
         "pools.created",
         "create_pool",
         "two_hours_ahead",
-        _EVERY,
+        EVERY,
         after=deeply(_hours_ahead),
         rule="agree.time",
     ),
@@ -346,4 +375,12 @@ FAULTS = [
             )
         ),
     ),
+    seen_by(
+        "downloads.range",
+        "get_global_rollout_artifact",
+        "long_suffix_refused",
+        before=_long_suffix_refused,
+    ),
+    seen_by("idempotency.others", "create_rollout", "keys_are_cut", before=_beginning_of_the_key),
+    seen_by("pools.patch", "update_pool", "lists_are_appended", before=_lists_are_appended),
 ]

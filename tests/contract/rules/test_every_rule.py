@@ -126,6 +126,7 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
     "facts.pool": (_pool(), _pool(created_at="2020-01-01T00:00:00Z")),
     "facts.archived": (_pool(**_ARCHIVED), _pool(**{**_ARCHIVED, "capacity": 7})),
     "facts.metrics": (_rollout(), _figures("pool_metrics", _METRICS, completed_rollouts=0)),
+    "facts.request_id": (_refused(404), _refused(404)),
     "facts.listed": (_rollout(), _page()),
     "schema.status": answered("GET", _POOL, 418, _NO),
     "schema.content_type": answered("GET", _POOL, 200, b"<html></html>", content_type="text/html"),

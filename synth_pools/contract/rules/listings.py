@@ -1,0 +1,136 @@
+"""Rule for lists: a page follows the one before it, and holds every resource that belongs on it."""
+
+from __future__ import annotations
+
+import time
+from bisect import bisect_left, bisect_right, insort
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from synth_pools.contract.document import FINAL, Operation
+from synth_pools.contract.results import Clause, Column, Exchange
+from synth_pools.contract.rules.verdict import RuleResult, moment
+
+FINAL_STATES: Mapping[str, tuple[str, ...]] = {
+    "Rollout": FINAL,
+    "RolloutSummary": FINAL,
+    "Pool": ("archived",),
+}
+_FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+_NEAR = timedelta(milliseconds=5)
+
+# A resource, by caller, kind and id.
+ResourceKey = tuple[bool, str, str]
+Contradiction = tuple[str, RuleResult, Exchange]
+
+
+@dataclass(slots=True)
+class FactAnswer:
+    """Answer that states facts."""
+
+    operation: Operation
+    exchange: Exchange
+    as_other: bool
+    ids: Mapping[str, str]
+    results: list[Contradiction] = field(default_factory=list)
+    agreed: set[str] = field(default_factory=set)
+
+    def judge(self, check: str, demand: str, met: bool, got: str, cause: str = "") -> None:
+        if met:
+            self.agreed.add(check)
+            return
+        clause = Clause(self.operation.route, demand)
+        result = RuleResult(check, Column.BEHAVIOUR, clause, demand, got, cause or check)
+        self.results.append((self.operation.id, result, self.exchange))
+
+
+@dataclass(slots=True)
+class _Listed:
+    """Resource that lists must hold: since when it exists, and since when in its final state."""
+
+    pool_id: str
+    since: float
+    status: str = ""
+    final_since: float = float("inf")
+
+
+class Listings:
+    """Resources in the order of their creation, and the pages that show them."""
+
+    def __init__(self) -> None:
+        # All resources of a kind, and those of each pool.
+        self._lists: dict[ResourceKey, list[tuple[datetime, str]]] = defaultdict(list)
+        self._listed: dict[ResourceKey, _Listed] = {}
+        # The creation of the last item before each cursor, by the list and its filter.
+        self._cursors: dict[tuple[bool, str, str, bool, str, str], datetime] = {}
+
+    def pool_of(self, subject: ResourceKey) -> str | None:
+        """Return the pool of a rollout; None where its creation is not known."""
+        listed = self._listed.get(subject)
+        return listed.pool_id if listed is not None else None
+
+    def add(self, subject: ResourceKey, pool_id: str, created_at: Any) -> None:
+        created = moment(created_at)
+        if created is not None and subject not in self._listed:
+            as_other, kind, name = subject
+            self._listed[subject] = _Listed(pool_id, time.monotonic())
+            for pool in {"", pool_id}:
+                insort(self._lists[as_other, kind, pool], (created, name))
+
+    def finish(self, subject: ResourceKey, status: str) -> None:
+        listed = self._listed.get(subject)
+        if listed is not None and not listed.status:
+            listed.status, listed.final_since = status, time.monotonic()
+
+    def judge_page(self, answer: FactAnswer, body: Mapping[str, Any], items: list[Any]) -> None:
+        """Expect the page to follow the one before it, and to hold all that belongs on it."""
+        query = parse_qs(urlsplit(answer.exchange.url).query, keep_blank_values=True)
+        state = query.get("state", [""])[0]
+        kind, pool_id = answer.operation.item, answer.ids.get("pool_id", "")
+        if "next_cursor" not in body or kind not in ("Rollout", "Pool"):
+            return
+        stamps = [moment(item.get("created_at")) for item in items if isinstance(item, dict)]
+        times = [stamp for stamp in stamps if stamp is not None]
+        place = (answer.as_other, answer.operation.id, pool_id, "state" in query, state)
+        before = self._cursors.get((*place, query.get("cursor", [""])[0]))
+        is_last, follows = body["next_cursor"] is None, "cursor" in query
+        if len(times) != len(items) or not (times or before or (is_last and not follows)):
+            return
+        newest = max(times, default=_LAST) if follows else _LAST
+        oldest = _FIRST if is_last else min(times, default=newest)
+        if before is not None:
+            demand = "a page follows the one before it, whatever its limit"
+            is_next = not times or newest <= before + _NEAR
+            answer.judge("facts.listed", demand, is_next, f"it begins at {newest}")
+            newest = before
+        if not is_last:
+            self._cursors[*place, str(body["next_cursor"])] = oldest
+        filtered = state in FINAL_STATES[kind]
+        if filtered or (kind == "Rollout" and "state" not in query):
+            due = self._due(answer, pool_id, (oldest, newest), state)
+            missing = due - {str(item.get("id")) for item in items}
+            demand = f"the list holds every {kind.lower()} that was there"
+            observed = f"without {', '.join(sorted(missing)[:3])}"
+            answer.judge("facts.listed", demand, not missing, observed)
+
+    def _due(
+        self, answer: FactAnswer, pool_id: str, between: tuple[datetime, datetime], state: str
+    ) -> set[str]:
+        """Return the resources that a page must hold if its items are from between two times."""
+        caller, kind = answer.as_other, answer.operation.item
+        candidates = self._lists.get((caller, kind, pool_id), [])
+        oldest, newest = between
+        # Several may be created at nearly the same time, in another order than their times tell.
+        first = bisect_right(candidates, (max(oldest, _FIRST + _NEAR) + _NEAR, ""))
+        last = bisect_left(candidates, (min(newest, _LAST - _NEAR) - _NEAR, ""))
+        due = set()
+        for _, name in candidates[first:last]:
+            listed = self._listed[caller, kind, name]
+            since = listed.final_since if state else listed.since
+            if since < answer.exchange.began and state in ("", listed.status):
+                due.add(name)
+        return due
