@@ -207,7 +207,7 @@ def pool_events_pages(ctx: Context) -> None:
 )
 def pool_events_live(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    run_rollout(ctx, pool_id)
+    first = run_rollout(ctx, pool_id)
     # A reader that leaves takes nothing along.
     ctx.stream(_STREAM, {"pool_id": pool_id}, limit=_END_SECONDS, until=lambda r: bool(r.messages))
     query = {"format": "json", "start": "latest"}
@@ -241,9 +241,12 @@ def pool_events_live(ctx: Context) -> None:
         "the events of the new rollout", [m.data for m in stream.messages] == expected
     )
     ctx.judge(_STREAM, stream).that("the end of the stream of an archived pool", stream.complete)
+    first_stream = ctx.stream("stream_rollout_events", first.ids, limit=_END_SECONDS)
     whole_stream = _read(ctx, pool_id)
-    last_ones = [m.data for m in whole_stream.messages][-len(expected) :]
-    ctx.judge(_STREAM, whole_stream).that("the same for who comes later", last_ones == expected)
+    every_event = [*(m.data for m in first_stream.messages), *expected]
+    ctx.judge(_STREAM, whole_stream).that(
+        "all events, for who comes later", [m.data for m in whole_stream.messages] == every_event
+    )
 
 
 @scenario(

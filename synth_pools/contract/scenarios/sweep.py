@@ -24,7 +24,7 @@ _ROLLOUTS, _POOLS, _PAGES = 300, 60, 5
 def sweep_again(ctx: Context) -> None:
     """Read what has ended: the rules for facts compare it with every answer of the run."""
     facts = ctx.session.collector.facts
-    ended = facts.ended() if facts is not None else []
+    rollouts = facts.ended() if facts is not None else []
     for state in ("archived", "active"):
         iterate_pages(ctx, "list_pools", {}, {"state": state, "limit": 1000}, most=_PAGES)
     reads = list(offered(ctx, describes_rollout))
@@ -33,12 +33,12 @@ def sweep_again(ctx: Context) -> None:
             for state in FINAL:
                 iterate_pages(ctx, operation.id, {}, {"state": state, "limit": 1000}, most=_PAGES)
     of_one = [operation for operation in reads if "rollout_id" in operation.id_names]
-    whole = [operation for operation in of_one if operation.result == "Rollout"]
-    chosen = ctx.random.sample(ended, min(len(ended), _ROLLOUTS))
+    complete = [operation for operation in of_one if operation.result == "Rollout"]
+    chosen = ctx.random.sample(rollouts, min(len(rollouts), _ROLLOUTS))
     for number, (pool_id, rollout_id) in enumerate(chosen):
         ids = {"pool_id": pool_id, "rollout_id": rollout_id}
-        for operation in {op.id: op for op in (*whole, of_one[number % len(of_one)])}.values():
+        for operation in {op.id: op for op in (*complete, of_one[number % len(of_one)])}.values():
             ctx.require(200, operation.id, operation.own_ids(ids))
-    pools = sorted({pool_id for pool_id, _ in ended})
+    pools = sorted({pool_id for pool_id, _ in rollouts})
     for pool_id in ctx.random.sample(pools, min(len(pools), _POOLS)):
         ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})

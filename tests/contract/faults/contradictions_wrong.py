@@ -175,11 +175,7 @@ FAULTS = [
     ),
     seen_by("metrics.counts", "get_pool_metrics", "counts_go_down", after=_counted_down),
     seen_by(
-        "pool_events.live",
-        "stream_pool_events",
-        "leaver_takes_events",
-        stream=_leaver_takes_events,
-        rule="events.pool_start",
+        "pool_events.live", "stream_pool_events", "leaver_takes_events", stream=_leaver_takes_events
     ),
     seen_by(
         "events.heartbeat",
