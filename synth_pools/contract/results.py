@@ -224,8 +224,8 @@ class CheckOutcome:
         """
         contact = self.layer is Layer.PREFLIGHT and self.column is not Column.AUTH
         on_the_way = self.layer is Layer.SCENARIO and self.of_rule
-        held = self.outcome in (Outcome.HELD, Outcome.KNOWN)
-        return held and not contact and not on_the_way
+        is_judged = self.outcome in (Outcome.HELD, Outcome.KNOWN)
+        return is_judged and not contact and not on_the_way
 
 
 @dataclass(frozen=True, slots=True)

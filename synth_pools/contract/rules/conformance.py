@@ -259,13 +259,13 @@ def _code_rules(document: Document, exchange: Exchange, status: int) -> Iterator
 
 def _error_flaws(document: Document, exchange: Exchange) -> dict[str, str]:
     """Return a complaint about the body of an error for each of its flaws."""
-    shown = excerpt(exchange)
+    text = excerpt(exchange)
     if media_type(exchange) != "application/json":
         actual = media_type(exchange) or "no content type"
-        return {actual: f"{actual}: {shown}"}
+        return {actual: f"{actual}: {text}"}
     try:
         value = response_json(exchange)
     except NotJsonError as error:
-        return {"no JSON": f"no JSON ({error}): {shown}"}
+        return {"no JSON": f"no JSON ({error}): {text}"}
     flaws = document.flaws({"$ref": "#/components/schemas/ErrorBody"}, value)
-    return {flaw: f"{complaint}: {shown}" for flaw, complaint in flaws.items()}
+    return {flaw: f"{complaint}: {text}" for flaw, complaint in flaws.items()}

@@ -247,7 +247,7 @@ def _judge_other_host(ctx: Context, address: Any, response: Response) -> None:
 @scenario(
     "details.foreign_host",
     "get_pool_urls",
-    clauses="Authentication#f582, responses Forbidden#29df, Errors#faed",
+    clauses="Authentication#b316, responses Forbidden#29df, Errors#faed",
 )
 def details_foreign_host(ctx: Context) -> None:
     ids = {"pool_id": ctx.resources.pool()}

@@ -82,9 +82,9 @@ def _in_every_state(ctx: Context) -> list[Rollout]:
     # Only containers leave artifacts behind.
     more = {"container_url": session.containers["good"]} if session.containers else {}
     pool_id = ctx.resources.live_pool(concurrency=1, tasks=[{"task_id": "t"}], **more)
-    ended = run_rollout(ctx, pool_id, task_id="t")
+    completed = run_rollout(ctx, pool_id, task_id="t")
     running = start_running(ctx, pool_id)
-    return [ended, running, start_rollout(ctx, pool_id, env={"delay": 600}), archived]
+    return [completed, running, start_rollout(ctx, pool_id, env={"delay": 600}), archived]
 
 
 def _expect_apart(ctx: Context, rollouts: list[Rollout], owner: str, stranger: str) -> None:
@@ -95,22 +95,22 @@ def _expect_apart(ctx: Context, rollouts: list[Rollout], owner: str, stranger: s
             query = {"limit": 100} if state is None else {"limit": 100, "state": state}
             page = ctx.require(200, operation.id, query=query, authorization=stranger)
             _expect_nothing_of(ctx, ids_of_owner, operation.id, page)
-    asked: set[tuple[str, ...]] = set()
+    tried: set[tuple[str, ...]] = set()
     for rollout in rollouts:
         ids = {**_ids_below(ctx, rollout, owner), **rollout.ids}
         before = _read(ctx, rollout, owner)
         for operation in offered(ctx, addresses_resource):
             own_ids = operation.own_ids(ids)
             # Several rollouts have the same pool.
-            if (key := (operation.id, *own_ids.values())) in asked:
+            if (key := (operation.id, *own_ids.values())) in tried:
                 continue
-            asked.add(key)
+            tried.add(key)
             _expect_unknown(ctx, operation, own_ids, ids_of_owner, stranger)
             if reads(operation):
                 continue
             after = _read(ctx, rollout, owner)
-            what = "what another organisation asked to change"
-            ctx.expect.equal(operation.id, what, before, after, None)
+            subject = "what another organisation asked to change"
+            ctx.expect.equal(operation.id, subject, before, after, None)
             before = after
 
 

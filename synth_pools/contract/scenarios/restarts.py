@@ -54,15 +54,15 @@ def restarts_kept(ctx: Context) -> None:
     path = {"pool_id": pool_id}
     completed = Rollout(pool_id, rollout_id(_create_with_key(ctx, path)))
     wait_for(ctx, completed, FINAL)
-    ended = [completed]
+    final_rollouts = [completed]
     if ctx.session.offers("replay"):
         response = ctx.require((202, 200), "replay_rollout", completed.global_ids)
-        ended.append(Rollout(pool_id, rollout_id(response)))
-        wait_for(ctx, ended[-1], FINAL)
+        final_rollouts.append(Rollout(pool_id, rollout_id(response)))
+        wait_for(ctx, final_rollouts[-1], FINAL)
     running = start_running(ctx, pool_id)
     queued = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(2)]
     pool = ctx.require(200, "get_pool", path)
-    finals = [ctx.require(200, "get_rollout", rollout.ids) for rollout in ended]
+    finals = [ctx.require(200, "get_rollout", rollout.ids) for rollout in final_rollouts]
     messages = _events(ctx, completed.ids)
     events = [message.data for message in messages]
     observed = [message.data for message in _events(ctx, running.ids, 2)]
@@ -72,7 +72,7 @@ def restarts_kept(ctx: Context) -> None:
     after = ctx.require(200, "get_pool", path)
     for field in ("name", "metadata", "config", "created_at", "tasks"):
         ctx.judge("get_pool", after).field(field, pool.at(field), f"{field}, as before,")
-    for rollout, final in zip(ended, finals, strict=True):
+    for rollout, final in zip(final_rollouts, finals, strict=True):
         after = ctx.require(200, "get_rollout", rollout.ids)
         ctx.expect.equal("get_rollout", "the rollout that had ended", final.json, after.json, after)
     later = [message.data for message in _events(ctx, completed.ids)]
@@ -85,7 +85,7 @@ def restarts_kept(ctx: Context) -> None:
     if isinstance(cursor := page.at("next_cursor"), str):
         query = {"limit": 100, "cursor": cursor}
         items, after, _ = iterate_pages(ctx, "list_rollouts", path, query)
-        expected = sorted(rollout.id for rollout in (*ended, running, *queued))
+        expected = sorted(rollout.id for rollout in (*final_rollouts, running, *queued))
         actual = sorted(map(str, ids_of([*page.list_at("items"), *items])))
         ctx.expect.equal("list_rollouts", "the items of both pages", expected, actual, after)
     if metrics is not None:

@@ -71,8 +71,8 @@ def test_what_a_restart_loses_is_seen(
         report = run_contract(proxy.url, api_key=KEY, seed=1, only=(_CHECK,), restart=restart)
     assert report.obstacles == ()
     assert report.exit_code == bool(operation)
-    named = [(group.first.operation, group.first.expected) for group in report.groups]
-    assert all(name == operation and expected in demand for name, demand in named), named
+    places = [(group.first.operation, group.first.expected) for group in report.groups]
+    assert all(name == operation and expected in demand for name, demand in places), places
 
 
 def test_a_restart_that_fails_judges_nothing() -> None:
