@@ -258,7 +258,7 @@ async def get_pool_metrics(request: Request) -> Response:
                 {
                     "url": member.url,
                     "health": member.health,
-                    # Of all backends that share the database.
+                    # Rollouts of all backends that share the database.
                     "running_rollouts": running.get(member.url, 0) if is_shared else member.running,
                     "restarts": member.restarts,
                     "last_error": member.last_error,
