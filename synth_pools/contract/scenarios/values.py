@@ -236,6 +236,7 @@ def values_limits(ctx: Context) -> None:
         {"seed": -(2**63)},
         {"instance_id": "🌍" * 255, "override_bundle_id": "x" * 255},
         {"limits": {"timeout_seconds": 86_400}, "messages": [], "metadata": {}},
+        {"trace_correlation_id": ""},
         dict.fromkeys(("env", "limits", "messages", "policy", "task_id", "seed", "mode")),
         {"messages": [{"role": "user"}] * 10_000},
     ]

@@ -103,10 +103,11 @@ def containers_query(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=url, tasks=[{"task_id": "t"}])
     for name, ids in _offered(ctx, pool_id):
         mark = ctx.resources.name()
-        query = {"seed": "7", "mark": mark, "kit": "ü & =?#/%41", "empty": ""}
+        query: dict[str, Any] = {"seed": "7", "mark": mark, "kit": "ü & =?#/%41", "empty": ""}
+        query["several"] = ["b", "a", "b"]
         body: Any = {"rollout_id": mark} if name in _EXECUTIONS else ABSENT
         response = _direct(ctx, Status(200), name, ids, query=query, json=body)
-        expected = [{key: [value] for key, value in query.items()}]
+        expected = [{key: value if key == "several" else [value] for key, value in query.items()}]
         actual = ctx.session.received.queries(mark)
         ctx.expect.equal(name, "the query that the container got", expected, actual, response)
 
