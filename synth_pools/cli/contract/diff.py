@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import click
@@ -77,12 +78,18 @@ def contract_diff(
         check_writable(baseline, force=True)
     elif baseline_update or baseline_prune:
         raise CommandError("--baseline-update and --baseline-prune need --baseline")
+    collects = gc.isenabled()
+    # Documents are millions of objects that are used to the end: collections would find nothing.
+    gc.disable()
     try:
         files = read_openapi_file(old), read_openapi_file(new)
         listed = known.read_known_changes(baseline) if baseline is not None else frozenset()
+        changes = compare_documents(*files)
     except UnusableDocumentError as error:
         raise CommandError(str(error)) from None
-    changes = compare_documents(*files)
+    finally:
+        if collects:
+            gc.enable()
     if baseline is not None:
         current = known.known_changes(changes)
         remaining = listed & current if baseline_prune else listed

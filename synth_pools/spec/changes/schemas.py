@@ -57,6 +57,12 @@ class _Pair:
     below: list[_Pair] = field(default_factory=list)
     # Compares the two, once; a call in a call would go as deep as the schemas.
     compare: Callable[[], None] | None = None
+    is_pruned: bool = False
+
+    @property
+    def is_telling(self) -> bool:
+        """True if it may have changes, or pairs below it."""
+        return bool(self.findings or self.below or self.compare)
 
     def report(self, kind: str, place: str, text: str) -> None:
         self.findings.append(Finding(kind, place, text))
@@ -107,6 +113,10 @@ class SchemaComparison:
             if pair.compare is not None:
                 compare, pair.compare = pair.compare, None
                 compare()
+            elif not pair.is_pruned:
+                # Most pairs have nothing to tell: operations that come later pass over them.
+                pair.is_pruned = True
+                pair.below = [below for below in pair.below if below.is_telling]
             if pair.findings:
                 findings.update(dict.fromkeys(pair.findings))
             below = [candidate for candidate in reversed(pair.below) if candidate not in visited]
