@@ -8,7 +8,7 @@ import os
 import signal
 import tempfile
 from collections.abc import Coroutine, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,8 @@ async def _ended(evaluating: Coroutine[Any, Any, Any]) -> Any:
         raise
 
 
+# A new one reads the certificates of all authorities.
+@lru_cache(maxsize=16)
 def _model(name: str, url: str, key: str = "") -> Any:
     return get_model(f"openai-api/pool/{name}", memoize=False, base_url=url, api_key=key or "none")
 
@@ -112,24 +114,23 @@ async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, log_f
     if stop := sampling.pop("stop", None):
         sampling["stop_seqs"] = [stop] if isinstance(stop, str) else stop
     remaining, limits = rollout.remaining, rollout.limits
-    async with _model(policy.name, policy.url, policy.key) as model:
-        try:
-            logs = await evaluate(
-                model=model,
-                log_dir=log_folder,
-                task_args=rollout.env,
-                # It is a pattern.
-                sample_id=sample_id if isinstance(sample_id, int) else glob.escape(sample_id),
-                # Whole seconds, and time to score it before its rollout is stopped.
-                time_limit=int(remaining - 0.5) or None if remaining else None,
-                turn_limit=limits.get("max_turns"),
-                token_limit=limits.get("max_tokens"),
-                # The client below it repeats a call twice.
-                max_retries=0,
-                **sampling,
-            )
-        except PrerequisiteError as error:
-            raise EpisodeError(str(error.message)) from None
+    try:
+        logs = await evaluate(
+            model=_model(policy.name, policy.url, policy.key),
+            log_dir=log_folder,
+            task_args=rollout.env,
+            # It is a pattern.
+            sample_id=sample_id if isinstance(sample_id, int) else glob.escape(sample_id),
+            # Whole seconds, and time to score it before its rollout is stopped.
+            time_limit=int(remaining - 0.5) or None if remaining else None,
+            turn_limit=limits.get("max_turns"),
+            token_limit=limits.get("max_tokens"),
+            # The client below it repeats a call twice.
+            max_retries=0,
+            **sampling,
+        )
+    except PrerequisiteError as error:
+        raise EpisodeError(str(error.message)) from None
     if not logs:
         raise asyncio.CancelledError
     return logs[0]

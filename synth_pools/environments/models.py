@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -94,7 +96,15 @@ def open_client() -> httpx.AsyncClient:
     # Not needed by the frameworks that have a client of their own.
     import httpx
 
-    return httpx.AsyncClient(timeout=_CALL_SECONDS)
+    return httpx.AsyncClient(timeout=_CALL_SECONDS, verify=_certificates())
+
+
+@functools.cache
+def _certificates() -> ssl.SSLContext:
+    # As above. To read them costs more than an episode.
+    import httpx
+
+    return httpx.create_ssl_context()
 
 
 async def chat(

@@ -98,7 +98,8 @@ class OpenEnvServer:
             async with httpx.AsyncClient(timeout=_HTTP_SECONDS) as http:
                 schema = await _json(http.get(f"{self.url}/schema"))
                 self.action_schema = dict(schema["action"])
-                if "tool_name" in self.action_schema.get("properties", {}):
+                kind = self.action_schema.get("properties", {}).get("type", {})
+                if kind.get("const") == "call_tool":
                     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
                     answer = await _json(http.post(f"{self.url}/mcp", json=call))
                     self.action_schema = _schema_of_calls(answer["result"]["tools"])
