@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import jsonschema_rs
 import yaml
@@ -297,14 +297,35 @@ class Document:
                         values = link.get("parameters", {}).items()
                         yield target, {name.rpartition(".")[2]: str(text) for name, text in values}
 
+    def check_references(self) -> None:
+        """Follow every reference, since a validator meets them one by one.
+
+        Raises:
+            UnjudgeableError: One leads nowhere, or to another file.
+        """
+        nodes: list[Any] = [self._spec]
+        while nodes:
+            node = nodes.pop()
+            if isinstance(node, dict):
+                if isinstance(node.get("$ref"), str):
+                    self.resolve(node)
+                nodes += node.values()
+            elif isinstance(node, list):
+                nodes += node
+
     def resolve(self, node: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the node of the document to which the references of a node lead."""
         reference = node.get("$ref")
         if not isinstance(reference, str):
             return node
         target: Any = self._spec
-        for step in reference.removeprefix("#/").split("/"):
-            target = target[step.replace("~1", "/").replace("~0", "~")]
+        try:
+            for step in reference.removeprefix("#/").split("/"):
+                target = target[unquote(step).replace("~1", "/").replace("~0", "~")]
+        except (KeyError, TypeError):
+            raise UnjudgeableError(
+                f"the document has no {reference}; one of several files has to be joined first"
+            ) from None
         return self.resolve(target)
 
 

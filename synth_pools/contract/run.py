@@ -127,7 +127,12 @@ def run_contract(
     def judge() -> None:
         run.document = document = Document(contract := read_specification(spec))
         given_key = api_key or os.environ.get("SYNTH_API_KEY")
+        if subject is not None and not document.is_foreign:
+            raise UnjudgeableError("a subject file is for another API: give its document with it")
+        if offered and document.is_foreign:
+            raise UnjudgeableError("only backends of pools are probed: name the operations instead")
         if document.is_foreign:
+            document.check_references()
             key, run.url = foreign_key(given_key, document.key_place), foreign_url(url, document)
             run.document_name = "the document" if spec is None else spec.name
         else:
@@ -201,6 +206,8 @@ def clean_leftovers(
     base = checked_url(url)
     contract = read_specification(spec)
     document = Document(contract)
+    if document.is_foreign:
+        raise UnjudgeableError("only pools are recognised as leftovers: remove them by hand")
     http = HttpClient(base, key, document)
     options = Options(base, key, "00000000", 0, spec=contract)
     try:

@@ -73,6 +73,9 @@ def judge_foreign(
     for resource in () if session.options.read_only else [*subject.values()]:
         try:
             _make_first(session, subject, resource)
+        except MissingOperationError as error:
+            del subject[resource.name]
+            notes.append(f"no {resource.name} is made: {error}")
         except UnjudgeableError as error:
             if session.options.has_subject:
                 raise

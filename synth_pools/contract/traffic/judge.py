@@ -44,6 +44,8 @@ class TrafficJudge:
         self._collector = ResultCollector(self.document)
         self._lock = threading.Lock()
         self._undocumented: Counter[str] = Counter()
+        if self.document.is_foreign:
+            self.document.check_references()
         self._source = source
         if (path := urlsplit(source).path.rstrip("/")) and "://" in source:
             self.document.base_path = path

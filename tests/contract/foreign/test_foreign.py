@@ -11,6 +11,9 @@ import pytest
 
 from synth_pools.contract import pytest_plugin
 from synth_pools.contract.document import Document
+from synth_pools.contract.foreign.run import foreign_key
+from synth_pools.contract.http.client import HttpClient
+from synth_pools.contract.options import ApiKey
 from synth_pools.contract.results import Report
 from synth_pools.contract.run import run_contract
 from synth_pools.contract.traffic.judge import TrafficJudge
@@ -127,3 +130,42 @@ def test_methods_of_3_2_are_read() -> None:
     item = {"query": answers, "additionalOperations": {"COPY": answers}}
     document = Document({"openapi": "3.2.0", "paths": {"/things": item}})
     assert set(document.operations) == {"QUERY /things", "COPY /things"}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "url", "headers"),
+    [
+        ({"type": "http", "scheme": "bearer"}, "", {"authorization": "Bearer ${SYNTH_API_KEY}"}),
+        ({"type": "http", "scheme": "basic"}, "", {"authorization": "Basic ${SYNTH_API_KEY}"}),
+        ({"type": "oauth2", "flows": {}}, "", {"authorization": "Bearer ${SYNTH_API_KEY}"}),
+        ({"type": "apiKey", "in": "header", "name": "X-K"}, "", {"x-k": "${SYNTH_API_KEY}"}),
+        ({"type": "apiKey", "in": "cookie", "name": "K"}, "", {"cookie": "K=${SYNTH_API_KEY}"}),
+        ({"type": "apiKey", "in": "query", "name": "k"}, "?k=${SYNTH_API_KEY}", {}),
+    ],
+)
+def test_the_key_is_where_the_document_has_it(
+    service: tuple[str, Shelf], scheme: object, url: str, headers: dict[str, str]
+) -> None:
+    components = {**SPEC["components"], "securitySchemes": {"key": scheme}}
+    document = Document({**SPEC, "components": components})
+    key = foreign_key("user:secret-0123", document.key_place)
+    http = HttpClient(service[0], ApiKey(key), document)
+    exchange = http.call("list").exchange
+    http.close()
+    assert exchange.url == f"{service[0]}/books{url}"
+    assert dict(exchange.request_headers) == headers
+    is_basic = headers.get("authorization", "").startswith("Basic")
+    assert key == ("dXNlcjpzZWNyZXQtMDEyMw==" if is_basic else "user:secret-0123")
+
+
+def test_a_reference_that_leads_nowhere_is_an_obstacle(tmp_path: Path) -> None:
+    file = tmp_path / "parts.json"
+    body = {"$ref": "other.yaml#/Thing"}
+    get = {"responses": {"200": {"$ref": "#/components/responses/Nothing"}}}
+    schema = {"schema": {"properties": {"x": {"$ref": "#/components/schemas/Nothing"}}}}
+    deep = {"responses": {"200": {"content": {"application/json": schema}}}}
+    for operation in (get, deep, {"requestBody": body, "responses": {}}):
+        file.write_text(json.dumps({"paths": {"/things": {"get": operation}}}))
+        report = run_contract("http://127.0.0.1:9", spec=file, profile="smoke")
+        assert report.exit_code == 2
+        assert "has to be joined first" in report.obstacles[0]

@@ -99,3 +99,47 @@ def test_links_take_the_place_of_a_subject_file(service: tuple[str, Shelf], file
 
     assert alarms("") == set()
     assert alarms("deleted") == {"deletion.add"}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("resources: 5", "no subject file"),
+        ("[", "no subject file"),
+        ("resources: {books: {create: POST /nowhere}}", "no operation is 'POST /nowhere'"),
+        ("resources: {books: {creates: add}}", "no role is 'creates'; there are at,"),
+        ("resources: {books: {create: add}}", "give `create`, and `read` or another role"),
+        ("resources: {books: {create: add, read: text, parent: a}}", "no resource is 'a'"),
+        ("resources: {books: {create: add, read: text, body: {}}}", "no books can be made"),
+    ],
+)
+def test_a_wrong_subject_file_is_an_obstacle(
+    service: tuple[str, Shelf], files: Path, text: str, why: str
+) -> None:
+    service[1].broken = ""
+    wrong = files / "wrong.yaml"
+    wrong.write_text(text)
+    spec = files / "shelf.json"
+    report = run_contract(service[0], api_key=KEY, spec=spec, subject=wrong, profile="smoke")
+    assert report.exit_code == 2 or report.departures
+    assert why in report.obstacles[0]
+
+
+def test_a_resource_of_operations_left_out_is_not_made(
+    service: tuple[str, Shelf], files: Path
+) -> None:
+    service[1].broken = ""
+    report = run_contract(
+        service[0],
+        api_key=KEY,
+        spec=files / "shelf.json",
+        subject=files / "subject.yaml",
+        profile="smoke",
+        operations=("list", "GET /health"),
+    )
+    assert (report.exit_code, report.notes) == (0, ("no books is made: needs add",))
+
+
+def test_pools_take_no_subject_file(service: tuple[str, Shelf], files: Path) -> None:
+    report = run_contract(service[0], api_key=KEY, subject=files / "subject.yaml")
+    assert report.obstacles == ("a subject file is for another API: give its document with it",)
