@@ -297,6 +297,15 @@ class SchemaReader:
                 variant for variant in variants if not variant.is_null and not variant.never
             ]
             union = frozenset({"null"} if null else ()).union(*(v.types for v in variants))
+            if len(variants) == 1 and len(view.groups) == 1 and not view.has_structure:
+                # `anyOf: [X, null]` means a nullable X.
+                only = variants[0]
+                return replace(
+                    only,
+                    name=view.name or only.name,
+                    types=view.types & (only.types | union),
+                    annotations={**only.annotations, **view.annotations},
+                )
             if all(variant.is_plain for variant in variants):
                 view.types &= union
             elif all(variant.is_enumeration for variant in variants):
@@ -306,15 +315,6 @@ class SchemaReader:
                 view.types &= union
                 if any(variant.annotations.get(OPEN_ENUM) is True for variant in variants):
                     view.annotations[OPEN_ENUM] = True
-            elif len(variants) == 1 and len(view.groups) == 1 and not view.has_structure:
-                # `anyOf: [X, null]` means a nullable X.
-                only = variants[0]
-                return replace(
-                    only,
-                    name=view.name or only.name,
-                    types=only.types | (view.types & union & {"null"}),
-                    annotations={**only.annotations, **view.annotations},
-                )
             else:
                 view.types &= union
                 groups.append(
