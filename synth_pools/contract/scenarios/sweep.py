@@ -10,7 +10,7 @@ from synth_pools.contract.harness.waits import iterate_pages
 from synth_pools.contract.selections import describes_rollout
 
 # Most rollouts and pools that are read, and most pages of a list.
-_ROLLOUTS, _POOLS, _PAGES = 300, 60, 5
+_ROLLOUTS, _POOLS, _PAGES = 200, 40, 5
 
 
 @scenario(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -24,6 +25,7 @@ KEY = "watched-key-0123456789"
 OTHER_KEY = "another-key-0123456789"
 CONTAINER_KEY = "key-of-containers-0123456789"
 DOCUMENT = Document(load_spec())
+_NUMBERS = itertools.count()
 _ROUTES: dict[str, list[Operation]] = {}
 for _operation in DOCUMENT.operations.values():
     _ROUTES.setdefault(_operation.method, []).append(_operation)
@@ -182,7 +184,9 @@ def query_of(request: Request) -> dict[str, str]:
 
 
 def json_response(status: int, value: Any, **headers: str) -> Response:
-    pairs = [("content-type", "application/json"), ("x-request-id", "req_fault")]
+    # No two answers of a run have one id.
+    request_id = f"req_fault_{next(_NUMBERS)}"
+    pairs = [("content-type", "application/json"), ("x-request-id", request_id)]
     pairs += [(name.replace("_", "-"), text) for name, text in headers.items()]
     return Response(status, pairs, json.dumps(value).encode())
 
