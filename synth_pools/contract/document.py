@@ -395,7 +395,7 @@ def read_specification(path: Path | None, name: str = "openapi.yaml") -> dict[st
     return document
 
 
-def _drop_dangling_links(paths: Mapping[str, Any], shared: Mapping[str, Any]) -> None:
+def _drop_dangling_links(paths: Mapping[str, Any], shared: dict[str, Any]) -> None:
     """Remove links to operations that a trimmed document lacks."""
     operations = [
         operation
@@ -408,9 +408,12 @@ def _drop_dangling_links(paths: Mapping[str, Any], shared: Mapping[str, Any]) ->
         for response in operation.get("responses", {}).values():
             links = response.get("links")
             for name, link in list(links.items()) if isinstance(links, dict) else ():
-                target = shared.get(str(link.get("$ref", "")).rpartition("/")[2], link)
+                target: Any = shared.get(str(link.get("$ref", "")).rpartition("/")[2], link)
                 if "operationId" in target and target["operationId"] not in ids:
                     del links[name]
+    for name, described in list(shared.items()):
+        if "operationId" in described and described["operationId"] not in ids:
+            del shared[name]
 
 
 def specification_text(path: Path | None, name: str = "openapi.yaml") -> str:
