@@ -49,9 +49,7 @@ the calls of the framework's users in its own Python, imports included
 scripted server, and belongs to neither. "An episode more" is what an episode on the pool costs
 beyond one of the framework: by the difference between 400 episodes and 100, so that starts do not
 count. Inspect is asked for one sample at a time on both sides, as a queue does; an evaluation of
-all samples at once is several times as fast. Containers are asked for the state of what they
-play several times a second, so that a machine with other work to do, where episodes last longer,
-shows more than their cost.
+all samples at once is several times as fast.
 
 """
 
