@@ -36,9 +36,12 @@ def watched(answering: Answering = lambda _: None) -> Iterator[Watched]:
         if answer is None:
             return None
         status, body = answer
+        request_id = f"req_{len(requests)}"
+        if isinstance(body, dict) and "request_id" in (body.get("error") or {}):
+            body = {**body, "error": {**body["error"], "request_id": request_id}}
         headers = [
             ("content-type", "application/json"),
-            ("x-request-id", "req_1"),
+            ("x-request-id", request_id),
             ("vary", "Prefer"),
         ]
         if status == 201:
