@@ -21,6 +21,7 @@ from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
 from synth_pools.contract.http.reproduce import KEY, MASKED, NEARLY, OTHER_KEY
 from synth_pools.contract.http.sse import SseMessage, SseReader
+from synth_pools.contract.openapi.schemas import read_number
 from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
 
@@ -50,7 +51,7 @@ class Response:
     def json(self) -> Any:
         """The body as JSON, or ABSENT; must not be changed."""
         try:
-            return json_module.loads(self.exchange.response_body)
+            return json_module.loads(self.exchange.response_body, parse_float=read_number)
         except (ValueError, RecursionError):
             return ABSENT
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from synth_pools.contract.openapi.schemas import read_number
+
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -36,7 +38,7 @@ class SseMessage:
     def envelope(self) -> dict[str, Any]:
         """The JSON object in `data`, or an empty one."""
         try:
-            value = json.loads(self.data)
+            value = json.loads(self.data, parse_float=read_number)
         except (ValueError, RecursionError):
             return {}
         return value if isinstance(value, dict) else {}

@@ -10,6 +10,8 @@ import jsonschema_rs
 from synth_pools.contract.results import shorten
 
 _MOST_ERRORS = 1_000
+# Largest number up to which floats hold every integer.
+_EXACT = 2**53
 
 
 def modernized(node: Any) -> Any:
@@ -70,3 +72,10 @@ def flaws_of(validator: jsonschema_rs.Draft202012Validator, value: Any) -> dict[
         # Nested too deeply for the validator: it cannot be judged.
         return {}
     return flaws
+
+
+def read_number(text: str) -> int | float:
+    """Read a JSON number with a point or an exponent; JSON Schema calls 4.0 an integer."""
+    number = float(text)
+    is_exact = number.is_integer() and abs(number) <= _EXACT
+    return int(number) if is_exact else number

@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from synth_pools.contract.document import EVENT_STREAM, TERMINAL, Document, Operation
 from synth_pools.contract.http.sse import SseMessage, read_messages
+from synth_pools.contract.openapi.schemas import read_number
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import RuleResult, media_type, show
 
@@ -177,7 +178,7 @@ def _read_envelope(
     if lacking:
         return f"without {' and '.join(lacking)}: {show(written, 200)}", None
     try:
-        envelope = json.loads(message.data)
+        envelope = json.loads(message.data, parse_float=read_number)
     except (ValueError, RecursionError):
         return f"data: is no JSON: {message.data[:200]}", None
     complaints = document.errors("RolloutEvent", envelope)

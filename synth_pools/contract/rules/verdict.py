@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from synth_pools.contract.document import Operation
+from synth_pools.contract.openapi.schemas import read_number
 from synth_pools.contract.results import Clause, Column, Exchange, shorten
 
 
@@ -76,7 +77,7 @@ def response_json(exchange: Exchange) -> Any:
         NotJsonError: It is not JSON.
     """
     try:
-        return json.loads(exchange.response_body, parse_constant=_refuse)
+        return json.loads(exchange.response_body, parse_constant=_refuse, parse_float=read_number)
     except RecursionError:
         return None
     except (ValueError, UnicodeDecodeError) as error:
