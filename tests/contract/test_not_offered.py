@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from synth_pools.contract import run_contract
+from synth_pools.contract.harness.waits import STREAMS
 from synth_pools.contract.results import Column, Outcome, Report
 from synth_pools.local import LocalBackend
 from tests.contract.faults.fault import DOCUMENT, KEY, Fault, Passing, error_response
@@ -16,6 +17,7 @@ _LACKING = {
     "detail": "not here",
     "error": {"code": "not_implemented", "message": "not here", "request_id": "req_1"},
 }
+_POOL_EVENTS = tuple(f"pool_events.{name}" for name in ("include", "live", "pages", "types"))
 _ABSENT = ("get_pool_metrics", "get_rollout_usage", "get_global_rollout_usage", "get_pool_urls")
 
 
@@ -95,6 +97,29 @@ def test_without_echo_a_backend_on_this_machine_gets_a_container_of_ours() -> No
     by_check = _by_check(report)
     assert by_check["cancel.running"] == {Outcome.HELD}
     assert by_check["outcomes.echo"] == {Outcome.NOT_OFFERED}
+
+
+@pytest.mark.system
+def test_pool_events_without_pages() -> None:
+    async def stream_alone(request: Request, _: Passing) -> None:
+        request.target = request.target.replace("format=json", "format=sse")
+
+    async def lacking(_: Request, response: Response, passing: Passing) -> Response:
+        if passing.operation != "get_capabilities":
+            return response
+        described = response.json()
+        return response.with_json(
+            {**described, "features": {**described["features"], "event_pages": False}}
+        )
+
+    on = (*STREAMS, "stream_pool_events", "get_capabilities")
+    fault = Fault("streams alone", "none", (), on, before=stream_alone, after=lacking)
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
+        report = run_contract(proxy.url, api_key=KEY, seed=1, only=_POOL_EVENTS)
+    assert (report.departures, report.obstacles, report.exit_code) == ((), (), 0)
+    by_check = _by_check(report)
+    assert by_check["pool_events.pages"] == {Outcome.NOT_OFFERED}
+    assert by_check["pool_events.live"] == {Outcome.HELD}
 
 
 def _by_check(report: Report) -> dict[str, set[Outcome]]:

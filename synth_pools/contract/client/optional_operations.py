@@ -31,7 +31,7 @@ def check_optional_operations(ctx: Context, call: Any) -> None:
             _archive(ctx, call, "get_global_rollout_support_bundle", name, rollout)
     if offers("pause"):
         _pause(ctx, call, pool_id)
-    if offers("pool_events"):
+    if offers("pool_events") and offers("event_pages"):
         _pool_events(ctx, call, pool_id)
     if offers("pool_logs"):
         raw = ctx.require(200, "get_pool_logs", {"pool_id": pool_id}, query={"limit": 1000})

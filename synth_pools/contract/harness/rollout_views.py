@@ -9,7 +9,7 @@ from typing import Any
 from synth_pools.contract.document import FINAL, TERMINAL
 from synth_pools.contract.harness.context import Context, Judge
 from synth_pools.contract.harness.subjects import offered
-from synth_pools.contract.harness.views import USAGE, View, in_list, of_rollout
+from synth_pools.contract.harness.views import USAGE, View, in_list, of_rollout, read_events
 from synth_pools.contract.harness.waits import Rollout, moment
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.selections import Selection, describes_rollout, shows, streams_rollout
@@ -69,7 +69,7 @@ def read_rollout_views(ctx: Context, rollout: Rollout) -> RolloutViews:
     if ctx.session.offers("event_pages"):
         for operation in offered(ctx, streams_rollout):
             ids = operation.own_ids(rollout.ids)
-            pages[operation.id] = ctx.require(200, operation.id, ids, query={"format": "json"})
+            pages[operation.id] = read_events(ctx, operation.id, ids)
     return RolloutViews(
         tuple(whole_views),
         tuple(lists),

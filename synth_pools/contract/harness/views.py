@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from synth_pools.contract.exceptions import InconclusiveError
@@ -92,11 +93,34 @@ def readers(
     )
 
 
+def read_list(
+    ctx: Context, operation: str, ids: dict[str, str], query: Mapping[str, Any] | None = None
+) -> Response:
+    """Read all pages of a list, which end where the server likes: the last, with all items."""
+    items, response, _ = iterate_pages(ctx, operation, ids, dict(query or {}))
+    return response.gathered("items", items)
+
+
+def read_events(ctx: Context, operation: str, ids: dict[str, str], **query: Any) -> Response:
+    """Read all pages of events: the last, with the events of all."""
+    position, following = "after_sequence", "next_sequence"
+    if operation == "stream_pool_events":
+        position, following = "cursor", "next_cursor"
+    events: list[Any] = []
+    for _ in range(_MOST_PAGES):
+        page = ctx.require(200, operation, ids, query={"format": "json", **query})
+        events += page.list_at("events")
+        if page.at("has_more") is not True or page.at(following) == query.get(position):
+            break
+        query[position] = page.at(following)
+    return page.gathered("events", events)
+
+
 def judge_rollout_count(
     ctx: Context, pool_id: str, expected: int, operation: str = "create_rollout"
 ) -> None:
-    """Expect a pool to hold a number of rollouts that fits on one page."""
-    page = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+    """Expect a pool to hold a number of rollouts."""
+    page = read_list(ctx, "list_rollouts", {"pool_id": pool_id})
     count = len(page.list_at("items"))
     ctx.judge(operation, page).equal("the number of rollouts", expected, count)
 

@@ -8,7 +8,7 @@ from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.views import judge_rollout_count
+from synth_pools.contract.harness.views import judge_rollout_count, read_list
 from synth_pools.contract.harness.waits import Rollout, ids_of, wait_for
 from synth_pools.contract.http.client import Response, at
 
@@ -73,7 +73,7 @@ def batch_each(ctx: Context) -> None:
     judge.field("refused", refused)
     for rollout in created:
         wait_for(ctx, rollout, FINAL)
-    page = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+    page = read_list(ctx, "list_rollouts", {"pool_id": pool_id})
     newest_first = [rollout.id for rollout in reversed(created) if rollout.pool_id == pool_id]
     actual, label = ids_of(page.list_at("items")), "the list of rollouts, newest first,"
     ctx.judge(_OPERATION, page).equal(label, newest_first, actual)

@@ -11,7 +11,7 @@ from synth_pools.contract.harness.expectations import Status, difference
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.samples import Path, RequestFields, put_at
 from synth_pools.contract.harness.subjects import offered, small_body
-from synth_pools.contract.harness.views import of_pool, of_task
+from synth_pools.contract.harness.views import of_pool, of_task, read_list
 from synth_pools.contract.harness.waits import run_rollout, side_by_side
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.options import Profile
@@ -66,7 +66,7 @@ def fields_refused(ctx: Context) -> None:
     after = ctx.require(200, "get_pool", {"pool_id": pool_id})
     label = "the pool after refused changes"
     ctx.judge("update_pool", after).equal(label, before.json, after.json)
-    page = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+    page = read_list(ctx, "list_rollouts", {"pool_id": pool_id})
     ctx.judge("create_rollout", page).field("items", [], "what was created")
 
 

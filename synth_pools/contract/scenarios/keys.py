@@ -10,7 +10,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.samples import RequestFields
-from synth_pools.contract.harness.views import readers
+from synth_pools.contract.harness.views import read_list, readers
 from synth_pools.contract.harness.waits import (
     Rollout,
     creations,
@@ -118,7 +118,7 @@ def keys_misspelt(ctx: Context) -> None:
 
     side_by_side(ctx, [partial(send, number, word) for number, word in enumerate(wrong)])
     _in_others(ctx, path, [{word: 1} for word in wrong], wrong)
-    page = ctx.require(200, "list_rollouts", path)
+    page = read_list(ctx, "list_rollouts", path)
     ctx.judge("create_rollout", page).field("items", [], "what was created")
 
 
@@ -147,7 +147,7 @@ def keys_refused(ctx: Context) -> None:
     keys = _keys(ctx)
     wrong = [(name, value) for name in keys.names for value in keys.wrong((name,), {}, 1)]
     _in_others(ctx, path, [{name: value} for name, value in wrong], [name for name, _ in wrong])
-    page = ctx.require(200, "list_rollouts", path)
+    page = read_list(ctx, "list_rollouts", path)
     ctx.judge("create_rollout_batch", page).field("items", [], "what was created")
 
 

@@ -12,7 +12,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import NOT_FOUND, check_refused, offered, small_body
-from synth_pools.contract.harness.views import readers
+from synth_pools.contract.harness.views import read_list, readers
 from synth_pools.contract.harness.waits import (
     Rollout,
     becomes_true,
@@ -164,7 +164,7 @@ def organisations_placement(ctx: Context) -> None:
         body = ctx.session.rollout_body(task_id=task_id)
         for refused, request in ((pool_not_found, {**body, "pool_id": pool_id}), (unnamed, body)):
             check_refused(ctx, operation, {}, request, refused, authorization=_OTHER)
-        page = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+        page = read_list(ctx, "list_rollouts", {"pool_id": pool_id})
         ctx.judge(operation.id, page).field("items", [], "the rollouts in the pool")
 
 

@@ -9,7 +9,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.views import of_pool
+from synth_pools.contract.harness.views import of_pool, read_list
 from synth_pools.contract.harness.waits import (
     Rollout,
     creations,
@@ -61,7 +61,7 @@ def pause_admits_nothing(ctx: Context) -> None:
             response.status == 409 and response.at("error", "code") in ("pool_not_active", ABSENT),
             f"{response.status} {response.at('error', 'code')}",
         )
-    page = ctx.require(200, "list_rollouts", path)
+    page = read_list(ctx, "list_rollouts", path)
     ctx.judge("create_rollout", page).field("items", [], "the list of rollouts")
     ctx.require(200, "update_pool", path, json={"metadata": {"kept": 2}})
     updated = ctx.require(200, "resume_pool", path)

@@ -13,7 +13,7 @@ from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.rollout_views import judge_unused, judge_usage
 from synth_pools.contract.harness.subjects import offered
-from synth_pools.contract.harness.views import in_list, readers
+from synth_pools.contract.harness.views import in_list, read_list, readers
 from synth_pools.contract.harness.waits import (
     Rollout,
     becomes_true,
@@ -163,7 +163,7 @@ def states_concurrency(ctx: Context) -> None:
         start_rollout(ctx, pool_id, env={"delay": 600})
 
     def counts() -> list[int]:
-        response = ctx.require(200, "list_rollouts", pool)
+        response = read_list(ctx, "list_rollouts", pool)
         states = ids_of(response.list_at("items"), "status")
         return [states.count("running"), states.count("queued")]
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import read_list
 from synth_pools.contract.harness.waits import ids_of
 
 
@@ -78,5 +79,5 @@ def validate_creates_nothing(ctx: Context) -> None:
         response = ctx.require(200, "validate_rollout", json={**ctx.session.rollout_body(), **pool})
         if isinstance(response.at("pool_id"), str):
             ctx.judge("validate_rollout", response).field("pool_id", pool["pool_id"])
-    page = ctx.require(200, "list_rollouts", pool)
+    page = read_list(ctx, "list_rollouts", pool)
     ctx.judge("validate_rollout", page).field("items", [], "the list of rollouts")

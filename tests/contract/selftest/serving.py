@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from synth_pools.contract import run_contract
 from synth_pools.contract.results import Report
@@ -58,6 +58,19 @@ def _with_processes_and_small_limits() -> Iterator[str]:
 async def _no_loopback(request: Request, passing: Passing) -> Response | None:
     if LOOPBACK.search(request.body):
         return error_response(403, "forbidden_container_url")
+    return None
+
+
+async def _short_pages(request: Request, passing: Passing) -> Response | None:
+    """End every page after its first item or event, whatever the client asks for."""
+    query = dict(parse_qsl(request.query, keep_blank_values=True))
+    operation, limit = DOCUMENT.operations[passing.operation], query.get("limit", "1000")
+    is_page = operation.is_paged or query.get("format") == "json"
+    is_number = limit.isascii() and limit.isdecimal()
+    if is_page and is_number and 1 < int(limit) <= 1000:
+        # Other parameters stay as they are written, also where one comes twice.
+        others = [part for part in request.query.split("&") if not part.startswith("limit=")]
+        request.target = f"{request.path}?{'&'.join([*filter(None, others), 'limit=1'])}"
     return None
 
 
@@ -134,6 +147,9 @@ WAYS: dict[str, Serving] = {
     "processes and small limits": _with_processes_and_small_limits,
     "echo alone": lambda: _behind(
         Fault("echo", "none", (), tuple(DOCUMENT.operations), before=_no_loopback)
+    ),
+    "short pages": lambda: _behind(
+        Fault("short", "none", (), tuple(DOCUMENT.operations), before=_short_pages)
     ),
     "0.3 s a request": lambda: _behind(latency=0.3, jitter=0.2),
     "1.5 s a request": lambda: _behind(latency=1.5, jitter=0.5),

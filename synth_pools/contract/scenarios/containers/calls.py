@@ -11,6 +11,7 @@ from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import read_list
 from synth_pools.contract.harness.waits import (
     Rollout,
     becomes_true,
@@ -213,7 +214,7 @@ def containers_nothing_kept(ctx: Context) -> None:
     name = ctx.resources.name()
     for operation, ids in _executions(pool_id, "t"):
         response = ctx.call(operation, ids, json={"rollout_id": name, "seed": 1})
-        page = ctx.require(200, "list_rollouts", {"pool_id": pool_id})
+        page = read_list(ctx, "list_rollouts", {"pool_id": pool_id})
         ctx.expect.equal(operation, "the list of rollouts", [], page.at("items"), response)
         ctx.check(Status(404, "nothing was stored"), "get_global_rollout", {"rollout_id": name})
 

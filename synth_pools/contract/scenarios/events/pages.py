@@ -8,6 +8,7 @@ from synth_pools.contract.document import FINAL, TERMINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import read_events
 from synth_pools.contract.harness.waits import (
     STREAMS,
     ids_of,
@@ -22,7 +23,7 @@ from synth_pools.contract.http.client import Response
     "events.pages",
     *STREAMS,
     clauses="""
-        Events#8492#0cf5, parameters EventLimit#fd81#0392, RolloutEventPage.events#61ef,
+        Events#8492#0cf5, parameters EventLimit#424e#0392, RolloutEventPage.events#61ef,
         parameters EventFormat#7907, RolloutEventPage.next_sequence#4208, Features.event_pages#eb3a
     """,
     needs="event_pages",
@@ -37,7 +38,9 @@ def events_pages(ctx: Context) -> None:
             position, has_more = 0, True
             while has_more:
                 page = _page(ctx, operation, ids, limit=limit, after_sequence=position)
-                events = envelopes[position : position + limit]
+                # A page may end early, but not before its first event.
+                count = min(max(len(page.list_at("events")), 1), limit)
+                events = envelopes[position : position + count]
                 position += len(events)
                 has_more = position < len(envelopes)
                 _expect(ctx, operation, page, (rollout.id, status, events, position, has_more))
@@ -49,7 +52,7 @@ def events_pages(ctx: Context) -> None:
     "events.pages_live",
     *STREAMS,
     clauses="""
-        RolloutEventPage#e67a, stream_rollout_events#7016, Events#8492, parameters EventLimit#fd81,
+        RolloutEventPage#e67a, stream_rollout_events#7016, Events#8492, parameters EventLimit#424e,
         parameters EventFormat#240e, RolloutEventPage.next_sequence#4208
     """,
     needs="event_pages",
@@ -57,7 +60,7 @@ def events_pages(ctx: Context) -> None:
 def events_pages_live(ctx: Context) -> None:
     rollout = start_running(ctx, ctx.resources.live_pool())
     for operation, ids in rollout.streams(ctx):
-        page = _page(ctx, operation, ids)
+        page = read_events(ctx, operation, ids)
         judge, status = ctx.judge(operation, page), page.at("status")
         judge.field("has_more", False)
         demand = "the status of a rollout that runs is not final"
@@ -95,7 +98,7 @@ def events_pages_status(ctx: Context) -> None:
     "events.pages_refused",
     *STREAMS,
     clauses="""
-        responses Invalid#c83f, parameters EventFormat#7907#240e, parameters EventLimit#fd81#0392
+        responses Invalid#c83f, parameters EventFormat#7907#240e, parameters EventLimit#424e#0392
     """,
     needs="event_pages",
 )

@@ -9,13 +9,15 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.views import read_events
 from synth_pools.contract.harness.waits import (
     STREAMS,
     call_simultaneously,
+    ids_of,
     run_rollout,
     start_rollout,
 )
-from synth_pools.contract.http.client import EventStream, at
+from synth_pools.contract.http.client import EventStream
 
 
 @scenario("events.from_queue", *STREAMS, clauses="Events#731c", needs="live")
@@ -79,14 +81,6 @@ def _positions(ctx: Context, operation: str, ids: dict[str, str], numbers: list[
         ctx.expect.equal(operation, label, numbers[position:], actual, rest)
     if not ctx.session.offers("event_pages"):
         return
-    observed: list[Any] = []
-    after, more = 0, True
-    while more and len(observed) <= len(numbers):
-        query = {"format": "json", "limit": 50, "after_sequence": after}
-        page = ctx.require(200, operation, ids, query=query)
-        events = page.list_at("events")
-        observed += [at(event, "sequence") for event in events]
-        after = page.at("next_sequence")
-        more = page.at("has_more") is True and bool(events)
-        if not more:
-            ctx.expect.equal(operation, "the events of all pages", numbers, observed, page)
+    page = read_events(ctx, operation, ids, limit=50)
+    observed = ids_of(page.list_at("events"), "sequence")
+    ctx.expect.equal(operation, "the events of all pages", numbers, observed, page)

@@ -9,7 +9,7 @@ from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import in_list, of_pool
-from synth_pools.contract.harness.waits import ids_of, run_rollout
+from synth_pools.contract.harness.waits import run_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.selections import reads_one_rollout
 
@@ -48,11 +48,10 @@ def pools_deleted(ctx: Context) -> None:
     ctx.judge(reader, response).that(
         "no archived pool among the active ones", pool is ABSENT, "it is"
     )
-    # The pool is among the newest 100.
-    plain = ctx.require(200, "list_pools", query={"limit": 100})
-    items = ids_of(plain.list_at("items"))
-    ctx.judge("list_pools", plain).that(
-        "no archived pool without state=archived", pool_id not in items, "it is"
+    created_at = before.at("created_at")
+    reader, pool, response = in_list(ctx, "list_pools", {}, {"limit": 100}, pool_id, created_at)
+    ctx.judge(reader, response).that(
+        "no archived pool without state=archived", pool is ABSENT, "it is"
     )
     second = ctx.require(200, "delete_pool", path)
     for field in ("id", "status", "archived_at", "created_at"):

@@ -9,7 +9,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import WITHOUT, scenario
 from synth_pools.contract.harness.rollout_views import judge_timing, judge_usage
-from synth_pools.contract.harness.views import USAGE, of_rollout, readers
+from synth_pools.contract.harness.views import USAGE, of_rollout, read_list, readers
 from synth_pools.contract.harness.waits import (
     Rollout,
     creations,
@@ -278,7 +278,7 @@ def rollouts_left(ctx: Context) -> None:
             created_ids: list[str] = []
 
             def admitted(pool: str = pool_id, into: list[str] = created_ids) -> bool:
-                page = ctx.require(200, "list_rollouts", {"pool_id": pool})
+                page = read_list(ctx, "list_rollouts", {"pool_id": pool})
                 into[:] = map(str, ids_of(page.list_at("items")))
                 return bool(into)
 

@@ -6,6 +6,7 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered, small_body
+from synth_pools.contract.harness.views import read_list
 from synth_pools.contract.harness.waits import creations, run_rollout
 from synth_pools.contract.selections import addresses
 
@@ -25,7 +26,7 @@ def rollouts_unknown_keys(ctx: Context) -> None:
         for operation, ids, more in creations(ctx, pool_id):
             refused = Status(422, f"{key!r} is no key")
             ctx.check(refused, operation, ids, json={**valid, key: 1, **more})
-    page = ctx.require(200, "list_rollouts", pool)
+    page = read_list(ctx, "list_rollouts", pool)
     ctx.judge("create_rollout", page).field("items", [], "what was created")
 
 
@@ -62,7 +63,7 @@ def rollouts_references(ctx: Context) -> None:
         {"pool_id": nobody},
         json=body,
     )
-    page = ctx.require(200, "list_rollouts", pool)
+    page = read_list(ctx, "list_rollouts", pool)
     ctx.judge("create_rollout", page).field("items", [], "what was created")
     ctx.check((200, 202), "create_rollout", pool, json={**body, "task_id": "here", **pool})
 
@@ -80,5 +81,5 @@ def rollouts_wrong_pool(ctx: Context) -> None:
     refused = Status(404, "the rollout is another pool's", code="rollout_not_found")
     for operation in offered(ctx, addresses("pool_id", "rollout_id")):
         ctx.check(refused, operation.id, ids, json=small_body(ctx, operation))
-    page = ctx.require(200, "list_rollouts", {"pool_id": other_pool})
+    page = read_list(ctx, "list_rollouts", {"pool_id": other_pool})
     ctx.judge("list_rollouts", page).field("items", [], "the rollouts of a pool without any")
