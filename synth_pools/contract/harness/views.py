@@ -98,7 +98,7 @@ def read_list(
 ) -> Response:
     """Read all pages of a list, which end where the server likes: the last, with all items."""
     items, response, _ = iterate_pages(ctx, operation, ids, dict(query or {}))
-    return response.gathered("items", items)
+    return _gathered(response, "items", items)
 
 
 def read_events(ctx: Context, operation: str, ids: dict[str, str], **query: Any) -> Response:
@@ -113,7 +113,7 @@ def read_events(ctx: Context, operation: str, ids: dict[str, str], **query: Any)
         if page.at("has_more") is not True or page.at(following) == query.get(position):
             break
         query[position] = page.at(following)
-    return page.gathered("events", events)
+    return _gathered(page, "events", events)
 
 
 def judge_rollout_count(
@@ -161,6 +161,15 @@ def in_list(
         note = f"it is not among the newest {len(items)}"
         raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
     return operation, _find(items, item_id), response
+
+
+def _gathered(page: Response, field: str, values: list[Any]) -> Response:
+    """Return a page with the values of all pages in a field of its body."""
+    response = Response(page.exchange)
+    if isinstance(page.json, dict):
+        # Before it is computed a cached property is set there.
+        response.__dict__["json"] = {**page.json, field: values}
+    return response
 
 
 def _find(items: Any, item_id: str) -> Any:

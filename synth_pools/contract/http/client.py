@@ -64,13 +64,6 @@ class Response:
         value = self.at(*path)
         return value if isinstance(value, list) else []
 
-    def gathered(self, field: str, values: list[Any]) -> Response:
-        """Return the response with the values of all pages in a field of its body."""
-        response = Response(self.exchange)
-        if isinstance(self.json, dict):
-            response.__dict__["json"] = {**self.json, field: values}
-        return response
-
 
 @dataclass(frozen=True, slots=True)
 class EventStream:
