@@ -187,6 +187,7 @@ class ResultCollector:
                     column=result.column,
                     before=before(),
                     cause=result.cause,
+                    over=result.over,
                 )
             )
 

@@ -60,6 +60,8 @@ NEEDS = "needs "
 # Columns by the harm of a departure, the worst first.
 _HARMS = (Column.BEHAVIOUR, Column.STATUS, Column.SCHEMA, Column.ERRORS)
 _BODY = re.compile(r"(?=[\[{<])")
+# Bodies in JSON that have no fields.
+_SCALAR = re.compile(rb'\s*(?:-?[\d.eE+-]+|"[^"]*"|true|false|null|\[\s*\])\s*')
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +188,10 @@ class Departure:
         """Rank of its harm, 0 being the worst."""
         if self.column is Column.AUTH:
             return 0
+        body = self.exchange.request_body if self.exchange else None
+        if isinstance(body, bytes) and _SCALAR.fullmatch(body):
+            # No client sends it.
+            return 2 + len(_HARMS)
         status = self.exchange.status if self.exchange else 0
         if status is None or (status >= 500 and status != 501):
             return 1
@@ -323,7 +329,7 @@ class Report:
 
     @property
     def groups(self) -> tuple[DepartureGroup, ...]:
-        """Departures by cause, the most harmful first."""
+        """Departures by cause, the most harmful first, and of these the widest."""
         by_cause: dict[str, list[Departure]] = {}
         for departure in self.departures:
             by_cause.setdefault(departure.group, []).append(departure)
@@ -337,7 +343,7 @@ class Report:
             )
             for same in entries.values()
         ]
-        return tuple(sorted(groups, key=lambda group: group.first.harm))
+        return tuple(sorted(groups, key=lambda group: (group.first.harm, -len(group.operations))))
 
     def cell(self, operation: str, column: Column) -> Outcome | None:
         """Return the outcome of one cell of the table; None if no check judges it."""

@@ -137,6 +137,7 @@ def _headers(
                     f"the header {name}",
                     f"no {name}: {excerpt(exchange)}",
                     f"schema.headers|{operation.id}|no {name}",
+                    f"schema.headers|no {name}",
                 )
             continue
         value: Any = text

@@ -23,6 +23,7 @@ class RuleResult:
         expected: The demand in words.
         got: The observation in words; None if the demand held.
         cause: The key of the defect; results of one defect share it.
+        over: See `Departure`.
     """
 
     check: str
@@ -31,6 +32,7 @@ class RuleResult:
     expected: str
     got: str | None
     cause: str = ""
+    over: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from synth_pools.contract.harness.waits import run_rollout
 from synth_pools.contract.http.client import Response, is_loopback_url
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Clause, Column, Exchange, Outcome
+from synth_pools.contract.rules.verdict import excerpt
 from synth_pools.contract.selections import addresses_resource, every, reads, takes_body
 
 # Ids of resources that these scenarios do not create.
@@ -176,12 +177,7 @@ def errors_path(ctx: Context) -> None:
         ctx.expect.status(response, Status(404, "there is no such path"), name)
 
 
-@scenario(
-    "errors.not_http",
-    "list_pools",
-    clauses="Errors#4a25#d256#5a16, ErrorBody#ce26",
-    reads_only=True,
-)
+@scenario("errors.not_http", "list_pools", clauses="Errors#dcc8", reads_only=True)
 def errors_not_http(ctx: Context) -> None:
     base = urlsplit(ctx.session.base_url)
     if not is_loopback_url(ctx.session.base_url) or base.scheme != "http":
@@ -204,9 +200,11 @@ def errors_not_http(ctx: Context) -> None:
     except (OSError, HTTPException) as error:
         note = f"the connection is closed without an answer: {type(error).__name__}"
         raise InconclusiveError(Outcome.NOT_REACHED, "list_pools", note) from None
-    ctx.expect.record(exchange)
-    refused = Status(400, f"the bytes {_NO_HTTP!r} are not HTTP", code="bad_request")
-    ctx.expect.status(Response(exchange), refused, "list_pools")
+    ctx.expect.record(exchange, judged=False)
+    if Response(exchange).at("error", "code") != "bad_request":
+        # Servers such as nginx and uvicorn do so before the backend reads anything.
+        note = f"bytes that are no HTTP request are answered in another way: {excerpt(exchange)}"
+        ctx.expect.inconclusive("list_pools", note)
 
 
 @scenario("errors.long_head", "list_pools", clauses="Errors#f2c6, Limits#0487", reads_only=True)

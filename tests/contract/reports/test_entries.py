@@ -40,6 +40,22 @@ def test_a_missing_header_is_one_entry_over_all_operations() -> None:
     assert f"{len(DOCUMENT.operations)} operations, as " in render_table(report)
 
 
+def test_a_header_that_an_operation_itself_demands_is_one_entry_too() -> None:
+    collector = ResultCollector(DOCUMENT)
+    headers = (*_HEADERS, ("x-request-id", "req_1"))
+    body = b'{"detail": "no", "error": {"code": "unauthorized", "message": "no"}}'
+    for operation in filter(lambda item: item.needs_key, DOCUMENT.operations.values()):
+        url = "http://x" + operation.path
+        exchange = Exchange(
+            operation.method, url, (), None, 401, headers, body, operation=operation.id
+        )
+        collector.record(exchange, Layer.SCENARIO)
+    report = replace(sample_report(departs=False), outcomes=collector.result().outcomes)
+    (entry,) = report.groups
+    assert len(entry.operations) > 50
+    assert entry.first.title == "no WWW-Authenticate: 401; expected the header WWW-Authenticate"
+
+
 def test_what_one_scenario_demands_of_several_operations_is_one_entry() -> None:
     run = session()
     item = Check("a.b", Clause("Pages", "x"), ("get_pool", "list_pools"))
@@ -73,6 +89,18 @@ def test_the_most_harmful_is_first() -> None:
     ]
     order = [group.first.check for group in _report(*departures).groups]
     assert order == ["a.access", "a.fails", "a.data", "a.schema", "a.form"]
+
+
+def test_a_body_that_no_client_sends_is_last_and_the_widest_is_first() -> None:
+    five = Exchange("POST", URL, request_body=b"5", status=500)
+    departures = [
+        replace(departure("create_pool", "a.five", "1"), exchange=five),
+        departure("get_pool", "a.narrow", "2"),
+        *(replace(departure(name, "a.wide", "3"), over="wide") for name in ("get_pool", "x")),
+        replace(departure("get_pool", "a.form", "4"), column=Column.ERRORS),
+    ]
+    order = [group.first.check for group in _report(*departures).groups]
+    assert order == ["a.wide", "a.narrow", "a.form", "a.five"]
 
 
 def test_a_terminal_shows_twenty_entries_in_lines_of_two_kilobytes() -> None:

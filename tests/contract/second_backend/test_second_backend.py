@@ -12,6 +12,7 @@ import pytest
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from synth_pools.contract import run_contract
+from synth_pools.contract.results import Outcome
 from tests.contract.second_backend import serve
 from tests.contract.second_backend.calls import HANDLERS
 from tests.contract.second_backend.document import operations
@@ -89,14 +90,16 @@ def test_a_broken_rule_is_seen(rule: str, check: str, operation: str) -> None:
     assert any(operation in group.operations for group in report.groups)
 
 
-def test_an_answer_that_is_no_json_to_what_is_no_http_is_seen(
+def test_an_answer_that_is_no_json_to_what_is_no_http_is_a_note(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(serve, "_JsonErrors", H11Protocol)
     with served({KEY: "we"}) as url:
-        report = run_contract(url, api_key=KEY, only=("errors.not_http",), seed=1)
-    assert report.exit_code == 1
-    assert "schema.error_body" in {group.first.check for group in report.groups}
+        report = run_contract(url, api_key=KEY, only=("errors.not_http", "errors.path"), seed=1)
+    assert (report.exit_code, report.departures) == (0, ())
+    (outcome,) = [item for item in report.outcomes if item.check == "errors.not_http"]
+    assert outcome.outcome is Outcome.NOT_REACHED
+    assert "answered in another way: 400 Invalid HTTP request" in outcome.note
 
 
 @pytest.mark.system
