@@ -113,6 +113,8 @@ class Expectations:
         trail: The exchanges of the scenario so far.
         judged: The operations that have a verdict.
         departures: The number of expectations that were not met.
+        rule: The rule of which the next demands on behaviour are cases, if they are of one:
+            departures from it are one entry of the report.
     """
 
     def __init__(self, session: Session, scenario: Check, layer: Layer) -> None:
@@ -122,6 +124,7 @@ class Expectations:
         self.trail: list[Exchange] = []
         self.judged: set[str] = set()
         self.departures = 0
+        self.rule = ""
         self._refused: list[Exchange] = []
 
     def record(self, exchange: Exchange, *, judged: bool = True) -> None:
@@ -164,6 +167,8 @@ class Expectations:
     def departure(self, expectation: Expectation, got: str) -> Departure:
         """Build the departure of an expectation that is not met."""
         exchange = expectation.response.exchange if expectation.response else None
+        is_case = self.rule and expectation.column is Column.BEHAVIOUR
+        demand = self.rule if is_case else expectation.expected
         return Departure(
             check=self._scenario.id,
             operation=expectation.operation,
@@ -176,7 +181,7 @@ class Expectations:
             about=expectation.about,
             before=self._before(exchange),
             cause=expectation.cause or cause_of(expectation.operation, expectation.expected),
-            over=cause_of(f"{self._scenario.id}|{expectation.column}", expectation.expected),
+            over=cause_of(f"{self._scenario.id}|{expectation.column}", demand),
         )
 
     def status(self, response: Response, expected: StatusLike, operation: str) -> bool:

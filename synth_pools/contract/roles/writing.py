@@ -23,6 +23,7 @@ from synth_pools.contract.roles.subject import (
 from synth_pools.contract.roles.views import DONE, Subject, find_listed, read, views_of
 from synth_pools.contract.rules.verdict import excerpt, same_json
 
+MERGES = "a patch merges at any depth"
 GONE = Status((404, 410), "it is deleted")
 PATCHES: tuple[dict[str, Any], ...] = (
     {"a": {"b": 1, "x": 1}, "list": [1, {"y": None}]},
@@ -41,6 +42,7 @@ def merges(ctx: Context, subject: Subject, resource: Resource) -> None:
 
 def judge_patches(ctx: Context, resource: Resource, item: Item) -> None:
     """Expect patches of a field of an item to merge, for all readers."""
+    ctx.expect.rule = MERGES
     expected = at(read(ctx, resource, item)[0], resource.merges)
     for patch in PATCHES:
         expected = merged(expected, patch)

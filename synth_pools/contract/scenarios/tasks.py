@@ -10,6 +10,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_task
 from synth_pools.contract.harness.waits import ids_of, run_rollout
 from synth_pools.contract.http.client import ABSENT, at
+from synth_pools.contract.roles.writing import MERGES
 from synth_pools.contract.rules.verdict import same_json
 
 
@@ -175,11 +176,13 @@ def tasks_patch(ctx: Context) -> None:
         ({"task_config": None}, {"task_config": {}, "task_metadata": {"n": 1, "added": 2}}),
     ]
     answers = []
+    ctx.expect.rule = MERGES
     for change, expected in steps:
         updated = ctx.require(200, "patch_task", ids, json=change)
         answers.append(updated)
         unchanged = {"id": body["task_id"], "created_at": at(before, "created_at")}
         _seen(ctx, "patch_task", updated, pool_id, body["task_id"], {**unchanged, **expected})
+    ctx.expect.rule = ""
     _untouched(ctx, "patch_task", answers[-1], pool_id)
 
 

@@ -67,6 +67,22 @@ def test_what_one_scenario_demands_of_several_operations_is_one_entry() -> None:
     assert entry.operations == ("get_pool", "list_pools")
 
 
+def test_the_cases_of_one_rule_are_one_entry() -> None:
+    run = session()
+    expect = Expectations(run, Check("a.b", Clause("x", "y"), ("update_pool",)), Layer.SCENARIO)
+    response = Response(Exchange("PATCH", URL, status=200, response_body=b"{}"))
+    expect.rule = "a patch merges"
+    for field in ("metadata", "config", "x_other"):
+        assert not expect.equal("update_pool", field, {"a": 1}, {}, response)
+    expect.unexpected_status(response, 404, "update_pool")
+    expect.rule = ""
+    report = replace(sample_report(departs=False), outcomes=run.collector.result().outcomes)
+    assert [(group.count, group.first.expected[:8]) for group in report.groups] == [
+        (3, "metadata"),
+        (1, "404"),
+    ]
+
+
 def test_what_follows_from_a_refused_step_is_not_judged() -> None:
     run = session()
     item = Check("a.b", Clause("Pages", "x"), ("get_pool",))

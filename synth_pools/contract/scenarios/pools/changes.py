@@ -12,7 +12,7 @@ from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import ids_of
 from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.roles.subject import Item, own_subject
-from synth_pools.contract.roles.writing import judge_patches
+from synth_pools.contract.roles.writing import MERGES, judge_patches
 
 
 def _definition(ctx: Context) -> dict[str, Any]:
@@ -229,6 +229,7 @@ def pools_patch(ctx: Context) -> None:
         ({"config": None}, {"config": {}, "pool_config": {}}),
         ({}, {"name": pool_id + "2", "id": pool_id, "pool_id": pool_id}),
     ]
+    ctx.expect.rule = MERGES
     for body, expected in steps:
         updated = ctx.require(200, "update_pool", path, json=body)
         views = [("update_pool", updated.json, updated), *of_pool(ctx, pool_id)]
