@@ -130,9 +130,11 @@ class OpenEnvServer:
 
 def _schema_of_calls(tools: list[dict[str, Any]]) -> dict[str, Any]:
     """Return the schema of actions that call one of these tools."""
-    calls, definitions = [], {}
+    calls: list[dict[str, Any]] = []
+    definitions: dict[str, Any] = {}
     for tool in tools:
-        arguments = dict(tool.get("inputSchema") or tool.get("input_schema") or {"type": "object"})
+        schema = tool.get("inputSchema") or tool.get("input_schema") or {"type": "object"}
+        arguments: dict[str, Any] = dict(schema)
         definitions.update(arguments.pop("$defs", {}))
         name = {"const": tool["name"], "description": tool.get("description") or ""}
         fields = {"type": {"const": "call_tool"}, "tool_name": name, "arguments": arguments}

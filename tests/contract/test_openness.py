@@ -37,8 +37,9 @@ async def _after(request: Request, response: Response, passing: Passing) -> Resp
     if downloaded or not isinstance(value, dict) or "_container_" in passing.operation:
         return altered
     if response.status >= 400:
-        # Either form of an error is allowed.
-        value.pop("error" if len(request.target) % 2 else "detail", None)
+        # The older form of an error may be there or not.
+        if len(request.target) % 2:
+            value.pop("detail", None)
         return altered.with_json(value)
     for thing in (value, *value.get("items", [])):
         _freely(thing)

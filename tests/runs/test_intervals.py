@@ -20,7 +20,7 @@ TRUE = 0.1
 
 
 def seeds_of_one_task(dice: random.Random) -> list[Unit]:
-    return [Unit((dice.random() < 0.5) - (dice.random() < 0.4), 1) for _ in range(100)]
+    return [Unit(dice.gauss(TRUE, 0.5), 1) for _ in range(40)]
 
 
 def tasks_of_some_seeds(dice: random.Random) -> list[Unit]:

@@ -32,7 +32,8 @@ def check_event_stream(
         return
     if exchange.status != 200 or media_type(exchange) != EVENT_STREAM:
         return
-    messages = read_messages(exchange.response_body)
+    # Heartbeats have no place in the order.
+    messages = [m for m in read_messages(exchange.response_body) if m.event != "heartbeat"]
     of_pool = operation.id == "stream_pool_events"
     envelopes: list[dict[str, Any]] = []
     for message in messages:

@@ -28,6 +28,7 @@ from synth_pools.contract.rules.listings import (
     FactAnswer,
     Listings,
     ResourceKey,
+    column_of,
 )
 from synth_pools.contract.rules.verdict import (
     NotJsonError,
@@ -129,7 +130,7 @@ class FactBook:
         results = list(answer.results)
         for check in answer.agreed:
             clause = Clause(operation.route, check)
-            result = RuleResult(check, Column.BEHAVIOUR, clause, check, None)
+            result = RuleResult(check, column_of(check), clause, check, None)
             results.append((operation.id, result, exchange))
         return results
 
@@ -180,7 +181,7 @@ class FactBook:
             self._facts[subject, name] = _Statement(value, answer.operation.id, slim)
             return
         operation = answer.operation.id
-        if same_json(former.value, value):
+        if same_json(former.value, value) or _same_time(former.value, value):
             former.has_support |= operation != former.operation
             answer.agreed.add(check)
             return
@@ -216,7 +217,7 @@ class FactBook:
                 self._state("facts.final", answer, subject, name, rollout[name])
         begin, end = moment(rollout.get("started_at")), moment(rollout.get("finished_at"))
         if begin and end:
-            are_whole = begin.microsecond == end.microsecond == 0
+            are_whole = 0 in (begin.microsecond, end.microsecond)
             seconds = (end - begin).total_seconds()
             self._lasted[subject] = seconds, _WHOLE_SECONDS if are_whole else _SECONDS
 
@@ -321,6 +322,14 @@ class FactBook:
 
     def _had_ended(self, answer: FactAnswer, subject: ResourceKey) -> bool:
         return answer.exchange.began > self._ended.get(subject, float("inf"))
+
+
+def _same_time(first: Any, second: Any) -> bool:
+    """Compare two times, of which one may be shown in whole seconds."""
+    if not isinstance(first, datetime) or not isinstance(second, datetime):
+        return False
+    has_fractions = first.microsecond and second.microsecond
+    return not has_fractions and first.replace(microsecond=0) == second.replace(microsecond=0)
 
 
 def _text(value: Any) -> str:

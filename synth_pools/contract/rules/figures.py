@@ -54,7 +54,7 @@ def _timing(part: AnswerPart, summary: Mapping[str, Any]) -> Iterator[RuleResult
     for seconds, begin, end in _SPANS:
         former, later = moment(timing.get(begin)), moment(timing.get(end))
         if former and later and isinstance(actual := timing.get(seconds), int | float):
-            are_whole = former.microsecond == later.microsecond == 0
+            are_whole = 0 in (former.microsecond, later.microsecond)
             expected = (later - former).total_seconds()
             demand = f"{seconds} is {end} minus {begin}: {expected}"
             is_near = abs(actual - expected) < (_WHOLE if are_whole else _ROUNDING)

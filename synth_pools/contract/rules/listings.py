@@ -21,11 +21,17 @@ FINAL_STATES: Mapping[str, tuple[str, ...]] = {
     "Pool": ("archived",),
 }
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
-_NEAR = timedelta(milliseconds=5)
+# Times may be shown in whole seconds.
+_NEAR = timedelta(seconds=1)
 
 # A resource, by caller, kind and id.
 ResourceKey = tuple[bool, str, str]
 Contradiction = tuple[str, RuleResult, Exchange]
+
+
+def column_of(check: str) -> Column:
+    """Return the column of a rule for facts; errors have a request id, too."""
+    return Column.ERRORS if check == "facts.request_id" else Column.BEHAVIOUR
 
 
 @dataclass(slots=True)
@@ -44,7 +50,7 @@ class FactAnswer:
             self.agreed.add(check)
             return
         clause = Clause(self.operation.route, demand)
-        result = RuleResult(check, Column.BEHAVIOUR, clause, demand, got, cause or check)
+        result = RuleResult(check, column_of(check), clause, demand, got, cause or check)
         self.results.append((self.operation.id, result, self.exchange))
 
 

@@ -159,7 +159,9 @@ class BodyComparison:
 
     def _encodings(self, old: Node, new: Node, direction: str, place: str) -> Iterator[Change]:
         """Compare how the parts of a form are written."""
-        names = dict.fromkeys((*(old.get("encoding") or {}), *(new.get("encoding") or {})))
+        names: dict[str, None] = dict.fromkeys(
+            (*(old.get("encoding") or {}), *(new.get("encoding") or {}))
+        )
         for name in names:
             first, second = (
                 self._encoding(reader, node, name)

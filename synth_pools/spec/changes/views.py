@@ -178,6 +178,7 @@ class SchemaReader:
         reference = node.get("$ref")
         siblings = {key: value for key, value in node.items() if key not in ("$ref", "allOf")}
         parts = [] if self._is_old and reference else list(node.get("allOf", ()))
+        target = None
         if isinstance(reference, str):
             target = self.view(self._file.find(reference)[1])
             if self._is_old or (not parts and siblings.keys() <= _ANNOTATIONS):
@@ -189,7 +190,7 @@ class SchemaReader:
             only = self.view(parts[0])
             return replace(only, annotations={**only.annotations, **siblings})
         views = [self.view(part) for part in parts]
-        if isinstance(reference, str):
+        if target is not None:
             views.insert(0, target)
         own_view = self._own(siblings)
         view = self._joined_view([*views, own_view])

@@ -186,7 +186,7 @@ class PostgresConnection:
 
     def _read_clock(self) -> tuple[float, float]:
         """Return the time of the server, and when it arrived by the monotonic clock."""
-        seconds = self._await(self.raw.fetchval(f"SELECT {SERVER_TIME}"))
+        seconds: Any = self._await(self.raw.fetchval(f"SELECT {SERVER_TIME}"))
         return float(seconds), clock.monotonic()
 
     def run(self, statement: str) -> str:
