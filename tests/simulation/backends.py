@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -31,6 +32,8 @@ from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from synth_pools.spec import load_spec
 from tests.simulation.loop import PROCESS, Process, SimulatedLoop
 from tests.simulation.server import EPOCH, SimulatedServer, SimulatedSessions
+
+T = TypeVar("T")
 
 URL = StoreURL("store", "postgresql://simulated/store")
 _PAUSE_SECONDS = 1.0
@@ -272,11 +275,15 @@ def simulated_parts(
         return int((EPOCH + loop.time() + PROCESS.get(loop.world).ahead) * 1e9)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(clock, "monotonic", loop.time)
-        patch.setattr(clock, "time_ns", time_ns)
-        patch.setattr(clock, "new_id", lambda kind: f"{kind}_{next(numbers):032x}")
-        patch.setattr(clock, "token", lambda size: f"{next(numbers):0{2 * size}x}")
-        patch.setattr(clock, "jitter", lambda seconds: seconds * chance.uniform(0.9, 1.1))
+        simulations: dict[str, Callable[..., Any]] = {
+            "monotonic": loop.time,
+            "time_ns": time_ns,
+            "new_id": lambda kind: f"{kind}_{next(numbers):032x}",
+            "token": lambda size: f"{next(numbers):0{2 * size}x}",
+            "jitter": lambda seconds: seconds * chance.uniform(0.9, 1.1),
+        }
+        for name, simulated in simulations.items():
+            patch.setattr(clock, name, _in_this_thread(simulated, getattr(clock, name)))
         patch.setattr(services_module, "open_database", open_database)
         patch.setattr(services_module, "ContainerClient", lambda *_: containers)
         patch.setattr(Processes, "end_leftovers", _end_nothing)
@@ -284,6 +291,20 @@ def simulated_parts(
             patch.setattr(retention, "_LONGEST_PAUSE", _RETENTION_SECONDS)
             patch.setattr(idempotency, "_PAUSE_SECONDS", _RETENTION_SECONDS)
         yield
+
+
+def _in_this_thread(simulated: Callable[..., T], actual: Callable[..., T]) -> Callable[..., T]:
+    """Return a function that is simulated in this thread alone.
+
+    Backends of other tests of this process run in threads of their own: they would draw numbers of
+    the story, and live by its time.
+    """
+    thread = threading.get_ident()
+
+    def call(*arguments: Any) -> T:
+        return (simulated if threading.get_ident() == thread else actual)(*arguments)
+
+    return call
 
 
 async def _end_nothing(_: Processes) -> None:
