@@ -106,13 +106,14 @@ def read_events(ctx: Context, operation: str, ids: dict[str, str], **query: Any)
     position, following = "after_sequence", "next_sequence"
     if operation == "stream_pool_events":
         position, following = "cursor", "next_cursor"
-    events: list[Any] = []
-    for _ in range(_MOST_PAGES):
-        page = ctx.require(200, operation, ids, query={"format": "json", **query})
-        events += page.list_at("events")
+    page = ctx.require(200, operation, ids, query={"format": "json", **query})
+    events = [*page.list_at("events")]
+    for _ in range(_MOST_PAGES - 1):
         if page.at("has_more") is not True or page.at(following) == query.get(position):
             break
         query[position] = page.at(following)
+        page = ctx.require(200, operation, ids, query={"format": "json", **query})
+        events += page.list_at("events")
     return _gathered(page, "events", events)
 
 
