@@ -166,26 +166,25 @@ def limit_is_ignored(service: Service, call: Call, send: Send) -> Answer:
     return send(replace(call, target=f"{parts.path}?{urlencode(query)}"))
 
 
-@fault("list")
-def list_is_of_the_past(service: Service, call: Call, send: Send) -> Answer:
-    if not _is(service, call, "list"):
+def _of_the_past(service: Service, call: Call, send: Send, role: str) -> Answer:
+    """Answer each request of a role as it was answered first."""
+    if not _is(service, call, role):
         return send(call)
     with service.lock:
         if call.target not in service.memory:
             service.memory[call.target] = send(call)
         answer: Answer = service.memory[call.target]
     return answer
+
+
+@fault("list")
+def list_is_of_the_past(service: Service, call: Call, send: Send) -> Answer:
+    return _of_the_past(service, call, send, "list")
 
 
 @fault("read")
 def read_is_of_the_past(service: Service, call: Call, send: Send) -> Answer:
-    if not _is(service, call, "read"):
-        return send(call)
-    with service.lock:
-        if call.target not in service.memory:
-            service.memory[call.target] = send(call)
-        answer: Answer = service.memory[call.target]
-    return answer
+    return _of_the_past(service, call, send, "read")
 
 
 @fault("read")
