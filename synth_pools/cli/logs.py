@@ -19,6 +19,7 @@ from synth_pools.cli.operations.commands import complete_places, output_option, 
 from synth_pools.cli.operations.ids import with_full_ids
 from synth_pools.cli.options import moment_of, pattern_of
 from synth_pools.cli.output import fields, safe_text, say, value_at, write_bytes, write_text
+from synth_pools.runs.rows import COMPLETED
 
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
@@ -260,5 +261,5 @@ def watch(rollout_id: str, output: str, connection: ServiceOptions) -> int:
     if output == "table":
         seconds = value_at(summary, "timing.run_seconds")
         write_text("\n" + fields({**facts, "seconds": seconds}))
-    is_completed = summary.get("status") in ("completed", "succeeded")
+    is_completed = summary.get("status") in COMPLETED
     return ExitStatus.DONE if is_completed else ExitStatus.FAILED

@@ -10,10 +10,10 @@ from typing import Any, Literal, NamedTuple
 
 from synth_pools.errors import ComparisonError
 from synth_pools.runs.recorded import read_run
+from synth_pools.runs.rows import COMPLETED, finite_number
 
 Failures = Literal["zero", "leave-out"]
 
-COMPLETED = ("completed", "succeeded")
 _USAGE = ("input_tokens", "output_tokens", "cost_usd")
 
 
@@ -139,7 +139,7 @@ def _add(
     entry.rollouts += 1
     if row.get("rollout_id"):
         entry.rollout_ids.append(str(row["rollout_id"]))
-    reward = _number(row.get("reward")) if row["status"] in COMPLETED else None
+    reward = finite_number(row.get("reward")) if row["status"] in COMPLETED else None
     if reward is None:
         entry.failed += 1
         if failures == "zero":
@@ -147,13 +147,8 @@ def _add(
     else:
         entry.rewards.append(reward)
         entry.passed += reward >= threshold
-    if (seconds := _number(row.get("seconds"))) is not None:
+    if (seconds := finite_number(row.get("seconds"))) is not None:
         scores.seconds.append(seconds)
     for name in _USAGE:
-        if (value := _number(row.get(name))) is not None:
+        if (value := finite_number(row.get(name))) is not None:
             scores.usage[name] = scores.usage.get(name, 0.0) + value
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else None

@@ -55,7 +55,7 @@ def test_failures_count_as_the_caller_says() -> None:
     assert [case.seed for case in without.difference.left_out] == ["1", "2"]
 
 
-@pytest.mark.parametrize("reward", [True, "1.0", float("nan"), [1]])
+@pytest.mark.parametrize("reward", [True, "1.0", float("nan"), [1], 10**400])
 def test_what_is_no_number_is_no_reward(reward: Any) -> None:
     comparison = compare([row(0, 1.0)], [row(0, reward)])
     assert comparison.runs[1].failed == 1

@@ -22,11 +22,11 @@ from synth_pools.cli.fleet.options import RunOptions, options_of_run
 from synth_pools.cli.fleet.readiness import has_own_processes, is_of_container, usable_pool
 from synth_pools.cli.fleet.requests import RunRequests
 from synth_pools.cli.fleet.results import ResultFile
-from synth_pools.cli.fleet.summary import COMPLETED, RunSummary
+from synth_pools.cli.fleet.summary import RunSummary
 from synth_pools.cli.operations.commands import complete_places
 from synth_pools.cli.output import has_colour, say, width, write_text
 from synth_pools.runs.recorded import request_digest, result_row
-from synth_pools.runs.rows import read_rows
+from synth_pools.runs.rows import COMPLETED, read_rows
 
 if TYPE_CHECKING:
     from synth_pools import FleetProgress, RolloutOutcome

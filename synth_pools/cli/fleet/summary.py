@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from synth_pools.cli.output import cell, grid, safe_text
+from synth_pools.runs.rows import COMPLETED, finite_number
 
 GroupedBy = Literal["task", "group", "seed"]
-COMPLETED = ("completed", "succeeded")
 _BINS = 10
 _BAR = 40
 _PARTS = " ▏▎▍▌▋▊▉█"
@@ -50,10 +50,9 @@ class RunSummary:
             self._failures[failure] += 1
             text = str(row.get("message") or "").removesuffix(f" ({failure})")
             self._messages.setdefault(failure, text.partition("\n")[0])
-        reward = row.get("reward")
-        is_number = isinstance(reward, int | float) and not isinstance(reward, bool)
-        if is_number and math.isfinite(float(reward or 0)):
-            self._rewards.append(float(reward or 0))
+        reward = finite_number(row.get("reward"))
+        if reward is not None:
+            self._rewards.append(reward)
         elif row.get("status") in COMPLETED:
             self._unrewarded += 1
         if row.get("seconds") is not None:
