@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import os
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from tests.support.fault_server import Seen
 from tests.support.faults import Fault, cut, message, raw, reset_at
 
-CONTENT = os.urandom(300_000)
+CONTENT = random.Random(7).randbytes(300_000)
 HASH = hashlib.sha256(CONTENT).hexdigest()
 OCTETS = "application/octet-stream"
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.results import Clause, Column, Exchange
@@ -23,10 +23,12 @@ FINAL_STATES: Mapping[str, tuple[str, ...]] = {
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 # Times may be shown in whole seconds.
 _NEAR = timedelta(seconds=1)
+_PLACE = ("cursor", "limit")
 
 # A resource, by caller, kind and id.
 ResourceKey = tuple[bool, str, str]
 Contradiction = tuple[str, RuleResult, Exchange]
+_Filters = tuple[tuple[str, str], ...]
 
 
 def column_of(check: str) -> Column:
@@ -71,8 +73,8 @@ class Listings:
         # All resources of a kind, and those of each pool.
         self._lists: dict[ResourceKey, list[tuple[datetime, str]]] = defaultdict(list)
         self._listed: dict[ResourceKey, _Listed] = {}
-        # The creation of the last item before each cursor, by the list and its filter.
-        self._cursors: dict[tuple[bool, str, str, bool, str, str], datetime] = {}
+        # The creation and the id of the last item before each cursor, by the list and its filters.
+        self._cursors: dict[tuple[bool, str, str, _Filters, str], tuple[datetime, str]] = {}
 
     def pool_of(self, subject: ResourceKey) -> str | None:
         """Return the pool of a rollout; None where its creation is not known."""
@@ -94,31 +96,34 @@ class Listings:
 
     def judge_page(self, answer: FactAnswer, body: Mapping[str, Any], items: list[Any]) -> None:
         """Expect the page to follow the one before it, and to hold all that belongs on it."""
-        query = parse_qs(urlsplit(answer.exchange.url).query, keep_blank_values=True)
-        state = query.get("state", [""])[0]
+        query = dict(parse_qsl(urlsplit(answer.exchange.url).query, keep_blank_values=True))
+        filters = tuple(sorted((name, query[name]) for name in query if name not in _PLACE))
+        state = query.get("state", "")
         kind, pool_id = answer.operation.item, answer.ids.get("pool_id", "")
         if "next_cursor" not in body or kind not in ("Rollout", "Pool"):
             return
         stamps = [moment(item.get("created_at")) for item in items if isinstance(item, dict)]
         times = [stamp for stamp in stamps if stamp is not None]
-        place = (answer.as_other, answer.operation.id, pool_id, "state" in query, state)
-        before = self._cursors.get((*place, query.get("cursor", [""])[0]))
+        place = (answer.as_other, answer.operation.id, pool_id, filters)
+        before = self._cursors.get((*place, query.get("cursor", "")))
         is_last, follows = body["next_cursor"] is None, "cursor" in query
         if len(times) != len(items) or not (times or before or (is_last and not follows)):
             return
         newest = max(times, default=_LAST) if follows else _LAST
         oldest = _FIRST if is_last else min(times, default=newest)
+        names = [str(item.get("id")) for item in items]
         if before is not None:
             demand = "a page follows the one before it, whatever its limit"
-            is_next = not times or newest <= before + _NEAR
+            end, last = before
+            is_next = (not times or newest <= end + _NEAR) and last not in names
             answer.judge("facts.listed", demand, is_next, f"it begins at {newest}")
-            newest = before
+            newest = end
         if not is_last:
-            self._cursors[*place, str(body["next_cursor"])] = oldest
-        filtered = state in FINAL_STATES[kind]
-        if filtered or (kind == "Rollout" and "state" not in query):
+            self._cursors[*place, str(body["next_cursor"])] = (oldest, names[-1] if names else "")
+        filtered = state in FINAL_STATES[kind] and len(filters) == 1
+        if filtered or (kind == "Rollout" and not filters):
             due = self._due(answer, pool_id, (oldest, newest), state)
-            missing = due - {str(item.get("id")) for item in items}
+            missing = due - set(names)
             demand = f"the list holds every {kind.lower()} that was there"
             observed = f"without {', '.join(sorted(missing)[:3])}"
             answer.judge("facts.listed", demand, not missing, observed)

@@ -281,3 +281,23 @@ def test_the_answers_depart_in_little_else() -> None:
     assert complaints(_page(_NEWER, _DONE)) == set()
     assert complaints(pool_streamed(("r", 1), ("s", 1), ("r", 2))) == set()
     assert complaints(_refused(503, _NO, ("retry-after", "1"))) == set()
+
+
+def test_a_page_that_begins_anew_is_seen_however_quickly_all_was_created() -> None:
+    first, second, third = (
+        {**_DONE, "id": f"r{place}", "rollout_id": f"r{place}"} for place in (3, 2, 1)
+    )
+
+    def page(items: list[dict[str, Any]], query: str, following: str | None) -> Exchange:
+        body = {"items": items, "next_cursor": following}
+        headers = (("x-request-id", f"req{query}"), ("vary", "Prefer"))
+        return answered("GET", f"/v1/rollouts{query}", 200, body, headers=headers)
+
+    beginning = page([first, second], "?limit=2", "c1")
+    assert complaints(beginning, page([third], "?limit=4&cursor=c1", None)) == set()
+    assert complaints(beginning, page([first, second, third], "?limit=3&cursor=c1", None)) == {
+        "facts.listed"
+    }
+    # The cursor of another list says nothing about this one.
+    filtered = page([first, second], "?state=completed&cursor=c1", None)
+    assert complaints(beginning, filtered) == set()
