@@ -182,7 +182,7 @@ test-environments: $(STAMP) $(FRAMEWORKS_STAMP) ## Episodes of the frameworks th
 
 .PHONY: test-lowest
 test-lowest: $(LOWEST_STAMP) ## The demo, the contract kit and what reads HTTP, with the lowest release of each requirement
-	$(LOWEST)/bin/python -m pytest -n 4 -m 'lowest or not (browser or environments or oci or postgres or ray or s3 or system or tools)' \
+	$(LOWEST)/bin/python -m pytest -n 4 -m 'lowest or not (browser or environments or house or oci or postgres or ray or s3 or system or tools)' \
 		tests/lowest tests/backend/server/test_protocol.py tests/backend/server/test_pipelining.py \
 		tests/backend/containers/test_http.py tests/backend/api/test_dispatcher.py tests/cli/fleet/test_export.py tests/contract/fuzzing/test_schemathesis_engine.py \
 		tests/client/http/test_certificates.py tests/client/http/test_decode_json.py $(ARGS)
@@ -252,7 +252,7 @@ bench-environments: $(STAMP) $(FRAMEWORKS_STAMP) ## What episodes cost on a pool
 	@SYNTH_POOLS_ENVIRONMENTS=$(abspath $(FRAMEWORKS)) $(BIN)/python -m bench.environments --fresh --write docs/results/environments.md $(BENCH_OPTIONS)
 
 .PHONY: check
-check: lint types imports dependencies lint-spec check-api check-generated docs ## Everything that can be said without running it
+check: lint types house imports dependencies lint-spec check-api check-generated docs ## Everything that can be said without running it
 
 .PHONY: lint
 lint: $(STAMP) ## Style
@@ -267,6 +267,10 @@ format: $(STAMP) ## Repair the style where that can be done
 .PHONY: types
 types: $(STAMP) ## mypy, as strict as it gets
 	$(BIN)/mypy generated/synth_pools_api $(CODE)
+
+.PHONY: house
+house: $(STAMP) ## The rules of the tree: sizes, names, words, links
+	$(BIN)/python -m pytest -q -n 2 -m house $(ARGS) tests/house
 
 .PHONY: imports
 imports: $(STAMP) ## Who imports whom

@@ -27,7 +27,18 @@ settings.register_profile(
 settings.load_profile("suite")
 
 # Folders whose tests are a set of their own, by their marker.
-NAMES = ("environments", "foreign", "lowest", "oci", "postgres", "ray", "s3", "system", "tools")
+NAMES = (
+    "environments",
+    "foreign",
+    "house",
+    "lowest",
+    "oci",
+    "postgres",
+    "ray",
+    "s3",
+    "system",
+    "tools",
+)
 SETS = {name: Path(__file__).parent / name for name in NAMES}
 
 
