@@ -26,6 +26,7 @@ _FAILED_STATES = frozenset(
 )
 _SUCCESS_STATES = frozenset({"success", "succeeded", "completed", "ok"})
 _MESSAGE_LIMIT = 2000
+_MOST_TOKENS = 10**15
 
 # Paths of the reward in an answer: a field, or an object and a field in it.
 _REWARDS = (
@@ -69,6 +70,7 @@ def interpret(answer: Answer, settings: Limits) -> RolloutResult:
     except UnusableArtifactsError as error:
         return failure("container_bad_response", error.message, error.details)
     reward, unusable = _reward(document)
+    usage = _usage(answer)
     if unusable is not None and is_strict:
         message = f"The container answered no finite number as {unusable}, the reward."
         return failure(
@@ -82,7 +84,12 @@ def interpret(answer: Answer, settings: Limits) -> RolloutResult:
         result=json_text.dumps(extracted.document),
         reward=json_text.dumps(reward),
         error=failed,
-        usage=json_text.dumps(_usage(answer)),
+        usage=json_text.dumps(usage),
+        figures=(
+            _tokens_column(usage["llm_input_tokens"]),
+            _tokens_column(usage["llm_output_tokens"]),
+            None if usage["cost_usd"] is None else str(usage["cost_usd"]),
+        ),
     )
     metrics = {**_object(document, "metrics"), "outcome_reward": reward}
     result.metrics = (
@@ -177,6 +184,11 @@ def _usage(answer: Answer) -> dict[str, Any]:
         "cost_usd": _first(sources, _COSTS),
         "provider_costs": next((cost for cost in costs if cost), {}) if sources else {},
     }
+
+
+def _tokens_column(value: float | None) -> str | None:
+    # Sums of the column must stay within 64 bits.
+    return None if value is None or value > _MOST_TOKENS else str(int(value))
 
 
 def _first(

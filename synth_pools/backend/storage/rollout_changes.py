@@ -25,7 +25,7 @@ from synth_pools.backend.storage import events
 from synth_pools.backend.storage.database import Row, Transaction
 from synth_pools.backend.storage.peers import FencedError
 from synth_pools.backend.storage.rollout_results import RolloutResult
-from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout
+from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout, label_rows
 from synth_pools.backend.storage.transactions import RolloutWrite
 
 _QUEUED = '{"status":"queued"}'
@@ -34,18 +34,27 @@ _AS_QUEUED = (
     "'queued' AS status, NULL AS started_at, seq, id, pool_id, task_id, mode, request,"
     " trace_correlation_id, result, metrics, reward, error, usage, artifacts, created_at,"
     " finished_at, updated_at, last_sequence, attempt, attempt_started_at, attempt_url, replay_of,"
-    " created_by"
+    " created_by, run, labels"
 )
 
-_INSERT = (
-    "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
-    " created_by, replay_of, created_at, updated_at, last_sequence)"
-    " VALUES (?, ?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, 1)"
+_FIRST_COLUMNS = (
+    "id, pool_id, task_id, mode, request, trace_correlation_id, created_by, run, labels, priority,"
+    " seed"
 )
+# PostgreSQL is sent texts for numbers that may be null, so that a statement has one form.
+_FIRST_VALUES = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS BIGINT)"
+_INSERT = (
+    f"INSERT INTO rollouts ({_FIRST_COLUMNS}, status, replay_of, created_at, updated_at,"  # noqa: S608
+    f" last_sequence) VALUES ({_FIRST_VALUES}, 'queued', ?, ?, ?, 1)"
+)
+_INSERT_RUN = (
+    "INSERT INTO runs (name, created_by, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING"
+)
+_INSERT_LABEL = "INSERT INTO rollout_labels (label, rollout_seq) VALUES (?, ?)"
 _INSERT_STARTED = (
-    "INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, trace_correlation_id,"
-    " created_by, created_at, started_at, updated_at, attempt, attempt_started_at, attempt_url,"
-    " last_sequence) VALUES (?, ?, ?, 'running', ?, ?, ?, ?, ?, ?, ?, 1, ?, ?, 2)"
+    f"INSERT INTO rollouts ({_FIRST_COLUMNS}, status, created_at, started_at, updated_at,"  # noqa: S608
+    f" attempt, attempt_started_at, attempt_url, last_sequence)"
+    f" VALUES ({_FIRST_VALUES}, 'running', ?, ?, ?, 1, ?, ?, 2)"
 )
 _INSERT_OWNED = _INSERT_STARTED.replace("last_sequence)", "last_sequence, owner)").replace(
     ", 2)", ", 2, ?)"
@@ -62,12 +71,15 @@ _PUT_BACK = (
 )
 _FINISH = (
     "UPDATE rollouts SET status = ?, result = ?, metrics = ?, reward = ?, error = ?, usage = ?,"
-    " artifacts = ?, finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
+    " artifacts = ?, reward_value = CAST(? AS DOUBLE PRECISION), error_code = ?,"
+    " input_tokens = CAST(? AS BIGINT), output_tokens = CAST(? AS BIGINT),"
+    " cost_usd = CAST(? AS DOUBLE PRECISION), duration = seconds_between(started_at, ?),"
+    " finished_at = ?, updated_at = ?, last_sequence = last_sequence + ?"
     " WHERE id = ? AND status IN ('queued', 'running')"
 )
 _CANCEL = (
-    "UPDATE rollouts SET status = 'cancelled', finished_at = ?, updated_at = ?,"
-    " last_sequence = last_sequence + 1 WHERE seq = ?"
+    "UPDATE rollouts SET status = 'cancelled', duration = seconds_between(started_at, ?),"
+    " finished_at = ?, updated_at = ?, last_sequence = last_sequence + 1 WHERE seq = ?"
 )
 _FENCE = (
     " AND COALESCE(owner, (SELECT queue.owner FROM queue WHERE queue.pool_id = rollouts.pool_id"
@@ -103,12 +115,24 @@ class NewRollout:
     id: str = field(default_factory=lambda: clock.new_id("rollout"))
 
     def first_parameters(self) -> tuple[Any, ...]:
-        """Return the first parameters of both statements: ids, mode, request, trace, key."""
-        mode = self.request.get("mode") or "async"
-        trace = self.request.get("trace_correlation_id")
-        trace_text = "null" if trace is None else json_text.dumps(trace)
-        text = json_text.dumps(self.request)
-        return self.id, self.pool_id, self.task_id, mode, text, trace_text, self.created_by
+        """Return the first parameters of both statements, those of `_FIRST_COLUMNS`."""
+        request = self.request
+        trace, labels, seed = (
+            request.get(name) for name in ("trace_correlation_id", "labels", "seed")
+        )
+        return (
+            self.id,
+            self.pool_id,
+            self.task_id,
+            request.get("mode") or "async",
+            json_text.dumps(request),
+            "null" if trace is None else json_text.dumps(trace),
+            self.created_by,
+            request.get("run"),
+            json_text.dumps(labels) if labels else "{}",
+            request.get("priority") or 0,
+            None if seed is None else str(seed),
+        )
 
 
 def insert_rollouts(new: Sequence[NewRollout]) -> list[Row]:
@@ -125,6 +149,7 @@ def insert_rollouts(new: Sequence[NewRollout]) -> list[Row]:
         for rollout in new
     ]
     rows = _all_written(new[0].tx, writes)
+    _insert_run_rows(new, rows, moment)
     for rollout, row in zip(new, rows, strict=True):
         rollout.tx.changed(_change_of(row, "queued", moment))
         rollout.tx.tell("queued", rollout.pool_id)
@@ -152,11 +177,23 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
         for rollout in new
     ]
     rows = _all_written(new[0].tx, writes)
+    _insert_run_rows(new, rows, moment)
     for rollout, row in zip(new, rows, strict=True):
         rollout.tx.changed(_change_of(row, "queued", moment))
         rollout.tx.changed(_change_of(row, "running", moment, attempt=1))
         rollout.tx.tell("events", rollout.pool_id, rollout.id)
     return rows
+
+
+def _insert_run_rows(new: Sequence[NewRollout], rows: Sequence[Row], moment: str) -> None:
+    """Store the labels of new rollouts, and the runs of which they are the first."""
+    runs = {
+        row["run"]: (row["run"], row["created_by"], moment) for row in reversed(rows) if row["run"]
+    }
+    if runs:
+        new[0].tx.executemany(_INSERT_RUN, runs.values())
+    if labels := label_rows(rows):
+        new[0].tx.executemany(_INSERT_LABEL, labels)
 
 
 class Start(NamedTuple):
@@ -297,6 +334,10 @@ def _finish(end: End, moment: str) -> RolloutWrite:
         result.error,
         result.usage,
         result.artifacts,
+        None if result.reward == "null" else result.reward,
+        None if result.error == "null" else str(json.loads(result.error)["code"]),
+        *result.figures,
+        moment,
         moment,
         moment,
         len(last_events),
@@ -321,7 +362,7 @@ def cancel_rollouts(tx: Transaction, rollouts: Sequence[Row]) -> list[Row]:
     moment = tx.now()
     last_events = [(events.CANCELLED, '{"status":"cancelled"}')]
     writes = [
-        RolloutWrite(_CANCEL, (moment, moment, row["seq"]), row["seq"], moment, last_events)
+        RolloutWrite(_CANCEL, (moment, moment, moment, row["seq"]), row["seq"], moment, last_events)
         for row in rollouts
     ]
     rows = _all_written(tx, writes)

@@ -22,6 +22,8 @@ class RolloutResult:
     reward: str = "null"
     error: str = "null"
     usage: str = "{}"
+    # The tokens read and written and the cost, as texts; None for a figure that is not reported.
+    figures: tuple[str | None, str | None, str | None] = (None, None, None)
     artifacts: str = "[]"
     # Contents that must be on disk before the result is written, and the rows that name them.
     contents: tuple[Content, ...] = ()

@@ -24,6 +24,11 @@ _HEAD = (
     "SELECT seq, id, pool_id, task_id, status, reward, error, usage, created_at, started_at,"
     " finished_at, last_sequence FROM rollouts WHERE id = ?"
 )
+# A run is there as long as one of its rollouts is.
+_DELETE_RUN = (
+    "DELETE FROM runs WHERE name = ? AND NOT EXISTS"
+    " (SELECT 1 FROM rollouts WHERE rollouts.run = runs.name)"
+)
 _WITH_POOL = (
     "SELECT rollouts.id, rollouts.status, rollouts.pool_id, pools.concurrency,"
     " pools.status = 'archived' AS is_archived FROM rollouts"
@@ -173,6 +178,16 @@ def unfinished_of_pool(tx: Transaction, pool_id: str, limit: int) -> Sequence[Ro
     ).fetchall()
 
 
+def label_rows(rows: Sequence[Row]) -> list[tuple[str, int]]:
+    """Return the rows of the table `rollout_labels` for these rollouts."""
+    return [
+        (f"{name}={value}", row["seq"])
+        for row in rows
+        if row["labels"] != "{}"
+        for name, value in json.loads(row["labels"]).items()
+    ]
+
+
 def delete_finished(
     tx: Transaction, before: str, keys_since: float, limit: int
 ) -> tuple[int, set[str]]:
@@ -181,12 +196,17 @@ def delete_finished(
     At most `limit` are deleted; one with an Idempotency-Key since `keys_since` stays.
     """
     rows = tx.execute(
-        "SELECT seq FROM rollouts WHERE finished_at < ? AND NOT EXISTS (SELECT 1 FROM idempotency"
-        " WHERE rollout_id = rollouts.id AND created >= ?) ORDER BY finished_at LIMIT ?",
+        "SELECT seq, run, labels FROM rollouts WHERE finished_at < ?"
+        " AND NOT EXISTS (SELECT 1 FROM idempotency WHERE rollout_id = rollouts.id"
+        " AND created >= ?) ORDER BY finished_at LIMIT ?",
         (before, keys_since, limit),
     ).fetchall()
     seqs = [row["seq"] for row in rows]
     if seqs:
         events.delete(tx, seqs)
     tx.executemany("DELETE FROM rollouts WHERE seq = ?", [(seq,) for seq in seqs])
+    if labels := label_rows(rows):
+        tx.executemany("DELETE FROM rollout_labels WHERE label = ? AND rollout_seq = ?", labels)
+    if runs := {row["run"] for row in rows if row["run"] is not None}:
+        tx.executemany(_DELETE_RUN, [(run,) for run in sorted(runs)])
     return len(seqs), artifact_rows.forget_of_rollouts(tx, seqs)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 ROLLOUT_COLUMNS = (
     "seq, id, pool_id, task_id, status, mode, request, trace_correlation_id, result, metrics, reward,"  # noqa: E501
     " error, usage, artifacts, replay_of, created_by, created_at, started_at, finished_at,"
-    " updated_at, last_sequence, attempt, attempt_started_at, attempt_url, owner"
+    " updated_at, last_sequence, attempt, attempt_started_at, attempt_url, owner, run, labels"
 )
 POOL_COLUMNS = (
     "seq, id, status, definition, releases, concurrency, error, created_at, updated_at,"

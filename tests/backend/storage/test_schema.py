@@ -73,6 +73,12 @@ def test_a_database_of_version_1_goes_on(tmp_path: Path) -> None:
             assert server.run("old", task_id="t")["id"] not in IDS
     with closing(sqlite3.connect(file)) as database:
         assert database.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        columns = "seed, reward_value, error_code, cost_usd, duration, run, labels, priority"
+        rows = {row[0]: row[1:] for row in database.execute(f"SELECT id, {columns} FROM rollouts")}
+        assert rows[COMPLETED] == (7, 1.0, None, None, 0.005876, None, "{}", 0)
+        assert rows[ELSEWHERE][1:4] == (4.0, None, None)
+        assert {rows[lost][2] for lost in LOST} == {"backend_restarted"}
+        assert rows[KEYED][0] == 9
         after = database.execute("SELECT id, request FROM rollouts ORDER BY seq").fetchall()
         assert after[: len(before)] == before
 

@@ -250,9 +250,107 @@ CREATE INDEX image_releases_by_pool ON image_releases (pool_id, seq);
 ALTER TABLE pools ADD COLUMN releases TEXT NOT NULL DEFAULT '{}';
 """
 
+# Columns by which lists are filtered and sorted and usage is summed. They are computed from the
+# texts while the table is rewritten once, and written with them from then on. The triggers write
+# those of the rollouts of backends of an older version, which may run meanwhile.
+_VERSION_4 = r"""
+CREATE FUNCTION seconds_between(earlier TEXT, later TEXT) RETURNS DOUBLE PRECISION
+LANGUAGE sql IMMUTABLE STRICT AS $$
+    SELECT CAST(GREATEST(0, EXTRACT(EPOCH FROM CAST(later AS TIMESTAMP))
+        - EXTRACT(EPOCH FROM CAST(earlier AS TIMESTAMP))) AS DOUBLE PRECISION)
+$$;
+CREATE FUNCTION seed_of(request TEXT) RETURNS BIGINT LANGUAGE sql IMMUTABLE AS $$
+    SELECT CAST(CASE WHEN request LIKE '%"seed":%' THEN substring(
+        CAST(regexp_replace(request, '\\.', '_', 'g') AS json) ->> 'seed' FROM '^-?[0-9]{1,19}$'
+    ) END AS BIGINT)
+$$;
+CREATE FUNCTION error_code_of(error TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $$
+    SELECT substring(error FROM '^\{"code":"([a-z_]+)"')
+$$;
+CREATE FUNCTION tokens_of(usage TEXT, preceding TEXT) RETURNS BIGINT
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CAST(CASE WHEN number <= 1e15 THEN number END AS BIGINT) FROM (
+        SELECT CAST(substring(usage FROM preceding || '_tokens":([0-9.eE+-]+)') AS NUMERIC)
+    ) AS figure (number)
+$$;
+CREATE FUNCTION cost_of(usage TEXT) RETURNS DOUBLE PRECISION LANGUAGE sql IMMUTABLE AS $$
+    SELECT CAST(substring(
+        usage FROM '^\{(?:"[a-z_]+":[^,"{]*,)*"cost_usd":([0-9.eE+-]+)'
+    ) AS DOUBLE PRECISION)
+$$;
+-- As before, but dots, which numbers have, are no escapes.
+CREATE OR REPLACE FUNCTION json_extract(document TEXT, path TEXT) RETURNS BIGINT
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN found ~ '^-?[0-9]{1,18}$' THEN CAST(found AS BIGINT) END
+    FROM (SELECT CAST(regexp_replace(document, '\\.', '_', 'g') AS json) ->> substr(path, 3)
+        AS found) AS looked_up
+$$;
+ALTER TABLE rollouts
+    ADD COLUMN run TEXT COLLATE "C",
+    ADD COLUMN labels TEXT NOT NULL DEFAULT '{}',
+    ADD COLUMN priority BIGINT NOT NULL DEFAULT 0,
+    ADD COLUMN seed BIGINT GENERATED ALWAYS AS (seed_of(request)) STORED,
+    ADD COLUMN reward_value DOUBLE PRECISION
+        GENERATED ALWAYS AS (CAST(NULLIF(reward, 'null') AS DOUBLE PRECISION)) STORED,
+    ADD COLUMN error_code TEXT COLLATE "C" GENERATED ALWAYS AS (error_code_of(error)) STORED,
+    ADD COLUMN input_tokens BIGINT
+        GENERATED ALWAYS AS (tokens_of(usage, '^\{"llm_input')) STORED,
+    ADD COLUMN output_tokens BIGINT
+        GENERATED ALWAYS AS (tokens_of(usage, '^\{"[a-z_]+":[^,]*,"llm_output')) STORED,
+    ADD COLUMN cost_usd DOUBLE PRECISION GENERATED ALWAYS AS (cost_of(usage)) STORED,
+    ADD COLUMN duration DOUBLE PRECISION
+        GENERATED ALWAYS AS (seconds_between(started_at, finished_at)) STORED;
+ALTER TABLE rollouts
+    ALTER COLUMN seed DROP EXPRESSION,
+    ALTER COLUMN reward_value DROP EXPRESSION,
+    ALTER COLUMN error_code DROP EXPRESSION,
+    ALTER COLUMN input_tokens DROP EXPRESSION,
+    ALTER COLUMN output_tokens DROP EXPRESSION,
+    ALTER COLUMN cost_usd DROP EXPRESSION,
+    ALTER COLUMN duration DROP EXPRESSION;
+CREATE FUNCTION write_columns() RETURNS TRIGGER LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'INSERT' THEN
+        NEW.seed = synth_pools.seed_of(NEW.request);
+    ELSE
+        NEW.reward_value = CAST(NULLIF(NEW.reward, 'null') AS DOUBLE PRECISION);
+        NEW.error_code = synth_pools.error_code_of(NEW.error);
+        NEW.input_tokens = synth_pools.tokens_of(NEW.usage, '^\{"llm_input');
+        NEW.output_tokens = synth_pools.tokens_of(NEW.usage, '^\{"[a-z_]+":[^,]*,"llm_output');
+        NEW.cost_usd = synth_pools.cost_of(NEW.usage);
+        NEW.duration = synth_pools.seconds_between(NEW.started_at, NEW.finished_at);
+    END IF;
+    RETURN NEW;
+END $$;
+CREATE TRIGGER rollouts_of_older_backends BEFORE INSERT ON rollouts FOR EACH ROW
+    WHEN (NEW.seed IS NULL AND NEW.request LIKE '%"seed":%') EXECUTE FUNCTION write_columns();
+CREATE TRIGGER ends_of_older_backends BEFORE UPDATE OF finished_at ON rollouts FOR EACH ROW
+    WHEN (OLD.finished_at IS NULL AND NEW.duration IS NULL AND NEW.error_code IS NULL)
+    EXECUTE FUNCTION write_columns();
+CREATE INDEX rollouts_by_run ON rollouts (run, seq) WHERE run IS NOT NULL;
+CREATE INDEX rollouts_by_task ON rollouts (task_id, seq) WHERE task_id IS NOT NULL;
+CREATE INDEX rollouts_by_seed ON rollouts (seed, seq) WHERE seed IS NOT NULL;
+CREATE INDEX rollouts_by_error_code ON rollouts (error_code, seq) WHERE error_code IS NOT NULL;
+
+CREATE TABLE rollout_labels (
+    label TEXT COLLATE "C" NOT NULL,
+    rollout_seq BIGINT NOT NULL,
+    PRIMARY KEY (label, rollout_seq)
+);
+
+CREATE TABLE runs (
+    seq BIGINT GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    name TEXT COLLATE "C" NOT NULL UNIQUE,
+    labels TEXT NOT NULL DEFAULT '{}',
+    configuration TEXT NOT NULL DEFAULT 'null',
+    created_by TEXT COLLATE "C",
+    created_at TEXT COLLATE "C" NOT NULL
+);
+"""
+
 # Each step migrates a database by one version. Released steps never change, except in parts that a
 # later step undoes: all steps run in one transaction, so the result is the same.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
 
 VERSION = len(_STEPS)
 

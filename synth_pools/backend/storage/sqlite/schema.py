@@ -171,9 +171,59 @@ CREATE INDEX image_releases_by_pool ON image_releases (pool_id, seq);
 ALTER TABLE pools ADD COLUMN releases TEXT NOT NULL DEFAULT '{}';
 """
 
+# Columns by which lists are filtered and sorted and usage is summed, from the texts of a rollout.
+_VERSION_8 = """
+ALTER TABLE rollouts ADD COLUMN run TEXT;
+ALTER TABLE rollouts ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
+ALTER TABLE rollouts ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE rollouts ADD COLUMN seed INTEGER;
+ALTER TABLE rollouts ADD COLUMN reward_value REAL;
+ALTER TABLE rollouts ADD COLUMN error_code TEXT;
+ALTER TABLE rollouts ADD COLUMN input_tokens INTEGER;
+ALTER TABLE rollouts ADD COLUMN output_tokens INTEGER;
+ALTER TABLE rollouts ADD COLUMN cost_usd REAL;
+ALTER TABLE rollouts ADD COLUMN duration REAL;
+UPDATE rollouts SET
+    seed = json_extract(request, '$.seed'),
+    reward_value = CAST(NULLIF(reward, 'null') AS REAL),
+    error_code = json_extract(NULLIF(error, 'null'), '$.code'),
+    input_tokens = CAST(json_extract(usage, '$.llm_input_tokens') AS INTEGER),
+    output_tokens = CAST(json_extract(usage, '$.llm_output_tokens') AS INTEGER),
+    cost_usd = json_extract(usage, '$.cost_usd'),
+    duration = MAX(0, 1000000 * (
+        CAST(strftime('%s', substr(finished_at, 1, 19)) AS INTEGER)
+        - CAST(strftime('%s', substr(started_at, 1, 19)) AS INTEGER)
+    ) + CAST(substr(finished_at, 21, 6) AS INTEGER) - CAST(substr(started_at, 21, 6) AS INTEGER)
+    ) / 1000000.0;
+UPDATE rollouts SET input_tokens = NULL WHERE input_tokens > 1000000000000000;
+UPDATE rollouts SET output_tokens = NULL WHERE output_tokens > 1000000000000000;
+CREATE INDEX rollouts_by_run ON rollouts (run, seq) WHERE run IS NOT NULL;
+CREATE INDEX rollouts_by_task ON rollouts (task_id, seq) WHERE task_id IS NOT NULL;
+CREATE INDEX rollouts_by_seed ON rollouts (seed, seq) WHERE seed IS NOT NULL;
+CREATE INDEX rollouts_by_error_code ON rollouts (error_code, seq) WHERE error_code IS NOT NULL;
+
+CREATE TABLE rollout_labels (
+    label TEXT NOT NULL,
+    rollout_seq INTEGER NOT NULL,
+    PRIMARY KEY (label, rollout_seq)
+) WITHOUT ROWID;
+
+CREATE TABLE runs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL UNIQUE,
+    labels TEXT NOT NULL DEFAULT '{}',
+    configuration TEXT NOT NULL DEFAULT 'null',
+    created_by TEXT,
+    created_at TEXT NOT NULL
+)
+"""
+
 # Each step migrates a file by one version. Released steps never change, since existing files went
 # through them, and new files go through all of them.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7)
+_STEPS = (
+    *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7),
+    _VERSION_8,
+)
 
 VERSION = len(_STEPS)
 
@@ -196,6 +246,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     """
     _bring_up_to_date(connection)
     count_places(connection)
+    connection.create_function("seconds_between", 2, _seconds_between, deterministic=True)
 
 
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
@@ -217,6 +268,10 @@ def _bring_up_to_date(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def _seconds_between(earlier: str | None, later: str) -> float | None:
+    return None if earlier is None else clock.seconds_between(earlier, later)
 
 
 def read_version(connection: sqlite3.Connection) -> int:
