@@ -19,5 +19,14 @@ It stands in the environments of others: beside the standard library it needs uv
 from synth_pools.container.container import Container, PlayedRollout
 from synth_pools.container.ends import SetupError
 from synth_pools.container.rollout import EpisodeError, Result, Rollout
+from synth_pools.container.trajectory import Trajectory
 
-__all__ = ["Container", "EpisodeError", "PlayedRollout", "Result", "Rollout", "SetupError"]
+__all__ = [
+    "Container",
+    "EpisodeError",
+    "PlayedRollout",
+    "Result",
+    "Rollout",
+    "SetupError",
+    "Trajectory",
+]

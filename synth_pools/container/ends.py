@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from synth_pools.container.encoding import write_artifact, write_json
 from synth_pools.container.rollout import EpisodeError, Result, Rollout
+from synth_pools.container.trajectory import LARGEST_ANSWER, Trajectory
 
 _STOPS = {
     "timeout": "The episode was stopped: the time of the rollout is over.",
@@ -73,6 +74,7 @@ class Episode(Rollout):
         self.status, self._answer = "ended", answer
         # All of it is in the answer, or needed by the function alone.
         self._is_closed, self._artifacts, self._log = True, {}, []
+        self.trajectory.close()
         self.request = self.env = self.policy = self.params = self.task = {}
         self.ended.set()
         return len(answer) + self._event_bytes
@@ -132,7 +134,7 @@ class Episode(Rollout):
         self.reward = None if reward is None else float(reward)
         self.metrics = {**self.metrics, **value.metrics}
         usage = {} if value.usage is None else {"usage": value.usage}
-        return self._write("completed", None, {**value.extra, **usage})
+        return self._write("completed", None, {**value.extra, **usage}, value.trajectory)
 
     def failed(self, error: BaseException) -> bytes:
         """Write the answer to a rollout whose function has raised."""
@@ -158,7 +160,13 @@ class Episode(Rollout):
         detail = f"There is no task {self.task_id!r} here. The tasks are: {names}{more}"
         return self._write("failed", detail, {})
 
-    def _write(self, status: str, detail: str | None, fields: Mapping[str, Any]) -> bytes:
+    def _write(
+        self,
+        status: str,
+        detail: str | None,
+        fields: Mapping[str, Any],
+        trajectory: Trajectory | Mapping[str, Any] | None = None,
+    ) -> bytes:
         with self._lock:
             self._is_closed = True
         # The function may have made anything of them.
@@ -169,7 +177,7 @@ class Episode(Rollout):
         # Only an episode that was played has a score.
         partial = {} if status == "completed" else {"partial": {"reward": self.reward}}
         answer = {
-            "usage": self._usage,
+            "usage": self._usage or self.trajectory.usage,
             "success_status": _SUCCESS.get(status, status),
             **partial,
             **fields,
@@ -185,8 +193,16 @@ class Episode(Rollout):
         if self._log and "log.txt" not in artifacts:
             log = write_artifact("log.txt", "".join(self._log), artifact_type="log")
             artifacts = {**artifacts, "log.txt": log}
-        # Each artifact is JSON already.
-        return f'{write_json(answer)[:-1]},"artifacts":[{",".join(artifacts.values())}]}}'.encode()
+        # Each of these is JSON already.
+        text = f'{write_json(answer)[:-1]},"artifacts":[{",".join(artifacts.values())}]'
+        trajectory = self.trajectory if trajectory is None else trajectory
+        if isinstance(trajectory, Trajectory):
+            if status == "completed" and self.reward is not None:
+                trajectory.extra.setdefault("reward", self.reward)
+            written = trajectory.to_json(LARGEST_ANSWER - len(text)) if len(trajectory) else ""
+        else:
+            written = write_json(trajectory)
+        return (f'{text},"trajectory":{written}}}' if written else f"{text}}}").encode()
 
 
 def end_setup(message: str) -> NoReturn:

@@ -209,6 +209,7 @@ class Episodes:
             patience = min(patience, margin / 2)
         task = (self.tasks or {}).get(request.get("task_id"), {})
         episode = Episode(rollout_id, request, task, deadline, patience)
+        episode.trajectory.agent_name = self.definition.name
         self._episodes[rollout_id] = episode
         running = asyncio.create_task(self._run(episode))
         self._running.add(running)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from synth_pools.container.encoding import write_artifact, write_json
+from synth_pools.container.trajectory import Trajectory, shortened
 
 _MOST_EVENTS = 100_000
 _MOST_EVENT_BYTES = 64 * 1024 * 1024
@@ -45,6 +46,8 @@ class Result:
             for the sum of what was reported.
         metrics: Further numbers, added to `rollout.metrics`.
         artifacts: Contents by name, added to the reported ones.
+        trajectory: The trajectory, a `Trajectory` or an object in ATIF; None for the steps that
+            were reported.
         extra: Further fields of the answer, which stay in `result` of the rollout.
     """
 
@@ -52,6 +55,7 @@ class Result:
     usage: Mapping[str, Any] | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     artifacts: Mapping[str, Any] = field(default_factory=dict)
+    trajectory: Trajectory | Mapping[str, Any] | None = field(default=None, kw_only=True)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -73,6 +77,7 @@ class Rollout:
         is_cancelled: True once the rollout was cancelled, or its time is over.
         reward: The reward so far, to be set by the function.
         metrics: Numbers so far, such as `steps`, to be changed by the function.
+        trajectory: The steps so far. It may be told the agent's name, version, model and tools.
     """
 
     def __init__(
@@ -95,6 +100,7 @@ class Rollout:
         self.is_cancelled = False
         self.reward: float | None = None
         self.metrics: dict[str, Any] = {}
+        self.trajectory = Trajectory(session_id=rollout_id)
         # A finalizer may print or report in the middle of a report of the same thread.
         self._lock = threading.RLock()
         self._is_closed = False
@@ -132,6 +138,23 @@ class Rollout:
                 self._event_bytes += len(text)
                 self._events.append(f'{{"sequence":{number},{text[1:]}')
 
+    def step(self, source: str = "agent", message: Any = "", **fields: Any) -> None:
+        """Report a step of the trajectory, which readers of the stream see in a short form at once.
+
+        Args:
+            source: `agent`, `user` or `system`.
+            message: A text, or parts of content.
+            fields: `tool_calls`, `observation`, `reward`, `metrics` and the other arguments of
+                `Trajectory.add`.
+
+        Raises:
+            ValueError: The source is another word.
+            asyncio.CancelledError: The rollout was cancelled.
+        """
+        with self._lock:
+            if self._is_open():
+                self.event(shortened(self.trajectory.add(source, message, **fields)))
+
     def artifact(
         self,
         name: str,
@@ -165,7 +188,7 @@ class Rollout:
 
         Args:
             amounts: `input_tokens`, `output_tokens`, `cost_usd` and others by their names; None
-                is passed over.
+                is passed over. Where nothing is added, the sums of the trajectory are the usage.
 
         Raises:
             asyncio.CancelledError: The rollout was cancelled.
