@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from synth_pools.container.encoding import write_artifact, write_json
-from synth_pools.container.trajectory import Trajectory, shortened
+from synth_pools.container.trajectory import Trajectory, step_event
 
 _MOST_EVENTS = 100_000
 _MOST_EVENT_BYTES = 64 * 1024 * 1024
@@ -153,7 +153,7 @@ class Rollout:
         """
         with self._lock:
             if self._is_open():
-                self.event(shortened(self.trajectory.add(source, message, **fields)))
+                self.event(step_event(self.trajectory.add(source, message, **fields)))
 
     def artifact(
         self,

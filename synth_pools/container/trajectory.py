@@ -304,7 +304,7 @@ def _time(value: datetime | str | None, extra: dict[str, Any]) -> str:
     return datetime.now(UTC).isoformat()
 
 
-def shortened(step: Mapping[str, Any]) -> dict[str, Any]:
+def step_event(step: Mapping[str, Any]) -> dict[str, Any]:
     """Return an event that tells a step in few words, without token ids."""
     short = {"type": "step", "step_id": step["step_id"], "source": step["source"]}
     short["message"] = _cut(step["message"])
