@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from synth_pools.container.atif import step_event
 from synth_pools.container.encoding import write_artifact, write_json
-from synth_pools.container.trajectory import Trajectory, step_event
+from synth_pools.container.trajectory import Trajectory
 
 _MOST_EVENTS = 100_000
 _MOST_EVENT_BYTES = 64 * 1024 * 1024
