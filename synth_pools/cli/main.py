@@ -34,6 +34,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "compare": ("fleet.compare", "compare_command", "Compare runs: what got better."),
     "export": ("fleet.export", "export", "Write the results of a run for other tools."),
     "ui": ("local.page", "ui", "Show a backend, or the journal of a fleet, in the browser."),
+    "mcp": ("agents.mcp", "mcp", "Serve the operations as tools of MCP, for coding agents."),
     "backup": ("local.backup", "backup", "Copy the data of a backend to a new directory DIR."),
     "compact": ("local.backup", "compact", "Shrink the database of a stopped backend."),
     "contract-test": ("contract.run", "contract_test", "Judge the backend at URL by the contract."),

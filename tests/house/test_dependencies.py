@@ -26,7 +26,7 @@ _PACKAGES = {
     # Draws a progress bar where rich is installed.
     "_client": {"cli", "msgspec"},
     "backend": {"local", "postgres", "ray", "s3", "uvloop"},
-    "cli": {"local", "cli", "contract", "keyring", "parquet"},
+    "cli": {"local", "cli", "contract", "keyring", "mcp", "parquet"},
     "container": {"container"},
     "contract": {"contract"},
     "ui": set(),

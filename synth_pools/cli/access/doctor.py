@@ -34,6 +34,7 @@ _EXTRAS = {
     "parquet": ("pyarrow", "`export --format parquet`"),
     "postgres": ("asyncpg", "the backend on a PostgreSQL database"),
     "ray": ("ray", "containers on the nodes of a Ray cluster"),
+    "mcp": ("mcp", "the operations as tools of coding agents"),
     "s3": ("obstore", "artifacts in S3-compatible storage"),
     "msgspec": ("msgspec", "faster decoding of large answers"),
     "uvloop": ("uvloop", "a faster event loop of the backend"),

@@ -1,0 +1,259 @@
+"""The command: a server of the Model Context Protocol on standard input and output."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import select
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from synth_pools import AsyncContainerPoolsClient, __version__
+from synth_pools.cli.access.connection import ServiceOptions, connection_options
+from synth_pools.cli.agents.answers import READ_ON, Answers, error_text
+from synth_pools.cli.agents.tools import OperationTool, offered_tools
+from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported_errors
+from synth_pools.errors import NotFoundError, SynthPoolsError
+
+if TYPE_CHECKING:
+    from mcp.types import CallToolResult, Tool
+
+_READ_SIZE = 65_536
+_LARGEST_TEXT = 16 * 1024 * 1024
+_INSTRUCTIONS = (
+    "The operations of a service that runs rollouts on pools of containers. Lists and events have "
+    "pages: pass the next_cursor of one as cursor of the next, next_sequence as after_sequence. "
+    "Follow a rollout by the pages of its events until it has ended."
+)
+_READ_ON_TEXT = "Read the next part of a long answer, which says its answer_id and the offset."
+_READ_ON_SCHEMA = {
+    "type": "object",
+    "properties": {
+        "answer_id": {"type": "string", "description": "The id of the answer."},
+        "offset": {"type": "integer", "minimum": 0, "description": "The first character."},
+    },
+    "required": ["answer_id", "offset"],
+    "additionalProperties": False,
+}
+
+
+@click.command()
+@click.option("--read-only", is_flag=True, help="Offer only what changes nothing.")
+@connection_options
+def mcp(connection: ServiceOptions, read_only: bool) -> int:
+    """Serve the operations of a service as tools of MCP, for coding agents.
+
+    It has the tools that the service offers and the scopes of the key allow. Standard input and
+    output are the protocol's; messages are on standard error. It ends with its standard input.
+
+    \b
+    Example:
+      claude mcp add synth-pools -- synth-pools mcp --read-only
+    """
+    with needing("`synth-pools mcp`", "mcp"):
+        import_module("mcp.server.stdio")
+    # Nothing else may write to the protocol's stream: what is printed goes to standard error.
+    sys.stdout.flush()
+    output = os.dup(1)
+    os.dup2(2, 1)
+    with reported_errors():
+        asyncio.run(_serve(connection, output, read_only=read_only))
+    return ExitStatus.DONE
+
+
+async def _serve(connection: ServiceOptions, output: int, *, read_only: bool) -> None:
+    # Imported here: it takes a second, and other commands do not need it.
+    from mcp.server.lowlevel import Server
+    from mcp.server.stdio import stdio_server
+    from mcp.types import CallToolRequestParams, ListToolsResult
+
+    async with connection.async_client() as client:
+        # Only the `items` of lists are of use.
+        minimal = client.with_options(headers={"Prefer": "return=minimal"})
+        toolbox = Toolbox(minimal, connection.resolve().api_key)
+        await toolbox.open(read_only=read_only)
+
+        async def list_tools(*_: Any) -> ListToolsResult:
+            return ListToolsResult(tools=toolbox.descriptions)
+
+        async def call_tool(_: Any, request: CallToolRequestParams) -> CallToolResult:
+            return await toolbox.call(request.name, request.arguments or {})
+
+        server: Any = Server(
+            "synth-pools",
+            version=__version__,
+            instructions=_INSTRUCTIONS,
+            on_list_tools=list_tools,
+            on_call_tool=call_tool,
+        )
+        streams: Any = ProtocolStreams(0, output)
+        async with stdio_server(streams, streams) as (reader, writer):
+            await server.run(reader, writer, server.create_initialization_options())
+
+
+class Toolbox:
+    """Tools of a service, and the long answers to them."""
+
+    def __init__(self, client: AsyncContainerPoolsClient, secret: str) -> None:
+        self._client = client
+        self._secret = secret
+        self._tools: dict[str, OperationTool] = {}
+        self._answers = Answers()
+        self.descriptions: list[Tool] = []
+
+    async def open(self, *, read_only: bool) -> None:
+        """Ask the service what it offers, and what the key may do.
+
+        Raises:
+            SynthPoolsError: It does not answer, or not to this key.
+        """
+        # Imported here, as above.
+        from mcp.types import Tool, ToolAnnotations
+
+        try:
+            capabilities: Mapping[str, Any] = await self._client.get_capabilities()
+        except NotFoundError:
+            # A service of before this operation has none of the optional ones.
+            capabilities = {}
+        for tool in offered_tools(capabilities):
+            if tool.is_read_only or not read_only:
+                self._tools[tool.name] = tool
+                hints = ToolAnnotations(
+                    read_only_hint=tool.is_read_only,
+                    destructive_hint=tool.row.destroys or None,
+                    idempotent_hint=tool.is_idempotent,
+                )
+                self.descriptions.append(
+                    Tool(
+                        name=tool.name,
+                        description=tool.description,
+                        input_schema=tool.schema,
+                        annotations=hints,
+                    )
+                )
+        self.descriptions.append(
+            Tool(
+                name=READ_ON,
+                description=_READ_ON_TEXT,
+                input_schema=_READ_ON_SCHEMA,
+                annotations=ToolAnnotations(read_only_hint=True),
+            )
+        )
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
+        """Call a tool; return its answer, or its error as that of the tool."""
+        # Imported here, as above.
+        from mcp.types import CallToolResult, TextContent
+
+        try:
+            parts = await self._parts(name, arguments)
+        except CommandError as error:
+            parts, is_error = [json.dumps({"error": error.format_message()})], True
+        except (SynthPoolsError, OSError, TypeError, ValueError) as error:
+            parts, is_error = self._answers.first_part(error_text(error)), True
+        else:
+            is_error = False
+        # A service that repeats the key in an answer does not show it to the agent.
+        content: Any = [TextContent(text=part.replace(self._secret, "***")) for part in parts]
+        return CallToolResult(content=content, is_error=is_error)
+
+    async def _parts(self, name: str, arguments: Mapping[str, Any]) -> list[str]:
+        if name == READ_ON:
+            return self._answers.part(arguments.get("answer_id"), arguments.get("offset"))
+        tool = self._tools.get(name)
+        if tool is None:
+            raise ValueError(f"there is no tool {name[:100]!r}")
+        operation, parameters, body = tool.call(arguments)
+        if tool.row.kind == "download":
+            content = await self._download(operation, parameters)
+        else:
+            content = await self._client.operations.call(operation, parameters, body=body)
+        try:
+            return self._answers.first_part(content.decode())
+        except UnicodeDecodeError:
+            raise ValueError(
+                f"these {len(content)} bytes are no text: `synth-pools {tool.row.group} "
+                f"{tool.row.name}` saves them to a file"
+            ) from None
+
+    async def _download(self, operation: str, parameters: Mapping[str, Any]) -> bytes:
+        with tempfile.TemporaryDirectory(prefix="synth-pools-") as folder:
+            path = Path(folder) / "content"
+            await self._client.operations.save(
+                operation, parameters, path, on_progress=_within_limit
+            )
+            return path.read_bytes()
+
+
+def _within_limit(received: int, total: int | None) -> None:
+    if max(received, total or 0) > _LARGEST_TEXT:
+        raise ValueError(
+            f"more than {_LARGEST_TEXT // 1024 // 1024} MiB: save it by the command line"
+        )
+
+
+class ProtocolStreams:
+    """Lines of standard input, and standard output, without threads.
+
+    A thread that waits for a line could not be interrupted, and would outlive ^C.
+    """
+
+    def __init__(self, source: int, target: int) -> None:
+        self._source, self._target = source, target
+        self._rest = b""
+        self._lines: list[str] = []
+        self._has_reader = True
+
+    def __aiter__(self) -> AsyncIterator[str]:
+        return self
+
+    async def __anext__(self) -> str:
+        chunks = [self._rest]
+        while not self._lines:
+            await _ready(self._source)
+            chunk = os.read(self._source, _READ_SIZE)
+            if not chunk or not self._has_reader:
+                raise StopAsyncIteration
+            chunks.append(chunk)
+            if b"\n" in chunk:
+                *lines, self._rest = b"".join(chunks).split(b"\n")
+                self._lines = [line.decode("utf-8", "replace") for line in reversed(lines)]
+        return self._lines.pop()
+
+    async def write(self, text: str) -> None:
+        """Write a message; drop it if its reader has left, which soon ends the input, too."""
+        content = memoryview(text.encode())
+        while content and self._has_reader:
+            await _ready(self._target, to_write=True)
+            try:
+                # A pipe that can be written takes this much at once: ^C finds no write that waits.
+                content = content[os.write(self._target, content[: select.PIPE_BUF]) :]
+            except BlockingIOError:
+                continue
+            except BrokenPipeError:
+                self._has_reader = False
+
+    async def flush(self) -> None:
+        """Do nothing: what is written is not buffered."""
+
+
+async def _ready(number: int, *, to_write: bool = False) -> None:
+    """Wait until a stream can be read or written; a file always can."""
+    loop, event = asyncio.get_running_loop(), asyncio.Event()
+    add, remove = loop.add_reader, loop.remove_reader
+    if to_write:
+        add, remove = loop.add_writer, loop.remove_writer
+    with contextlib.suppress(PermissionError):
+        add(number, event.set)
+        try:
+            await event.wait()
+        finally:
+            remove(number)

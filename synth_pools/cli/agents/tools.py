@@ -1,0 +1,200 @@
+"""Tools for the rows of the table of commands, with the texts of openapi.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from synth_pools.cli.operations.bodies import validated_body
+from synth_pools.cli.operations.model import BYTES, CommandRow
+from synth_pools.cli.operations.table import COMMANDS
+from synth_pools.errors import RequestValidationError
+from synth_pools.spec import load_spec
+from synth_pools.spec.sentences import split_text
+
+_SCHEMAS = "#/components/schemas/"
+# An agent needs types and texts; examples and extensions are long.
+_LEFT_OUT = ("example", "examples", "format", "deprecated")
+_PAGE_TEXT = "Answers one page of the events, not the stream."
+
+
+class OperationTool(NamedTuple):
+    """Tool for one row of the table.
+
+    Attributes:
+        name: The shortest id among its operations.
+        row: The row.
+        operations: The operations that may be called, each with the parameters of its path.
+        description: Summary and description in the document.
+        schema: JSON Schema of the arguments.
+        is_read_only: Whether it only reads.
+        is_idempotent: Whether a repetition has no further effect.
+    """
+
+    name: str
+    row: CommandRow
+    operations: tuple[tuple[str, tuple[str, ...]], ...]
+    description: str
+    schema: dict[str, Any]
+    is_read_only: bool
+    is_idempotent: bool
+
+    def call(self, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any], Any]:
+        """Choose the operation by the arguments; return it, its parameters and its body.
+
+        Raises:
+            RequestValidationError: The arguments fit no operation.
+            CommandError: The body does not match its schema.
+        """
+        body = arguments.get("body") if self.row.body else None
+        parameters = {
+            name: value
+            for name, value in arguments.items()
+            if value is not None and not (self.row.body and name == "body")
+        }
+        if self.row.kind == "stream":
+            parameters["format_"] = "json"
+        places = {name for _, names in self.operations for name in names if name in parameters}
+        operation = next((name for name, names in self.operations if set(names) == places), None)
+        if operation is None:
+            expected = " or ".join(", ".join(names) or "none" for _, names in self.operations)
+            raise RequestValidationError(f"{self.name}: these ids are needed: {expected}")
+        if self.row.body:
+            if body is None and self.row.body_required:
+                raise RequestValidationError(f"{self.name}: body is missing")
+            if body is not None:
+                body = validated_body(body, self.row.body)
+        return operation, parameters, body
+
+
+def offered_tools(capabilities: Mapping[str, Any]) -> Iterator[OperationTool]:
+    """Yield the tools for all that the service offers and the scopes of the key allow."""
+    document = load_spec()
+    nodes = {
+        node["operationId"]: (
+            method,
+            {**node, "parameters": item.get("parameters", []) + node.get("parameters", [])},
+        )
+        for item in document["paths"].values()
+        for method, node in item.items()
+        if isinstance(node, dict) and "operationId" in node
+    }
+    for row in COMMANDS:
+        operations = tuple(
+            (operation, places)
+            for operation, places in row.operations
+            if _is_allowed(row, *nodes[operation], capabilities)
+        )
+        if operations and not row.hidden and row.body != BYTES:
+            yield _tool(row, operations, nodes, document["components"])
+
+
+def _is_allowed(
+    row: CommandRow, method: str, node: Mapping[str, Any], capabilities: Mapping[str, Any]
+) -> bool:
+    features, scopes = capabilities.get("features"), capabilities.get("scopes")
+    needed = {node["x-feature"]} if "x-feature" in node else set()
+    if row.kind == "stream":
+        needed.add("event_pages")
+    if row.kind == "download" and "application/zip" in node["responses"]["200"]["content"]:
+        # No agent reads an archive.
+        return False
+    scope = node.get("x-scope", "read" if method == "get" else "admin")
+    # An older service does not tell the scopes; it refuses what the key may not do.
+    return (not isinstance(scopes, list) or scope in scopes) and all(
+        isinstance(features, dict) and features.get(name) is True for name in needed
+    )
+
+
+def _tool(
+    row: CommandRow,
+    operations: tuple[tuple[str, tuple[str, ...]], ...],
+    nodes: Mapping[str, tuple[str, dict[str, Any]]],
+    components: Mapping[str, Any],
+) -> OperationTool:
+    places = {name for _, names in operations for name in names}
+    all_places = {name for _, names in row.operations for name in names}
+    names = [*row.arguments]
+    names += [
+        option.name
+        for option in row.options
+        if option.name in places | ({option.name} - all_places)
+    ]
+    described: dict[str, Any] = {}
+    required = [*row.arguments]
+    for operation, _ in operations:
+        for reference in nodes[operation][1]["parameters"]:
+            node = reference
+            if "$ref" in reference:
+                node = components["parameters"][reference["$ref"].rpartition("/")[2]]
+            name = node["name"].lower().replace("-", "_")
+            if name in names and name not in described:
+                described[name] = {**node["schema"], "description": node.get("description", "")}
+                if node.get("required") and name not in all_places:
+                    required.append(name)
+    properties = {name: _short(described.get(name, {"type": "string"})) for name in names}
+    if len(operations) == 1:
+        required += [name for name in places if name not in required]
+    if row.body:
+        properties["body"] = {"$ref": f"#/$defs/{row.body}"}
+        if row.body_required:
+            required.append("body")
+    schema = {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+    definitions = _definitions(schema, components["schemas"])
+    methods = {nodes[operation][0] for operation, _ in operations}
+    retry = {nodes[operation][1].get("x-retry", "always") for operation, _ in operations}
+    page = _PAGE_TEXT if row.kind == "stream" else ""
+    return OperationTool(
+        name=min((operation for operation, _ in operations), key=len),
+        row=row,
+        operations=operations,
+        description="\n\n".join(filter(None, [f"{row.summary}.", page, row.description])),
+        schema={**schema, "$defs": definitions} if definitions else schema,
+        is_read_only=methods == {"get"},
+        is_idempotent=retry == {"always"},
+    )
+
+
+def _definitions(schema: Any, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """Collect the schemas that a schema refers to, directly or by others."""
+    definitions: dict[str, Any] = {}
+    waiting = [schema]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, list):
+            waiting += node
+        elif isinstance(node, dict):
+            name = str(node.get("$ref", "")).rpartition("/")[2]
+            if name and name not in definitions:
+                definitions[name] = _short(schemas[name])
+                waiting.append(definitions[name])
+            waiting += node.values()
+    return definitions
+
+
+def _short(node: Any, *, is_named: bool = False) -> Any:
+    """Return a schema with the first sentences of its texts, and with its references rewritten.
+
+    Args:
+        node: A schema, or a part of it.
+        is_named: Whether its keys are names of properties.
+    """
+    if isinstance(node, list):
+        return [_short(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    results: dict[str, Any] = {}
+    for key, value in node.items():
+        if not is_named and key == "description" and isinstance(value, str):
+            results[key] = next((text for _, text in split_text(value)), "")
+        elif not is_named and key == "$ref":
+            results[key] = value.replace(_SCHEMAS, "#/$defs/")
+        elif is_named or not (key in _LEFT_OUT or key.startswith("x-")):
+            is_mapping = not is_named and key == "properties"
+            results[key] = _short(value, is_named=is_mapping)
+    return results
