@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import re
+import threading
 import traceback
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 KEY = "sk_live_0123456789abcdef"
+
+
+# Names of the threads of pools, which servers of other tests may start at any time.
+_OF_POOLS = re.compile(r".*_\d+")
+
+
+def count_threads() -> int:
+    """Return the number of the threads that a client could have left."""
+    return sum(not _OF_POOLS.fullmatch(thread.name) for thread in threading.enumerate())
 
 
 def traceback_with_locals(error: BaseException) -> str:

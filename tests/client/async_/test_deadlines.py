@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Self
 
+import httpx
 import pytest
 
 from synth_pools import (
@@ -49,11 +51,13 @@ def patient(server: FaultServer) -> AsyncContainerPoolsClient:
     return AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60)
 
 
+# An answer whose head takes longer than each deadline, in single bytes.
+LONG = faults.message(b"{}", 200, {"X-Long": "x" * 1000})
 ENDLESS: list[tuple[str, Fault]] = [
     ("silence", faults.stall()),
     ("silence in the head", faults.stall_at(30)),
     ("silence in the body", faults.stall_at(len(OK) - 4)),
-    ("a head in single bytes", faults.dribble(0.05)),
+    ("a head in single bytes", faults.dribble(0.05, data=LONG)),
     ("a body in single bytes", faults.chunked([b" "] * 1000, pause=0.05)),
     ("hints without end", faults.interim(*[103] * 3, then=faults.stall())),
 ]
@@ -65,12 +69,18 @@ async def test_no_server_makes_a_call_last_longer(
 ) -> None:
     await patient.get_pool(P)
     server.play(fault)
-    with timed, pytest.raises(APITimeoutError, match=r"within the deadline of 0\.4 s") as caught:
-        await patient.with_options(deadline=0.4).get_pool(P)
-    assert 0.35 <= timed.seconds <= 0.4 + SLACK
+    for deadline in (0.4, 4.0, 40.0):
+        expected = f"within the deadline of {deadline:g} s"
+        with timed, pytest.raises(APITimeoutError, match=re.escape(expected)) as caught:
+            await patient.with_options(deadline=deadline).get_pool(P)
+        assert deadline - 0.05 <= timed.seconds <= deadline + SLACK
+        # A busy machine may pass a short one before it sends.
+        if caught.value.sent:
+            break
     assert caught.value.cause == "DeadlineExceeded"
     assert caught.value.__context__ is None
     assert KEY not in traceback_with_locals(caught.value)
+    server.wait_for(1)
     assert len(server.requests) == 1
     # The client still works.
     server.play()
@@ -100,10 +110,15 @@ async def test_attempts_share_one_deadline(
     server: FaultServer, patient: AsyncContainerPoolsClient, timed: Timed
 ) -> None:
     server.play(faults.late(0.3, faults.html(502)))
-    with timed, pytest.raises((APITimeoutError, ServerError)):
-        await patient.with_options(deadline=2.0, max_retries=1000).get_pool(P)
-    assert timed.seconds <= 2.0 + SLACK
-    assert 2 <= len(server.requests) <= 7
+    for deadline in (2.0, 20.0):
+        server.requests.clear()
+        with timed, pytest.raises((APITimeoutError, ServerError)):
+            await patient.with_options(deadline=deadline, max_retries=1000).get_pool(P)
+        assert timed.seconds <= deadline + SLACK
+        # A busy machine may pass a short one at the first.
+        if len(server.requests) >= 2:
+            break
+    assert 2 <= len(server.requests) <= deadline / 0.3 + 1
     await patient.aclose()
 
 
@@ -136,7 +151,8 @@ async def test_a_wait_that_is_asked_for_is_waited(
     server.play([faults.answer({}, 429, Retry_After="0.3"), faults.answer()])
     assert await patient.get_pool(P) == {"ok": True}
     first, second = server.requests
-    assert 0.3 <= second.at - first.at <= 0.3 + SLACK
+    # Some event loops count whole milliseconds.
+    assert 0.298 <= second.at - first.at <= 0.3 + SLACK
     await patient.aclose()
 
 
@@ -144,21 +160,31 @@ async def test_a_constructors_deadline_holds_for_every_call(
     server: FaultServer, timed: Timed
 ) -> None:
     server.play(faults.stall())
-    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, deadline=0.3)
-    with timed:
-        for _ in range(2):
-            with pytest.raises(APITimeoutError):
-                await client.rollouts.create(P, {})
-    assert timed.seconds < 0.6 + SLACK
-    assert [request.headers["idempotency-key"] for request in server.requests]
-    await client.aclose()
+    for deadline in (0.3, 3.0, 30.0):
+        client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, deadline=deadline)
+        sent = 0
+        with timed:
+            for _ in range(2):
+                with pytest.raises(APITimeoutError) as caught:
+                    await client.rollouts.create(P, {})
+                sent += caught.value.sent
+        assert timed.seconds < 2 * deadline + SLACK
+        await client.aclose()
+        # A busy machine may pass a short one before it sends.
+        if sent:
+            break
+    server.wait_for(1)
+    assert all(request.headers["idempotency-key"] for request in server.requests)
 
 
 async def test_the_time_limit_of_an_attempt_is_its_own(
     server: FaultServer, patient: AsyncContainerPoolsClient, timed: Timed
 ) -> None:
+    await patient.get_pool(P)
     server.play(faults.stall())
-    view = patient.with_options(timeout=0.2, max_retries=0, deadline=60)
+    # Only the answer is late: a busy machine may need long to connect.
+    limits = httpx.Timeout(60, read=0.2)
+    view = patient.with_options(timeout=limits, max_retries=0, deadline=60)
     with timed, pytest.raises(APITimeoutError, match=r"sent nothing for 0\.2 s"):
         await view.get_pool(P)
     assert timed.seconds < 0.2 + SLACK
@@ -170,6 +196,6 @@ async def test_a_service_that_is_down_uses_up_no_deadline(
 ) -> None:
     server.refuse()
     with pytest.raises(APIConnectionError) as caught:
-        await patient.with_options(deadline=3, max_retries=1).get_pool(P)
+        await patient.with_options(deadline=60, max_retries=1).get_pool(P)
     assert caught.value.cause == "ConnectError"
     await patient.aclose()

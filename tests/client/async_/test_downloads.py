@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 import pytest
 
 from synth_pools import (
@@ -324,10 +325,12 @@ async def test_a_server_that_stops_in_the_middle(
     server: FaultServer, client: AsyncContainerPoolsClient, folder: Path
 ) -> None:
     server.play(choose=serving(lambda data: stall_at(100_000, data)))
-    quick = client.with_options(timeout=0.3)
+    # Only the rest is late: a busy machine may need long to connect.
+    quick = client.with_options(timeout=httpx.Timeout(60, read=0.3), max_retries=9)
     path = await quick.agent_rollouts.download_artifact(R, A, folder)
     assert path.read_bytes() == CONTENT
-    assert server.requests[1].headers["range"].startswith("bytes=")
+    # A busy server may have sent nothing of the first answer.
+    assert server.requests[-1].headers["range"].startswith("bytes=")
 
 
 async def test_the_deadline_is_one_for_all_attempts(

@@ -28,8 +28,8 @@ AT_ONCE = 40
 # Most seconds before a call is ended, and the share of calls that are not.
 _LONGEST = 0.05
 _LEFT_ALONE = 0.05
-# An answer in pieces, so that calls end in each part of it.
-SLOW = faults.dribble(0.0002, step=16)
+# An answer in pieces, so that calls end in each part of it, and many before it on any machine.
+SLOW = faults.dribble(0.003, step=16)
 _FILES = Path("/proc/self/fd")
 
 
@@ -121,4 +121,5 @@ async def test_no_place_and_no_file_is_lost(
         answers = await asyncio.gather(*(client.get_pool(P) for _ in range(AT_ONCE)))
         assert answers == [{"ok": True}] * AT_ONCE
         server.wait_until(lambda: server.open_connections <= PLACES)
-        assert open_files() <= files
+        # Both ends are in this process, and perhaps servers of other tests.
+        server.wait_until(lambda: open_files() <= files)

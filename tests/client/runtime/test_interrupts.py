@@ -32,7 +32,7 @@ from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
 from tests.support import faults
 from tests.support.contents import serving
 from tests.support.fault_server import FaultServer, Seen
-from tests.support.leaks import KEY
+from tests.support.leaks import KEY, count_threads
 from tests.support.ports import full_listener
 from tests.support.surface import P, R
 from tests.support.tls_backend import tls_backend
@@ -166,12 +166,15 @@ def test_a_stream_is_ended_from_another_thread(server: FaultServer, name: str) -
     server.play(STREAMS[name])
     with patient(server.url) as client:
         stream = client.stream_rollout_events(P, R)
-        reader = Background(lambda: list(stream))
+        expected = [1] if name == "its next event" else []
+        events: list[Any] = []
+        reader = Background(lambda: events.extend(stream))
         server.wait_for(1)
+        server.wait_until(lambda: len(events) == len(expected))
         until_it_waits()
         stream.close()
-        events = reader.end()
-        assert [event["sequence"] for event in events] == ([1] if name == "its next event" else [])
+        reader.end()
+        assert [event["sequence"] for event in events] == expected
         stream.close()
         assert list(stream) == []
         # The client goes on.
@@ -199,13 +202,19 @@ def test_one_stream_that_is_ended_leaves_the_others_alone(server: FaultServer) -
     server.play(choose=choose)
     with patient(server.url) as client:
         streams = [client.stream_rollout_events(P, R) for _ in range(2)]
-        readers = [Background(lambda stream=stream: list(stream)) for stream in streams]  # type: ignore[misc]
-        server.wait_for(2)
+        events: list[list[Any]] = [[], []]
+        readers = [
+            Background(lambda stream=stream, read=read: read.extend(stream))  # type: ignore[misc]
+            for stream, read in zip(streams, events, strict=True)
+        ]
+        server.wait_until(lambda: [len(read) for read in events] == [1, 1])
         until_it_waits()
         streams[0].close()
-        assert [event["sequence"] for event in readers[0].end()] == [1]
+        readers[0].end()
+        assert [event["sequence"] for event in events[0]] == [1]
         more.set()
-        assert [event["sequence"] for event in readers[1].end()] == [1, 2]
+        readers[1].end()
+        assert [event["sequence"] for event in events[1]] == [1, 2]
 
 
 @pytest.mark.system
@@ -213,12 +222,12 @@ def test_expired_deadlines_leave_neither_threads_nor_connections(server: FaultSe
     """More calls than connections, over a server that sends single bytes."""
     server.play(faults.dribble(0.02))
     with patient(server.url) as client:
-        before = threading.active_count()
+        before = count_threads()
         view = client.with_options(deadline=0.03, max_retries=0)
         for _ in range(300):
             with pytest.raises(Exception, match="deadline"):
                 view.get_pool(P)
-            assert threading.active_count() <= before
+            assert count_threads() <= before
         server.wait_until(lambda: server.open_connections == 0)
         server.play()
         assert client.get_pool(P) == {"ok": True}
@@ -362,15 +371,19 @@ def test_a_stream_is_ended_from_another_task(
         ) as client:
             stream = client.stream_rollout_events(P, R)
 
-            async def read() -> list[Any]:
-                return [event async for event in stream]
+            events: list[Any] = []
+
+            async def read() -> None:
+                async for event in stream:
+                    events.append(event)  # noqa: PERF401 - it is looked at meanwhile
 
             reader = asyncio.create_task(read())
-            await asyncio.to_thread(server.wait_for, 1)
+            await asyncio.to_thread(server.wait_until, lambda: bool(events))
             await asyncio.to_thread(until_it_waits)
             await stream.aclose()
             async with asyncio.timeout(LIMIT):
-                return await reader
+                await reader
+            return events
 
     assert [event["sequence"] for event in asyncio.run(run())] == [1]
 

@@ -45,17 +45,18 @@ async def test_a_time_limit_may_be_that_of_httpx_or_none(
     server: RecordingServer, supplied: ModuleType
 ) -> None:
     release = threading.Event()
-    limits = supplied.Timeout(None, read=0.2)
-    for timeout in (None, supplied.Timeout(None), limits, supplied.Timeout(9, connect=3)):
+    limits = supplied.Timeout(None, read=60)
+    for timeout in (None, supplied.Timeout(None), limits, supplied.Timeout(90, connect=30)):
         async with AsyncContainerPoolsClient(
             api_key=KEY, base_url=server.url, timeout=timeout, max_retries=0
         ) as client:
             assert client.timeout == timeout
             assert await client.get_pool(P) == {}
-            assert await client.with_options(timeout=7).get_pool(P) == {}
+            assert await client.with_options(timeout=70).get_pool(P) == {}
             assert client.with_options(timeout=None).timeout is None
             assert AsyncContainerPoolsClient(client).timeout == timeout
-    server.reply_with(lambda _: Reply(204 if release.wait(5) else 500))
+    server.reply_with(lambda _: Reply(204 if release.wait(60) else 500))
+    limits = supplied.Timeout(None, read=0.2)
     async with AsyncContainerPoolsClient(
         api_key=KEY, base_url=server.url, timeout=limits, max_retries=0
     ) as client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+import httpx
 import pytest
 
 from synth_pools import (
@@ -166,7 +167,8 @@ async def test_a_timeout_does_not_show_it(server: RecordingServer) -> None:
     await client.aclose()
     # A call that fails while the request is sent.
     with deaf_listener() as deaf:
-        client = AsyncContainerPoolsClient(api_key=KEY, base_url=deaf, timeout=0.2)
+        limits = httpx.Timeout(0.2, connect=60)
+        client = AsyncContainerPoolsClient(api_key=KEY, base_url=deaf, timeout=limits)
         with pytest.raises(APITimeoutError, match="WriteTimeout|ReadTimeout") as caught:
             await client.create_pool({"name": LARGE})
         clean(caught.value)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from itertools import chain
 from typing import Any
 
+import httpx
 import pytest
 
 from synth_pools import (
@@ -226,8 +227,9 @@ async def test_a_stream_may_be_silent_for_longer_than_a_request(server: Recordin
         yield LAST
 
     server.reply_with(Reply.live(slow()))
+    limits = httpx.Timeout(60, read=1)
     async with AsyncContainerPoolsClient(
-        api_key=KEY, base_url=server.url, timeout_seconds=1
+        api_key=KEY, base_url=server.url, timeout=limits, max_retries=0
     ) as client:
         assert len(await read(client)) == 2
 
@@ -241,7 +243,7 @@ async def test_the_silence_of_a_stream_has_a_limit(server: RecordingServer) -> N
     client = AsyncContainerPoolsClient(
         api_key=KEY,
         base_url=server.url,
-        timeout_seconds=0.2,
+        timeout=httpx.Timeout(60, read=0.2),
         stream_idle_timeout=0.3,
         max_retries=0,
     )

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from synth_pools import APITimeoutError, ContainerPoolsClient, SynthPoolsError
+from synth_pools import APIConnectionError, APITimeoutError, ContainerPoolsClient, SynthPoolsError
 from synth_pools._client._sync import connections
 from synth_pools._client.http.http1.connection import Connection
 from synth_pools._client.http.messages import ExchangeError, PoolLimits
@@ -149,16 +149,21 @@ def test_a_place_that_does_not_become_free(
 ) -> None:
     monkeypatch.setattr(connections, "_CALLS", PoolLimits(1, 1, 60.0))
     server.play([faults.stall(), faults.answer()])
-    with client_of(server.url) as client, ThreadPoolExecutor(1) as threads:
-        first = threads.submit(client.with_options(timeout=1).get_pool, P)
+    with client_of(server.url) as client, ThreadPoolExecutor(2) as threads:
+        first = threads.submit(client.get_pool, P)
         server.wait_for(1)
         with pytest.raises(APITimeoutError, match="stayed in use") as caught:
             client.with_options(timeout=0.05).get_pool(P)
         assert caught.value.cause == "PoolTimeout"
         assert not caught.value.sent
         # A call that waits longer gets the place of the first one, which fails.
-        assert client.get_pool(P) == {"ok": True}
-        assert isinstance(first.exception(LIMIT), APITimeoutError)
+        third = threads.submit(client.get_pool, P)
+        engine = client._transport._connections.engine()
+        assert isinstance(engine, SocketEngine)
+        server.wait_until(lambda: bool(engine._waiting))
+        server.kick()
+        assert third.result(LIMIT) == {"ok": True}
+        assert isinstance(first.exception(LIMIT), APIConnectionError)
 
 
 def test_idle_connections_beyond_the_limit_are_closed(
