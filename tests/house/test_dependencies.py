@@ -29,6 +29,7 @@ _PACKAGES = {
     "cli": {"local", "cli", "contract", "keyring", "mcp", "parquet"},
     "container": {"container"},
     "contract": {"contract"},
+    "relay": {"container"},
     "ui": set(),
 }
 

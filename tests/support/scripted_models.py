@@ -139,12 +139,17 @@ def _completion(body: dict[str, Any], message: dict[str, Any]) -> Reply:
         head["prompt_token_ids"] = prompt
     if body.get("stream"):
         asks_usage = (body.get("stream_options") or {}).get("include_usage")
-        return Reply.live(_chunks(head, message, reason, usage if asks_usage else None))
+        last = {name: choice[name] for name in ("logprobs", "token_ids") if name in choice}
+        last |= {"delta": {}, "finish_reason": reason}
+        return Reply.live(_chunks(head, message, last, usage if asks_usage else None))
     return Reply.json({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
 
 
 def _chunks(
-    head: dict[str, Any], message: dict[str, Any], reason: str, usage: dict[str, Any] | None
+    head: dict[str, Any],
+    message: dict[str, Any],
+    last: dict[str, Any],
+    usage: dict[str, Any] | None,
 ) -> Iterator[bytes]:
     deltas: list[dict[str, Any]] = [{"role": "assistant", "content": ""}]
     if calls := message.get("tool_calls"):
@@ -155,7 +160,7 @@ def _chunks(
     choices: list[list[dict[str, Any]]] = [
         [{"index": 0, "delta": delta, "finish_reason": None}] for delta in deltas
     ]
-    choices.append([{"index": 0, "delta": {}, "finish_reason": reason}])
+    choices.append([{"index": 0, **last}])
     if usage is not None:
         choices.append([])
     for part in choices:

@@ -1,0 +1,146 @@
+"""Arguments added to calls, for token ids and usage, and the removal of what they bring."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping
+from typing import Any
+
+_IDS: dict[str, Any] = {"return_token_ids": True}
+# Streams of SGLang have arguments of their own.
+_IDS_OF_STREAMS = {"return_input_ids_in_sglext": True, "return_output_ids_in_sglext": True}
+_BROUGHT = {
+    "return_token_ids": {"prompt_token_ids", "token_ids", "response_token_ids"},
+    "return_input_ids_in_sglext": {"sglext"},
+    "stream_options": {"usage"},
+}
+_NESTED = {"choices", "provider_specific_fields"}
+_REFUSALS = (400, 403, 422)
+_MOST_REMEMBERED = 1000
+
+_Spans = list[tuple[int, int, str]]
+_decode = json.JSONDecoder().raw_decode
+_space = re.compile(r"[ \t\n\r]*")
+
+
+class Additions:
+    """Arguments that an upstream takes, by what it refused before."""
+
+    def __init__(self) -> None:
+        self._refused: dict[tuple[Any, ...], set[str]] = {}
+        self._alternatives: set[tuple[Any, ...]] = set()
+
+    def choose(self, kind: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments to add to a call; `kind` is its path."""
+        if kind == "responses" or not body:
+            return {}
+        key = _key(kind, body)
+        added = dict(_IDS_OF_STREAMS if key in self._alternatives else _IDS)
+        added["logprobs"] = True if kind == "chat/completions" else 1
+        added = {name: value for name, value in added.items() if not body.get(name)}
+        options = body.get("stream_options") or {}
+        if body.get("stream") and isinstance(options, dict) and not options.get("include_usage"):
+            added["stream_options"] = {**options, "include_usage": True}
+        refused = self._refused.get(key, ())
+        return {name: value for name, value in added.items() if name not in refused}
+
+    def learn(
+        self, kind: str, body: Mapping[str, Any], added: Collection[str], status: int, text: str
+    ) -> bool:
+        """Read a refusal; return whether the call is worth another try with other arguments."""
+        if status not in _REFUSALS or not added:
+            return False
+        key = _key(kind, body)
+        culprits = {name for name in added if name in text}
+        if "return_token_ids" in culprits and body.get("stream") and "stream" in text:
+            self._alternatives.add(key)
+        if len(self._refused) >= _MOST_REMEMBERED:
+            self._refused.clear()
+            self._alternatives.clear()
+        # A refusal that names no argument is of any of them, or of the call itself.
+        self._refused.setdefault(key, set()).update(culprits or added)
+        return True
+
+    def forget(self, kind: str, body: Mapping[str, Any]) -> None:
+        """Take all arguments for allowed again: the call was refused without any, too."""
+        self._refused.pop(_key(kind, body), None)
+
+
+def _key(kind: str, body: Mapping[str, Any]) -> tuple[Any, ...]:
+    return kind, str(body.get("model")), bool(body.get("stream"))
+
+
+def with_arguments(raw: bytes, body: Mapping[str, Any], added: Mapping[str, Any]) -> bytes:
+    """Return a call with further arguments, and all else as it was."""
+    if not added:
+        return raw
+    if any(name in body for name in added):
+        return json.dumps({**body, **added}).encode()
+    return raw.rstrip()[:-1] + b", " + json.dumps(added)[1:].encode()
+
+
+def names_to_cut(added: Collection[str]) -> set[str]:
+    """Return the names of what an answer has for the sake of arguments alone."""
+    return set().union(*(_BROUGHT.get(name, {name}) for name in added))
+
+
+def without(text: str, names: Collection[str]) -> str:
+    """Return the JSON of an answer without some members of it and its choices.
+
+    Everything else stays as it is, to the byte. `logprobs` becomes null, as servers have it.
+    """
+    spans: _Spans = []
+    try:
+        _read_object(text, _skip(text, 0), names, spans)
+    except (ValueError, IndexError, RecursionError):
+        return text
+    for start, end, replacement in reversed(spans):
+        text = text[:start] + replacement + text[end:]
+    return text
+
+
+def _skip(text: str, at: int) -> int:
+    match = _space.match(text, at)
+    return match.end() if match else at
+
+
+def _read_object(text: str, at: int, names: Collection[str], spans: _Spans) -> int:
+    """Note what is to be cut from the object at a position; return the position behind it."""
+    last_end = at + 1
+    at = _skip(text, at + 1)
+    while text[at] != "}":
+        start = at
+        name, at = _decode(text, at)
+        at = _skip(text, _skip(text, at) + 1)
+        value, end = _decode(text, at)
+        behind = _skip(text, end)
+        is_last = text[behind] != ","
+        behind = behind if is_last else _skip(text, behind + 1)
+        if name in _NESTED and value:
+            _read_nested(text, at, names, spans)
+        # Usage that comes with choices is given without being asked for.
+        if name not in names or (name == "usage" and value is not None):
+            last_end = end
+        elif name == "logprobs":
+            spans.append((at, end, "null"))
+            last_end = end
+        elif not is_last:
+            spans.append((start, behind, ""))
+        else:
+            # With the comma before it, and with what was cut since the last member that stays.
+            while spans and spans[-1][0] >= last_end:
+                spans.pop()
+            spans.append((last_end, end, ""))
+        at = behind
+    return at + 1
+
+
+def _read_nested(text: str, at: int, names: Collection[str], spans: _Spans) -> None:
+    if text[at] == "{":
+        _read_object(text, at, names, spans)
+    elif text[at] == "[":
+        at = _skip(text, at + 1)
+        while text[at] == "{":
+            at = _skip(text, _read_object(text, at, names, spans))
+            at = _skip(text, at + 1) if text[at] == "," else at

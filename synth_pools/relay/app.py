@@ -1,0 +1,438 @@
+"""Relay as an ASGI application: finds the session of a call, passes it on, reads its answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import zlib
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterator,
+    Mapping,
+    MutableMapping,
+)
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from synth_pools.relay.additions import names_to_cut, with_arguments, without
+from synth_pools.relay.dialects import DIALECTS, Dialect
+from synth_pools.relay.sessions import ModelCall, RelaySession
+from synth_pools.relay.upstream import Upstream, UpstreamAnswer, UpstreamError
+
+_LARGEST_BODY = 64 * 1024 * 1024
+# Clients would try a 429 again.
+_ENDED_STATUS = 400
+_MOST_UPSTREAMS = 100
+
+_Message = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[_Message]]
+_Send = Callable[[_Message], Awaitable[None]]
+
+_PATH = re.compile(rb"/r/([^/]+)(/.*)", re.DOTALL)
+_KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key")
+_OF_THE_CONNECTION = {
+    b"connection",
+    b"content-length",
+    b"expect",
+    b"host",
+    b"keep-alive",
+    b"proxy-authorization",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+}
+_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
+_DATA = re.compile(rb"^data: ?([^\r\n]*)", re.MULTILINE)
+_LAST_TYPES = ("response.completed", "response.incomplete", "response.failed")
+_ENCODINGS: dict[bytes, Callable[[], Any]] = {
+    b"identity": lambda: None,
+    b"gzip": lambda: zlib.decompressobj(zlib.MAX_WBITS | 32),
+    b"deflate": lambda: zlib.decompressobj(zlib.MAX_WBITS | 32),
+}
+
+
+class _RefusedError(Exception):
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+class ModelRelay:
+    """ASGI application with the sessions of all rollouts.
+
+    Args:
+        find: Returns the session of a token that none of the open ones has; None to refuse it.
+    """
+
+    def __init__(self, find: Callable[[str], RelaySession | None] = lambda _: None) -> None:
+        self._find = find
+        self._sessions: dict[str, RelaySession] = {}
+        self._upstreams: dict[tuple[str, str | None], Upstream] = {}
+
+    def upstream(self, url: str, key: str | None) -> Upstream:
+        """Return the upstream at an address, whose connections and refusals all sessions share.
+
+        Raises:
+            ValueError: The address is none of HTTP.
+        """
+        if (url, key) not in self._upstreams:
+            upstream = Upstream(url, key)
+            while len(self._upstreams) >= _MOST_UPSTREAMS:
+                self._upstreams.pop(next(iter(self._upstreams))).close()
+            self._upstreams[url, key] = upstream
+        return self._upstreams[url, key]
+
+    def open(self, session: RelaySession) -> None:
+        """Take the calls of a session."""
+        self._sessions[session.token] = session
+
+    def end(self, session: RelaySession) -> None:
+        """Refuse the calls of a session from now on, and stop the running ones."""
+        self._sessions.pop(session.token, None)
+        session.close()
+
+    def close(self) -> None:
+        """End all sessions, and the connections to their upstreams."""
+        for session in list(self._sessions.values()):
+            self.end(session)
+        for upstream in self._upstreams.values():
+            upstream.close()
+
+    async def __call__(self, scope: Mapping[str, Any], receive: _Receive, send: _Send) -> None:
+        """Answer a request."""
+        if scope["type"] != "http":
+            return
+        has_begun = False
+
+        async def begin(message: _Message) -> None:
+            nonlocal has_begun
+            has_begun = True
+            await send(message)
+
+        try:
+            session, target = self._route(scope)
+            body = await _body_of(receive)
+            exchange = _Exchange(session, scope, target, body, begin)
+            await _unless_disconnected(exchange.run(), receive)
+        except (UpstreamError, _RefusedError) as error:
+            # After that its end is missing for the client, too: the server closes the connection.
+            if not has_begun:
+                await _send_error(send, error)
+
+    def _route(self, scope: Mapping[str, Any]) -> tuple[RelaySession, bytes]:
+        """Return the session of a request, and its path below the address of the upstream."""
+        path = scope.get("raw_path") or scope["path"].encode()
+        match = _PATH.fullmatch(path)
+        tokens = [match[1]] if match else [_without_scheme(key) for _, key in _keys_of(scope)]
+        path = match[2] if match else path
+        for token in tokens:
+            text = token.decode("latin-1")
+            session = self._sessions.get(text) or self._find(text)
+            if session is not None:
+                break
+        else:
+            raise _RefusedError(401, "invalid_api_key", "No rollout has this address or API key.")
+        if any(part in (b".", b"..") for part in re.split(rb"[/\\]", unquote_to_bytes(path))):
+            raise _RefusedError(404, "not_found", "The path leads elsewhere.")
+        if not path.startswith(b"/v1/"):
+            raise _RefusedError(404, "not_found", "The paths of models begin with /v1/.")
+        query = scope.get("query_string")
+        return session, path[3:] + (b"?" + query if query else b"")
+
+
+class _Exchange:
+    """Request, on its way to the upstream and back."""
+
+    def __init__(
+        self,
+        session: RelaySession,
+        scope: Mapping[str, Any],
+        target: bytes,
+        body: bytes,
+        send: _Send,
+    ) -> None:
+        self._session, self._target, self._raw, self._send = session, target, body, send
+        self._upstream = session.upstream
+        self._method = scope["method"].encode()
+        kind = target.partition(b"?")[0].strip(b"/").decode("latin-1")
+        self._kind = kind if self._method == b"POST" and kind in DIALECTS else None
+        self._body = _json_object(body) if self._kind else {}
+        self._headers = self._headers_of(scope)
+
+    async def _ask(self, body: bytes) -> UpstreamAnswer:
+        return await self._upstream.send(self._method, self._target, self._headers, body)
+
+    def _headers_of(self, scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+        hidden = set(_OF_THE_CONNECTION)
+        if self._kind:
+            hidden.add(b"accept-encoding")
+        key = self._upstream.key
+        keys = _keys_of(scope)
+        token = self._session.token.encode()
+        is_ours = any(_without_scheme(value).startswith(token) for _, value in keys)
+        if key is not None or is_ours:
+            hidden.update(_KEY_HEADERS)
+        headers = [pair for pair in scope["headers"] if pair[0].lower() not in hidden]
+        if self._kind:
+            headers.append((b"accept-encoding", b"identity"))
+        if key is not None:
+            names = [name for name, _ in keys if name != b"authorization"]
+            headers += [(name, key.encode()) for name in names]
+            if not names:
+                headers.append((b"authorization", b"Bearer " + key.encode()))
+        return headers
+
+    async def run(self) -> None:
+        """Pass the request on, and its answer back."""
+        if not self._kind:
+            answer = await self._ask(self._raw)
+            with answer:
+                await self._pass_on(answer)
+            return
+        if self._session.limit is not None:
+            code = f"episode_ended_{self._session.limit}"
+            raise _RefusedError(_ENDED_STATUS, code, self._session.refuse())
+        call = self._session.begin(self._kind, self._body)
+        if (task := asyncio.current_task()) is not None:
+            call.cancel = task.cancel
+        try:
+            await self._play(call, DIALECTS[self._kind])
+        except asyncio.CancelledError:
+            call.fail("the client went away")
+            raise
+        except (UpstreamError, _RefusedError) as error:
+            call.fail(str(error))
+            raise
+        finally:
+            call.end()
+
+    async def _play(self, call: ModelCall, dialect: Dialect) -> None:
+        additions, body = self._upstream.additions, self._body
+        added = additions.choose(call.kind, body)
+        dropped: set[str] = set()
+        while True:
+            answer = await self._ask(with_arguments(self._raw, body, added))
+            encoding = answer.header(b"content-encoding") or b"identity"
+            with answer:
+                if encoding not in _ENCODINGS:
+                    call.fail(f"answers in {encoding!r} are not recorded", answer.status)
+                    await self._pass_on(answer)
+                    return
+                if answer.status < 300 and b"event-stream" in answer.header(b"content-type"):
+                    await self._pass_stream(call, dialect, answer, names_to_cut(added))
+                    return
+                call.note_first_byte()
+                content = bytearray()
+                pieces = answer.pieces()
+                async for piece in pieces:
+                    content += piece
+                    if len(content) > _LARGEST_BODY:
+                        call.fail("the answer is too large to be recorded", answer.status)
+                        await self._pass_on(answer, pieces, bytes(content))
+                        return
+            plain = _inflated(_ENCODINGS[encoding](), bytes(content))
+            text = plain.decode("utf-8", "replace")
+            if not additions.learn(call.kind, body, added, answer.status, text):
+                break
+            former, added = set(added), additions.choose(call.kind, body)
+            dropped = former - set(added)
+        if answer.status >= 300:
+            if dropped and not added:
+                additions.forget(call.kind, body)
+            call.fail(text, answer.status)
+        else:
+            call.read_answer = lambda: dialect.read(_json_object(plain))
+        call.end()
+        cut = _cut(plain, names_to_cut(added))
+        is_cut = cut is not plain
+        headers = _headers_back(answer, is_decoded=is_cut)
+        await _send_all(self._send, answer.status, headers, cut if is_cut else bytes(content))
+
+    async def _pass_on(
+        self, answer: UpstreamAnswer, pieces: AsyncIterator[bytes] | None = None, start: bytes = b""
+    ) -> None:
+        """Pass an answer on as it arrives."""
+        await _send_head(self._send, answer.status, _headers_back(answer, has_length=True))
+        await _send_piece(self._send, start)
+        async for piece in pieces or answer.pieces():
+            await _send_piece(self._send, piece)
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _pass_stream(
+        self, call: ModelCall, dialect: Dialect, answer: UpstreamAnswer, names: set[str]
+    ) -> None:
+        stream = _EventStream(names)
+        call.read_answer = lambda: dialect.read(dialect.fold(stream.events))
+        inflate = _ENCODINGS[answer.header(b"content-encoding") or b"identity"]()
+        headers = _headers_back(answer, is_decoded=inflate is not None)
+        await _send_head(self._send, answer.status, headers)
+        async for piece in answer.pieces():
+            call.note_first_byte()
+            for part in stream.feed(_inflated(inflate, piece)):
+                # The client may be gone as soon as it has the last event.
+                if stream.is_ended:
+                    call.end()
+                await _send_piece(self._send, part)
+        call.end()
+        await _send_piece(self._send, stream.rest if names else b"")
+        await self._send({"type": "http.response.body", "body": b""})
+
+
+class _EventStream:
+    """Stream of events: passed on in whole ones where something is to be cut, and read.
+
+    Attributes:
+        events: The objects in it.
+        rest: The beginning of the next event.
+        is_ended: True once its last event was read.
+    """
+
+    def __init__(self, names: set[str]) -> None:
+        self.events: list[Mapping[str, Any]] = []
+        self.rest = b""
+        self.is_ended = False
+        self._names = names
+        self._size = 0
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """Read a piece; yield what is to be passed on."""
+        searched = max(0, len(self.rest) - 3)
+        self.rest += piece
+        start = 0
+        for match in _EVENT_END.finditer(self.rest, searched):
+            event = self._read(self.rest[start : match.end()])
+            if self._names and event:
+                yield event
+            start = match.end()
+        self.rest = self.rest[start:]
+        if not self._names:
+            yield piece
+        elif len(self.rest) > _LARGEST_BODY:
+            yield self.rest
+            self.rest = b""
+
+    def _read(self, event: bytes) -> bytes:
+        lines = _DATA.findall(event)
+        value = _json_object(lines[0]) if len(lines) == 1 else {}
+        if lines == [b"[DONE]"] or value.get("type") in _LAST_TYPES:
+            self.is_ended = True
+        if value and self._size <= _LARGEST_BODY:
+            self._size += len(event)
+            self.events.append(value)
+        if not self._names or not value:
+            return event
+        if "usage" in self._names and value.get("usage") and value.get("choices") == []:
+            return b""
+        return event.replace(lines[0], _cut(lines[0], self._names), 1)
+
+
+async def _body_of(receive: _Receive) -> bytes:
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise UpstreamError("the client went away")
+        body += message.get("body", b"")
+        if len(body) > _LARGEST_BODY:
+            sentence = f"The body has more than {_LARGEST_BODY} bytes."
+            raise _RefusedError(413, "request_too_large", sentence)
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _unless_disconnected(work: Coroutine[Any, Any, None], receive: _Receive) -> None:
+    """Do some work until its end, or until the client goes away."""
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        is_gone = not working.done()
+    finally:
+        leaving.cancel()
+        working.cancel()
+        await asyncio.wait({working})
+    if working.cancelled():
+        if is_gone:
+            return
+        raise _RefusedError(_ENDED_STATUS, "episode_ended", "The episode has ended.")
+    working.result()
+
+
+def _keys_of(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    return [(name, value) for name, value in scope["headers"] if name in _KEY_HEADERS]
+
+
+def _without_scheme(value: bytes) -> bytes:
+    scheme, _, key = value.partition(b" ")
+    return key.strip() if scheme.lower() == b"bearer" else value
+
+
+def _json_object(text: bytes) -> dict[str, Any]:
+    """Return an object; empty for any other text."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _cut(content: bytes, names: set[str]) -> bytes:
+    """Return an answer without some members; the same object where it has none of them."""
+    if not any(name.encode() in content for name in names):
+        return content
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        return content
+    cut = without(text, names)
+    return content if cut == text else cut.encode()
+
+
+def _inflated(inflate: Any, piece: bytes) -> bytes:
+    try:
+        plain: bytes = inflate.decompress(piece, _LARGEST_BODY) if inflate else piece
+    except zlib.error as error:
+        raise UpstreamError(f"its answer cannot be unpacked: {error}") from None
+    return plain
+
+
+def _headers_back(
+    answer: UpstreamAnswer, *, is_decoded: bool = False, has_length: bool = False
+) -> list[tuple[bytes, bytes]]:
+    hidden = _OF_THE_CONNECTION - ({b"content-length"} if has_length else set())
+    if is_decoded:
+        hidden = hidden | {b"content-encoding"}
+    # Uvicorn writes them in lower case, or as they are.
+    return [(name, value) for name, value in answer.headers if name.lower() not in hidden]
+
+
+async def _send_head(send: _Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+
+
+async def _send_piece(send: _Send, piece: bytes) -> None:
+    if piece:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+
+
+async def _send_error(send: _Send, error: UpstreamError | _RefusedError) -> None:
+    if isinstance(error, UpstreamError):
+        error = _RefusedError(502, "upstream_error", f"The server of the model: {error}")
+    problem = {"message": str(error), "type": "relay_error", "param": None, "code": error.code}
+    headers = [(b"content-type", b"application/json")]
+    if error.status < 500:
+        headers.append((b"x-should-retry", b"false"))
+    await _send_all(send, error.status, headers, json.dumps({"error": problem}).encode())
+
+
+async def _send_all(
+    send: _Send, status: int, headers: list[tuple[bytes, bytes]], content: bytes
+) -> None:
+    await _send_head(send, status, [*headers, (b"content-length", b"%d" % len(content))])
+    await send({"type": "http.response.body", "body": content})

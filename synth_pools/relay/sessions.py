@@ -1,0 +1,274 @@
+"""Session of a rollout: its calls become steps, and are counted against its limits."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from synth_pools.relay.dialects import DIALECTS, Choice, ModelAnswer, content_text
+from synth_pools.relay.upstream import Upstream
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_ERROR = 2000
+_TOKENS_A_PRICE = 1_000_000
+_ROLES = {"developer": "system", "function": "tool"}
+
+
+class Recorder(Protocol):
+    """Trajectory that steps are added to, as `synth_pools.container.Trajectory` is."""
+
+    tool_definitions: Any
+
+    def add_message(self, message: Mapping[str, Any], **fields: Any) -> Any:
+        """Add a message of a chat as a step, or as the observation of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class EpisodeLimits:
+    """Limits of an episode; beyond them its calls are refused.
+
+    Args:
+        max_turns: The most calls that are answered.
+        max_tokens: The tokens, of prompts and answers, after which there is no further call.
+        max_cost_usd: The cost after which there is no further call.
+    """
+
+    max_turns: int | None = None
+    max_tokens: int | None = None
+    max_cost_usd: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelPrice:
+    """Price of a model in dollars for a million tokens; cached ones of a prompt cost as others."""
+
+    input: float
+    output: float
+    cached_input: float | None = None
+
+    def cost(self, usage: Mapping[str, float]) -> float:
+        """Return the cost of a call."""
+        cached = usage.get("cached_tokens", 0) if self.cached_input is not None else 0
+        dollars = (usage.get("prompt_tokens", 0) - cached) * self.input
+        dollars += cached * (self.cached_input or 0)
+        dollars += usage.get("completion_tokens", 0) * self.output
+        return dollars / _TOKENS_A_PRICE
+
+
+class RelaySession:
+    """Calls of one rollout.
+
+    Args:
+        upstream: The server that they are passed on to.
+        recorder: Receives their steps.
+        limits: The limits of the episode.
+        prices: The prices of models by their names, for servers that say no cost.
+        token: The secret that calls find the session by; None for a random one.
+
+    Attributes:
+        turns: The calls that were answered.
+        running: The calls under way, each as the function that ends it.
+    """
+
+    def __init__(
+        self,
+        upstream: Upstream,
+        recorder: Recorder,
+        limits: EpisodeLimits | None = None,
+        prices: Mapping[str, ModelPrice] | None = None,
+        token: str | None = None,
+    ) -> None:
+        self.upstream, self.recorder = upstream, recorder
+        self.limits, self.prices = limits or EpisodeLimits(), prices or {}
+        self.token = token or secrets.token_urlsafe(32)
+        self.turns, self.tokens, self.cost_usd = 0, 0.0, 0.0
+        self.running: set[ModelCall] = set()
+        self._call_count = 0
+        # The number of the last call of each conversation, by the hash of all of its messages.
+        self._conversations: dict[int, int] = {}
+        self._responses: dict[str, int] = {}
+        self._has_refused = False
+
+    def __repr__(self) -> str:
+        return f"RelaySession({self.upstream!r}, {self.turns} turns)"
+
+    @property
+    def limit(self) -> str | None:
+        """Name of the limit that allows no further call; None while all do."""
+        limits = self.limits
+        turns = self.turns + len(self.running)
+        if limits.max_turns is not None and turns >= limits.max_turns:
+            return "max_turns"
+        if limits.max_tokens is not None and self.tokens >= limits.max_tokens:
+            return "max_tokens"
+        if limits.max_cost_usd is not None and self.cost_usd >= limits.max_cost_usd:
+            return "max_cost_usd"
+        return None
+
+    def refuse(self) -> str:
+        """Record once that a limit has ended the episode; return the sentence."""
+        limit = self.limit or ""
+        sentence = f"The episode was stopped: {limit} is {getattr(self.limits, limit)}."
+        if not self._has_refused:
+            self._has_refused = True
+            message = {"role": "system", "content": sentence}
+            self._add(message, is_copied_context=True, extra={"limit": limit})
+        return sentence
+
+    def begin(self, kind: str, body: Mapping[str, Any]) -> ModelCall:
+        """Record what is new in the conversation of a call."""
+        self._call_count += 1
+        call = ModelCall(self, kind, self._call_count, body)
+        self.running.add(call)
+        try:
+            self._begin(call, body)
+        # An agent may send anything; it is passed on in any case.
+        except Exception:  # noqa: BLE001
+            _log.exception("a call is not recorded")
+        return call
+
+    def _begin(self, call: ModelCall, body: Mapping[str, Any]) -> None:
+        if self.recorder.tool_definitions is None and body.get("tools"):
+            self.recorder.tool_definitions = body["tools"]
+        messages = DIALECTS[call.kind].messages(body)
+        place = self._responses.get(str(body.get("previous_response_id")), 0)
+        if place and messages and _place_after(0, messages[0]) in self._conversations:
+            # Instructions are sent with each of the responses.
+            messages = messages[1:]
+        places = [place]
+        for message in messages:
+            place = _place_after(place, message)
+            places.append(place)
+        # The longest beginning that an earlier call had.
+        start = len(messages)
+        while start and places[start] not in self._conversations:
+            start -= 1
+        call.after = self._conversations.get(places[start], 0)
+        call.place = place
+        for message in messages[start:]:
+            is_copy = message.get("role") == "assistant"
+            fields: dict[str, Any] = {"is_copied_context": True} if is_copy else {}
+            self._add(message, **fields)
+        for place in places[start:]:
+            self._conversations.setdefault(place, call.number)
+
+    def end(self, call: ModelCall, answer: ModelAnswer) -> None:
+        """Record an answer."""
+        self.running.discard(call)
+        is_answered = bool(answer.choices) and not call.error
+        usage = dict(answer.usage)
+        price = self.prices.get(answer.model or "") or self.prices.get(call.model or "")
+        if price is not None and usage:
+            usage.setdefault("cost_usd", price.cost(usage))
+        self.turns += is_answered
+        self.tokens += usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
+        self.cost_usd += usage.get("cost_usd", 0)
+        for number, choice in enumerate(answer.choices or [Choice({"role": "assistant"})]):
+            metrics: dict[str, Any] = {} if number else dict(usage)
+            metrics |= {
+                "prompt_token_ids": answer.prompt_token_ids or None,
+                "completion_token_ids": choice.token_ids or None,
+                "logprobs": choice.logprobs or None,
+            }
+            extra = call.describe() | {"finish_reason": choice.finish_reason}
+            if len(answer.choices) > 1:
+                extra["choice"] = number
+            place = _place_after(call.place, choice.message)
+            self._conversations[place] = call.number
+            if answer.response_id is not None and not number:
+                self._responses[answer.response_id] = place
+            self._add(
+                choice.message,
+                metrics={name: value for name, value in metrics.items() if value is not None},
+                model_name=answer.model or call.model,
+                # A call that failed teaches nothing.
+                is_copied_context=not is_answered,
+                llm_call_count=None if number else 1,
+                extra={name: value for name, value in extra.items() if value is not None},
+            )
+
+    def _add(self, message: Mapping[str, Any], **fields: Any) -> None:
+        role = _ROLES.get(str(message.get("role")), str(message.get("role")))
+        if role not in ("system", "user", "assistant", "tool"):
+            fields["extra"] = {**fields.get("extra", {}), "role": role}
+            role = "user"
+        self.recorder.add_message({**message, "role": role}, **fields)
+
+    def close(self) -> None:
+        """End the calls that are under way."""
+        for call in list(self.running):
+            call.fail("the episode has ended")
+            if call.cancel is not None:
+                call.cancel()
+
+
+class ModelCall:
+    """Call of a model, until its answer was recorded."""
+
+    def __init__(
+        self, session: RelaySession, kind: str, number: int, body: Mapping[str, Any]
+    ) -> None:
+        self.session, self.kind, self.number = session, kind, number
+        self.model = str(body["model"]) if body.get("model") else None
+        self.place, self.after = 0, 0
+        self.cancel: Callable[[], object] | None = None
+        self.read_answer: Callable[[], ModelAnswer] = ModelAnswer
+        self.error: dict[str, Any] | None = None
+        self._started_at = time.time()
+        self._first_byte_seconds: float | None = None
+        self._start = time.monotonic()
+
+    def note_first_byte(self) -> None:
+        """Note that the answer begins."""
+        if self._first_byte_seconds is None:
+            self._first_byte_seconds = round(time.monotonic() - self._start, 4)
+
+    def fail(self, reason: str, status: int | None = None) -> None:
+        """Note why it has no complete answer: the first reason counts."""
+        self.error = self.error or {"message": reason[:_LONGEST_ERROR], "status": status}
+
+    def end(self) -> None:
+        """Record its end once, with what `read_answer` reads of the answer."""
+        if self not in self.session.running:
+            return
+        try:
+            answer = self.read_answer()
+        # An answer may be anything; it was passed on.
+        except Exception as error:  # noqa: BLE001
+            self.fail(f"the answer cannot be read: {error!r}")
+            answer = ModelAnswer()
+        try:
+            self.session.end(self, answer)
+        except Exception:  # noqa: BLE001
+            _log.exception("an answer is not recorded")
+
+    def describe(self) -> dict[str, Any]:
+        """Return what a step says of its call."""
+        return {
+            "call": self.number,
+            # Where it does not go on from the call before.
+            "after_call": self.after if self.after not in (0, self.number - 1) else None,
+            "path": self.kind,
+            "started_at": round(self._started_at, 3),
+            "seconds": round(time.monotonic() - self._start, 4),
+            "first_byte_seconds": self._first_byte_seconds,
+            "error": self.error,
+        }
+
+
+def _place_after(place: int, message: Mapping[str, Any]) -> int:
+    """Return the place in a conversation behind a message; clients send answers a bit changed."""
+    role = str(message.get("role"))
+    calls = message.get("tool_calls")
+    key = (
+        tuple(str(call.get("id")) for call in calls or () if isinstance(call, Mapping))
+        if isinstance(calls, list)
+        else ()
+    )
+    text = content_text(message.get("content")).strip()
+    return hash((place, _ROLES.get(role, role), text, key, message.get("tool_call_id")))
