@@ -139,8 +139,8 @@ def _completion(body: dict[str, Any], message: dict[str, Any]) -> Reply:
         head["prompt_token_ids"] = prompt
     if body.get("stream"):
         asks_usage = (body.get("stream_options") or {}).get("include_usage")
-        last = {name: choice[name] for name in ("logprobs", "token_ids") if name in choice}
-        last |= {"delta": {}, "finish_reason": reason}
+        last: dict[str, Any] = {"delta": {}, "finish_reason": reason}
+        last |= {name: choice[name] for name in ("logprobs", "token_ids") if name in choice}
         return Reply.live(_chunks(head, message, last, usage if asks_usage else None))
     return Reply.json({**head, "object": "chat.completion", "choices": [choice], "usage": usage})
 
