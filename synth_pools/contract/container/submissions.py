@@ -176,7 +176,8 @@ def ended_in_time(ctx: Context, operation: str, response: Response, demand: str)
     Raises:
         InconclusiveError: It has not ended, and everything takes long here.
     """
-    is_over, waited = state_of(response) is not State.UNDER_WAY, ctx.session.patience
+    is_over = state_of(response) is not State.UNDER_WAY
+    waited = ctx.session.allowance(ctx.session.patience)
     if not is_over and not ctx.session.is_proof(waited):
         note = f"the rollout has not ended after {waited:.0f} s, and requests take long here"
         raise InconclusiveError(Outcome.NOT_REACHED, operation, note)

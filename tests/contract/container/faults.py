@@ -314,21 +314,42 @@ async def events_come_once(call: Call, ask: Ask) -> Answer:
     return answer
 
 
-async def _counted(call: Call, ask: Ask, name: str = "running") -> tuple[int, Answer]:
-    """Return the most rollouts that were under way meanwhile, and the answer."""
-    call.memory[name] = call.memory.get(name, 0) + 1
-    most = call.memory[name]
+async def _until(is_so: Callable[[], bool]) -> None:
+    """Wait for what the kit does at the same time; a fault that waits in vain is none."""
+    for _ in range(6_000):
+        if is_so():
+            return
+        await asyncio.sleep(0.005)
+
+
+def _is_contact(call: Call) -> bool:
+    """Check that a submission is the first one, beside which the kit sends nothing."""
+    return bool(call.memory.setdefault("contact", call.id) == call.id)
+
+
+async def _counted(
+    call: Call, ask: Ask, is_so: Callable[[dict[str, Any]], bool], name: str = "running"
+) -> tuple[int, Answer]:
+    """Return the rollouts under way at the start of this one, which lasts until `is_so`.
+
+    Whether they overlap does not depend on the speed of the machine.
+    """
+    memory = call.memory
+    count = memory[name] = memory.get(name, 0) + 1
+    memory[f"most {name}"] = max(count, memory.get(f"most {name}", 0))
     try:
-        return most, await ask(call)
+        if not _is_contact(call):
+            await _until(lambda: is_so(memory))
+        return count, await ask(call)
     finally:
-        call.memory[name] -= 1
+        memory[name] -= 1
 
 
 @fault("load.many")
 async def more_than_ten_are_refused(call: Call, ask: Ask) -> Answer:
     if call.route != _SUBMIT:
         return await ask(call)
-    count, answer = await _counted(call, ask)
+    count, answer = await _counted(call, ask, lambda memory: memory["most running"] > 10)
     return Answer(429, {}) if count > 10 else answer
 
 
@@ -337,7 +358,7 @@ async def ids_are_mixed_up(call: Call, ask: Ask) -> Answer:
     if call.route != _SUBMIT:
         return await ask(call)
     call.memory["last"] = call.id
-    answer = await ask(call)
+    _, answer = await _counted(call, ask, lambda memory: memory["most running"] > 1)
     return Answer(answer.status, {**answer.body, "rollout_id": call.memory["last"]})
 
 
@@ -345,17 +366,22 @@ async def ids_are_mixed_up(call: Call, ask: Ask) -> Answer:
 async def more_than_twenty_break_it(call: Call, ask: Ask) -> Answer:
     if call.route != _SUBMIT:
         return await ask(call)
-    count, answer = await _counted(call, ask)
+    count, answer = await _counted(call, ask, lambda memory: memory["most running"] > 20)
     return _BROKEN if count > 20 else answer
 
 
 @fault("load.health")
 async def unwell_while_it_works(call: Call, ask: Ask) -> Answer:
+    memory = call.memory
     if call.route == _SUBMIT:
-        return (await _counted(call, ask))[1]
+        return (await _counted(call, ask, lambda _: "unwell" in memory))[1]
     if call.parts == ["health"]:
-        await asyncio.sleep(0.01)
-        return Answer(200, {"healthy": call.memory.get("running", 0) == 0})
+        if "contact" in memory:
+            await _until(lambda: "unwell" in memory or memory["running"] > 0)
+        is_well = memory.get("running", 0) == 0
+        if not is_well:
+            memory["unwell"] = True
+        return Answer(200, {"healthy": is_well})
     return await ask(call)
 
 
@@ -366,6 +392,8 @@ async def slow_clients_hold_up_others(call: Call, ask: Ask) -> Answer:
 
 @fault("load.lost_clients")
 async def lost_clients_break_it(call: Call, ask: Ask) -> Answer:
+    if call.route == _SUBMIT and not _is_contact(call):
+        await _until(lambda: "left" in call.memory)
     return _BROKEN if "left" in call.memory else await ask(call)
 
 
@@ -373,17 +401,21 @@ async def lost_clients_break_it(call: Call, ask: Ask) -> Answer:
 async def two_at_once_break_it(call: Call, ask: Ask) -> Answer:
     if call.route != _SUBMIT:
         return await ask(call)
-    count, answer = await _counted(call, ask, call.id)
+    count, answer = await _counted(call, ask, lambda memory: memory[f"most {call.id}"] > 1, call.id)
     return _BROKEN if count > 1 else answer
 
 
 @fault("load.second_pool")
 async def second_pool_is_refused(call: Call, ask: Ask) -> Answer:
+    memory = call.memory
     if call.route == _SUBMIT and "telemetry" in call.body:
-        running = call.memory.get("running", 0)
-        return Answer(409, {}) if running else await ask(call)
+        await _until(lambda: "refused" in memory or memory["running"] > 0)
+        if not memory["running"]:
+            return await ask(call)
+        memory["refused"] = True
+        return Answer(409, {})
     if call.route == _SUBMIT:
-        return (await _counted(call, ask))[1]
+        return (await _counted(call, ask, lambda _: "refused" in memory))[1]
     return await ask(call)
 
 

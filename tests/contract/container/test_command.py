@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from synth_pools.contract.results import Report
 from synth_pools.spec import load_container_spec
 from tests.contract.container.faults import FAULTS
 from tests.contract.container.right_container import KEY, Answer, Ask, Call, right_container
+from tests.support.ports import HeldPort
 
 
 def test_levels_are_the_first_words_of_the_ids_and_run_in_their_order() -> None:
@@ -85,9 +85,8 @@ def test_a_run_that_judges_nothing_does_not_end_with_0(options: dict[str, Any]) 
 
 
 def test_wrong_arguments_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    # Bound, and refused: no other program listens there meanwhile.
+    url = f"http://127.0.0.1:{HeldPort.kept().number}"
     for arguments, reason in (
         ([url], "nobody answers"),
         ([url, "--only", "rolouts"], "no check is called 'rolouts'"),

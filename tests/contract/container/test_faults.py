@@ -19,7 +19,7 @@ LONGEST = "slow_clients_hold_up_others"
 def test_a_fault_is_seen_and_named(name: str) -> None:
     fault = FAULTS[name]
     key = KEY if fault.check == "protocol.key" else None
-    # Rollouts that overlap, where that is what is tried.
+    # The kit is as patient as its first rollout is long: answers may take long under load.
     seconds = 0.3 if fault.check.startswith("load.") else 0.03
     with right_container(fault.act, key=key, one_at_a_time=fault.one_at_a_time) as url:
         report = run_container_test(
