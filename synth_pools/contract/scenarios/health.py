@@ -141,10 +141,10 @@ def _judge_choice(
 
 def _judge_busy(ctx: Context, pool_id: str, busy: SwitchedContainer) -> None:
     """Expect a container with a running rollout to be healthy, even if it answers no check."""
-    response = ctx.require(200, _METRICS, {"pool_id": pool_id})
-    if not busy.checks.count(None):
+    if not eventually(ctx, lambda: None in busy.checks):
         # The server has not checked it yet.
         return
+    response = ctx.require(200, _METRICS, {"pool_id": pool_id})
     health = _health(response).get(busy.url)
     ctx.expect.equal(_METRICS, "health of a busy container", "healthy", health, response)
     path = "containers.0.running_rollouts"

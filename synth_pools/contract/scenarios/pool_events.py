@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 from synth_pools.contract.document import TERMINAL
@@ -13,6 +14,7 @@ from synth_pools.contract.harness.views import read_events
 from synth_pools.contract.harness.waits import (
     Rollout,
     call_simultaneously,
+    eventually,
     run_rollout,
     start_rollout,
     wait_until_resumed,
@@ -227,11 +229,20 @@ def pool_events_live(ctx: Context) -> None:
         ctx.judge(_STREAM, page).field("events", [], "events while nothing happens")
         request = {"query": {"cursor": page.at("next_cursor")}}
     created: list[Rollout] = []
+    has_begun = threading.Event()
+
+    def begins(reader: SseReader) -> bool:
+        if reader.position is not None:
+            has_begun.set()
+        return False
 
     def follow() -> EventStream:
-        return ctx.stream(_STREAM, {"pool_id": pool_id}, limit=2 * ctx.session.patience, **request)
+        limit = 3 * ctx.session.patience
+        return ctx.stream(_STREAM, {"pool_id": pool_id}, until=begins, limit=limit, **request)
 
     def act() -> None:
+        # A reader of the events from now on gets none of those before its first block.
+        eventually(ctx, has_begun.is_set)
         if ctx.session.offers("pause"):
             # The stream goes on during the pause.
             ctx.require(200, "pause_pool", {"pool_id": pool_id})
@@ -240,7 +251,7 @@ def pool_events_live(ctx: Context) -> None:
         created.append(run_rollout(ctx, pool_id))
         ctx.require(200, "delete_pool", {"pool_id": pool_id})
 
-    stream = call_simultaneously(ctx, [follow, act], 4 * ctx.session.patience)[0]
+    stream = call_simultaneously(ctx, [follow, act], 5 * ctx.session.patience)[0]
     if stream is None or not created:
         return
     rollout_stream = ctx.stream("stream_rollout_events", created[0].ids, limit=_END_SECONDS)

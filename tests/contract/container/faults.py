@@ -315,7 +315,7 @@ async def events_come_once(call: Call, ask: Ask) -> Answer:
 
 
 async def _until(is_so: Callable[[], bool]) -> None:
-    """Wait for what the kit does at the same time; a fault that waits in vain is none."""
+    """Wait, for half a minute at most, for what the kit does at the same time."""
     for _ in range(6_000):
         if is_so():
             return
