@@ -365,6 +365,9 @@ class RolloutLimitsDict(TypedDict, total=False):
     server* and *Further attempts*."""
     timeout_seconds: float | None
     """The time limit, in seconds. Null: that of the pool, see *Time limits*."""
+    max_cost_usd: float | None
+    """What the rollout may cost, in US dollars. The container gets it and holds to it; the
+    server ends no rollout for its cost."""
 
 
 class RolloutPolicyDict(TypedDict, total=False):

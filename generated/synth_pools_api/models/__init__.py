@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from .process_environment import ProcessEnvironment as ProcessEnvironment
     from .process_launcher import ProcessLauncher as ProcessLauncher
     from .queue_status import QueueStatus as QueueStatus
+    from .reported_usage import ReportedUsage as ReportedUsage
     from .reward_data import RewardData as RewardData
     from .rollout import Rollout as Rollout
     from .rollout_batch import RolloutBatch as RolloutBatch
@@ -155,6 +156,7 @@ __all__ = (
     "ProcessEnvironment",
     "ProcessLauncher",
     "QueueStatus",
+    "ReportedUsage",
     "RewardData",
     "Rollout",
     "RolloutBatch",
@@ -252,6 +254,7 @@ _MODULES = {
     "ProcessEnvironment": "process_environment",
     "ProcessLauncher": "process_launcher",
     "QueueStatus": "queue_status",
+    "ReportedUsage": "reported_usage",
     "RewardData": "reward_data",
     "Rollout": "rollout",
     "RolloutBatch": "rollout_batch",

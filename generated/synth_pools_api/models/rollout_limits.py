@@ -21,10 +21,14 @@ class RolloutLimits:
             again only if a container
             failed or a restart of the server lost it, see *Restarts of the server* and *Further attempts*.
         timeout_seconds (float | None | Unset): The time limit, in seconds. Null: that of the pool, see *Time limits*.
+        max_cost_usd (float | None | Unset): What the rollout may cost, in US dollars. The container gets it and holds
+            to it; the server ends no rollout for
+            its cost.
     """
 
     max_attempts: int | None | Unset = UNSET
     timeout_seconds: float | None | Unset = UNSET
+    max_cost_usd: float | None | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -40,6 +44,12 @@ class RolloutLimits:
         else:
             timeout_seconds = self.timeout_seconds
 
+        max_cost_usd: float | None | Unset
+        if isinstance(self.max_cost_usd, Unset):
+            max_cost_usd = UNSET
+        else:
+            max_cost_usd = self.max_cost_usd
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update({})
@@ -47,6 +57,8 @@ class RolloutLimits:
             field_dict["max_attempts"] = max_attempts
         if timeout_seconds is not UNSET:
             field_dict["timeout_seconds"] = timeout_seconds
+        if max_cost_usd is not UNSET:
+            field_dict["max_cost_usd"] = max_cost_usd
 
         return field_dict
 
@@ -59,7 +71,11 @@ class RolloutLimits:
             d.pop("timeout_seconds", UNSET), read_number, "timeout_seconds"
         )
 
-        rollout_limits = cls(max_attempts=max_attempts, timeout_seconds=timeout_seconds)
+        max_cost_usd = read_optional(d.pop("max_cost_usd", UNSET), read_number, "max_cost_usd")
+
+        rollout_limits = cls(
+            max_attempts=max_attempts, timeout_seconds=timeout_seconds, max_cost_usd=max_cost_usd
+        )
 
         rollout_limits.additional_properties = d
         return rollout_limits

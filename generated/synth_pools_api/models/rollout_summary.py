@@ -11,6 +11,7 @@ from ..reading import pop_older, read_number, read_optional, read_text, wrong_ty
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
+    from ..models.reported_usage import ReportedUsage
     from ..models.rollout_error import RolloutError
     from ..models.rollout_event import RolloutEvent
     from ..models.rollout_timing import RolloutTiming
@@ -38,6 +39,7 @@ class RolloutSummary:
         timing (RolloutTiming): When a rollout did what.
         error (None | RolloutError):
         pool_id (str | Unset): The id of the pool.
+        usage (None | ReportedUsage | Unset): What the container's last answer reports; null where it reports nothing.
     """
 
     id: str
@@ -50,9 +52,11 @@ class RolloutSummary:
     timing: RolloutTiming
     error: None | RolloutError
     pool_id: str | Unset = UNSET
+    usage: None | ReportedUsage | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.reported_usage import ReportedUsage
         from ..models.rollout_error import RolloutError
         from ..models.rollout_event import RolloutEvent
 
@@ -86,6 +90,14 @@ class RolloutSummary:
 
         pool_id = self.pool_id
 
+        usage: dict[str, Any] | None | Unset
+        if isinstance(self.usage, Unset):
+            usage = UNSET
+        elif isinstance(self.usage, ReportedUsage):
+            usage = self.usage.to_dict()
+        else:
+            usage = self.usage
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -103,11 +115,14 @@ class RolloutSummary:
         )
         if pool_id is not UNSET:
             field_dict["pool_id"] = pool_id
+        if usage is not UNSET:
+            field_dict["usage"] = usage
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.reported_usage import ReportedUsage
         from ..models.rollout_error import RolloutError
         from ..models.rollout_event import RolloutEvent
         from ..models.rollout_timing import RolloutTiming
@@ -157,6 +172,19 @@ class RolloutSummary:
 
         pool_id = d.pop("pool_id", UNSET)
 
+        def _parse_usage(data: object) -> None | ReportedUsage | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            if not isinstance(data, dict):
+                raise wrong_type(data, "usage")
+            usage_type_0 = ReportedUsage.from_dict(data)
+
+            return usage_type_0
+
+        usage = _parse_usage(d.pop("usage", UNSET))
+
         rollout_summary = cls(
             id=id,
             rollout_id=rollout_id,
@@ -168,6 +196,7 @@ class RolloutSummary:
             timing=timing,
             error=error,
             pool_id=pool_id,
+            usage=usage,
         )
 
         rollout_summary.additional_properties = d

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 from typing import Any, cast
 
 from synth_pools.backend.artifacts.extraction import UnusableArtifactsError, extract
@@ -40,8 +41,12 @@ _REWARDS = (
 # Names under which containers report the same figure, the most specific first.
 _INPUT_TOKENS = ("llm_input_tokens", "input_tokens", "prompt_tokens")
 _OUTPUT_TOKENS = ("llm_output_tokens", "output_tokens", "completion_tokens")
+_CACHED_TOKENS = ("cached_input_tokens", "cached_tokens")
 _COSTS = ("cost_usd", "total_cost_usd")
-_USAGE = frozenset({*_INPUT_TOKENS, *_OUTPUT_TOKENS, *_COSTS, "provider_costs"})
+_USAGE = frozenset({*_INPUT_TOKENS, *_OUTPUT_TOKENS, *_CACHED_TOKENS, *_COSTS, "provider_costs"})
+_LARGEST_INTEGER = 2**63 - 1
+# Limits of the other numbers, which summaries and events repeat.
+_MOST_NUMBERS, _LONGEST_NAME = 32, 64
 
 
 async def interpret_politely(answer: Answer, settings: Settings, workers: Workers) -> RolloutResult:
@@ -164,17 +169,18 @@ def _usage(answer: Answer) -> dict[str, Any]:
     """Return the usage that the container reports, and the bytes on the wire."""
     document = answer.document
     summary = _object(document, "summary")
+    reports = (_object(document, "usage"), _object(summary, "usage"))
+    # Most containers report almost nothing.
     sources = [
         source
-        for source in (
-            _object(document, "usage"),
-            _object(summary, "usage"),
-            _object(document, "metrics"),
-            summary,
-        )
-        # Most containers report almost nothing.
+        for source in (*reports, _object(document, "metrics"), summary)
         if not _USAGE.isdisjoint(source)
     ]
+    cached = _first(sources, _CACHED_TOKENS, integral=True)
+    more = {} if cached is None else {"cached_input_tokens": cached}
+    for report in filter(None, reports):
+        more |= _other_numbers(report)
+        break
     costs = (_object(source, "provider_costs") for source in sources)
     return {
         "llm_input_tokens": _first(sources, _INPUT_TOKENS, integral=True),
@@ -183,12 +189,23 @@ def _usage(answer: Answer) -> dict[str, Any]:
         "bytes_downloaded": answer.received,
         "cost_usd": _first(sources, _COSTS),
         "provider_costs": next((cost for cost in costs if cost), {}) if sources else {},
+        **({"more": more} if more else {}),
     }
 
 
-def _tokens_column(value: float | None) -> str | None:
+def _tokens_column(value: int | None) -> str | None:
     # Sums of the column must stay within 64 bits.
-    return None if value is None or value > _MOST_TOKENS else str(int(value))
+    return None if value is None or value > _MOST_TOKENS else str(value)
+
+
+def _other_numbers(report: Mapping[str, Any]) -> dict[str, float]:
+    """Return the numbers that only the summary of a rollout has."""
+    numbers = {
+        name: value
+        for name, value in report.items()
+        if name not in _USAGE and len(name) <= _LONGEST_NAME and json_text.is_number(value)
+    }
+    return dict(islice(numbers.items(), _MOST_NUMBERS))
 
 
 def _first(
@@ -199,8 +216,12 @@ def _first(
             if name not in source:
                 continue
             value = source[name]
-            if json_text.is_number(value) and value >= 0 and not (integral and value != int(value)):
+            if not json_text.is_number(value) or value < 0:
+                continue
+            if not integral:
                 return value
+            if value == int(value) <= _LARGEST_INTEGER:
+                return int(value)
     return None
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.storage.events import Event
 from synth_pools.backend.storage.statements import Row
@@ -15,8 +16,15 @@ from synth_pools.backend.storage.statements import Row
 DOCUMENT_COLUMNS = (
     *("id", "pool_id", "task_id", "status", "mode", "request", "result", "metrics", "reward"),
     *("error", "trace_correlation_id", "replay_of", "created_by", "created_at", "started_at"),
-    *("finished_at", "updated_at"),
+    *("finished_at", "updated_at", "usage"),
 )
+
+# Names in a summary of what `usage` holds.
+_REPORTED = {
+    "input_tokens": "llm_input_tokens",
+    "output_tokens": "llm_output_tokens",
+    "cost_usd": "cost_usd",
+}
 
 
 def rollout_document(row: Row | Mapping[str, Any]) -> str:
@@ -47,7 +55,8 @@ def summary_document(row: Row | Mapping[str, Any], last_event: Event | None) -> 
         f'"last_event":{"null" if last_event is None else last_event.envelope()},'
         f'"timing":{{"created_at":"{row["created_at"]}","started_at":{_text(started)},'
         f'"finished_at":{_text(finished)},"queue_seconds":{queue_seconds},'
-        f'"run_seconds":{run_seconds}}},"error":{row["error"]}}}'
+        f'"run_seconds":{run_seconds}}},"error":{row["error"]},'
+        f'"usage":{_reported_usage(row["usage"])}}}'
     )
 
 
@@ -57,11 +66,23 @@ def with_rollout(event: Event, row: Mapping[str, Any]) -> Event:
     return replace(event, more=f',"rollout":{rollout},"summary":{summary}')
 
 
+def _reported_usage(stored: str) -> str:
+    """Return as JSON text what the container reported; null for nothing."""
+    usage = json.loads(stored)
+    reported = {name: usage.get(column) for name, column in _REPORTED.items()}
+    reported = {name: value for name, value in reported.items() if value is not None}
+    reported |= usage.get("more", {})
+    return json_text.dumps(reported) if reported else "null"
+
+
 def usage_document(rollout: Row, now: str) -> dict[str, Any]:
     """Return the usage of a rollout in an answer, as of a moment if it still runs."""
     seconds = 0.0
     if rollout["started_at"] is not None:
         seconds = seconds_between(rollout["started_at"], rollout["finished_at"] or now)
+    stored = json.loads(rollout["usage"])
+    # Only the summary has it.
+    stored.pop("more", None)
     return {
         "id": rollout["id"],
         "rollout_id": rollout["id"],
@@ -74,7 +95,7 @@ def usage_document(rollout: Row, now: str) -> dict[str, Any]:
         "bytes_downloaded": 0,
         "cost_usd": None,
         "provider_costs": {},
-        **json.loads(rollout["usage"]),
+        **stored,
     }
 
 

@@ -28,6 +28,7 @@ _RESULTS = ("run_rollout", "get_rollout")
 _TOKENS = (
     *("input_tokens", "llm_input_tokens", "prompt_tokens"),
     *("output_tokens", "llm_output_tokens", "completion_tokens"),
+    *("cached_input_tokens", "cached_tokens"),
 )
 _COSTS = ("cost_usd", "total_cost_usd")
 

@@ -44,6 +44,12 @@ from synth_pools.contract.rules.verdict import (
 _CREATED = ("replay_of", "created_by", "created_at", "mode",
             "pool_id", "task_id", "request", "trace_correlation_id")  # fmt: skip
 _REPEATED = _CREATED[4:]
+# Facts of a rollout's usage, by their names in its summary.
+_REPORTED = {
+    "input_tokens": "llm_input_tokens",
+    "output_tokens": "llm_output_tokens",
+    "cost_usd": "cost_usd",
+}
 # Seconds by which the time that a server measures may differ from that between its time stamps.
 _SECONDS, _WHOLE_SECONDS = 0.5, 1.5
 
@@ -244,6 +250,11 @@ class FactBook:
                 facts["the last event"] = event.get("sequence")
             for name, value in facts.items():
                 self._state("facts.final", answer, subject, name, value)
+            if "usage" in summary and self._had_ended(answer, subject):
+                usage = summary["usage"]
+                reported = usage if isinstance(usage, dict) else {}
+                for name, fact in _REPORTED.items():
+                    self._state("facts.usage", answer, subject, fact, reported.get(name))
 
     def _read_usage(
         self, answer: FactAnswer, subject: ResourceKey, usage: Mapping[str, Any]

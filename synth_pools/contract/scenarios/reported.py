@@ -8,36 +8,48 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import STREAMS, run_rollout
-from synth_pools.contract.http.client import at
+from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.http.stub_container import reported_event
 from synth_pools.contract.rules.verdict import same_json, show
 
 _USAGES = ("get_rollout_usage", "get_global_rollout_usage")
 _FIELDS = ("llm_input_tokens", "llm_output_tokens", "cost_usd", "provider_costs")
 _LARGE = 400_000
+_SUMMARIES = ("get_rollout_summary", "get_global_rollout_summary")
 _COSTS = {"kit": 0.5, "other": 0.25}
 # The same usage under the names that servers and model providers use.
 _USAGE = {
     "llm_input_tokens": 123, "input_tokens": 123, "prompt_tokens": 123,
     "llm_output_tokens": 45, "output_tokens": 45, "completion_tokens": 45,
     "cost_usd": 0.75, "total_cost_usd": 0.75, "provider_costs": _COSTS,
+    "cached_input_tokens": 23, "kit_turns": 7,
+}  # fmt: skip
+_SUMMED = {
+    "input_tokens": 123, "output_tokens": 45, "cached_input_tokens": 23, "cost_usd": 0.75,
+    "kit_turns": 7,
 }  # fmt: skip
 
 
 @scenario(
     "reported.usage",
     *_USAGES,
+    *_SUMMARIES,
     clauses="""
         RolloutUsage.bytes_uploaded#4b41, RolloutUsage.bytes_downloaded#e66c,
         RolloutUsage.llm_input_tokens#37f9, RolloutUsage.llm_output_tokens#2c23,
-        RolloutUsage.cost_usd#f9e4, RolloutUsage.provider_costs#1d43, RolloutUsage#c6ab
+        RolloutUsage.cost_usd#f9e4, RolloutUsage.provider_costs#1d43, RolloutUsage#c6ab,
+        RolloutSummary.usage#e76a, ReportedUsage#9e2c#0f68, ReportedUsage.input_tokens#1523,
+        ReportedUsage.output_tokens#c03b, ReportedUsage.cached_input_tokens#a00e,
+        ReportedUsage.cost_usd#8177, RolloutLimits.max_cost_usd#df06
     """,
     needs="containers",
 )
 def reported_usage(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     silent = run_rollout(ctx, pool_id)
-    rollout = run_rollout(ctx, pool_id, env={"usage": _USAGE}, metadata={"padding": "x" * 5_000})
+    limits = {"max_cost_usd": 0.5}
+    padding = {"padding": "x" * 5_000}
+    rollout = run_rollout(ctx, pool_id, env={"usage": _USAGE}, metadata=padding, limits=limits)
     for case, values in ((rollout, (123, 45, 0.75, _COSTS)), (silent, (None, None, None, {}))):
         min_sent, min_answered, max_sent, max_answered = ctx.session.received.bytes_of(case.id)
         bounds = (
@@ -53,6 +65,18 @@ def reported_usage(ctx: Context) -> None:
                 actual = response.at(field)
                 is_met = isinstance(actual, int) and least <= actual <= most
                 judge.that(f"{field}: {least} to {most} went over the line", is_met, show(actual))
+    for operation, ids in readers(ctx, silent, "RolloutSummary"):
+        judge = ctx.judge(operation, ctx.require(200, operation, ids))
+        judge.field("usage", None, "usage where none is reported", optional=True)
+    for operation, ids in readers(ctx, rollout, "RolloutSummary"):
+        response = ctx.require(200, operation, ids)
+        usage = response.at("usage")
+        # Servers before this field lack it.
+        for name, amount in _SUMMED.items() if usage is not ABSENT else ():
+            ctx.judge(operation, response).equal(f"usage.{name}", amount, at(usage, name))
+    sent = [at(request.body, "limits") for request in ctx.session.received.sent(rollout.id)]
+    read = ctx.require(200, "get_rollout", rollout.ids)
+    ctx.expect.equal("create_rollout", "limits of what is sent", [limits], sent, read)
 
 
 @scenario(

@@ -203,6 +203,7 @@ def play_failures(server: Server) -> None:
             return http(500, {"detail": "not now"})
         usage = {
             "llm_input_tokens": 1, "llm_output_tokens": 1, "cost_usd": 0.5, "sandbox_minutes": 0.1,
+            "cached_input_tokens": 1,
             "bytes_downloaded": 1, "bytes_uploaded": 1, "provider_costs": {"openai": 0.5},
         }  # fmt: skip
         return http(

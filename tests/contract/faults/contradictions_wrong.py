@@ -148,6 +148,15 @@ FAULTS = [
         rule="facts.usage",
     ),
     seen_by(
+        "reported.usage",
+        "get_global_rollout_summary",
+        "cost_of_a_summary_differs",
+        after=deeply(
+            lambda thing: {**thing, "cost_usd": 9.5} if "kit_turns" in thing else thing,
+        ),
+        rule="facts.usage",
+    ),
+    seen_by(
         "accounts.ended",
         "get_rollout_summary",
         "last_event_is_not_the_last",

@@ -16,6 +16,10 @@ from tests.contract.second_backend.rules import Rules
 
 FINAL = ("completed", "failed", "cancelled")
 DEFAULT_TIMEOUT = 600.0
+# Names under which containers report the same figure.
+_INPUT = ("llm_input_tokens", "input_tokens", "prompt_tokens")
+_OUTPUT = ("llm_output_tokens", "output_tokens", "completion_tokens")
+_COST = ("cost_usd", "total_cost_usd")
 _ALIASES = {"pool_config": "config", "pool_metadata": "metadata"}
 _STAMPS = {"status", "created_at", "updated_at"}
 # Fields of a body that the server decides, or that are stored elsewhere.
@@ -253,7 +257,27 @@ class Rollout:
                 "run_seconds": ran if keeps("summary.run_seconds") else 0,
             },
             "error": self.error if keeps("summary.error") else None,
+            "usage": self.reported() or None,
         }
+
+    def reported(self) -> dict[str, Any]:
+        """Return what the container reports, without what it does not report."""
+        keeps = self.pool.keeps
+        reports = _reports(self.result or {}) if keeps("usage.reported") else []
+        named = {
+            "input_tokens": _count(reports, *_INPUT),
+            "output_tokens": _count(reports, *_OUTPUT),
+            "cached_input_tokens": _count(reports, "cached_input_tokens", "cached_tokens"),
+            "cost_usd": _number(reports, *_COST),
+        }
+        known = {*named, *_INPUT, *_OUTPUT, *_COST, "cached_tokens"}
+        numbers = [
+            (name, value)
+            for name, value in (reports[0] if reports else {}).items()
+            if is_number(value) and name not in known and len(name) <= 64
+        ]
+        others = dict(numbers[:32]) if keeps("summary.usage_numbers") else {}
+        return {**_given(named), **others}
 
     def usage(self, now: datetime) -> dict[str, Any]:
         keeps = self.pool.keeps
@@ -265,15 +289,11 @@ class Rollout:
             "pool_id": self.pool.id,
             "wall_time_sec": seconds,
             "sandbox_minutes": seconds / 60 if keeps("usage.minutes") else seconds,
-            "llm_input_tokens": _count(
-                reports, "llm_input_tokens", "input_tokens", "prompt_tokens"
-            ),
-            "llm_output_tokens": _count(
-                reports, "llm_output_tokens", "output_tokens", "completion_tokens"
-            ),
+            "llm_input_tokens": _count(reports, *_INPUT),
+            "llm_output_tokens": _count(reports, *_OUTPUT),
             "bytes_uploaded": self.uploaded if keeps("usage.bytes") else 0,
             "bytes_downloaded": self.downloaded if keeps("usage.bytes") else 0,
-            "cost_usd": _number(reports, "cost_usd", "total_cost_usd"),
+            "cost_usd": _number(reports, *_COST),
             "provider_costs": next(
                 (costs for it in reports if isinstance(costs := it.get("provider_costs"), dict)), {}
             ),
