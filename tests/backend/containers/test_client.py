@@ -379,18 +379,8 @@ def test_artifacts_and_usage_that_the_container_reports(server: Server) -> None:
             {},
             None,
         ],
-        "usage": {
-            "input_tokens": 10,
-            "output_tokens": 2.0,
-            "cost_usd": 0.5,
-            "cached_tokens": 4,
-            "seconds": 1.5,
-            "x" * 65: 1,
-            "text": "1",
-            "flag": True,
-            "huge": 10**400,
-        },
-        "summary": {"usage": {"provider_costs": {"p": 1}, "second": 2}},
+        "usage": {"input_tokens": 10, "output_tokens": 2.0, "cost_usd": 0.5},
+        "summary": {"usage": {"provider_costs": {"p": 1}}},
     }
     with odd_container(lambda _: http(200, answer)) as container:
         rollout = server.run(server.pool(container_url=container.url))
@@ -415,15 +405,6 @@ def test_artifacts_and_usage_that_the_container_reports(server: Server) -> None:
     assert (usage["llm_input_tokens"], usage["llm_output_tokens"]) == (10, 2)
     assert usage["cost_usd"] == 0.5
     assert usage["provider_costs"] == {"p": 1}
-    assert "more" not in usage
-    summary = server.get(f"/v1/rollouts/{rollout['id']}/summary")
-    assert summary["usage"] == {
-        "input_tokens": 10,
-        "output_tokens": 2,
-        "cached_input_tokens": 4,
-        "cost_usd": 0.5,
-        "seconds": 1.5,
-    }
 
 
 @pytest.mark.parametrize(

@@ -151,9 +151,7 @@ FAULTS = [
         "reported.usage",
         "get_global_rollout_summary",
         "cost_of_a_summary_differs",
-        after=deeply(
-            lambda thing: {**thing, "cost_usd": 9.5} if "kit_turns" in thing else thing,
-        ),
+        after=deeply(lambda thing: {**thing, "cost_usd": 9.5} if "kit_turns" in thing else thing),
         rule="facts.usage",
     ),
     seen_by(
