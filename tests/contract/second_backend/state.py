@@ -264,20 +264,20 @@ class Rollout:
         """Return what the container reports, without what it does not report."""
         keeps = self.pool.keeps
         reports = _reports(self.result or {}) if keeps("usage.reported") else []
-        named = {
+        figures = {
             "input_tokens": _count(reports, *_INPUT),
             "output_tokens": _count(reports, *_OUTPUT),
             "cached_input_tokens": _count(reports, "cached_input_tokens", "cached_tokens"),
             "cost_usd": _number(reports, *_COST),
         }
-        known = {*named, *_INPUT, *_OUTPUT, *_COST, "cached_tokens"}
+        aliases = {*figures, *_INPUT, *_OUTPUT, *_COST, "cached_tokens"}
         numbers = [
             (name, value)
             for name, value in (reports[0] if reports else {}).items()
-            if is_number(value) and name not in known and len(name) <= 64
+            if is_number(value) and name not in aliases and len(name) <= 64
         ]
         others = dict(numbers[:32]) if keeps("summary.usage_numbers") else {}
-        return {**_given(named), **others}
+        return {**_given(figures), **others}
 
     def usage(self, now: datetime) -> dict[str, Any]:
         keeps = self.pool.keeps
