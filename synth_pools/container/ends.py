@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from synth_pools.container.encoding import write_artifact, write_json
+from synth_pools.container.models import RecordedModels
 from synth_pools.container.rollout import EpisodeError, Result, Rollout
 from synth_pools.container.trajectory import LARGEST_ANSWER, Trajectory
 
@@ -63,6 +64,12 @@ class Episode(Rollout):
         self._log_length = 0
         self._answer = b""
         self._created_at = datetime.now(UTC)
+        self._models: RecordedModels | None = None
+        self._refusal: str | None = None
+
+    def record_models(self, models: RecordedModels) -> None:
+        """Have calls of models recorded."""
+        self._models, self._open_model = models, models.open
 
     def stop(self, reason: str) -> None:
         """Have it stopped, unless it is already: `timeout`, `cancelled` or `terminated`."""
@@ -105,6 +112,8 @@ class Episode(Rollout):
     def conclude(self, value: Any, error: BaseException | None) -> bytes:
         """Write the answer when the function has returned or raised, in its own thread."""
         try:
+            if self._models is not None:
+                self._refusal = self._models.end_from_thread(self)
             return self._played(value) if error is None else self.failed(error)
         # The result may be of any kind, and the rollout cancelled by now.
         except BaseException as odd:  # noqa: BLE001
@@ -138,11 +147,13 @@ class Episode(Rollout):
 
     def failed(self, error: BaseException) -> bytes:
         """Write the answer to a rollout whose function has raised."""
-        if isinstance(error, EpisodeError):
-            return self._write(error.status, error.message, {})
         if self.is_cancelled and isinstance(error, asyncio.CancelledError):
             # It was stopped, which is its answer.
             return b""
+        if self._refusal is not None:
+            return self._write("timeout", self._refusal, {})
+        if isinstance(error, EpisodeError):
+            return self._write(error.status, error.message, {})
         self.log("".join(traceback.format_exception(_without_ours(error))))
         problem = {"type": type(error).__name__, "place": _place_of(error)}
         fields = {"error": problem, "success_status": "runtime_error"}
@@ -177,7 +188,7 @@ class Episode(Rollout):
         # Only an episode that was played has a score.
         partial = {} if status == "completed" else {"partial": {"reward": self.reward}}
         answer = {
-            "usage": self._usage or self.trajectory.usage,
+            "usage": {**self.trajectory.usage, **self._usage},
             "success_status": _SUCCESS.get(status, status),
             **partial,
             **fields,

@@ -14,6 +14,7 @@ from typing import Any
 
 from synth_pools.container.calls import Call, CopiedStream, FunctionLoop
 from synth_pools.container.ends import Episode, SetupError, describe_setup
+from synth_pools.container.models import RecordedModels
 from synth_pools.container.rollout import Rollout
 
 _log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Episodes:
         self.tasks: dict[str, dict[str, Any]] | None = None
         self._is_draining = False
         self._functions = FunctionLoop()
+        self._models = RecordedModels()
         self._places = asyncio.Semaphore(definition.concurrency)
         self._episodes: dict[str, Episode] = {}
         # Sizes of ended rollouts, in the order of their ends.
@@ -131,6 +133,7 @@ class Episodes:
 
     async def _shut_down(self) -> None:
         await self._stop_all()
+        await self._models.close()
         if self.definition.on_shutdown is not None:
             try:
                 with contextlib.suppress(TimeoutError):
@@ -210,6 +213,7 @@ class Episodes:
         task = (self.tasks or {}).get(request.get("task_id"), {})
         episode = Episode(rollout_id, request, task, deadline, patience)
         episode.trajectory.agent_name = self.definition.name
+        episode.record_models(self._models)
         self._episodes[rollout_id] = episode
         running = asyncio.create_task(self._run(episode))
         self._running.add(running)
@@ -268,6 +272,7 @@ class Episodes:
         if not call.end.done():
             self._left_behind.add(call)
             call.end.add_done_callback(lambda _: self._left_behind.discard(call))
+        await self._models.end(episode)
         return episode.stopped()
 
 

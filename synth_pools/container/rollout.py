@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from synth_pools.container.atif import step_event
 from synth_pools.container.encoding import write_artifact, write_json
 from synth_pools.container.trajectory import Trajectory
 
+MODEL_LIMITS = ("max_turns", "max_tokens", "max_cost_usd")
 _MOST_EVENTS = 100_000
 _MOST_EVENT_BYTES = 64 * 1024 * 1024
 # A pool takes no larger ones.
@@ -109,6 +110,7 @@ class Rollout:
         self._event_bytes = 0
         self._artifacts: dict[str, str] = {}
         self._usage: dict[str, float] = {}
+        self._open_model: Callable[[Rollout, Collection[str]], str] | None = None
 
     def __repr__(self) -> str:
         return f"Rollout({self.id!r}, task_id={self.task_id!r}, seed={self.seed!r})"
@@ -117,6 +119,27 @@ class Rollout:
     def remaining(self) -> float | None:
         """Seconds until the episode is stopped, at least 0; None without a limit."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
+
+    @property
+    def model_url(self) -> str:
+        """Address of the policy's model, an OpenAI-compatible one for this rollout alone.
+
+        Its calls are passed on to `inference_url` of the policy, with the key of the container, and
+        become steps and usage. Beyond `max_turns`, `max_tokens` and `max_cost_usd` of the limits
+        they are refused.
+
+        Raises:
+            EpisodeError: The policy has no address.
+            asyncio.CancelledError: The rollout was cancelled.
+        """
+        return self.open_model()
+
+    def open_model(self, limits: Collection[str] = MODEL_LIMITS) -> str:
+        """Return `model_url`; at its first use, only these limits are those of its calls."""
+        self._is_open()
+        if self._open_model is None:
+            raise EpisodeError("The rollout has no container that records calls of models.")
+        return self._open_model(self, limits)
 
     def event(self, data: Mapping[str, Any]) -> None:
         """Report an event, which readers of the rollout's stream see at once.

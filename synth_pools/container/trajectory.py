@@ -206,25 +206,28 @@ class Trajectory:
                 step.size += len(text) + 1
                 step.results.append(text)
 
-    def add_message(self, message: Mapping[str, Any], **fields: Any) -> None:
+    def add_message(self, message: Mapping[str, Any], **fields: Any) -> dict[str, Any] | None:
         """Add a message of a chat, as OpenAI has them.
 
         Args:
             message: Its `role`, `content` and `tool_calls`; the `tool_call_id` of a tool's answer
                 leads to the step that it belongs to.
             fields: Further arguments of `add`.
+
+        Returns:
+            The step; None where the message is part of an earlier one.
         """
         content, role = message.get("content"), message.get("role", "user")
         if role in ("tool", "function"):
             self.observe(content, message.get("tool_call_id"))
-            return
+            return None
         if role == "assistant":
             reasoning = message.get("reasoning_content") or message.get("reasoning")
             fields.setdefault(
                 "reasoning_content", reasoning if isinstance(reasoning, str) else None
             )
             fields.setdefault("tool_calls", message.get("tool_calls"))
-        self.add(role, content, **fields)
+        return self.add(role, content, **fields)
 
     @property
     def usage(self) -> dict[str, float]:

@@ -8,15 +8,13 @@ import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from synth_pools.container import EpisodeError, Rollout
+from synth_pools.container.models import KEY_VARIABLE, URL_VARIABLE, server_of
 
 if TYPE_CHECKING:
     import httpx
 
-KEY_VARIABLE = "OPENAI_API_KEY"
-URL_VARIABLE = "OPENAI_BASE_URL"
 SAMPLING = ("temperature", "top_p", "max_tokens", "seed", "stop")
 READS = {
     "model": "name of the model",
@@ -55,40 +53,18 @@ class Model:
 def model_of(policy: Mapping[str, Any]) -> Model:
     """Return the model that a policy names.
 
-    The key is `OPENAI_API_KEY` of the container. Where its `OPENAI_BASE_URL` is set, only a server
-    of that origin gets the key: a rollout may name any address.
-
     Args:
         policy: `model`, `inference_url` and settings of sampling.
 
     Raises:
         EpisodeError: It names none, or no address.
     """
-    own_url = os.environ.get(URL_VARIABLE, "")
-    name, url = policy.get("model"), policy.get("inference_url") or own_url
+    name = policy.get("model")
     if not isinstance(name, str) or not name:
         raise EpisodeError("The policy names no model: `model` is its name.")
-    if not isinstance(url, str) or _origin(url) is None:
-        raise EpisodeError(
-            "The policy has no address of a model: `inference_url` is one such as "
-            "http://127.0.0.1:8000/v1."
-        )
-    key = os.environ.get(KEY_VARIABLE, "")
-    if own_url and _origin(own_url) != _origin(url):
-        key = ""
+    url, key = server_of(policy)
     settings = {name: policy[name] for name in SAMPLING if policy.get(name) is not None}
-    return Model(name, url.rstrip("/"), key, settings)
-
-
-def _origin(url: str) -> tuple[str, str, int | None] | None:
-    try:
-        parts = urlsplit(url)
-        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
-    except ValueError:
-        return None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return None
-    return parts.scheme, parts.hostname, port
+    return Model(name, url, key, settings)
 
 
 def open_client() -> httpx.AsyncClient:

@@ -92,10 +92,10 @@ class ModelRelay:
         """Take the calls of a session."""
         self._sessions[session.token] = session
 
-    def end(self, session: RelaySession) -> None:
-        """Refuse the calls of a session from now on, and stop the running ones."""
+    def end(self, session: RelaySession) -> set[asyncio.Task[Any]]:
+        """Refuse the calls of a session from now on, and stop the running ones, its value."""
         self._sessions.pop(session.token, None)
-        session.close()
+        return session.close()
 
     def close(self) -> None:
         """End all sessions, and the connections to their upstreams."""
@@ -199,8 +199,6 @@ class _Exchange:
             code = f"episode_ended_{self._session.limit}"
             raise _RefusedError(_ENDED_STATUS, code, self._session.refuse())
         call = self._session.begin(self._kind, self._body)
-        if (task := asyncio.current_task()) is not None:
-            call.cancel = task.cancel
         try:
             await self._play(call, DIALECTS[self._kind])
         except asyncio.CancelledError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 import time
@@ -72,7 +73,8 @@ class RelaySession:
 
     Attributes:
         turns: The calls that were answered.
-        running: The calls under way, each as the function that ends it.
+        running: The calls under way.
+        refusal: The sentence of the limit that has ended the episode; None while none has.
     """
 
     def __init__(
@@ -92,7 +94,7 @@ class RelaySession:
         # The number of the last call of each conversation, by the hash of all of its messages.
         self._conversations: dict[int, int] = {}
         self._responses: dict[str, int] = {}
-        self._has_refused = False
+        self.refusal: str | None = None
 
     def __repr__(self) -> str:
         return f"RelaySession({self.upstream!r}, {self.turns} turns)"
@@ -112,13 +114,12 @@ class RelaySession:
 
     def refuse(self) -> str:
         """Record once that a limit has ended the episode; return the sentence."""
-        limit = self.limit or ""
-        sentence = f"The episode was stopped: {limit} is {getattr(self.limits, limit)}."
-        if not self._has_refused:
-            self._has_refused = True
-            message = {"role": "system", "content": sentence}
+        if self.refusal is None:
+            limit = self.limit or ""
+            self.refusal = f"The episode was stopped: {limit} is {getattr(self.limits, limit)}."
+            message = {"role": "system", "content": self.refusal}
             self._add(message, is_copied_context=True, extra={"limit": limit})
-        return sentence
+        return self.refusal
 
     def begin(self, kind: str, body: Mapping[str, Any]) -> ModelCall:
         """Record what is new in the conversation of a call."""
@@ -160,7 +161,9 @@ class RelaySession:
     def end(self, call: ModelCall, answer: ModelAnswer) -> None:
         """Record an answer."""
         self.running.discard(call)
-        is_answered = bool(answer.choices) and not call.error
+        # Some clients go away as soon as they have the last piece of a stream.
+        is_over = all(choice.finish_reason for choice in answer.choices)
+        is_answered = bool(answer.choices) and (call.error is None or is_over)
         usage = dict(answer.usage)
         price = self.prices.get(answer.model or "") or self.prices.get(call.model or "")
         if price is not None and usage:
@@ -199,12 +202,15 @@ class RelaySession:
             role = "user"
         self.recorder.add_message({**message, "role": role}, **fields)
 
-    def close(self) -> None:
-        """End the calls that are under way."""
-        for call in list(self.running):
+    def close(self) -> set[asyncio.Task[Any]]:
+        """Stop the calls under way; return their tasks, which record them."""
+        calls = [call for call in self.running if call.task is not None]
+        for call in calls:
             call.fail("the episode has ended")
-            if call.cancel is not None:
-                call.cancel()
+        tasks = {call.task for call in calls if call.task is not None}
+        for task in tasks:
+            task.cancel()
+        return tasks
 
 
 class ModelCall:
@@ -216,7 +222,7 @@ class ModelCall:
         self.session, self.kind, self.number = session, kind, number
         self.model = str(body["model"]) if body.get("model") else None
         self.place, self.after = 0, 0
-        self.cancel: Callable[[], object] | None = None
+        self.task = asyncio.current_task()
         self.read_answer: Callable[[], ModelAnswer] = ModelAnswer
         self.error: dict[str, Any] | None = None
         self._started_at = time.time()

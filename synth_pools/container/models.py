@@ -1,0 +1,147 @@
+"""Models of policies: their servers, and addresses for a rollout alone that record its calls."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from synth_pools.container.atif import step_event
+from synth_pools.container.rollout import EpisodeError, Rollout
+
+if TYPE_CHECKING:
+    from synth_pools.relay import ModelRelay, RelaySession
+
+KEY_VARIABLE = "OPENAI_API_KEY"
+URL_VARIABLE = "OPENAI_BASE_URL"
+_START_SECONDS = 30.0
+_END_SECONDS = 1.0
+
+
+def server_of(policy: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the address of the server of a policy's model, and its key, which may be empty.
+
+    The key is `OPENAI_API_KEY` of the container. Where its `OPENAI_BASE_URL` is set, only a server
+    of that origin gets the key: a rollout may name any address.
+
+    Raises:
+        EpisodeError: The policy has no address.
+    """
+    own_url = os.environ.get(URL_VARIABLE, "")
+    url = policy.get("inference_url") or own_url
+    if not isinstance(url, str) or _origin(url) is None:
+        raise EpisodeError(
+            "The policy has no address of a model: `inference_url` is one such as "
+            "http://127.0.0.1:8000/v1."
+        )
+    key = os.environ.get(KEY_VARIABLE, "")
+    if own_url and _origin(own_url) != _origin(url):
+        key = ""
+    return url.rstrip("/"), key
+
+
+def _origin(url: str) -> tuple[str, str, int | None] | None:
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    return parts.scheme, parts.hostname, port
+
+
+class RecordedModels:
+    """Relay of a container, which runs from the first rollout on that needs it.
+
+    It lives in the event loop that serves requests, which no function of a rollout blocks.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stack = contextlib.AsyncExitStack()
+        self._starting = asyncio.Lock()
+        self._relay: ModelRelay | None = None
+        self._address = ""
+        self._sessions: dict[Rollout, RelaySession] = {}
+
+    def open(self, rollout: Rollout, limits: Collection[str]) -> str:
+        """Return the address of a rollout's model, from any other thread.
+
+        Args:
+            rollout: The rollout.
+            limits: The names of the limits that calls have, at its first use.
+
+        Raises:
+            EpisodeError: The policy has no address.
+        """
+        opening = asyncio.run_coroutine_threadsafe(self._open(rollout, limits), self._loop)
+        return opening.result(_START_SECONDS)
+
+    async def _open(self, rollout: Rollout, limits: Collection[str]) -> str:
+        # Needed here alone, as what serves a container is.
+        from synth_pools.relay import EpisodeLimits, ModelRelay, RelaySession, relay_server
+
+        url, key = server_of(rollout.policy)
+        async with self._starting:
+            if self._relay is None:
+                relay = ModelRelay()
+                self._address = await self._stack.enter_async_context(relay_server(relay))
+                self._relay = relay
+        if rollout not in self._sessions:
+            values = {name: _number(rollout.limits.get(name)) for name in limits}
+            upstream = self._relay.upstream(url, key or None)
+            session = RelaySession(upstream, _Recorder(rollout), EpisodeLimits(**values))
+            self._relay.open(session)
+            self._sessions[rollout] = session
+        return f"{self._address}/r/{self._sessions[rollout].token}/v1"
+
+    async def end(self, rollout: Rollout) -> str | None:
+        """End the calls of a rollout, all recorded; return the limit that has ended it, if any."""
+        session = self._sessions.pop(rollout, None)
+        if session is None or self._relay is None:
+            return None
+        tasks = self._relay.end(session)
+        if tasks:
+            await asyncio.wait(tasks, timeout=_END_SECONDS)
+        return session.refusal
+
+    def end_from_thread(self, rollout: Rollout) -> str | None:
+        """As `end`, from any other thread."""
+        if rollout not in self._sessions:
+            return None
+        ending = asyncio.run_coroutine_threadsafe(self.end(rollout), self._loop)
+        return ending.result(_START_SECONDS)
+
+    async def close(self) -> None:
+        """End the relay."""
+        await self._stack.aclose()
+
+
+class _Recorder:
+    """Trajectory of a rollout, whose steps its readers see at once."""
+
+    def __init__(self, rollout: Rollout) -> None:
+        self._rollout = rollout
+
+    @property
+    def tool_definitions(self) -> Any:
+        return self._rollout.trajectory.tool_definitions
+
+    @tool_definitions.setter
+    def tool_definitions(self, tools: Any) -> None:
+        self._rollout.trajectory.tool_definitions = tools
+
+    def add_message(self, message: Mapping[str, Any], **fields: Any) -> None:
+        step = self._rollout.trajectory.add_message(message, **fields)
+        # It may have been cancelled meanwhile; its steps are recorded all the same.
+        with contextlib.suppress(asyncio.CancelledError):
+            if step is not None:
+                self._rollout.event(step_event(step))
+
+
+def _number(value: Any) -> Any:
+    return value if type(value) in (int, float) else None

@@ -1,0 +1,172 @@
+"""Models of rollouts, whose calls a container records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from synth_pools.container import Container, PlayedRollout, Rollout
+from tests.support.backend_server import eventually
+from tests.support.scripted_models import CACHED_TOKENS, ScriptedModels
+
+# To read certificates for each call would take longer than all else here.
+HTTP = httpx.Client(verify=False, trust_env=False, timeout=60)
+
+
+@pytest.fixture(scope="module")
+def models() -> Iterator[ScriptedModels]:
+    with ScriptedModels() as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-container")
+    monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
+
+
+def ask(rollout: Rollout, text: str, **fields: Any) -> httpx.Response:
+    body = {"model": rollout.policy["model"], "messages": [{"role": "user", "content": text}]}
+    url = f"{rollout.model_url}/chat/completions"
+    return HTTP.post(url, json={**body, **fields}).raise_for_status()
+
+
+def play(
+    function: Callable[[Rollout], Any], models: ScriptedModels, model: str = "say:ho", **more: Any
+) -> PlayedRollout:
+    container = Container("models")
+    container.rollout(function)
+    policy = {"model": model, "inference_url": models.base_url}
+    return container.test(**{"policy": policy, **more})
+
+
+def steps(played: PlayedRollout) -> list[tuple[str, str]]:
+    document = played.answer["trajectory"]
+    return [(step["source"], step["message"]) for step in document["steps"]]
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_calls_are_steps_and_usage(models: ScriptedModels, is_async: bool) -> None:
+    addresses = []
+
+    def ask_twice(rollout: Rollout) -> float:
+        for text in ("one", "two words"):
+            ask(rollout, text)
+            addresses.append(rollout.model_url)
+        return 0.5
+
+    async def ask_in_loop(rollout: Rollout) -> float:
+        return await asyncio.to_thread(ask_twice, rollout)
+
+    played = play(ask_in_loop if is_async else ask_twice, models)
+    assert (played.status, played.reward) == ("completed", 0.5)
+    assert steps(played) == [
+        ("user", "one"), ("agent", "ho"), ("user", "two words"), ("agent", "ho"),
+    ]  # fmt: skip
+    assert len(set(addresses)) == 1
+    assert played.usage["input_tokens"] == 3
+    assert played.usage["output_tokens"] == 2
+    [first, *_] = [step for step in played.answer["trajectory"]["steps"] if "metrics" in step]
+    assert first["metrics"]["cached_tokens"] == CACHED_TOKENS
+    assert len(first["metrics"]["completion_token_ids"]) == 1
+    assert [event["source"] for event in played.events] == ["user", "agent"] * 2
+    assert models.requests[-1].headers["authorization"] == "Bearer sk-container"
+    assert "sk-container" not in str(played.answer)
+    # It is for this rollout alone, and ends with it.
+    with pytest.raises(httpx.HTTPError):
+        HTTP.get(f"{addresses[0]}/models").raise_for_status()
+
+
+def test_usage_of_the_function_s_own_counts_alone(models: ScriptedModels) -> None:
+    def count(rollout: Rollout) -> float:
+        ask(rollout, "one")
+        rollout.usage(input_tokens=70, seconds=3)
+        return 1
+
+    usage = play(count, models).usage
+    assert (usage["input_tokens"], usage["output_tokens"], usage["seconds"]) == (70, 1, 3)
+
+
+def test_a_crash_leaves_what_was_said(models: ScriptedModels) -> None:
+    def crash(rollout: Rollout) -> None:
+        ask(rollout, "one")
+        raise ValueError("no")
+
+    played = play(crash, models)
+    assert played.status == "failed"
+    assert steps(played) == [("user", "one"), ("agent", "ho")]
+
+
+def test_a_limit_ends_the_episode(models: ScriptedModels) -> None:
+    def insist(rollout: Rollout) -> None:
+        for _ in range(3):
+            ask(rollout, "one")
+
+    played = play(insist, models, limits={"max_turns": 2})
+    assert (played.status, played.reward) == ("timeout", None)
+    assert played.detail == "The episode was stopped: max_turns is 2."
+    assert steps(played)[-1] == ("system", played.detail)
+
+    def give_up(rollout: Rollout) -> float:
+        with pytest.raises(httpx.HTTPStatusError):
+            insist(rollout)
+        return 0.25
+
+    # A function that ends well all the same has its reward.
+    played = play(give_up, models, limits={"max_tokens": 2})
+    assert (played.status, played.reward) == ("completed", 0.25)
+
+
+def test_a_rollout_that_is_stopped_keeps_its_steps() -> None:
+    container = Container("models")
+
+    @container.rollout
+    def wait(rollout: Rollout) -> None:
+        ask(rollout, "one")
+        ask(rollout, "two", model="slow:600:say:late")
+
+    with ScriptedModels() as models, container.running() as url:
+        policy = {"model": "say:ho", "inference_url": models.base_url}
+        request = {"rollout_id": "r", "policy": policy, "submission_mode": "async"}
+        HTTP.post(f"{url}/rollouts", json=request).raise_for_status()
+        eventually(lambda: len(models.requests) == 2, 60)
+        HTTP.post(f"{url}/rollouts/r/terminate").raise_for_status()
+        answer = HTTP.get(f"{url}/rollouts/r").json()
+    assert answer["status"] == "cancelled"
+    *earlier, last = answer["trajectory"]["steps"]
+    assert [step["message"] for step in earlier] == ["one", "ho", "two"]
+    assert last["extra"]["error"]["message"] == "the episode has ended"
+    assert answer["usage"]["output_tokens"] == 1
+
+
+def test_a_policy_without_an_address_fails_in_a_sentence(models: ScriptedModels) -> None:
+    played = play(lambda rollout: rollout.model_url, models, policy={"model": "m"})
+    assert played.status == "failed"
+    assert "inference_url" in str(played.detail)
+
+
+def test_another_server_gets_no_key(
+    models: ScriptedModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    assert play(lambda rollout: len(ask(rollout, "one").text), models).status == "completed"
+    assert "authorization" not in models.requests[-1].headers
+
+
+def test_many_rollouts_have_calls_of_their_own(models: ScriptedModels) -> None:
+    container = Container("models")
+    container.rollout(lambda rollout: len(ask(rollout, str(rollout.seed)).text))
+    policy = {"model": "say:ho", "inference_url": models.base_url}
+    with container.running() as url:
+        ids = [f"r{seed}" for seed in range(8)]
+        for seed, rollout_id in enumerate(ids):
+            body = {"rollout_id": rollout_id, "policy": policy, "seed": seed}
+            HTTP.post(f"{url}/rollouts", json={**body, "submission_mode": "async"})
+        for seed, rollout_id in enumerate(ids):
+            answer = HTTP.post(f"{url}/rollouts", json={"rollout_id": rollout_id}).json()
+            messages = [step["message"] for step in answer["trajectory"]["steps"]]
+            assert messages == [str(seed), "ho"]
