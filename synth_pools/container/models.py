@@ -110,7 +110,7 @@ class RecordedModels:
         return session.refusal
 
     def end_from_thread(self, rollout: Rollout) -> str | None:
-        """As `end`, from any other thread."""
+        """End the calls of a rollout, as `end` does, from any other thread."""
         if rollout not in self._sessions:
             return None
         ending = asyncio.run_coroutine_threadsafe(self.end(rollout), self._loop)
