@@ -21,6 +21,20 @@ def process(*words: str, **fields: Any) -> dict[str, Any]:
     return {"argv": [sys.executable, SMALL, "{port}", *words], **fields}
 
 
+# Serve once a file is there, so that a test decides when a process becomes healthy.
+_GATED = """\
+import os, sys, time
+while not os.path.exists(sys.argv[1]):
+    time.sleep(0.02)
+os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
+"""
+
+
+def gated(gate: Path, **fields: Any) -> dict[str, Any]:
+    """A `config.process` of the small container, which serves once a file is there."""
+    return {"argv": [sys.executable, "-c", _GATED, str(gate), SMALL, "{port}"], **fields}
+
+
 def start_pool(server: Server, *words: str, capacity: int = 1, **fields: Any) -> str:
     """A pool that is active."""
     config = {"process": process(*words)}

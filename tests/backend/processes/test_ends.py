@@ -23,7 +23,7 @@ from synth_pools.backend.processes.orphans import OrphanWatch
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.local import LocalBackend
 from tests.cli.local.test_serve import serve as serve_command
-from tests.support.backend_server import Server, serve
+from tests.support.backend_server import Server, eventually, serve
 from tests.support.container_process import ROOT
 from tests.support.process_pools import (
     carriers,
@@ -286,8 +286,9 @@ def test_killed_in_the_middle_of_a_start(tmp_path: Path) -> None:
             time.sleep(0.02 * number)
             kill_unwatched(backend)
             backend.start()
-        kill_unwatched(backend)
         token = token_of(tmp_path / "data" / FILE_NAME)
+        eventually(lambda: carriers(token))
+        kill_unwatched(backend)
         remaining = carriers(token)
         assert remaining
         backend.start()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import pytest
@@ -238,10 +237,8 @@ def test_what_processes_write_can_be_read(allowing: Server) -> None:
 
 
 def test_one_that_ends_is_started_again_in_its_place(allowing: Server) -> None:
-    code = "import os; print('I am', os.getpid()); raise SystemExit(3)"
-    config: dict[str, Any] = {
-        "process": {"argv": [sys.executable, "-c", code], "start_timeout_seconds": 1.5}
-    }
+    argv = ["sh", "-c", 'echo "I am $$"; exit 3']
+    config: dict[str, Any] = {"process": {"argv": argv, "start_timeout_seconds": 1.5}}
     pool_id = allowing.pool(config=config)
     until(allowing, pool_id, "failed")
     actual = allowing.get(f"/v1/pools/{pool_id}/logs")
@@ -271,10 +268,10 @@ def test_one_that_cannot_be_started_has_no_lines(allowing: Server) -> None:
 
 def test_logs_never_hold_the_key(allowing: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONTAINER_API_KEY", "the-key-of-the-containers")
-    code = "import os; print('key', os.environ['ENVIRONMENT_API_KEY']); raise SystemExit(3)"
+    argv = ["sh", "-c", 'echo "key $ENVIRONMENT_API_KEY"; exit 3']
     config: dict[str, Any] = {
         "container_key_env": "CONTAINER_API_KEY",
-        "process": {"argv": [sys.executable, "-c", code], "start_timeout_seconds": 2},
+        "process": {"argv": argv, "start_timeout_seconds": 2},
     }
     pool_id = allowing.pool(config=config)
     until(allowing, pool_id, "failed")

@@ -20,6 +20,7 @@ from tests.support.process_pools import (
     SMALL,
     containers,
     family,
+    gated,
     gone,
     healthy,
     held,
@@ -31,7 +32,8 @@ from tests.support.process_pools import (
 
 Start = Callable[..., Server]
 
-FAILS = "print('one', flush=True); raise SystemExit('the cause')"
+# A shell starts at once: its end decides nothing by its time.
+FAILS = ["sh", "-c", "echo one; echo the cause >&2; exit 1"]
 
 
 def test_it_is_off_unless_it_was_asked_for(server: Server) -> None:
@@ -49,8 +51,9 @@ def test_it_is_off_unless_it_was_asked_for(server: Server) -> None:
     server.call("PATCH", path, json={"config": {"process": None}})
 
 
-def test_a_pool_starts_its_containers(allowing: Server) -> None:
-    pool_id = allowing.pool(capacity=2, config={"process": process("slow")})
+def test_a_pool_starts_its_containers(allowing: Server, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    pool_id = allowing.pool(capacity=2, config={"process": gated(gate, start_timeout_seconds=60)})
     pool = allowing.get(f"/v1/pools/{pool_id}")
     assert (pool["status"], pool["error"]) == ("warming", None)
     refused = allowing.refused(
@@ -59,6 +62,7 @@ def test_a_pool_starts_its_containers(allowing: Server) -> None:
     # The error is worth a retry for clients that can wait.
     assert refused["error"]["retryable"] is True
     assert {container["health"] for container in containers(allowing, pool_id)} == {"starting"}
+    gate.touch()
     assert until(allowing, pool_id, "active")["error"] is None
     rollout = allowing.run(pool_id, seed=5)
     assert (rollout["status"], rollout["score"]) == ("completed", 5.0)
@@ -151,25 +155,31 @@ def test_one_that_hangs_is_replaced(start: Start, caplog: pytest.LogCaptureFixtu
     assert not psutil.pid_exists(before["pid"])
 
 
-def test_while_none_is_up_rollouts_wait(allowing: Server) -> None:
-    pool_id = start_pool(allowing, "slow")
+def test_while_none_is_up_rollouts_wait(allowing: Server, tmp_path: Path) -> None:
+    gate = tmp_path / "gate"
+    gate.touch()
+    pool_id = start_pool(allowing, config={"process": gated(gate)})
     [container] = healthy(allowing, pool_id, 1)
+    gate.unlink()
     psutil.Process(container["pid"]).kill()
     eventually(lambda: containers(allowing, pool_id)[0]["health"] != "healthy")
     rollout_id = allowing.rollout(pool_id)["id"]
     time.sleep(0.2)
     assert allowing.state(rollout_id) == "queued"
+    gate.touch()
     assert allowing.until(rollout_id)["status"] == "completed"
 
 
-def test_a_rollout_whose_container_dies_fails_or_runs_again(allowing: Server) -> None:
+def test_a_rollout_whose_container_dies_fails_or_runs_again(
+    allowing: Server, tmp_path: Path
+) -> None:
     pool_id = start_pool(allowing, capacity=2)
     healthy(allowing, pool_id, 2)
     failed = allowing.run(pool_id, params={"die": True})
     assert failed["status"] == "failed"
     assert failed["error"]["code"] == "container_bad_response"
     healthy(allowing, pool_id, 2)
-    again = allowing.rollout(pool_id, params={"seconds": 1.5}, limits={"max_attempts": 2})["id"]
+    again = allowing.rollout(pool_id, params=held(tmp_path), limits={"max_attempts": 2})["id"]
     [busy] = eventually(
         lambda: [
             container
@@ -178,6 +188,7 @@ def test_a_rollout_whose_container_dies_fails_or_runs_again(allowing: Server) ->
         ]
     )
     psutil.Process(busy["pid"]).kill()
+    (tmp_path / "go").touch()
     assert allowing.until(again)["status"] == "completed"
     starts = [event for event in allowing.events(again) if event["event"] == "rollout.started"]
     # Where it was killed before the rollout was sent, that was no attempt.
@@ -219,7 +230,7 @@ def test_a_further_attempt_waits_no_longer_than_it_may_take(
     ("argv", "says"),
     [
         (["/nowhere/at/all"], "could not be started"),
-        ([sys.executable, "-c", FAILS], "ended with status"),
+        (FAILS, "ended with status"),
         ([sys.executable, SMALL, "{port}", "deaf"], "was not healthy within 4 seconds"),
     ],
 )
@@ -230,7 +241,7 @@ def test_one_that_never_gets_healthy(allowing: Server, argv: list[str], says: st
     error = pool["error"]
     assert error["code"] == "process_not_healthy"
     assert says in error["message"]
-    if "print" in argv[-1]:
+    if argv == FAILS:
         assert error["details"] == {"output": ["one", "the cause"], "exit_code": 1}
     else:
         assert error["details"]["exit_code"] is None
@@ -318,12 +329,15 @@ def test_a_command_that_does_not_work_costs_no_rollout(allowing: Server, tmp_pat
     assert gone(list(old.values()))
 
 
-def test_a_pool_that_gets_processes_later(allowing: Server) -> None:
-    pool_id = allowing.pool()
-    allowing.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"process": process("slow")}})
+def test_a_pool_that_gets_processes_later(allowing: Server, tmp_path: Path) -> None:
+    pool_id, gate = allowing.pool(), tmp_path / "gate"
+    later = {"config": {"process": gated(gate)}}
+    allowing.call("PATCH", f"/v1/pools/{pool_id}", json=later)
     assert allowing.get(f"/v1/pools/{pool_id}")["status"] == "active"
     # It waits for the process, and is not given to the echo target meanwhile.
-    assert "pid" in allowing.run(pool_id)["result"]
+    rollout_id = allowing.rollout(pool_id)["id"]
+    gate.touch()
+    assert "pid" in allowing.until(rollout_id)["result"]
 
 
 def test_deleting_ends_them_with_all_that_they_started(allowing: Server) -> None:
@@ -395,10 +409,10 @@ def test_the_key_is_not_told_by_what_a_process_prints(
     allowing: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTAINER_API_KEY", "the-key-of-the-containers")
-    code = "import os; print('key', os.environ['ENVIRONMENT_API_KEY']); raise SystemExit(3)"
+    argv = ["sh", "-c", 'echo "key $ENVIRONMENT_API_KEY"; exit 3']
     config: dict[str, Any] = {
         "container_key_env": "CONTAINER_API_KEY",
-        "process": {"argv": [sys.executable, "-c", code], "start_timeout_seconds": 0.5},
+        "process": {"argv": argv, "start_timeout_seconds": 2},
     }
     error = until(allowing, allowing.pool(config=config), "failed")["error"]
     assert error["details"] == {"output": ["key ***"], "exit_code": 3}

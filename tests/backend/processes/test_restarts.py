@@ -13,19 +13,15 @@ import pytest
 
 from synth_pools.backend.processes.replica import Replica
 from tests.support.backend_server import Server, eventually, serve
-from tests.support.process_pools import SMALL, containers, healthy, process, start_pool, until
-
-# Serve once a file is there, so that a test decides when a pool stops being `warming`.
-_GATED = """\
-import os, sys, time
-while not os.path.exists(sys.argv[1]):
-    time.sleep(0.02)
-os.execv(sys.executable, [sys.executable, *sys.argv[2:]])
-"""
-
-
-def gated(gate: Path, **fields: Any) -> dict[str, Any]:
-    return {"argv": [sys.executable, "-c", _GATED, str(gate), SMALL, "{port}"], **fields}
+from tests.support.process_pools import (
+    SMALL,
+    containers,
+    gated,
+    healthy,
+    process,
+    start_pool,
+    until,
+)
 
 
 def change(server: Server, method: str, pool_id: str, command: dict[str, Any]) -> Any:

@@ -66,14 +66,16 @@ async def test_secrets_of_the_environment_stay_in_the_backend(
     assert worker.environ()["PATH"] == os.environ["PATH"]
 
 
-async def test_the_loop_runs_while_a_process_works(workers: Workers) -> None:
+async def test_the_loop_runs_while_a_process_works(workers: Workers, tmp_path: Path) -> None:
     await workers.run(os.getpid)
-    working = asyncio.create_task(workers.run(time.sleep, 0.3))
-    turns = 0
-    while not working.done():
+    gate = tmp_path / "gate"
+    waits = ["sh", "-c", 'while [ ! -e "$0" ]; do sleep 0.01; done', str(gate)]
+    working = asyncio.create_task(workers.run(subprocess.call, waits))
+    for _ in range(20):
         await asyncio.sleep(0.001)
-        turns += 1
-    assert turns > 20
+    assert not working.done()
+    gate.touch()
+    assert await working == 0
 
 
 async def test_what_a_process_takes_is_no_time_of_a_container(workers: Workers) -> None:

@@ -6,6 +6,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.support.backend_server import Server, eventually
+from tests.support.containers import holding_containers
 
 TERMINAL = {"rollout.completed", "rollout.failed", "rollout.cancelled"}
 
@@ -91,13 +92,17 @@ def test_deleting_a_pool_cancels_what_has_not_ended(server: Server) -> None:
 
 
 def test_a_queued_rollout_of_a_deleted_task_fails(server: Server) -> None:
-    pool_id = server.pool(concurrency=1, tasks=[{"task_id": "t"}])
-    first = server.rollout(pool_id, task_id="t", env={"delay": 2.0})["id"]
-    server.until(first, "running")
-    second = server.rollout(pool_id, task_id="t")["id"]
-    server.call("DELETE", f"/v1/pools/{pool_id}/tasks/t")
-    failed = server.until(second)
-    assert (failed["status"], failed["error"]["code"]) == ("failed", "task_deleted")
-    assert failed["started_at"] is None
-    assert server.types(second) == ["rollout.queued", "rollout.failed"]
-    assert server.until(first)["status"] == "completed"
+    with holding_containers(1) as [container]:
+        fields = {"container_url": container.url, "tasks": [{"task_id": "t"}]}
+        pool_id = server.pool(concurrency=1, **fields)
+        first = server.rollout(pool_id, task_id="t")["id"]
+        server.until(first, "running")
+        second = server.rollout(pool_id, task_id="t")["id"]
+        server.call("DELETE", f"/v1/pools/{pool_id}/tasks/t")
+        # Before its turn, and after.
+        container.release(2)
+        failed = server.until(second)
+        assert (failed["status"], failed["error"]["code"]) == ("failed", "task_deleted")
+        assert failed["started_at"] is None
+        assert server.types(second) == ["rollout.queued", "rollout.failed"]
+        assert server.until(first)["status"] == "completed"

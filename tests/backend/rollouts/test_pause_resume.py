@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.backend_server import Server, eventually, serve
+from tests.support.containers import Holding, holding_containers
 from tests.support.process_pools import containers, family, gone, healthy, held, start_pool, until
 
 Start = Callable[..., Server]
 
 
-def test_a_paused_pool_admits_nothing(server: Server) -> None:
-    pool_id = server.pool(concurrency=1)
+@pytest.fixture
+def holding() -> Iterator[Holding]:
+    with holding_containers(1) as [container]:
+        yield container
+
+
+def test_a_paused_pool_admits_nothing(server: Server, holding: Holding) -> None:
+    pool_id = server.pool(concurrency=1, container_url=holding.url)
     path = f"/v1/pools/{pool_id}"
-    # Long enough for all that is asked while it runs.
-    running = server.rollout(pool_id, env={"delay": 3})["id"]
+    running = server.rollout(pool_id)["id"]
     server.until(running, "running")
     waiting = server.rollout(pool_id)["id"]
     paused = server.post(f"{path}/pause")
@@ -30,6 +36,7 @@ def test_a_paused_pool_admits_nothing(server: Server) -> None:
     server.refused("POST", "/v1/rollouts", 409, "pool_not_active", json={"pool_id": pool_id})
     server.refused("POST", f"{path}/container/rollout", 409, "pool_not_active", json={})
     # Running rollouts go on, queued ones wait, and may still be cancelled.
+    holding.release(3)
     assert server.until(running)["status"] == "completed"
     time.sleep(0.2)
     assert server.state(waiting) == "queued"
@@ -170,7 +177,7 @@ def test_containers_of_a_paused_pool_are_not_started_by_a_restart(tmp_path: Path
         assert after.get(f"/v1/pools/{pool_id}")["status"] == "paused"
         assert containers(after, pool_id) == []
         # Their rollouts are lost, and fail without waiting for a container.
-        assert after.get(f"/v1/rollouts/{running}")["error"]["code"] == "backend_restarted"
+        assert after.until(running)["error"]["code"] == "backend_restarted"
         assert after.state(waiting) == "queued"
         after.post(f"/v1/pools/{pool_id}/resume")
         assert after.until(waiting)["status"] == "completed"
