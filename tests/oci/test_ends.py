@@ -7,8 +7,10 @@ import os
 from pathlib import Path
 
 import psutil
+import pytest
 
 from synth_pools.backend.domain.target import ContainerOrigin
+from synth_pools.backend.processes import image_launcher
 from synth_pools.backend.processes.child import Child
 from synth_pools.backend.processes.engine import ContainerEngine
 from synth_pools.backend.processes.image_launcher import EngineContainer
@@ -57,3 +59,33 @@ async def test_a_command_ends_with_all_that_it_has_started(tmp_path: Path) -> No
     assert await asyncio.to_thread(gone, family)
     # The relay of this side ends too.
     assert not (tmp_path / "socket").exists()
+
+
+# An engine that is busy: it gives up the first removal, although the container ends later on.
+BUSY = """#!/bin/sh
+echo "$@" >>{log}
+[ "$1" = rm ] || exit 0
+echo "Error response from daemon: No such container: other" >&2
+[ $(grep -c ^rm {log}) -gt 2 ] && exit 1
+echo "Error response from daemon: cannot remove: did not receive an exit event" >&2
+echo "Error response from daemon: No such container: another" >&2
+exit 1
+"""
+
+
+async def test_a_container_whose_removal_fails_is_removed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log, program = tmp_path / "log", tmp_path / "docker"
+    program.write_text(BUSY.format(log=log))
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    output = Lines()
+    client = await Child.spawn(("/bin/true",), os.environ, None, None, output)
+    assert await client.exited(60)
+    engine = ContainerEngine("docker")
+    origin = ContainerOrigin("docker", "here")
+    await image_launcher._end(
+        engine, [EngineContainer(engine, "name", client, output, origin, None)]
+    )
+    assert log.read_text().splitlines() == ["rm --force --volumes name"] * 3

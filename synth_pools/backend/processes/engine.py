@@ -51,7 +51,16 @@ _ENFORCED_BY = {
 
 
 class EngineError(Exception):
-    """A command of an engine failed; the message is the engine's own."""
+    """A command of an engine failed; the message is the engine's own.
+
+    Args:
+        message: The message, in one line.
+        lines: All lines of the engine.
+    """
+
+    def __init__(self, message: str, lines: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.lines = lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +189,23 @@ class ContainerEngine:
             # A container may have ended meanwhile.
             await self._ask("stop", "-t", seconds, *self._ignoring(), *containers)
 
-    async def remove(self, containers: Sequence[str]) -> None:
-        """Kill and remove containers; ignore missing ones."""
+    async def remove(self, containers: Sequence[str]) -> bool:
+        """Kill and remove containers; ignore missing ones.
+
+        Returns:
+            False if one may be left: an engine that is busy gives up the end of a container, which
+            then ends nevertheless.
+        """
         try:
             await self._ask(*self._removal(containers))
         except EngineError as error:
-            if "no such container" not in str(error).lower():
-                _log.warning("%s cannot remove a container: %s", self.name, error)
+            # Each missing one has a line of its own.
+            errors = [line for line in error.lines if line.startswith("Error")] or [str(error)]
+            if all("no such container" in line.lower() for line in errors):
+                return True
+            _log.warning("%s cannot remove a container: %s", self.name, error)
+            return False
+        return True
 
     def remove_in_background(self, containers: Sequence[str]) -> None:
         """Kill and remove containers by commands that outlive this program.
@@ -270,7 +289,8 @@ class ContainerEngine:
                 with contextlib.suppress(ProcessLookupError):
                     await asyncio.shield(process.wait())
         if code:
-            raise EngineError(reason_of(complaints.decode("utf-8", "replace").splitlines()))
+            lines = [line for line in complaints.decode("utf-8", "replace").splitlines() if line]
+            raise EngineError(reason_of(lines), lines)
 
 
 async def _read(

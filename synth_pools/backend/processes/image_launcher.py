@@ -47,6 +47,8 @@ _POOL_LABEL = "synth-pools.pool"
 # the engine's command is killed.
 _ROUND_SECONDS = 0.25
 _END_SECONDS = 60.0
+# For how long removals that fail are repeated once the engine's command has ended.
+_REMOVAL_SECONDS = 10.0
 _SIGNALS_FROM = 128
 _NO_SUCH_PROGRAM = 127
 
@@ -142,7 +144,8 @@ class ImageLauncher:
                 continue
             if leftovers:
                 _log.warning("removing %d containers that the last run left", len(leftovers))
-                await engine.remove(leftovers)
+                if not await engine.remove(leftovers):
+                    engine.remove_in_background(leftovers)
         await asyncio.to_thread(shutil.rmtree, self.sockets, ignore_errors=True)
 
     async def prepare(
@@ -275,17 +278,21 @@ async def _end(engine: ContainerEngine, containers: Sequence[EngineContainer]) -
             await engine.stop([container.name for container in running], PATIENCE_SECONDS)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + _END_SECONDS
-        await engine.remove(names)
+        are_removed = await engine.remove(names)
         # While its command runs, the engine may create a container after the removal.
         while running := [container for container in running if not container.has_exited]:
             if loop.time() > deadline:
                 for container in running:
                     container.client.signal(signal.SIGKILL)
             await running[0].exited(_ROUND_SECONDS)
-            await engine.remove(names)
+            are_removed = await engine.remove(names)
             if loop.time() > deadline + PATIENCE_SECONDS:
                 break
-        if loop.time() > deadline:
+        removal_deadline = loop.time() + _REMOVAL_SECONDS
+        while not (are_removed or loop.time() > removal_deadline):
+            await asyncio.sleep(_ROUND_SECONDS)
+            are_removed = await engine.remove(names)
+        if not are_removed or loop.time() > deadline:
             # The engine may still create a container.
             engine.remove_in_background(names)
     except BaseException:
