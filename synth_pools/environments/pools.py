@@ -51,7 +51,7 @@ def environment_pool(
         "target": kind.name if kind.name in _TARGETS else "arbitrary",
         "capacity": replicas,
         "concurrency": replicas * kind.concurrency,
-        "config": {"submission_mode": "async", "process": process},
+        "config": {"process": process},
         "metadata": {"environment": reference},
     }
 

@@ -34,7 +34,7 @@ def environment_pool(
         "cwd": str(cwd or Path.cwd()),
         "start_timeout_seconds": start_seconds,
     }
-    config = {"submission_mode": "async", "process": process}
+    config = {"process": process}
     pool_id = server.pool(capacity=1, concurrency=8, config=config, **fields)
 
     def has_started() -> bool:
