@@ -73,12 +73,13 @@ def adapt(name: str) -> Environment:
         if (sample_id := rollout.task.get("sample_id")) is None:
             raise EpisodeError("The rollout names no task: `task_id` is the id of a sample.")
         async with is_free:
-            _Reports.rollout, _Reports.reported = rollout, set()
+            _Reports.rollout, _Reports.sample, _Reports.reported = rollout, None, set()
             try:
                 with tempfile.TemporaryDirectory(dir=folder) as log_folder:
                     log = await _ended(_evaluate(evaluate, sample_id, rollout, log_folder))
                     rollout.artifact("log.eval", Path(log.location), artifact_type="inspect_log")
-                    return _judge(log, sample_id, rollout)
+                    # Reading its samples would make all of the event loop slower (`nest_asyncio`).
+                    return _judge(log, _Reports.sample, rollout)
             finally:
                 _Reports.rollout = None
                 # Set after some errors, and then all evaluations fail: the pool replaces this one.
@@ -136,9 +137,8 @@ async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, log_f
     return logs[0]
 
 
-def _judge(log: Any, sample_id: str | int, rollout: Rollout) -> float | None:
+def _judge(log: Any, sample: Any, rollout: Rollout) -> float | None:
     """Return the reward of a sample that was played to its end."""
-    sample = next((item for item in log.samples or [] if item.id == sample_id), None)
     if sample is None or sample.error:
         error = sample.error if sample else log.error
         # That of the model is lost in that of its repetition.
@@ -173,7 +173,11 @@ def _number(value: Any) -> float | None:
 @hooks(name="synth_pools", description="Reports evaluations as events of rollouts.")
 class _Reports(Hooks):  # type: ignore[misc]
     rollout: Rollout | None = None
+    sample: Any = None
     reported: set[str]
+
+    async def on_sample_end(self, data: Any) -> None:
+        _Reports.sample = data.sample
 
     async def on_sample_event(self, data: Any) -> None:
         rollout, event = self.rollout, data.event
