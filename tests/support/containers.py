@@ -75,11 +75,23 @@ def _is_well(_: Seen) -> bytes:
     return http(200, {"healthy": True})
 
 
+def _without_events(_: Seen) -> bytes:
+    return http(404, {"detail": "Not Found"})
+
+
 @contextmanager
 def odd_container(
-    answer: Answer, check: Answer = _is_well, port: HeldPort | None = None
+    answer: Answer,
+    check: Answer = _is_well,
+    port: HeldPort | None = None,
+    *,
+    events: Answer = _without_events,
 ) -> Iterator[OddContainer]:
-    """`check` answers the health checks of the backend, `answer` everything else."""
+    """`check` answers the health checks of the backend, `answer` everything else.
+
+    `events` answers requests for events, which come beside a rollout that takes longer than a
+    moment.
+    """
     # A shared backend goes on checking this address after the end of the test.
     listener = (port or HeldPort.kept()).listener()
     listener.listen(64)
@@ -87,11 +99,16 @@ def odd_container(
     stop = threading.Event()
     threads: list[threading.Thread] = []
 
+    def answers(request: Seen) -> bytes | None:
+        if request.headers.get("x-synth-pools-call") == "health-check":
+            return check(request)
+        return (events if "/events?" in request.path else answer)(request)
+
     def accept() -> None:
         while not stop.is_set():
             connection, _ = listener.accept()
             thread = threading.Thread(
-                target=_serve, args=(connection, answer, check, container, stop), daemon=True
+                target=_serve, args=(connection, answers, container, stop), daemon=True
             )
             threads.append(thread)
             thread.start()
@@ -110,11 +127,7 @@ def odd_container(
 
 
 def _serve(
-    connection: socket.socket,
-    answer: Answer,
-    check: Answer,
-    container: OddContainer,
-    finished: threading.Event,
+    connection: socket.socket, answer: Answer, container: OddContainer, finished: threading.Event
 ) -> None:
     with connection:
         connection.settimeout(_LONGEST_SECONDS)
@@ -123,7 +136,7 @@ def _serve(
             return
         is_check = observed.headers.get("x-synth-pools-call") == "health-check"
         (container.checks if is_check else container.requests).append(observed)
-        response = (check if is_check else answer)(observed)
+        response = answer(observed)
         if response is not None:
             # The client may have read enough, and left.
             with contextlib.suppress(ConnectionError):

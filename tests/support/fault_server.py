@@ -114,6 +114,9 @@ class FaultServer:
         self.client_left.clear()
 
     def next_fault(self, request: Seen) -> Fault:
+        if request.headers.get("x-synth-pools-call") == "health-check":
+            # A backend of another test goes on calling a container that had this port.
+            return answer({}, 404)
         if self._keeps_keys is not None and request.path == "/v1/capabilities":
             self.questions.append(request)
             return answer({"features": {"idempotency_keys": self._keeps_keys}})

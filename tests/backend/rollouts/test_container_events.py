@@ -57,7 +57,7 @@ class Reporting:
 @pytest.fixture
 def reporting() -> Iterator[Reporting]:
     answers = Reporting()
-    with odd_container(answers) as container:
+    with odd_container(answers, events=answers) as container:
         answers.container = container
         yield answers
 
