@@ -111,6 +111,7 @@ TABLE = (
             "artifact": "get_global_rollout_artifact",
             "artifacts_zip": "get_global_rollout_artifacts_zip",
             "support_bundle": "get_global_rollout_support_bundle",
+            "trajectory": "get_global_rollout_trajectory",
             "usage": "get_global_rollout_usage",
             "summary": "get_global_rollout_summary",
             "events": "stream_global_rollout_events",

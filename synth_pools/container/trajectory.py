@@ -158,8 +158,11 @@ class Trajectory:
         }
         if is_copied_context:
             step["is_copied_context"] = True
-        if llm_call_count is not None:
-            step["llm_call_count"] = llm_call_count
+        least = 1 if fields.keys() & {"metrics", "reasoning_content"} else 0
+        if isinstance(llm_call_count, int) and llm_call_count >= least:
+            step["llm_call_count"] = int(llm_call_count)
+        elif llm_call_count is not None:
+            more["llm_call_count"] = plain_of(llm_call_count)
         if more:
             step["extra"] = more
         call_ids = [call["tool_call_id"] for call in step.get("tool_calls", ())]

@@ -231,6 +231,11 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
         (P,),
         Sent("GET", f"/v1/pools/{P}/events?format=json&limit=200"),
     ),
+    (
+        ("get_global_rollout_trajectory", "agent_rollouts.trajectory"),
+        (R,),
+        Sent("GET", f"/v1/rollouts/{R}/trajectory"),
+    ),
     (("get_pool_logs", "logs"), (P,), Sent("GET", f"/v1/pools/{P}/logs?limit=1000")),
     (("list_image_releases",), (P,), Sent("GET", f"/v1/pools/{P}/runtime_image_releases")),
     (

@@ -102,6 +102,15 @@ if TYPE_CHECKING:
     from .task_patch import TaskPatch as TaskPatch
     from .task_status import TaskStatus as TaskStatus
     from .task_urls import TaskUrls as TaskUrls
+    from .trajectory import Trajectory as Trajectory
+    from .trajectory_agent import TrajectoryAgent as TrajectoryAgent
+    from .trajectory_final_metrics_type_0 import (
+        TrajectoryFinalMetricsType0 as TrajectoryFinalMetricsType0,
+    )
+    from .trajectory_step import TrajectoryStep as TrajectoryStep
+    from .trajectory_step_message_type_1_item import (
+        TrajectoryStepMessageType1Item as TrajectoryStepMessageType1Item,
+    )
 
 __all__ = (
     "Artifact",
@@ -199,6 +208,11 @@ __all__ = (
     "TaskPatch",
     "TaskStatus",
     "TaskUrls",
+    "Trajectory",
+    "TrajectoryAgent",
+    "TrajectoryFinalMetricsType0",
+    "TrajectoryStep",
+    "TrajectoryStepMessageType1Item",
 )
 
 _MODULES = {
@@ -297,6 +311,11 @@ _MODULES = {
     "TaskPatch": "task_patch",
     "TaskStatus": "task_status",
     "TaskUrls": "task_urls",
+    "Trajectory": "trajectory",
+    "TrajectoryAgent": "trajectory_agent",
+    "TrajectoryFinalMetricsType0": "trajectory_final_metrics_type_0",
+    "TrajectoryStep": "trajectory_step",
+    "TrajectoryStepMessageType1Item": "trajectory_step_message_type_1_item",
 }
 
 if not TYPE_CHECKING:

@@ -43,6 +43,7 @@ class Features:
             support_bundle (bool | Unset): `get_global_rollout_support_bundle`.
             sync_mode (bool | Unset): `mode: sync`. Without it a creation with `mode: sync` returns as one with `mode:
                 async` does.
+            trajectories (bool | Unset): `get_global_rollout_trajectory`.
             validate (bool | Unset): `validate_rollout`.
     """
 
@@ -67,6 +68,7 @@ class Features:
     replay: bool | Unset = UNSET
     support_bundle: bool | Unset = UNSET
     sync_mode: bool | Unset = UNSET
+    trajectories: bool | Unset = UNSET
     validate: bool | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -112,6 +114,8 @@ class Features:
         support_bundle = self.support_bundle
 
         sync_mode = self.sync_mode
+
+        trajectories = self.trajectories
 
         validate = self.validate
 
@@ -160,6 +164,8 @@ class Features:
             field_dict["support_bundle"] = support_bundle
         if sync_mode is not UNSET:
             field_dict["sync_mode"] = sync_mode
+        if trajectories is not UNSET:
+            field_dict["trajectories"] = trajectories
         if validate is not UNSET:
             field_dict["validate"] = validate
 
@@ -210,6 +216,8 @@ class Features:
 
         sync_mode = d.pop("sync_mode", UNSET)
 
+        trajectories = d.pop("trajectories", UNSET)
+
         validate = d.pop("validate", UNSET)
 
         features = cls(
@@ -234,6 +242,7 @@ class Features:
             replay=replay,
             support_bundle=support_bundle,
             sync_mode=sync_mode,
+            trajectories=trajectories,
             validate=validate,
         )
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from synth_pools.backend.artifacts.safe_paths import safe_paths
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.clock import now
+from synth_pools.backend.domain.validation import trajectory_fault
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.storage.artifacts import ContentRow
 from synth_pools.backend.storage.contents.store import Content
@@ -21,6 +22,8 @@ _SHOWN = 500
 
 # Marks, in the database only, an item whose content is a file.
 IN_FILE = "in_file"
+# Marks, there too, the trajectory of the rollout; the value is what is wrong with it, or None.
+TRAJECTORY = "trajectory"
 
 
 class UnusableArtifactsError(Exception):
@@ -70,10 +73,16 @@ def extract(
     if is_strict:
         _check_objects(document)
     descriptions = artifacts_of(document)
-    if not descriptions:
-        return ExtractedArtifacts([], document, [])
     if len(descriptions) > limits.max_artifacts:
         raise _too_many(len(descriptions), limits.max_artifacts)
+    trajectory, problem = trajectory_of(document), None
+    if trajectory is not None:
+        problem = trajectory_fault(document["trajectory"])
+        if problem is not None:
+            trajectory["metadata"] = {"problem": problem}
+        descriptions.append(trajectory)
+    if not descriptions:
+        return ExtractedArtifacts([], document, [])
     paths = safe_paths(_name(item, number) for number, item in enumerate(descriptions, 1))
     moment = now()
     items: list[dict[str, Any]] = []
@@ -89,6 +98,8 @@ def extract(
             raise _too_large(name, len(data), limits.max_artifact_bytes)
         item = _item(description, name, path, data)
         item["created_at"] = moment
+        if description is trajectory:
+            item[TRAJECTORY] = problem
         if len(data) > LARGEST_IN_RESULT:
             item[IN_FILE] = True
             contents.append(Content(item["sha256"], data))
@@ -99,6 +110,8 @@ def extract(
                 "size_bytes": len(data),
             }
         items.append(item)
+    if trajectory is not None and (stub := stubs.pop(id(trajectory), None)) is not None:
+        document = {**document, "trajectory": stub}
     return ExtractedArtifacts(items, _with(document, stubs) if stubs else document, contents)
 
 
@@ -144,6 +157,18 @@ def artifacts_of(document: Mapping[str, Any]) -> list[dict[str, Any]]:
     artifacts = document.get(_key(document))
     items = artifacts if isinstance(artifacts, list) else [artifacts]
     return [item for item in items if isinstance(item, dict)]
+
+
+def trajectory_of(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the trajectory of an answer as an artifact behind the others; None without one."""
+    if not isinstance(content := document.get("trajectory"), dict):
+        return None
+    return {
+        "artifact_name": "trajectory.json",
+        "artifact_type": "trajectory",
+        "content_type": "application/json",
+        "content": content,
+    }
 
 
 def content_bytes(item: Mapping[str, Any], *, is_strict: bool = False) -> bytes:

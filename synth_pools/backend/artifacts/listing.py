@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 from synth_pools.backend.artifacts.extraction import (
     IN_FILE,
+    TRAJECTORY,
     artifacts_of,
     content_bytes,
     plain_bytes,
+    trajectory_of,
 )
 from synth_pools.backend.artifacts.safe_paths import safe_paths
 from synth_pools.backend.domain.errors import ApiError
@@ -36,6 +38,9 @@ class Artifact:
     in_file: bool
     # True if retention has removed the content.
     is_gone: bool
+    is_trajectory: bool = False
+    # Why it is no trajectory in ATIF.
+    problem: str | None = None
 
     @property
     def path(self) -> str:
@@ -71,7 +76,8 @@ def stored_artifacts(text: str, available: Collection[int]) -> list[Artifact]:
     for position, (item, path) in enumerate(zip(items, paths, strict=True)):
         in_file = item.pop(IN_FILE, False)
         is_gone = in_file and position not in available
-        artifacts.append(Artifact(position, {**item, "path": path}, in_file, is_gone))
+        marks = (TRAJECTORY in item, item.pop(TRAJECTORY, None))
+        artifacts.append(Artifact(position, {**item, "path": path}, in_file, is_gone, *marks))
     return artifacts
 
 
@@ -94,6 +100,22 @@ def find_artifact(artifacts: Sequence[Artifact], name: str) -> Artifact:
     )
 
 
+def find_trajectory(artifacts: Sequence[Artifact]) -> Artifact:
+    """Return the trajectory; raise 404 if it is missing, no ATIF, or no longer kept."""
+    trajectory = next((artifact for artifact in artifacts if artifact.is_trajectory), None)
+    if trajectory is None:
+        raise ApiError(404, "artifact_not_found", "The rollout has no trajectory.")
+    if trajectory.problem is not None:
+        message = (
+            f"The trajectory of the rollout is not in ATIF: {trajectory.problem}. Its artifact "
+            f"{trajectory.path!r} is as the container wrote it."
+        )
+        raise ApiError(404, "artifact_not_found", message)
+    if trajectory.is_gone:
+        raise artifact_expired(trajectory.path)
+    return trajectory
+
+
 def artifact_expired(name: str) -> ApiError:
     return ApiError(
         404, "artifact_expired", f"The content of the artifact {name[:255]!r} is no longer kept."
@@ -111,7 +133,10 @@ def contents_in_result(text: str, selection: Sequence[tuple[int, str]]) -> list[
         The contents in the order of the selection; they do not refer to the text.
     """
     document = json.loads(text)
-    descriptions = artifacts_of(document) if isinstance(document, dict) else []
+    document = document if isinstance(document, dict) else {}
+    descriptions = artifacts_of(document)
+    if (trajectory := trajectory_of(document)) is not None:
+        descriptions.append(trajectory)
     return [
         _content(descriptions[position], sha256) if position < len(descriptions) else b""
         for position, sha256 in selection

@@ -23,6 +23,7 @@ from synth_pools.backend.domain.openapi import (
     resolve,
 )
 from synth_pools.spec import load_container_spec, load_spec
+from synth_pools.trajectories.rules import misplaced
 
 _DOCUMENT = "urn:synth-pools:openapi"
 _MESSAGE_LIMIT = 300
@@ -110,6 +111,15 @@ class Contract:
         response = operation.response(status)
         schema = None if response is None else response.schemas.get("application/json")
         return schema is not None and not any(self._faults(schema, document, []))
+
+    def first_fault(self, schema: str, value: Any) -> str | None:
+        """Return the first place and fault of a value by a schema; None if it is valid."""
+        for fault in self._faults(schema, value, []):
+            place = "".join(
+                f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]
+            )
+            return f"{place.removeprefix('.')}: {fault['msg']}".removeprefix(": ")
+        return None
 
     def check_response(
         self, operation: Operation, status: int, headers: Mapping[str, str], body: bytes
@@ -225,6 +235,12 @@ def is_answer(operation: ContainerOperation, document: Any, status: int = 200) -
     contract = _container_contract()
     outline = cut(document, _ANSWER_LEVELS)
     return contract.answer_is_valid(contract.operations[operation], status, outline)
+
+
+def trajectory_fault(document: Mapping[str, Any]) -> str | None:
+    """Return the first departure of a container's trajectory from ATIF; None without one."""
+    schema = "/components/schemas/Trajectory"
+    return _container_contract().first_fault(schema, document) or misplaced(document)
 
 
 @cache

@@ -29,6 +29,8 @@ def check_optional_operations(ctx: Context, call: Any) -> None:
     if offers("support_bundle"):
         for name in ("get_global_rollout_support_bundle", "agent_rollouts.support_bundle"):
             _archive(ctx, call, "get_global_rollout_support_bundle", name, rollout)
+    if offers("trajectories") and ctx.session.containers:
+        _trajectory(ctx, call)
     if offers("pause"):
         _pause(ctx, call, pool_id)
     if offers("pool_events") and offers("event_pages"):
@@ -66,6 +68,20 @@ def _batch(ctx: Context, call: Any, pool_id: str) -> None:
             expected = _without_request_id(raw.at("items", 1, field))
             part = _without_request_id(at(actual, "items", 1, field))
             expect_alike(ctx, operation, name, raw, expected, ABSENT if actual is ABSENT else part)
+
+
+def _trajectory(ctx: Context, call: Any) -> None:
+    operation = "get_global_rollout_trajectory"
+    step = {"step_id": 1, "source": "user", "message": "Go."}
+    trajectory = {"agent": {"name": "kit", "version": "1"}, "steps": [step]}
+    answer = {"status": "completed", "trajectory": trajectory}
+    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
+    rollout = run_rollout(ctx, pool_id, env={"answer": answer})
+    for query in ({}, {"step": "1"}, {"step": "2.."}):
+        raw = ctx.require(200, operation, rollout.global_ids, query=query)
+        for name in (operation, "agent_rollouts.trajectory"):
+            actual = call_method(ctx, call, operation, name, rollout.id, **query)
+            expect_alike(ctx, operation, name, raw, raw.json, actual)
 
 
 def _without_request_id(error: Any) -> Any:

@@ -23,6 +23,7 @@ from synth_pools.contract.container.submissions import (
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.rules.verdict import show
+from synth_pools.trajectories.rules import misplaced
 
 _RESULTS = ("run_rollout", "get_rollout")
 _TOKENS = (
@@ -71,6 +72,23 @@ def rollouts_artifacts(ctx: Context) -> None:
                 content = at(item, "content")
                 demand = "the content of an artifact of base64 is base64"
                 ctx.judge(operation, end).that(demand, _is_base64(content), show(str(content)))
+
+
+@scenario(
+    "rollouts.trajectory",
+    "run_rollout",
+    clauses="""
+        RolloutState.trajectory#eb36, Trajectory#d947#0321#b846, TrajectoryStep#d7bc
+    """,
+)
+def rollouts_trajectory(ctx: Context) -> None:
+    for operation, end in _ends(ctx):
+        trajectory = end.at("trajectory")
+        if isinstance(trajectory, dict):
+            faults = ctx.session.document.errors("Trajectory", trajectory)
+            fault = faults[0] if faults else misplaced(trajectory)
+            is_good, observed = fault is None, fault or ""
+            ctx.judge(operation, end).that("the trajectory is in ATIF", is_good, observed)
 
 
 def _is_base64(content: Any) -> bool:

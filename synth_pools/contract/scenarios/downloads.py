@@ -12,11 +12,13 @@ from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout
 from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.rules.verdict import show
 
 _ONE = "get_global_rollout_artifact"
 _ALL = "get_global_rollout_artifacts_zip"
 _BUNDLE = "get_global_rollout_support_bundle"
 _LIST = "get_global_rollout_artifacts"
+_TRAJECTORY = "get_global_rollout_trajectory"
 
 
 def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
@@ -188,6 +190,57 @@ def downloads_bundle(ctx: Context) -> None:
         judge.that(f"{label}: {text}", text.encode() in content, "it is in none of the files")
     is_hidden = secret.encode() not in content
     judge.that("no secret of the request", is_hidden, "the api_key is in it")
+
+
+@scenario(
+    "downloads.trajectory",
+    _TRAJECTORY,
+    _LIST,
+    clauses="""
+        get_global_rollout_trajectory#9645#3f9c#5192,
+        get_global_rollout_trajectory parameters step#452b, Features.trajectories#ff8e,
+        Trajectory.schema_version#3227, Trajectory.agent#82e8, Trajectory.steps#d17f,
+        Trajectory.final_metrics#d82c, TrajectoryStep.step_id#2643, TrajectoryStep.source#d7ad,
+        TrajectoryStep.message#f2c1
+    """,
+    needs=("trajectories", "containers"),
+)
+def downloads_trajectory(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
+    sources = ("system", "user", "agent", "user")
+    steps = [
+        {"step_id": number, "source": source, "message": f"step {number}"}
+        for number, source in enumerate(sources, 1)
+    ]
+    trajectory: dict[str, Any] = {
+        "schema_version": "ATIF-v1.8",
+        "agent": {"name": "kit", "version": "1"},
+        "final_metrics": {"total_steps": len(steps)},
+    }
+    for status in ("completed", "failed"):
+        answer = {"status": status, "reward": 1.0, "trajectory": {**trajectory, "steps": steps}}
+        rollout = run_rollout(ctx, pool_id, env={"answer": answer})
+        for step, expected in (
+            (None, steps),
+            ("2", steps[1:2]),
+            ("2..3", steps[1:3]),
+            ("3..", steps[2:]),
+            ("..2", steps[:2]),
+            ("9", []),
+        ):
+            query = None if step is None else {"step": step}
+            response = ctx.require(200, _TRAJECTORY, rollout.global_ids, query=query)
+            for field, value in (*trajectory.items(), ("steps", expected)):
+                ctx.expect.equal(_TRAJECTORY, field, value, response.at(field), response)
+        listed = ctx.require(200, _LIST, rollout.global_ids)
+        kinds = [at(item, "artifact_type") for item in listed.list_at("items")]
+        is_listed = "trajectory" in kinds
+        ctx.judge(_LIST, listed).that("the trajectory is an artifact", is_listed, show(kinds))
+    for answered in ({}, {"trajectory": {**trajectory, "steps": steps[1:]}}):
+        answer = {"status": "completed", "reward": 1.0, **answered}
+        rollout = run_rollout(ctx, pool_id, env={"answer": answer})
+        missing = Status(404, "it has none in ATIF", code="artifact_not_found")
+        ctx.check(missing, _TRAJECTORY, rollout.global_ids)
 
 
 def _files(ctx: Context, operation: str, response: Response) -> dict[str, bytes]:

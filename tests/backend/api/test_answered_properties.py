@@ -54,6 +54,13 @@ NOT_SENT = {
     ),
 }
 
+TRAJECTORY = {
+    "schema_version": "ATIF-v1.8",
+    "agent": {"name": "a", "version": "1"},
+    "steps": [{"step_id": 1, "source": "user", "message": "Go."}],
+    "final_metrics": {"total_steps": 1},
+}
+
 
 class Answers:
     """Answers of a server, and their properties."""
@@ -214,6 +221,7 @@ def play_failures(server: Server) -> None:
                 "success_status": "success",
                 "reward": 1.0,
                 "artifact": [artifact],
+                "trajectory": TRAJECTORY,
                 "usage": usage,
             },
         )
@@ -222,7 +230,7 @@ def play_failures(server: Server) -> None:
         pool = server.pool(container_url=container.url)
         server.get(f"/v1/pools/{pool}/container/health")
         again = server.run(pool, limits={"max_attempts": 2})
-        for name in ("artifacts", "usage", "summary"):
+        for name in ("artifacts", "usage", "summary", "trajectory"):
             server.get(f"/v1/rollouts/{again['id']}/{name}")
         server.http.get(f"/v1/rollouts/{again['id']}/events")
     # Nobody is there any more.

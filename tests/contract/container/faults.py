@@ -87,6 +87,7 @@ def _renamed_to_x(body: dict[str, Any]) -> dict[str, Any]:
 
 _TEXT = Answer(200, text="ok", media_type="text/plain")
 _RUNNING = Answer(200, {"status": "running"})
+_SECOND = {"step_id": 2, "source": "user", "message": "Go."}
 _NAN = Answer(200, {"x": float("nan")})
 _BROKEN = Answer(500, text="Internal Server Error", media_type="text/plain")
 
@@ -151,6 +152,16 @@ plant(
 )
 plant(
     "cost_is_a_text", "rollouts.usage", at_end(lambda body: {**body, "usage": {"cost_usd": "$1"}})
+)
+plant(
+    "trajectory_begins_at_2",
+    "rollouts.trajectory",
+    at_end(lambda body: {**body, "trajectory": {**body["trajectory"], "steps": [_SECOND]}}),
+)
+plant(
+    "trajectory_without_agent",
+    "rollouts.trajectory",
+    at_end(lambda body: {**body, "trajectory": {"steps": body["trajectory"]["steps"]}}),
 )
 plant(
     "artifact_is_no_base64",

@@ -97,6 +97,10 @@ class _Run:
             "success_status": "success" if self.status == "completed" else "failed",
             "metrics": {"outcome_reward": 0.5},
             "usage": {"input_tokens": 3, "output_tokens": 4, "cost_usd": 0.25},
+            "trajectory": {
+                "agent": {"name": "right", "version": "1"},
+                "steps": [{"step_id": 1, "source": "user", "message": "Go."}],
+            },
             "artifact": [{"name": "p.bin", "content": picture, "content_encoding": "base64"}],
         }
 

@@ -276,6 +276,12 @@ DOWNLOADS = [
     _on("archive_is_empty", "download", _ZIP, after=_empty_archive),
     _on("archive_without_paths", "download", _ZIP, after=_flat_archive),
     _on("archive_cut_short", "download", _ZIP, after=_cut_archive),
+    _on(
+        "trajectory_with_all_steps",
+        "download",
+        "get_global_rollout_trajectory",
+        before=query_lost("step"),
+    ),
     _on("bundle_with_secrets", "download", _BUNDLE, after=_secrets_kept),
     _on("bundle_is_empty", "download", _BUNDLE, after=_empty_archive),
 ]

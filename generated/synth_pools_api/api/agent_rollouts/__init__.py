@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from . import get_global_rollout_artifacts_zip as get_global_rollout_artifacts_zip
     from . import get_global_rollout_summary as get_global_rollout_summary
     from . import get_global_rollout_support_bundle as get_global_rollout_support_bundle
+    from . import get_global_rollout_trajectory as get_global_rollout_trajectory
     from . import get_global_rollout_usage as get_global_rollout_usage
     from . import list_global_rollouts as list_global_rollouts
     from . import replay_rollout as replay_rollout
@@ -30,6 +31,7 @@ __all__ = (
     "get_global_rollout_artifacts_zip",
     "get_global_rollout_summary",
     "get_global_rollout_support_bundle",
+    "get_global_rollout_trajectory",
     "get_global_rollout_usage",
     "list_global_rollouts",
     "replay_rollout",
@@ -47,6 +49,7 @@ _MODULES = {
     "get_global_rollout_artifacts_zip": "get_global_rollout_artifacts_zip",
     "get_global_rollout_summary": "get_global_rollout_summary",
     "get_global_rollout_support_bundle": "get_global_rollout_support_bundle",
+    "get_global_rollout_trajectory": "get_global_rollout_trajectory",
     "get_global_rollout_usage": "get_global_rollout_usage",
     "list_global_rollouts": "list_global_rollouts",
     "replay_rollout": "replay_rollout",

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ...models.rollout_summary import RolloutSummary
     from ...models.rollout_usage import RolloutUsage
     from ...models.rollout_validation import RolloutValidation
+    from ...models.trajectory import Trajectory
     from ...types import Id
 
 
@@ -248,6 +249,31 @@ class AgentRolloutsApi(Group):
             "get_global_rollout_support_bundle",
             operations.get_global_rollout_support_bundle._get_kwargs,
             path={"rollout_id": rollout_id},
+        )
+
+    def get_global_rollout_trajectory(
+        self, rollout_id: Id, *, step: str | None = None
+    ) -> Trajectory:
+        """Read what happened in a rollout, step by step.
+
+        Returns the trajectory that the container answered with, once the rollout has ended,
+        whichever way. It is one of its artifacts, too. Returns 404 `artifact_not_found` if the
+        rollout has none, or one that is not in ATIF, and 404 `artifact_expired` if it is no
+        longer kept.
+
+        Args:
+            rollout_id: The id of a rollout.
+            step: The step to read, `7`, or the first and the last of several, `3..5`, `3..` or
+                `..5`; all else of the trajectory comes as it is.
+        """
+        from ...models.trajectory import Trajectory
+
+        return self._calls.call(
+            "get_global_rollout_trajectory",
+            operations.get_global_rollout_trajectory._get_kwargs,
+            Trajectory.from_dict,
+            path={"rollout_id": rollout_id},
+            query={"step": (str, step)},
         )
 
     def get_global_rollout_usage(self, rollout_id: Id) -> RolloutUsage:

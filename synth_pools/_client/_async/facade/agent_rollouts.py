@@ -180,6 +180,28 @@ class AsyncAgentRolloutOperations(AsyncGlobalRolloutOperations):
         """
         return await self._content(*self._bundle_call(rollout_id))
 
+    async def get_global_rollout_trajectory(
+        self, rollout_id: Id, *, step: int | str | None = None
+    ) -> dict[str, Any]:
+        """Get what happened in a rollout, step by step, in ATIF.
+
+        Args:
+            rollout_id: Id of the rollout.
+            step: The number of a step, or the first and last, as ``"3..5"``, ``"3.."`` or
+                ``"..5"``; None for all.
+
+        Returns:
+            The trajectory.
+
+        Raises:
+            NotFoundError: There is no such rollout, or it has no trajectory.
+            ValidationFailedError: ``step`` is something else.
+        """
+        rollout_id = path_segment(rollout_id, "rollout_id")
+        build = api.agent_rollouts.get_global_rollout_trajectory._get_kwargs
+        call = build(rollout_id, step=or_unset(None if step is None else str(step)))
+        return await self._transport.request("get_global_rollout_trajectory", call)
+
     def _artifact_call(self, rollout_id: Id, artifact_path: str) -> tuple[OperationId, Call]:
         rollout_id = path_segment(rollout_id, "rollout_id")
         artifact_path = path_segment(artifact_path, "artifact_path")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from synth_pools._client._async.facade.agent_rollouts import AsyncAgentRolloutOperations
 from synth_pools._client._async.facade.base import AsyncNamespace
@@ -144,6 +145,29 @@ class AsyncPoolArtifactFiles(AsyncNamespace):
         """
         operations = self._operations(pool_id, rollout_id)
         return await operations.get_global_rollout_support_bundle(rollout_id)
+
+    async def trajectory(
+        self, pool_id: Id, rollout_id: Id, *, step: int | str | None = None
+    ) -> dict[str, Any]:
+        """Get what happened in a rollout, step by step, in ATIF.
+
+        Like `agent_rollouts.trajectory`, after a look-up of the rollout under its pool.
+
+        Args:
+            pool_id: Id of the pool.
+            rollout_id: Id of the rollout.
+            step: The number of a step, or the first and last, as ``"3..5"``, ``"3.."`` or
+                ``"..5"``; None for all.
+
+        Returns:
+            The trajectory.
+
+        Raises:
+            NotFoundError: The pool has no such rollout, or it has no trajectory.
+            ValidationFailedError: ``step`` is something else.
+        """
+        operations = self._operations(pool_id, rollout_id)
+        return await operations.get_global_rollout_trajectory(rollout_id, step=step)
 
     async def download_artifact(
         self,

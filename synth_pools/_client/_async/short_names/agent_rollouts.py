@@ -233,6 +233,23 @@ class AsyncAgentRolloutsNamespace(AsyncGlobalRollouts):
         """
         return await self._client.get_global_rollout_support_bundle(rollout_id)
 
+    async def trajectory(self, rollout_id: Id, *, step: int | str | None = None) -> dict[str, Any]:
+        """Get what happened in a rollout, step by step, in ATIF.
+
+        Args:
+            rollout_id: Id of the rollout.
+            step: The number of a step, or the first and last, as ``"3..5"``, ``"3.."`` or
+                ``"..5"``; None for all.
+
+        Returns:
+            The trajectory.
+
+        Raises:
+            NotFoundError: There is no such rollout, or it has no trajectory.
+            ValidationFailedError: ``step`` is something else.
+        """
+        return await self._client.get_global_rollout_trajectory(rollout_id, step=step)
+
     async def usage(self, rollout_id: Id) -> dict[str, Any]:
         """Get the resources that a rollout used: time, tokens, bytes, cost.
 

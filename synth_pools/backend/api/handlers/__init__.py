@@ -59,6 +59,7 @@ _OTHERS: Mapping[str, Handler] = {
     "delete_task": tasks.delete_task,
     "get_global_rollout_artifact": artifacts.get_rollout_artifact,
     "get_global_rollout_artifacts_zip": artifacts.get_rollout_artifacts_zip,
+    "get_global_rollout_trajectory": artifacts.get_rollout_trajectory,
     "get_global_rollout_support_bundle": artifacts.get_rollout_support_bundle,
     "validate_rollout": rollouts.validate_rollout,
     "create_rollout_batch": rollouts.create_rollout_batch,

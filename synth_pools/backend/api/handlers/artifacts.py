@@ -10,7 +10,7 @@ from synth_pools.backend.api.content_responses import archive_response, content_
 from synth_pools.backend.api.handlers.rollouts import read_rollout
 from synth_pools.backend.api.pagination import list_document, read_sized, read_with_room
 from synth_pools.backend.api.requests import Request
-from synth_pools.backend.api.responses import PIECE_BYTES, Response
+from synth_pools.backend.api.responses import PIECE_BYTES, JSONResponse, Response
 from synth_pools.backend.api.support_bundle import make_bundle
 from synth_pools.backend.artifacts.listing import (
     Artifact,
@@ -18,6 +18,7 @@ from synth_pools.backend.artifacts.listing import (
     artifact_expired,
     contents_in_result,
     find_artifact,
+    find_trajectory,
     stored_artifacts,
 )
 from synth_pools.backend.artifacts.zip_stream import Entry, zip_pieces
@@ -26,6 +27,7 @@ from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.contents.store import ContentGoneError, in_executor
 from synth_pools.backend.storage.database import Row, Snapshot
+from synth_pools.trajectories.rules import selected
 
 # Pieces of content in memory while it is sent: one just read, and one in transit.
 _PIECES = 2
@@ -73,6 +75,32 @@ async def get_rollout_artifact(request: Request) -> Response:
     except ContentGoneError:
         # Retention, or a person, has removed it since it was looked up.
         raise artifact_expired(download.path) from None
+
+
+async def get_rollout_trajectory(request: Request) -> Response:
+    services, step = request.services, request.parameters.get("step")
+    contents = services.contents
+    _, [download], reserved = await _open(
+        request,
+        lambda artifacts: [find_trajectory(artifacts)],
+        services.settings.max_artifact_bytes,
+    )
+    try:
+        body = await in_executor(
+            contents.executor, lambda: b"".join(download.pieces(contents, 0, download.size))
+        )
+    except ContentGoneError:
+        # As above.
+        raise artifact_expired(download.path) from None
+    if step is not None and len(body) > json_text.LARGE:
+        body = await services.workers.run(_some_steps, body, step)
+    elif step is not None:
+        body = _some_steps(body, step)
+    return JSONResponse(200, body, reserved=reserved)
+
+
+def _some_steps(body: bytes, step: str) -> bytes:
+    return json_text.dumps(selected(json_text.loads(body), step)).encode("ascii")
 
 
 async def get_rollout_artifacts_zip(request: Request) -> Response:

@@ -24,6 +24,7 @@ _FEATURES = (
     "replay",
     "support_bundle",
     "sync_mode",
+    "trajectories",
     "validate",
 )
 

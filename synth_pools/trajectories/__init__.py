@@ -1,0 +1,1 @@
+"""Trajectories in ATIF as data: their rules, and the forms that others read."""
