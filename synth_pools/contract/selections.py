@@ -76,7 +76,8 @@ def shows(*schemas: str) -> Selection:
 
 def describes_rollout(operation: Operation) -> bool:
     """Select operations that describe rollouts in JSON, except their events."""
-    of_one = "rollout_id" in operation.id_names and bool(operation.result)
+    # A rollout may have no trajectory.
+    of_one = "rollout_id" in operation.id_names and operation.result not in ("", "Trajectory")
     return shows("Rollout")(operation) or (reads(operation) and of_one and not operation.streams)
 
 

@@ -11,12 +11,17 @@ from typing import Any
 import click
 
 from synth_pools.cli import output
+from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, needing, reported_errors
 from synth_pools.cli.files import FILE, check_distinct, complete_file, force_option, is_stream
 from synth_pools.runs.recorded import RecordedResult, read_run
 
 # Suffix of the default file; empty for formats that go to standard output.
-_SUFFIXES = {"inspect": ".eval", "parquet": ".parquet", "csv": "", "jsonl": ""}
+_SUFFIXES = {
+    "inspect": ".eval",
+    "parquet": ".parquet",
+    **dict.fromkeys(("csv", "jsonl", "atif", "sft", "trl", "skyrl"), ""),
+}
 _TEXTS = ("task_id", "rollout_id", "status", "failure", "message")
 _MOMENTS = ("created_at", "started_at", "finished_at")
 _DOCUMENTS = ("request", "result")
@@ -35,23 +40,29 @@ _COLUMNS = (
     "form",
     required=True,
     type=click.Choice(list(_SUFFIXES)),
-    help="A log of Inspect, a Parquet file, CSV, or a line of JSON for each result.",
+    help="A log of Inspect, a Parquet file, CSV, or a line of JSON for each result; or its "
+    "trajectories: lines in ATIF, lines of messages (sft), or token ids for TRL or SkyRL.",
 )
 @click.option(
     "--out",
     type=FILE,
     metavar="FILE",
-    help="The file to write, - for standard output. [default: - for csv and jsonl, else a file "
-    "with the name of RUN, here]",
+    help="The file to write, - for standard output. [default: a file with the name of RUN, here, "
+    "for inspect and parquet, else -]",
 )
 @force_option
-def export(run: Path, form: str, out: Path | None, force: bool) -> int:
+@connection_options
+def export(connection: ServiceOptions, run: Path, form: str, out: Path | None, force: bool) -> int:
     """Write the results of a run for other tools: RUN is its journal, or its results.
 
     A row for each result: request, reward, times, failure. What only a journal knows, times of day
     and what the container answered, is empty for a file of results. A log of Inspect is read with
-    `inspect view`: a sample for each seed, an epoch for each repeat. Parquet needs `pip install
-    'synth-pools[parquet]'`.
+    `inspect view`: a sample for each seed, an epoch for each repeat, with the messages and the
+    usage of models where there is a trajectory. Parquet needs `pip install 'synth-pools[parquet]'`.
+
+    Trajectories are read from the service. Those for TRL and SkyRL have the token ids that the
+    model's server told, and no others: a row for each sequence, a new one where a prompt does not
+    begin with the earlier one and its completion.
 
     \b
     Examples:
@@ -70,13 +81,37 @@ def export(run: Path, form: str, out: Path | None, force: bool) -> int:
             # Imported here: only this format needs it.
             from synth_pools.cli.fleet.inspect_log import write_inspect_log
 
-            write_inspect_log(path, run.stem, recorded)
+            write_inspect_log(path, run.stem, recorded, _trajectories(results, connection))
+        elif form in ("atif", "sft", "trl", "skyrl"):
+            # Imported here, like the above.
+            from synth_pools.cli.fleet import training
+
+            with reported_errors():
+                played = training.read_trajectories(results, connection)
+                getattr(training, f"write_{form}")(path, played, len(results))
         else:
             write = {"parquet": _write_parquet, "csv": _write_csv, "jsonl": _write_lines}[form]
             write(path, [_columns_of(result) for result in results])
     if not is_stream(target):
         output.write_text(f"{target}\n")
     return 0
+
+
+def _trajectories(
+    results: Sequence[RecordedResult], connection: ServiceOptions
+) -> dict[str, dict[str, Any]]:
+    """Read the trajectories of a journal's rollouts, by their ids, if the service answers."""
+    # Imported here, like the above.
+    from synth_pools import SynthPoolsError
+    from synth_pools.cli.fleet.training import read_trajectories
+
+    rollouts = [result for result in results if result.rollout is not None]
+    try:
+        played = read_trajectories(rollouts, connection)
+        return {result.row["rollout_id"]: trajectory for result, trajectory in played}
+    except (CommandError, SynthPoolsError) as error:
+        output.say(f"messages are left out: {output.safe_text(str(error))}")
+        return {}
 
 
 def _columns_of(result: RecordedResult) -> dict[str, Any]:

@@ -11,12 +11,13 @@ import json
 import math
 import zipfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from synth_pools.runs.recorded import RecordedResult, RecordedRun
+from synth_pools.trajectories.messages import as_text, chat_messages, model_usage
 
 # Version of the format, which Inspect has had since 2024.
 _VERSION = 2
@@ -25,16 +26,24 @@ _NO_MODEL = "none/none"
 _SCORE = "reward"
 
 
-def write_inspect_log(path: Path, name: str, run: RecordedRun) -> None:
+def write_inspect_log(
+    path: Path, name: str, run: RecordedRun, trajectories: Mapping[str, Mapping[str, Any]]
+) -> None:
     """Write a log, named after the common task of the results, or else `name`.
 
     Unfinished results are left out, and the log has the status `started`.
+
+    Args:
+        path: The file.
+        name: The name.
+        run: The results.
+        trajectories: Trajectories by the ids of their rollouts.
 
     Raises:
         OSError: It cannot be written.
     """
     finished = [result for result in run.results if result.has_ended]
-    samples = _samples(finished)
+    samples = _samples(finished, trajectories)
     header = _header(name, run, samples)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
         start = {key: header[key] for key in ("version", "eval", "plan")}
@@ -46,7 +55,9 @@ def write_inspect_log(path: Path, name: str, run: RecordedRun) -> None:
         archive.writestr("header.json", json.dumps(header))
 
 
-def _samples(results: Sequence[RecordedResult]) -> list[dict[str, Any]]:
+def _samples(
+    results: Sequence[RecordedResult], trajectories: Mapping[str, Mapping[str, Any]]
+) -> list[dict[str, Any]]:
     ids = _ids(results)
     epochs: Counter[str] = Counter()
     samples = []
@@ -75,8 +86,68 @@ def _samples(results: Sequence[RecordedResult]) -> list[dict[str, Any]]:
         if row.get("failure") is not None:
             message = f"{row['failure']}: {row.get('message')}"
             sample["error"] = {"message": message, "traceback": "", "traceback_ansi": ""}
+        if (trajectory := trajectories.get(str(row.get("rollout_id")))) is not None:
+            sample |= _played(trajectory)
         samples.append(sample)
     return samples
+
+
+def _played(trajectory: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the fields of a sample that tell what was said, and what it cost."""
+    model = str(trajectory["agent"].get("model_name") or _NO_MODEL)
+    messages = []
+    for number, message in enumerate(chat_messages(trajectory), 1):
+        same: dict[str, Any] = {"id": str(number), "role": message["role"]}
+        same["content"] = _content(message)
+        if message["role"] == "assistant":
+            same |= {"source": "generate", "model": model}
+            if calls := message.get("tool_calls"):
+                same["tool_calls"] = [
+                    {"id": call["id"], "type": "function", **call["function"]} for call in calls
+                ]
+        elif message["role"] == "tool":
+            same |= {"tool_call_id": message["tool_call_id"], "function": message["name"]}
+        messages.append(same)
+    said = [message for message in messages if message["role"] == "assistant"]
+    fields = {"messages": messages, "turn_count": len(said), "model_usage": _usage(trajectory)}
+    if said:
+        choice = {"message": said[-1], "stop_reason": "stop"}
+        fields["output"] = {"model": model, "choices": [choice]}
+    return fields
+
+
+def _content(message: Mapping[str, Any]) -> str | list[dict[str, str]]:
+    text = as_text(message["content"])
+    if "reasoning_content" not in message:
+        return text
+    reasoning = {"type": "reasoning", "reasoning": str(message["reasoning_content"])}
+    return [reasoning, {"type": "text", "text": text}]
+
+
+def _usage(trajectory: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    usage = {}
+    for model, sums in model_usage(trajectory).items():
+        sent, cached = sums.get("prompt_tokens", 0), sums.get("cached_tokens", 0)
+        sampled = sums.get("completion_tokens", 0)
+        usage[model] = {
+            # Without cached ones, as Inspect counts them.
+            "input_tokens": max(0, sent - cached),
+            "input_tokens_cache_read": cached,
+            "output_tokens": sampled,
+            "total_tokens": sent + sampled,
+            **({"total_cost": sums["cost_usd"]} if "cost_usd" in sums else {}),
+        }
+    return usage
+
+
+def _summed(samples: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
+    sums: dict[str, dict[str, float]] = {}
+    for sample in samples:
+        for model, usage in sample.get("model_usage", {}).items():
+            of_model = sums.setdefault(model, {})
+            for name, amount in usage.items():
+                of_model[name] = of_model.get(name, 0) + amount
+    return sums
 
 
 def _ids(results: Sequence[RecordedResult]) -> dict[int, str]:
@@ -125,6 +196,8 @@ def _summary(sample: dict[str, Any]) -> dict[str, Any]:
     error = sample.get("error")
     return {
         **{key: sample[key] for key in same},
+        **({"model_usage": sample["model_usage"]} if "model_usage" in sample else {}),
+        "message_count": len(sample["messages"]),
         "completed": True,
         **({"error": error["message"]} if error else {}),
     }
@@ -136,6 +209,7 @@ def _header(name: str, run: RecordedRun, samples: Sequence[dict[str, Any]]) -> d
     starts = [sample["started_at"] for sample in samples if sample["started_at"]]
     ends = [sample["completed_at"] for sample in samples if sample["completed_at"]]
     created = min(starts, default=datetime.now(UTC).isoformat())
+    usage = _summed(samples)
     task = tasks.pop() if len(tasks) == 1 else name
     # Readers identify logs by this id: equal results give equal ids.
     digest = hashlib.sha256("".join(str(sample["uuid"]) for sample in samples).encode())
@@ -154,7 +228,7 @@ def _header(name: str, run: RecordedRun, samples: Sequence[dict[str, Any]]) -> d
             "task": task,
             "task_id": task,
             "dataset": {"name": name, "samples": len(ids), "sample_ids": ids, "shuffled": False},
-            "model": _NO_MODEL,
+            "model": next(iter(usage), _NO_MODEL) if len(usage) == 1 else _NO_MODEL,
             "config": {"epochs": max((sample["epoch"] for sample in samples), default=1)},
             "metadata": {"pool_id": run.pool_id},
         },
@@ -167,7 +241,7 @@ def _header(name: str, run: RecordedRun, samples: Sequence[dict[str, Any]]) -> d
         "stats": {
             "started_at": min(starts, default=""),
             "completed_at": max(ends, default=""),
-            "model_usage": {},
+            "model_usage": usage,
         },
     }
 

@@ -207,6 +207,12 @@ def _answer(
         output.write_pages(_pages(client, operation, arguments), form, row.columns)
         return
     content = client.operations.call(operation, arguments, body=body)
+    if operation == "get_global_rollout_trajectory" and form == "table":
+        # Imported here: this command alone needs it.
+        from synth_pools.cli.operations.trajectories import trajectory_text
+
+        output.write_text(trajectory_text(output.decode_answer(content)))
+        return
     following = None
     if form == "table" or values.get("cursor") is not None:
         following = _following(content, cursor=values.get("cursor"))

@@ -1,0 +1,79 @@
+"""Messages of a chat from a trajectory, and the sums of its models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+_SUMS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd")
+
+
+def own_steps(trajectory: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Yield the steps without copies of another trajectory's, which are not trained on."""
+    return (step for step in trajectory["steps"] if not step.get("is_copied_context"))
+
+
+def results_in(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the results of a step's observation."""
+    results: list[Mapping[str, Any]] = (step.get("observation") or {}).get("results") or []
+    return results
+
+
+def chat_messages(trajectory: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the messages of a chat, as OpenAI has them, with arguments of tools as objects.
+
+    Observations that answer no call are messages of the user.
+    """
+    messages: list[dict[str, Any]] = []
+    for step in own_steps(trajectory):
+        role = "assistant" if step["source"] == "agent" else step["source"]
+        message: dict[str, Any] = {"role": role, "content": step["message"]}
+        if step.get("reasoning_content"):
+            message["reasoning_content"] = step["reasoning_content"]
+        if step.get("tool_calls"):
+            message["tool_calls"] = [
+                {
+                    "id": call["tool_call_id"],
+                    "type": "function",
+                    "function": {"name": call["function_name"], "arguments": call["arguments"]},
+                }
+                for call in step["tool_calls"]
+            ]
+        messages.append(message)
+        names = {
+            call["tool_call_id"]: call["function_name"] for call in step.get("tool_calls") or ()
+        }
+        for result in results_in(step):
+            content, call_id = result.get("content") or "", result.get("source_call_id")
+            if call_id is None:
+                messages.append({"role": "user", "content": content})
+            else:
+                answer = {"role": "tool", "tool_call_id": call_id, "name": names.get(call_id, "")}
+                messages.append({**answer, "content": content})
+    return messages
+
+
+def model_usage(trajectory: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+    """Sum the metrics of the steps, for each model."""
+    usage: dict[str, dict[str, float]] = {}
+    default = trajectory["agent"].get("model_name")
+    for step in own_steps(trajectory):
+        metrics = step.get("metrics") or {}
+        sums = {name: metrics[name] for name in _SUMS if metrics.get(name) is not None}
+        if sums:
+            of_model = usage.setdefault(str(step.get("model_name") or default or "unknown"), {})
+            for name, amount in sums.items():
+                of_model[name] = of_model.get(name, 0) + amount
+    return usage
+
+
+def as_text(content: Any) -> str:
+    """Return the content of a message as a text; media are their paths."""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else []
+    return "\n".join(
+        part["text"] if part.get("text") is not None else json.dumps(part.get("source"))
+        for part in parts
+    )

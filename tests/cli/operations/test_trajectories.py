@@ -1,0 +1,111 @@
+"""`synth-pools rollouts trajectory`: all of a trajectory, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+
+from synth_pools.cli.operations.trajectories import trajectory_text
+from synth_pools.container import Container, Rollout
+from synth_pools.local import LocalBackend
+from tests.cli.conftest import Command
+
+TEXT = """\
+door · 1 · small · 1,200 + 3 tokens (4 cached) · $0.5
+schema_version: ATIF-v1.8
+notes: by hand
+final_metrics: {"total_steps": 2}
+
+1  user · 2026-01-01T00:00:00Z
+   Open the door.
+     Gently.\\x1b[31m
+
+2  agent · small · 1,200 + 3 tokens (4 cached) · $0.5 · reward 1
+   reasoning_content: Hm.
+   I see:
+   {"media_type": "image/png", "path": "a.png"}
+   → [c1] pull({"by": "hand"}) {"extra": {"slow": true}}
+   ← [c1] It is
+          open.
+   ← a draught
+   prompt_token_ids: 2 numbers
+   extra: {"attempt": 2}
+"""
+PARTS = [
+    {"type": "text", "text": "I see:"},
+    {"type": "image", "source": {"media_type": "image/png", "path": "a.png"}},
+]
+METRICS = {"prompt_tokens": 1200, "completion_tokens": 3, "cached_tokens": 4, "cost_usd": 0.5}
+ATIF = {
+    "schema_version": "ATIF-v1.8",
+    "agent": {"name": "door", "version": "1", "model_name": "small"},
+    "steps": [
+        {
+            "step_id": 1,
+            "source": "user",
+            "message": "Open the door.\n  Gently.\x1b[31m",
+            "timestamp": "2026-01-01T00:00:00Z",
+        },
+        {
+            "step_id": 2,
+            "source": "agent",
+            "message": PARTS,
+            "model_name": "small",
+            "reasoning_content": "Hm.",
+            "tool_calls": [
+                {
+                    "tool_call_id": "c1",
+                    "function_name": "pull",
+                    "arguments": {"by": "hand"},
+                    "extra": {"slow": True},
+                }
+            ],
+            "observation": {
+                "results": [
+                    {"source_call_id": "c1", "content": "It is\nopen."},
+                    {"content": "a draught"},
+                ]
+            },
+            "metrics": {**METRICS, "prompt_token_ids": [1, 2]},
+            "extra": {"reward": 1, "attempt": 2},
+        },
+    ],
+    "notes": "by hand",
+    "final_metrics": {**{f"total_{name}": value for name, value in METRICS.items()}},
+}
+
+
+def test_all_of_a_trajectory_is_laid_out() -> None:
+    document = {**ATIF, "final_metrics": {**ATIF["final_metrics"], "total_steps": 2}}  # type: ignore[dict-item]
+    assert trajectory_text(document) == TEXT
+
+
+def test_what_is_no_trajectory_is_laid_out_like_any_answer() -> None:
+    assert trajectory_text({"items": [], "x\x1b": 1}) == "items  []\nx\\x1b  1\n"
+
+
+def test_the_command_reads_steps(command: Command, backend: LocalBackend) -> None:
+    container = Container("door")
+
+    @container.rollout
+    def play(rollout: Rollout) -> float:
+        for number in range(1, 4):
+            rollout.step("user", f"message {number}")
+        return 1
+
+    with container.running() as url, backend.client() as client:
+        pool = client.create_pool({"name": "door", "container_url": url})
+        rollout_id = client.rollouts.run(pool["id"], {})["id"]
+        document = client.rollouts.trajectory(pool["id"], rollout_id)
+        part = client.agent_rollouts.trajectory(rollout_id, step=2)
+        bare = client.create_rollout(client.create_pool({"name": "echo"})["id"], {"mode": "sync"})[
+            "id"
+        ]
+    assert [step["message"] for step in part["steps"]] == ["message 2"]
+    done = command("rollouts", "trajectory", rollout_id, "--step", "2..")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [number for number in range(1, 4) if f"message {number}" in done.stdout] == [2, 3]
+    done = command("rollouts", "trajectory", rollout_id, "-o", "json")
+    assert json.loads(done.stdout) == document
+    done = command("rollouts", "trajectory", bare)
+    assert done.returncode != 0
+    assert "The rollout has no trajectory." in done.stderr
