@@ -93,7 +93,7 @@ def _samples(
 
 
 def _played(trajectory: Mapping[str, Any]) -> dict[str, Any]:
-    """Build the fields of a sample that tell what was said, and what it cost."""
+    """Build the fields of a sample that tell what was replies, and what it cost."""
     model = str(trajectory["agent"].get("model_name") or _NO_MODEL)
     messages = []
     for number, message in enumerate(chat_messages(trajectory), 1):
@@ -108,10 +108,10 @@ def _played(trajectory: Mapping[str, Any]) -> dict[str, Any]:
         elif message["role"] == "tool":
             same |= {"tool_call_id": message["tool_call_id"], "function": message["name"]}
         messages.append(same)
-    said = [message for message in messages if message["role"] == "assistant"]
-    fields = {"messages": messages, "turn_count": len(said), "model_usage": _usage(trajectory)}
-    if said:
-        choice = {"message": said[-1], "stop_reason": "stop"}
+    replies = [message for message in messages if message["role"] == "assistant"]
+    fields = {"messages": messages, "turn_count": len(replies), "model_usage": _usage(trajectory)}
+    if replies:
+        choice = {"message": replies[-1], "stop_reason": "stop"}
         fields["output"] = {"model": model, "choices": [choice]}
     return fields
 

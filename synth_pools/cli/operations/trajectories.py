@@ -34,8 +34,8 @@ def _laid_out(trajectory: Mapping[str, Any]) -> str:
     }
     lines = [" · ".join([*(cell(name) for name in names if name), *_figures(totals)])]
     for place, document in (("agent", agent), ("final_metrics", sums)):
-        shown = ("name", "version", "model_name", *(f"total_{name}" for name in _COUNTS))
-        more = {name: value for name, value in document.items() if name not in shown}
+        columns = ("name", "version", "model_name", *(f"total_{name}" for name in _COUNTS))
+        more = {name: value for name, value in document.items() if name not in columns}
         rest |= {place: more} if more else {}
     lines += [f"{safe_text(name)}: {cell(value)}" for name, value in rest.items()]
     for step in trajectory["steps"]:
