@@ -174,7 +174,8 @@ class _Exchange:
             hidden.add(b"accept-encoding")
         key = self._upstream.key
         keys = _keys_of(scope)
-        token = self._session.token.encode()
+        # A name may stand behind it.
+        token = self._session.token.partition(".")[0].encode()
         is_ours = any(_without_scheme(value).startswith(token) for _, value in keys)
         if key is not None or is_ours:
             hidden.update(_KEY_HEADERS)
@@ -220,6 +221,7 @@ class _Exchange:
             with answer:
                 if encoding not in _ENCODINGS:
                     call.fail(f"answers in {encoding!r} are not recorded", answer.status)
+                    call.end()
                     await self._pass_on(answer)
                     return
                 if answer.status < 300 and b"event-stream" in answer.header(b"content-type"):
@@ -232,6 +234,7 @@ class _Exchange:
                     content += piece
                     if len(content) > _LARGEST_BODY:
                         call.fail("the answer is too large to be recorded", answer.status)
+                        call.end()
                         await self._pass_on(answer, pieces, bytes(content))
                         return
             plain = _inflated(_ENCODINGS[encoding](), bytes(content))

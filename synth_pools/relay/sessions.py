@@ -91,7 +91,7 @@ class RelaySession:
         self.turns, self.tokens, self.cost_usd = 0, 0.0, 0.0
         self.running: set[ModelCall] = set()
         self._call_count = 0
-        # The number of the last call of each conversation, by the hash of all of its messages.
+        # The last call that was answered in each conversation, by the hash of all of its messages.
         self._conversations: dict[int, int] = {}
         self._responses: dict[str, int] = {}
         self.refusal: str | None = None
@@ -156,7 +156,7 @@ class RelaySession:
             fields: dict[str, Any] = {"is_copied_context": True} if is_copy else {}
             self._add(message, **fields)
         for place in places[start:]:
-            self._conversations.setdefault(place, call.number)
+            self._conversations.setdefault(place, call.after)
 
     def end(self, call: ModelCall, answer: ModelAnswer) -> None:
         """Record an answer."""
@@ -257,8 +257,8 @@ class ModelCall:
         """Return what a step says of its call."""
         return {
             "call": self.number,
-            # Where it does not go on from the call before.
-            "after_call": self.after if self.after not in (0, self.number - 1) else None,
+            # Where it does not go on from the answer before.
+            "after_call": self.after if self.after != self.number - 1 else None,
             "path": self.kind,
             "started_at": round(self._started_at, 3),
             "seconds": round(time.monotonic() - self._start, 4),

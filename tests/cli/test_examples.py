@@ -35,7 +35,7 @@ LINES = {
     if not row["operations"]
 }
 # They go on until they are interrupted.
-LASTING = {"serve", "ui", "contract-proxy"}
+LASTING = {"serve", "ui", "contract-proxy", "relay"}
 # They need a framework: tests/environments runs them where it is installed.
 OF_FRAMEWORKS = {"env install", "env run", "env serve", "env show"}
 ENDING = [

@@ -102,7 +102,11 @@ def test_conversations_of_one_rollout_are_told_apart(session: Running) -> None:
         ("user", "one"), ("assistant", "a"), ("user", "two"), ("assistant", "a"),
         ("user", "on"), ("assistant", "b"),
     ]  # fmt: skip
-    assert [call["extra"].get("after_call") for call in session.steps.calls] == [None, None, 1]
+    assert [call["extra"].get("after_call") for call in session.steps.calls] == [None, 0, 1]
+    ask(session, model, [user("one"), {"role": "assistant", "content": "a"}, user("on")])
+    # The same question once more, and no new message.
+    assert session.steps.calls[-1]["extra"]["after_call"] == 1
+    assert session.steps.texts[6:] == [("assistant", "b")]
 
 
 def test_answers_of_others_are_context(session: Running) -> None:
