@@ -30,7 +30,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
         "environments",
         "Run environments of Gymnasium, Inspect, verifiers, OpenEnv and Harbor.",
     ),
-    "relay": ("relay", "relay_command", "Pass calls of a model on, and record them."),
+    "relay": ("local.relay", "relay_command", "Pass calls of a model on, and record them."),
     "journal": ("fleet.journal", "journal", "Show and merge the journals of runs."),
     "compare": ("fleet.compare", "compare_command", "Compare runs: what got better."),
     "export": ("fleet.export", "export", "Write the results of a run for other tools."),

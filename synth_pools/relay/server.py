@@ -33,6 +33,8 @@ async def relay_server(
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.create_server((host, port), family=family, backlog=1024) as listener:
+        # Connections have it from here: asyncio sets it for sockets that name their protocol alone.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         config = uvicorn.Config(
             relay,
             lifespan="off",

@@ -80,7 +80,7 @@ def relay_command(
 
     \b
     Example:
-      synth-pools relay --upstream http://127.0.0.1:8000/v1 --record calls --max-turns 50
+      synth-pools relay --upstream http://127.0.0.1:8000/v1 --record calls
     """
     with needing("`relay`", "container"):
         # Imported here: other commands do not need the extra `container`.
