@@ -80,6 +80,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
     items.sort(key=_patience, reverse=True)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Let no test whose warnings are errors meet the garbage of the tests before it."""
+    if item.get_closest_marker("filterwarnings"):
+        gc.collect()
+    return (yield)
+
+
 def _patience(item: pytest.Item) -> float:
     marker = item.get_closest_marker("timeout") if item.get_closest_marker("system") else None
     return float(marker.args[0]) if marker else 0.0

@@ -16,9 +16,9 @@ from xml.etree import ElementTree
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from tests.support.document import OPERATIONS
+from tests.support.notebooks import execute
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 LIMIT = 50.0
@@ -292,7 +292,7 @@ def test_the_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
     notebook: Any = nbformat.reads((EXAMPLES / "notebook.ipynb").read_text(), as_version=4)  # type: ignore[no-untyped-call]
     # The notebook has no output.
     assert not any(cell.get("outputs") for cell in notebook.cells)
-    NotebookClient(notebook, timeout=60, resources={"metadata": {"path": EXAMPLES}}).execute()
+    execute(notebook, EXAMPLES, seconds=60)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", ())]
     assert any("12 completed" in output.get("text", "") for output in outputs)
     [plot] = [

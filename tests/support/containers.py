@@ -159,17 +159,25 @@ def _serve(
 def _read(connection: socket.socket) -> Seen | None:
     data = b""
     while b"\r\n\r\n" not in data:
-        chunk = connection.recv(65536)
-        if not chunk:
+        if not (piece := _receive(connection)):
             return None
-        data += chunk
+        data += piece
     head, _, body = data.partition(b"\r\n\r\n")
     request, *lines = head.decode("latin-1").split("\r\n")
     method, path, _ = request.split(" ")
     headers = {name.lower(): value.strip() for name, _, value in (x.partition(":") for x in lines)}
     while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
+        if not (piece := _receive(connection)):
+            return None
+        body += piece
     return Seen(method, path, headers, body)
+
+
+def _receive(connection: socket.socket) -> bytes:
+    # A client whose limit is over may leave before its request is here.
+    with contextlib.suppress(ConnectionError):
+        return connection.recv(65536)
+    return b""
 
 
 class Holding:

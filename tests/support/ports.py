@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
+import time
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Self
@@ -80,7 +82,20 @@ def full_listener(host: str = HOST, port: int = 0) -> Iterator[str]:
             pending.setblocking(False)
             with contextlib.suppress(BlockingIOError):
                 pending.connect(listener.getsockname())
+        _wait_until_full(listener)
         yield f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _wait_until_full(listener: socket.socket) -> None:
+    # Of a socket that listens, Linux says here how many connections wait to be accepted.
+    if not hasattr(socket, "TCP_INFO"):
+        return
+    give_up = time.monotonic() + 60
+    while not struct.unpack_from(
+        "I", listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 24
+    )[0]:
+        assert time.monotonic() < give_up, "its queue has room"
+        time.sleep(0.001)
 
 
 def _bound(host: str, port: int) -> socket.socket:

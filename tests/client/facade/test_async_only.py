@@ -154,14 +154,15 @@ async def test_a_cancelled_call_of_a_callers_own_client(
 
 async def test_a_cancelled_stream_is_closed(server: RecordingServer) -> None:
     server.reply_with(lambda _: Reply.live(endless()))
+    has_begun = asyncio.Event()
 
     async def read(client: AsyncContainerPoolsClient) -> None:
         async for _ in client.stream_rollout_events(P, R):
-            pass
+            has_begun.set()
 
-    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client:
         task = asyncio.create_task(read(client))
-        await asyncio.sleep(0.2)
+        await has_begun.wait()
         task.cancel()
         with pytest.raises(asyncio.CancelledError) as caught:
             await task
@@ -235,7 +236,7 @@ async def test_a_download_that_is_cancelled_leaves_nothing(
                 R, "x", target, on_progress=lambda size, _: reached.set() if size > 5000 else None
             )
         )
-        await asyncio.wait_for(reached.wait(), 10)
+        await asyncio.wait_for(reached.wait(), 100)
         assert len(names(tmp_path)) == 2
         download.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -207,12 +207,13 @@ async def test_a_cancelled_wait_stops_at_once(server: FaultServer) -> None:
         await client.get_pool(P)
     assert scope.cancelled_caught
     server.play()
-    with anyio.fail_after(5):
+    with anyio.fail_after(45):
         assert await client.get_pool(P) == {"ok": True}
     server.play(faults.stall())
-    with anyio.move_on_after(0.2) as scope:
-        await client.with_options(deadline=30).get_pool(P)
-    assert scope.cancelled_caught
+    async with anyio.create_task_group() as group:
+        group.start_soon(client.with_options(deadline=90, timeout=90).get_pool, P)
+        await asyncio.to_thread(server.wait_for, 1)
+        group.cancel_scope.cancel()
     assert await asyncio.to_thread(server.client_left.wait, 60)
     await client.aclose()
 
@@ -220,7 +221,7 @@ async def test_a_cancelled_wait_stops_at_once(server: FaultServer) -> None:
 async def test_a_cancellation_is_no_deadline(server: FaultServer) -> None:
     server.play(faults.stall())
     async with client_of(server) as client:
-        call = asyncio.create_task(client.with_options(deadline=5).get_pool(P))
+        call = asyncio.create_task(client.with_options(deadline=60).get_pool(P))
         await asyncio.sleep(0.1)
         call.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -229,7 +230,9 @@ async def test_a_cancellation_is_no_deadline(server: FaultServer) -> None:
 
 async def test_a_body_that_is_not_taken_runs_into_a_limit() -> None:
     with deaf_listener() as url:
-        client = AsyncContainerPoolsClient(api_key=KEY, base_url=url, timeout=0.3, max_retries=0)
+        # A busy machine may need longer than a short limit to connect.
+        limits = httpx.Timeout(0.3, connect=30)
+        client = AsyncContainerPoolsClient(api_key=KEY, base_url=url, timeout=limits, max_retries=0)
         with anyio.fail_after(60), pytest.raises(Exception, match="Timeout") as caught:
             await client.create_pool({"name": LARGE})
         assert getattr(caught.value, "cause", "") in ("WriteTimeout", "ReadTimeout")

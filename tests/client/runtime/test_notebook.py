@@ -9,9 +9,9 @@ from typing import Any
 
 import nbformat
 import pytest
-from nbclient import NotebookClient
 
 from synth_pools.local import LocalBackend
+from tests.support.notebooks import execute
 
 CELLS = (
     """
@@ -71,13 +71,7 @@ def test_cell_after_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     with LocalBackend() as backend:
         monkeypatch.setenv("SYNTH_API_KEY", backend.api_key)
         monkeypatch.setenv("SYNTH_BACKEND_URL", backend.url)
-        NotebookClient(
-            notebook,
-            timeout=30,
-            startup_timeout=60,
-            kernel_name="python3",
-            resources={"metadata": {"path": str(tmp_path)}},
-        ).execute()
+        execute(notebook, tmp_path, seconds=60)
     printed = [
         "".join(output.text for output in cell.outputs if output.get("name") == "stdout").strip()
         for cell in notebook.cells
