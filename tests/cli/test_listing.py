@@ -239,10 +239,10 @@ def test_ids_are_completed(command: Command, backend: LocalBackend) -> None:
         client.create_task("completed-pool", {"task_id": "completed-task"})
     # Another process asks in the background; its answer is there the second time.
     first = completed(command, "pools", "get", "completed-p")
-    again = first or wait_for(lambda: completed(command, "pools", "get", "completed-p"))
+    again = first or eventually(lambda: completed(command, "pools", "get", "completed-p"))
     assert again == ["completed-pool"]
     ask = ("tasks", "delete", "completed-pool", "completed-")
-    assert wait_for(lambda: completed(command, *ask)) == ["completed-task"]
+    assert eventually(lambda: completed(command, *ask)) == ["completed-task"]
 
 
 def test_what_asks_for_ids_asks_once(surroundings: dict[str, str]) -> None:
@@ -251,13 +251,6 @@ def test_what_asks_for_ids_asks_once(surroundings: dict[str, str]) -> None:
         done = run_command("complete-ids", "pool_id", environment={**surroundings, **service})
     assert (done.returncode, done.stderr) == (0, "")
     assert len(server.requests) == 1
-
-
-def wait_for(look: Any) -> list[str]:
-    for _ in range(60):
-        if ids := look():
-            return list(ids)
-    raise AssertionError("no ids have come")
 
 
 def test_every_command_of_the_table_is_reached() -> None:
@@ -288,6 +281,8 @@ def test_top_waits_between_two_pictures(
         assert watch._changes.empty()
         raise KeyboardInterrupt
 
+    # No event of a pool is a change here.
+    monkeypatch.setattr(top._PoolWatch, "_read", lambda *_: None)
     monkeypatch.setattr(top, "_picture", draw)
     monkeypatch.setattr(top._PoolWatch, "wait", wait)
     monkeypatch.setattr(sys, "stdout", Terminal())

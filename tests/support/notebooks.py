@@ -27,8 +27,8 @@ def execute(notebook: Any, folder: Path, *, seconds: int) -> None:
         try:
             client.execute()
         except RuntimeError as error:
-            begun = any(cell.get("execution_count") for cell in notebook.cells)
-            if begun or "Kernel died" not in str(error) or start == _MOST_STARTS - 1:
+            has_begun = any(cell.get("execution_count") for cell in notebook.cells)
+            if has_begun or "Kernel died" not in str(error) or start == _MOST_STARTS - 1:
                 raise
         else:
             return

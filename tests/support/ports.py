@@ -87,7 +87,7 @@ def full_listener(host: str = HOST, port: int = 0) -> Iterator[str]:
 
 
 def _wait_until_full(listener: socket.socket) -> None:
-    # Of a socket that listens, Linux says here how many connections wait to be accepted.
+    # Linux: for a listening socket this is the number of connections in its queue.
     if not hasattr(socket, "TCP_INFO"):
         return
     give_up = time.monotonic() + 60

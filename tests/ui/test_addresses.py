@@ -109,7 +109,7 @@ def test_the_place_in_a_long_table_is_in_the_link(
     )
     go(page, f"#/pools/{pool}")
     page.until("document.querySelectorAll('.rows tr').length > 20")
-    page.until("document.querySelector('.tools [role=status]')?.innerText === '406 rollouts'", 10)
+    page.until("document.querySelector('.tools [role=status]')?.innerText === '406 rollouts'")
     page.run("document.querySelector('.rows').scrollTop = 34 * 200")
     page.until(f"{HASH}.endsWith('?row=200')")
     page.click(".rows tr[aria-rowindex='204'] td.c-id a")

@@ -101,8 +101,14 @@ async def test_what_is_under_way_is_read_now_and_then_and_not_more(
     pools: PoolService, fleet_client: AsyncContainerPoolsClient
 ) -> None:
     """All run until each was read a few times."""
+    has_begun = False
 
     def idle() -> None:
+        nonlocal has_begun
+        if len(pools.status) >= 20 and not has_begun:
+            # The first of them may have run for long.
+            has_begun = True
+            pools.looks.clear()
         if len(pools.status) >= 20 and min(pools.looks[name] for name in pools.status) >= 4:
             for rollout_id in pools.running:
                 pools.finish(rollout_id)
@@ -394,7 +400,7 @@ async def test_an_end_of_the_fleet_at_each_of_these_steps(
     pools.serve = lambda _: None if status is None else answer({}, status)
 
     def admit(rollout_id: str) -> Fault | None:
-        # The first rollout has ended once all have begun and a request for another one is held.
+        # The first rollout has ended once all have has_begun and a request for another one is held.
         done = answer({"rollout_id": rollout_id, "status": "completed"})
         if rollout_id != "rollout_0":
             return None

@@ -108,10 +108,15 @@ async def test_a_process_that_wrote_nothing(
 async def test_a_pool_that_takes_too_long(server: FaultServer) -> None:
     server.play(answer({"status": "paused"}))
     async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
-        started = time.monotonic()
-        with pytest.raises(WaitTimeoutError, match=r"within 1\.5 s; it was paused") as caught:
-            await client.wait_pool_active(P, timeout=1.5)
-        assert 1.4 < time.monotonic() - started < 30
+        for limit in (1.5, 15.0):
+            started = time.monotonic()
+            with pytest.raises(WaitTimeoutError) as caught:
+                await client.wait_pool_active(P, timeout=limit)
+            assert limit - 0.1 < time.monotonic() - started < limit + 28.5
+            # A busy service may not answer within a short limit.
+            if caught.value.last is not None:
+                break
+    assert f"within {limit:g} s; it was paused" in str(caught.value)
     assert isinstance(caught.value, TimeoutError)
     assert caught.value.last == {"status": "paused"}
 
@@ -166,12 +171,16 @@ async def test_a_rollout_that_takes_too_long(backend: LocalBackend) -> None:
         pool = await client.create_pool({"name": "slow", "concurrency": 4})
         slow = await client.create_rollout(pool["id"], {"env": {"delay": 60}})
         dropped = await client.create_rollout(pool["id"], {"env": {"delay": 60}})
-        started = time.monotonic()
-        with pytest.raises(
-            WaitTimeoutError, match=rf"^rollout '{slow['id']}' had not ended within 1\.5 s"
-        ) as caught:
-            await client.rollouts.wait(pool["id"], slow["id"], timeout=1.50123456)
-        assert 0.4 < time.monotonic() - started < 30
+        for limit in (1.50123456, 15.0123456):
+            started = time.monotonic()
+            with pytest.raises(WaitTimeoutError) as caught:
+                await client.rollouts.wait(pool["id"], slow["id"], timeout=limit)
+            assert 0.4 < time.monotonic() - started < limit + 28.5
+            # A busy service may not answer within a short limit.
+            if caught.value.last is not None:
+                break
+        expected = f"rollout '{slow['id']}' had not ended within {round(limit, 2):g} s"
+        assert str(caught.value).startswith(expected)
         last = caught.value.last
         assert last is not None
         assert last["id"] == slow["id"]
@@ -210,10 +219,14 @@ async def test_run(backend: LocalBackend) -> None:
         await client.rollouts.run(pool["id"], {"mode": "sync"}, idempotency_key="once")
         page = await client.list_rollouts(pool["id"])
         assert len(page["items"]) == 3
-        with pytest.raises(WaitTimeoutError):
-            await client.rollouts.run(
-                pool["id"], {"env": {"delay": 60}}, timeout=1.5, cancel_on_timeout=True
-            )
+        for limit in (1.5, 15.0):
+            with pytest.raises(WaitTimeoutError) as caught:
+                await client.rollouts.run(
+                    pool["id"], {"env": {"delay": 60}}, timeout=limit, cancel_on_timeout=True
+                )
+            # A busy service may not answer within a short limit.
+            if caught.value.last is not None:
+                break
         newest = (await client.list_rollouts(pool["id"], limit=1))["items"][0]
         assert newest["status"] == "cancelled"
         await client.delete_pool(pool["id"])
@@ -244,12 +257,17 @@ async def test_one_limit_for_all_of_a_run(
             return events([b'data: {"event": "agent"}\n\n'])
         return answer({"rollout_id": R, "status": "completed" if has_ended else "running"})
 
-    server.play(choose=choose)
     problem = (
         f"there was no summary of rollout '{R}'" if has_ended else f"rollout '{R}' had not ended"
     )
-    with pytest.raises(WaitTimeoutError, match=rf"{problem} within 1 s") as caught:
-        await fleet_client.rollouts.run(P, {"seed": 1}, timeout=1, cancel_on_timeout=True)
+    for limit in (1, 10):
+        server.play(choose=choose)
+        with pytest.raises(WaitTimeoutError) as caught:
+            await fleet_client.rollouts.run(P, {"seed": 1}, timeout=limit, cancel_on_timeout=True)
+        # A busy machine may pass a short limit before the rollout is seen.
+        if f"{problem} within {limit} s" in str(caught.value):
+            break
+    assert f"{problem} within {limit} s" in str(caught.value)
     assert caught.value.last is not None
     assert caught.value.last["rollout_id"] == R
     # An ended rollout is not cancelled.

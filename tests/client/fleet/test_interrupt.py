@@ -22,6 +22,7 @@ from synth_pools import (
 )
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools.local import LocalBackend
+from tests.client.async_.fleet_ends import comes_true
 from tests.support.fault_server import FaultServer
 from tests.support.fleet_service import FleetService, until
 from tests.support.leaks import KEY
@@ -164,9 +165,12 @@ async def test_a_forgotten_fleet_ends() -> None:
         async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url) as client:
             async for _ in client.rollouts.run_many("p", requests_without_end(), max_in_flight=4):
                 break
-            await wait_until_stable(service)
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            assert not [task for task in others if task.get_name() == "synth-pools-fleet"]
+
+            def has_no_worker() -> bool:
+                names = {task.get_name() for task in asyncio.all_tasks()}
+                return "synth-pools-fleet" not in names
+
+            assert await comes_true(has_no_worker)
 
 
 def test_the_threads_of_a_forgotten_fleet_end() -> None:
