@@ -254,6 +254,8 @@ def _method(short: str, operation: _Operation, owner: str, parameters: Mapping[s
     keywords = [argument.arg for argument in method.args.kwonlyargs]
     call = [parameters.get(name, name) for name in positional]
     call += [f"{name}={parameters.get(name, name)}" for name in keywords]
+    if method.args.kwarg is not None:
+        call.append(f"**{method.args.kwarg.arg}")
     target = f"return {'await ' if is_async else ''}{owner}.{method.name}"
     body = [f"{target}({', '.join(call)})"]
     if _KEY in keywords:

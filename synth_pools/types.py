@@ -5,8 +5,9 @@ type in an answer is `PoolState | str`. The dictionaries are the bodies of reque
 dictionary, and a type checker names a misspelt key where a literal is annotated with its class.
 """
 
+from datetime import datetime
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, TypedDict
 
 from synth_pools_api.requests import ChatMessageDict as ChatMessageDict
 from synth_pools_api.requests import ImageMountDict as ImageMountDict
@@ -149,3 +150,33 @@ RolloutErrorCode: TypeAlias = Literal[
     "internal_error",
 ]
 """``code`` of the ``error`` of a rollout: why it failed."""
+
+
+class RolloutFilters(TypedDict, total=False):
+    """Filters of a list of rollouts beside its state, and its order; None is as left out.
+
+    Attributes:
+        run: The run that the rollout is part of.
+        task_id: Its task.
+        seed: The seed of its request.
+        error_code: The code with which it failed.
+        label: One of its labels, as ``name=value``.
+        min_reward: The least reward.
+        max_reward: The largest reward.
+        created_after: The earliest time of its creation, with an offset or `Z`.
+        created_before: A time before which it was created.
+        sort: What the list is sorted by; rollouts without this figure are left out.
+        direction: `desc` for the newest or largest first, which is the default, or `asc`.
+    """
+
+    run: str | None
+    task_id: str | None
+    seed: int | None
+    error_code: str | None
+    label: str | None
+    min_reward: float | None
+    max_reward: float | None
+    created_after: str | datetime | None
+    created_before: str | datetime | None
+    sort: Literal["created", "reward", "duration", "cost"] | None
+    direction: Literal["desc", "asc"] | None

@@ -384,7 +384,7 @@ class RolloutPolicyDict(TypedDict, total=False):
 
 
 class RolloutRequestDict(TypedDict, total=False):
-    """A rollout as the caller asks for it. It has these 20 keys and no others. All are
+    """A rollout as the caller asks for it. It has these 22 keys and no others. All are
     optional. Null is the same as not given. `request` of the rollout holds every value
     as it was sent."""
 
@@ -400,6 +400,8 @@ class RolloutRequestDict(TypedDict, total=False):
     """Chat messages to start from."""
     metadata: Mapping[str, Any] | None
     """Free-form, never interpreted."""
+    labels: Mapping[str, Any] | None
+    """Names and values for filters of lists, of the caller's choice. A name has no `=`."""
     mode: RolloutModeValue | None
     """Whether the creation waits for the end of the rollout (`sync`) or not (`async`)."""
     ops: Any
@@ -416,6 +418,9 @@ class RolloutRequestDict(TypedDict, total=False):
     id that nothing has."""
     record: Any
     """What to record, free-form."""
+    run: str | None
+    """The name of the run that the rollout is part of: rollouts that are looked at and
+    compared together. Any text; the first rollout of a name begins the run."""
     safety: Mapping[str, Any] | None
     """Safety settings, free-form."""
     seed: int | None

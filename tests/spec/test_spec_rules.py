@@ -54,6 +54,8 @@ CANONICAL_KEYS = {
     "trace_correlation_id",
     "override_bundle_id",
     "task_contract",
+    "run",
+    "labels",
 }
 
 

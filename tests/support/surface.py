@@ -134,7 +134,8 @@ CALLS: list[Call] = [
 ]
 
 
-_KEYS = sorted(CANONICAL_ROLLOUT_REQUEST_KEYS)
+# The published client refuses newer keys.
+_KEYS = sorted(CANONICAL_ROLLOUT_REQUEST_KEYS - {"labels", "run"})
 _LETTERS = "abcXYZ0189-_.~ äß→\U0001f680'\"\\\n\t\u2028<&+=:@"
 # The reserved characters of a URL mean another path to the published client.
 _ID_LETTERS = "abcXYZ0189-_.~ äß→\U0001f680()+,:;=@!$&*'"

@@ -34,6 +34,12 @@ if TYPE_CHECKING:
     from .image_release_definition import ImageReleaseDefinition as ImageReleaseDefinition
     from .image_release_list import ImageReleaseList as ImageReleaseList
     from .json_object import JsonObject as JsonObject
+    from .list_global_rollouts_direction import (
+        ListGlobalRolloutsDirection as ListGlobalRolloutsDirection,
+    )
+    from .list_global_rollouts_sort import ListGlobalRolloutsSort as ListGlobalRolloutsSort
+    from .list_rollouts_direction import ListRolloutsDirection as ListRolloutsDirection
+    from .list_rollouts_sort import ListRolloutsSort as ListRolloutsSort
     from .placement import Placement as Placement
     from .placement_labels_type_0 import PlacementLabelsType0 as PlacementLabelsType0
     from .placement_resources_type_0 import PlacementResourcesType0 as PlacementResourcesType0
@@ -72,6 +78,7 @@ if TYPE_CHECKING:
     from .rollout_event_page import RolloutEventPage as RolloutEventPage
     from .rollout_event_type import RolloutEventType as RolloutEventType
     from .rollout_failed_data import RolloutFailedData as RolloutFailedData
+    from .rollout_labels import RolloutLabels as RolloutLabels
     from .rollout_limits import RolloutLimits as RolloutLimits
     from .rollout_list import RolloutList as RolloutList
     from .rollout_metrics import RolloutMetrics as RolloutMetrics
@@ -142,6 +149,10 @@ __all__ = (
     "ImageReleaseDefinition",
     "ImageReleaseList",
     "JsonObject",
+    "ListGlobalRolloutsDirection",
+    "ListGlobalRolloutsSort",
+    "ListRolloutsDirection",
+    "ListRolloutsSort",
     "Placement",
     "PlacementLabelsType0",
     "PlacementResourcesType0",
@@ -180,6 +191,7 @@ __all__ = (
     "RolloutEventPage",
     "RolloutEventType",
     "RolloutFailedData",
+    "RolloutLabels",
     "RolloutLimits",
     "RolloutList",
     "RolloutMetrics",
@@ -245,6 +257,10 @@ _MODULES = {
     "ImageReleaseDefinition": "image_release_definition",
     "ImageReleaseList": "image_release_list",
     "JsonObject": "json_object",
+    "ListGlobalRolloutsDirection": "list_global_rollouts_direction",
+    "ListGlobalRolloutsSort": "list_global_rollouts_sort",
+    "ListRolloutsDirection": "list_rollouts_direction",
+    "ListRolloutsSort": "list_rollouts_sort",
     "Placement": "placement",
     "PlacementLabelsType0": "placement_labels_type_0",
     "PlacementResourcesType0": "placement_resources_type_0",
@@ -283,6 +299,7 @@ _MODULES = {
     "RolloutEventPage": "rollout_event_page",
     "RolloutEventType": "rollout_event_type",
     "RolloutFailedData": "rollout_failed_data",
+    "RolloutLabels": "rollout_labels",
     "RolloutLimits": "rollout_limits",
     "RolloutList": "rollout_list",
     "RolloutMetrics": "rollout_metrics",

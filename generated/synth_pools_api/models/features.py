@@ -40,6 +40,9 @@ class Features:
             processes (bool | Unset): `config.process`.
             ray (bool | Unset): `launcher: ray` of `config.process` and `config.image`.
             replay (bool | Unset): `replay_rollout`.
+            runs (bool | Unset): `run` and `labels` of rollouts, the filters of `list_rollouts` and `list_global_rollouts`
+                beside `state`, `sort`,
+                and the operations on runs. Without it these parameters are not read.
             support_bundle (bool | Unset): `get_global_rollout_support_bundle`.
             sync_mode (bool | Unset): `mode: sync`. Without it a creation with `mode: sync` returns as one with `mode:
                 async` does.
@@ -66,6 +69,7 @@ class Features:
     processes: bool | Unset = UNSET
     ray: bool | Unset = UNSET
     replay: bool | Unset = UNSET
+    runs: bool | Unset = UNSET
     support_bundle: bool | Unset = UNSET
     sync_mode: bool | Unset = UNSET
     trajectories: bool | Unset = UNSET
@@ -110,6 +114,8 @@ class Features:
         ray = self.ray
 
         replay = self.replay
+
+        runs = self.runs
 
         support_bundle = self.support_bundle
 
@@ -160,6 +166,8 @@ class Features:
             field_dict["ray"] = ray
         if replay is not UNSET:
             field_dict["replay"] = replay
+        if runs is not UNSET:
+            field_dict["runs"] = runs
         if support_bundle is not UNSET:
             field_dict["support_bundle"] = support_bundle
         if sync_mode is not UNSET:
@@ -212,6 +220,8 @@ class Features:
 
         replay = d.pop("replay", UNSET)
 
+        runs = d.pop("runs", UNSET)
+
         support_bundle = d.pop("support_bundle", UNSET)
 
         sync_mode = d.pop("sync_mode", UNSET)
@@ -240,6 +250,7 @@ class Features:
             processes=processes,
             ray=ray,
             replay=replay,
+            runs=runs,
             support_bundle=support_bundle,
             sync_mode=sync_mode,
             trajectories=trajectories,

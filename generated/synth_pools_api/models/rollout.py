@@ -14,6 +14,7 @@ from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
     from ..models.rollout_error import RolloutError
+    from ..models.rollout_labels import RolloutLabels
     from ..models.rollout_metrics import RolloutMetrics
 
 
@@ -52,6 +53,8 @@ class Rollout:
         finished_at (datetime.datetime | None): When it ended, in UTC; null before that.
         updated_at (datetime.datetime): When it last changed, in UTC.
         mode (RolloutMode | str | Unset): The mode of a rollout as it is answered, a `RolloutMode` or another.
+        run (None | str | Unset): The run of the request; null or left out where it names none.
+        labels (RolloutLabels | Unset): Labels by their names, at most 16.
         created_by (None | str | Unset): The name of the key that created it; null or left out where the key has no
             name.
     """
@@ -74,6 +77,8 @@ class Rollout:
     finished_at: datetime.datetime | None
     updated_at: datetime.datetime
     mode: RolloutMode | str | Unset = UNSET
+    run: None | str | Unset = UNSET
+    labels: RolloutLabels | Unset = UNSET
     created_by: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
@@ -139,6 +144,16 @@ class Rollout:
         else:
             mode = self.mode
 
+        run: None | str | Unset
+        if isinstance(self.run, Unset):
+            run = UNSET
+        else:
+            run = self.run
+
+        labels: dict[str, Any] | Unset = UNSET
+        if not isinstance(self.labels, Unset):
+            labels = self.labels.to_dict()
+
         created_by: None | str | Unset
         if isinstance(self.created_by, Unset):
             created_by = UNSET
@@ -170,6 +185,10 @@ class Rollout:
         )
         if mode is not UNSET:
             field_dict["mode"] = mode
+        if run is not UNSET:
+            field_dict["run"] = run
+        if labels is not UNSET:
+            field_dict["labels"] = labels
         if created_by is not UNSET:
             field_dict["created_by"] = created_by
 
@@ -178,6 +197,7 @@ class Rollout:
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.rollout_error import RolloutError
+        from ..models.rollout_labels import RolloutLabels
         from ..models.rollout_metrics import RolloutMetrics
 
         d = dict(src_dict)
@@ -248,6 +268,15 @@ class Rollout:
 
         mode = read_optional(d.pop("mode", UNSET), read_text, "mode")
 
+        run = read_optional(d.pop("run", UNSET), read_text, "run")
+
+        _labels = d.pop("labels", UNSET)
+        labels: RolloutLabels | Unset
+        if isinstance(_labels, Unset):
+            labels = UNSET
+        else:
+            labels = RolloutLabels.from_dict(_labels)
+
         created_by = read_optional(d.pop("created_by", UNSET), read_text, "created_by")
 
         rollout = cls(
@@ -269,6 +298,8 @@ class Rollout:
             finished_at=finished_at,
             updated_at=updated_at,
             mode=mode,
+            run=run,
+            labels=labels,
             created_by=created_by,
         )
 

@@ -18,13 +18,14 @@ T = TypeVar("T", bound="RolloutList")
 
 @_attrs_define
 class RolloutList:
-    """One page of rollouts, newest first; of those that one request created, the last one of the request first.
+    """One page of rollouts, newest first unless `sort` or `direction` says otherwise; of those that one request created,
+    the last one of the request first.
 
-    Attributes:
-        items (list[Rollout]): The rollouts of this page.
-        next_cursor (None | str): The `cursor` of the following page; null on the last page.
-        rollouts (list[Rollout] | Unset): The same list as `items`, for later clients, unless `Prefer` says
-            `return=minimal`.
+        Attributes:
+            items (list[Rollout]): The rollouts of this page.
+            next_cursor (None | str): The `cursor` of the following page; null on the last page.
+            rollouts (list[Rollout] | Unset): The same list as `items`, for later clients, unless `Prefer` says
+                `return=minimal`.
     """
 
     items: list[Rollout]

@@ -20,6 +20,7 @@ from ..types import UNSET, Unset
 if TYPE_CHECKING:
     from ..models.chat_message import ChatMessage
     from ..models.rollout_env import RolloutEnv
+    from ..models.rollout_labels import RolloutLabels
     from ..models.rollout_limits import RolloutLimits
     from ..models.rollout_policy import RolloutPolicy
 
@@ -29,7 +30,7 @@ T = TypeVar("T", bound="RolloutRequest")
 
 @_attrs_define
 class RolloutRequest:
-    """A rollout as the caller asks for it. It has these 20 keys and no others. All are optional. Null is the same as
+    """A rollout as the caller asks for it. It has these 22 keys and no others. All are optional. Null is the same as
     not given. `request` of the rollout holds every value as it was sent.
 
         Attributes:
@@ -40,6 +41,8 @@ class RolloutRequest:
             limits (None | RolloutLimits | Unset):
             messages (list[ChatMessage] | None | Unset): Chat messages to start from.
             metadata (dict[str, Any] | None | Unset): Free-form, never interpreted.
+            labels (None | RolloutLabels | Unset): Names and values for filters of lists, of the caller's choice. A name has
+                no `=`.
             mode (None | RolloutMode | Unset): Whether the creation waits for the end of the rollout (`sync`) or not
                 (`async`).
             ops (Any | Unset): Operations that the container is to perform, free-form.
@@ -50,6 +53,9 @@ class RolloutRequest:
             pool_id (None | str | Unset): The pool. Returns 409 `id_mismatch` if the path names another pool. An empty text
                 is an id that nothing has.
             record (Any | Unset): What to record, free-form.
+            run (None | str | Unset): The name of the run that the rollout is part of: rollouts that are looked at and
+                compared together. Any text;
+                the first rollout of a name begins the run.
             safety (dict[str, Any] | None | Unset): Safety settings, free-form.
             seed (int | None | Unset): Seed of the rollout.
             task_contract (Any | Unset): The contract that the task is held to, free-form.
@@ -65,6 +71,7 @@ class RolloutRequest:
     limits: None | RolloutLimits | Unset = UNSET
     messages: list[ChatMessage] | None | Unset = UNSET
     metadata: dict[str, Any] | None | Unset = UNSET
+    labels: None | RolloutLabels | Unset = UNSET
     mode: None | RolloutMode | Unset = UNSET
     ops: Any | Unset = UNSET
     override_bundle_id: None | str | Unset = UNSET
@@ -73,6 +80,7 @@ class RolloutRequest:
     policy_config: dict[str, Any] | None | Unset = UNSET
     pool_id: None | str | Unset = UNSET
     record: Any | Unset = UNSET
+    run: None | str | Unset = UNSET
     safety: dict[str, Any] | None | Unset = UNSET
     seed: int | None | Unset = UNSET
     task_contract: Any | Unset = UNSET
@@ -81,6 +89,7 @@ class RolloutRequest:
 
     def to_dict(self) -> dict[str, Any]:
         from ..models.rollout_env import RolloutEnv
+        from ..models.rollout_labels import RolloutLabels
         from ..models.rollout_limits import RolloutLimits
         from ..models.rollout_policy import RolloutPolicy
 
@@ -132,6 +141,14 @@ class RolloutRequest:
         else:
             metadata = self.metadata
 
+        labels: dict[str, Any] | None | Unset
+        if isinstance(self.labels, Unset):
+            labels = UNSET
+        elif isinstance(self.labels, RolloutLabels):
+            labels = self.labels.to_dict()
+        else:
+            labels = self.labels
+
         mode: None | str | Unset
         if isinstance(self.mode, Unset):
             mode = UNSET
@@ -176,6 +193,12 @@ class RolloutRequest:
 
         record = self.record
 
+        run: None | str | Unset
+        if isinstance(self.run, Unset):
+            run = UNSET
+        else:
+            run = self.run
+
         safety: dict[str, Any] | None | Unset
         if isinstance(self.safety, Unset):
             safety = UNSET
@@ -219,6 +242,8 @@ class RolloutRequest:
             field_dict["messages"] = messages
         if metadata is not UNSET:
             field_dict["metadata"] = metadata
+        if labels is not UNSET:
+            field_dict["labels"] = labels
         if mode is not UNSET:
             field_dict["mode"] = mode
         if ops is not UNSET:
@@ -235,6 +260,8 @@ class RolloutRequest:
             field_dict["pool_id"] = pool_id
         if record is not UNSET:
             field_dict["record"] = record
+        if run is not UNSET:
+            field_dict["run"] = run
         if safety is not UNSET:
             field_dict["safety"] = safety
         if seed is not UNSET:
@@ -252,6 +279,7 @@ class RolloutRequest:
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.chat_message import ChatMessage
         from ..models.rollout_env import RolloutEnv
+        from ..models.rollout_labels import RolloutLabels
         from ..models.rollout_limits import RolloutLimits
         from ..models.rollout_policy import RolloutPolicy
 
@@ -308,6 +336,19 @@ class RolloutRequest:
 
         metadata = read_optional(d.pop("metadata", UNSET), read_object, "metadata")
 
+        def _parse_labels(data: object) -> None | RolloutLabels | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            if not isinstance(data, dict):
+                raise wrong_type(data, "labels")
+            labels_type_0 = RolloutLabels.from_dict(data)
+
+            return labels_type_0
+
+        labels = _parse_labels(d.pop("labels", UNSET))
+
         mode = read_choice(d.pop("mode", UNSET), check_rollout_mode)
 
         ops = d.pop("ops", UNSET)
@@ -337,6 +378,8 @@ class RolloutRequest:
 
         record = d.pop("record", UNSET)
 
+        run = read_optional(d.pop("run", UNSET), read_text, "run")
+
         safety = read_optional(d.pop("safety", UNSET), read_object, "safety")
 
         seed = read_optional(d.pop("seed", UNSET), read_integer, "seed")
@@ -358,6 +401,7 @@ class RolloutRequest:
             limits=limits,
             messages=messages,
             metadata=metadata,
+            labels=labels,
             mode=mode,
             ops=ops,
             override_bundle_id=override_bundle_id,
@@ -366,6 +410,7 @@ class RolloutRequest:
             policy_config=policy_config,
             pool_id=pool_id,
             record=record,
+            run=run,
             safety=safety,
             seed=seed,
             task_contract=task_contract,

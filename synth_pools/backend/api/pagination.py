@@ -17,7 +17,7 @@ from synth_pools.backend.api.responses import (
 )
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.resources.byte_budget import Reservation
-from synth_pools.backend.storage.cursors import page_document
+from synth_pools.backend.storage.cursors import ListPosition, page_document
 from synth_pools.backend.storage.database import Snapshot
 
 _T = TypeVar("_T")
@@ -33,18 +33,23 @@ class Page:
     scope: str
     later_name: str | None
     state: str | None
-    before: int | None
+    after: ListPosition | None
     limit: int
+
+    @property
+    def wanted(self) -> int:
+        """The number of items to find: one more shows whether another page follows."""
+        return self.limit + 1
 
     async def filled(
         self,
-        measure: Callable[[Snapshot, int | None, int], Sequence[tuple[int, int]]],
+        measured: Sequence[tuple[ListPosition, int]],
         load: Callable[[Snapshot, Sequence[int]], list[str]],
     ) -> Response:
         """Read items until the page has as many as requested, or is large enough.
 
         Args:
-            measure: Returns the positions and sizes of a limited number of items before a position.
+            measured: The positions and sizes of the items that were found.
             load: Returns the items at these positions as JSON texts.
 
         Returns:
@@ -54,19 +59,17 @@ class Page:
             ApiError: 503 if there is no room for a large page.
         """
         services = self.request.services
-        # One more item shows whether another page follows.
-        measured = await services.database.read(lambda db: measure(db, self.before, self.limit + 1))
         copies = 1 if self.later_name is None else 2
         seqs: list[int] = []
         size = 0
-        for seq, item_size in measured[: self.limit]:
+        for position, item_size in measured[: self.limit]:
             if seqs and size + item_size * copies > services.settings.max_page_bytes:
                 break
-            seqs.append(seq)
+            seqs.append(position.seq)
             size += item_size * copies
         cursor = None
         if len(measured) > len(seqs):
-            cursor = services.cursors.issue(self.scope, seqs[-1])
+            cursor = services.cursors.issue(self.scope, measured[len(seqs) - 1][0])
         return await read_sized(
             self.request, size, lambda db: page_document(load(db, seqs), cursor, self.later_name)
         )
@@ -131,13 +134,13 @@ def read_page(
     second_name = later_name(request, resource)
     state = request.parameters.get("state")
     cursor = request.parameters.get("cursor")
-    before = None if cursor is None else request.services.cursors.read(scope, cursor)
-    if (state is not None and state not in states) or (cursor is not None and before is None):
+    after = None if cursor is None else request.services.cursors.read(scope, cursor)
+    if (state is not None and state not in states) or (cursor is not None and after is None):
         return json_text_response(page_document([], None, second_name))
     limit = min(
         request.parameters.get("limit", DEFAULT_LIMIT), request.services.settings.max_page_items
     )
-    return Page(request, scope, second_name, state, before, limit)
+    return Page(request, scope, second_name, state, after, limit)
 
 
 def whole_list(request: Request, resource: str, items: Sequence[dict[str, Any]]) -> Response:

@@ -45,6 +45,15 @@ def _text_of_second(second: int) -> str:
     return datetime.fromtimestamp(second, UTC).isoformat()[:19]
 
 
+def normalized(text: str) -> str:
+    """Return a time of RFC 3339 as a timestamp; raise ValueError if there is no such time."""
+    try:
+        moment = datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError(str(error)) from None
+    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
+
+
 def seconds_between(earlier: str, later: str) -> float:
     """Return the seconds from one timestamp to another.
 

@@ -6,12 +6,21 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from synth_pools.backend.storage.database import Executes
 
 _POSITION_BYTES = 8
 _MAC_BYTES = 10
+
+
+class ListPosition(NamedTuple):
+    """ListPosition in a list: an item, and the value by which the list is sorted first, if any."""
+
+    seq: int
+    value: float | str | None = None
 
 
 class Cursors:
@@ -20,21 +29,27 @@ class Cursors:
     def __init__(self, secret: str) -> None:
         self._secret = bytes.fromhex(secret)
 
-    def issue(self, scope: str, position: int) -> str:
+    def issue(self, scope: str, position: ListPosition) -> str:
         """Return the cursor of a position in a list."""
-        packed = position.to_bytes(_POSITION_BYTES, "big")
+        packed = position.seq.to_bytes(_POSITION_BYTES, "big")
+        if position.value is not None:
+            value = json.dumps(position.value).encode("ascii")
+            # Base64 of other lengths has several spellings.
+            packed += value.ljust(len(value) + -len(value) % 3)
         return base64.urlsafe_b64encode(packed + self._mac(scope, packed)).decode("ascii")
 
-    def read(self, scope: str, cursor: str) -> int | None:
+    def read(self, scope: str, cursor: str) -> ListPosition | None:
         """Return the position of a cursor of this list; None for any other text."""
         try:
             token = base64.b64decode(cursor.encode("ascii"), altchars=b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error, ValueError):
             return None
-        packed, mac = token[:_POSITION_BYTES], token[_POSITION_BYTES:]
-        if len(packed) != _POSITION_BYTES or not hmac.compare_digest(mac, self._mac(scope, packed)):
+        packed, mac = token[:-_MAC_BYTES], token[-_MAC_BYTES:]
+        if not hmac.compare_digest(mac, self._mac(scope, packed)):
             return None
-        return int.from_bytes(packed, "big")
+        value = packed[_POSITION_BYTES:]
+        seq = int.from_bytes(packed[:_POSITION_BYTES], "big")
+        return ListPosition(seq, json.loads(value) if value else None)
 
     def _mac(self, scope: str, packed: bytes) -> bytes:
         message = scope.encode() + b"\0" + packed

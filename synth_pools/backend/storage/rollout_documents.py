@@ -16,7 +16,7 @@ from synth_pools.backend.storage.statements import Row
 DOCUMENT_COLUMNS = (
     *("id", "pool_id", "task_id", "status", "mode", "request", "result", "metrics", "reward"),
     *("error", "trace_correlation_id", "replay_of", "created_by", "created_at", "started_at"),
-    *("finished_at", "updated_at", "usage"),
+    *("finished_at", "updated_at", "usage", "run", "labels"),
 )
 
 # Names in a summary of what `usage` holds.
@@ -35,6 +35,7 @@ def rollout_document(row: Row | Mapping[str, Any]) -> str:
         f'"mode":"{row["mode"]}","request":{row["request"]},"result":{row["result"]},'
         f'"metrics":{row["metrics"]},"score":{row["reward"]},"error":{row["error"]},'
         f'"trace_correlation_id":{row["trace_correlation_id"]},'
+        f'"run":{_json(row["run"])},"labels":{row["labels"]},'
         f'"replay_of":{_text(row["replay_of"])},"created_by":{_text(row["created_by"])},'
         f'"created_at":"{row["created_at"]}","started_at":{_text(row["started_at"])},'
         f'"finished_at":{_text(row["finished_at"])},"updated_at":"{row["updated_at"]}"}}'
@@ -97,6 +98,10 @@ def usage_document(rollout: Row, now: str) -> dict[str, Any]:
         "provider_costs": {},
         **stored,
     }
+
+
+def _json(value: str | None) -> str:
+    return "null" if value is None else json_text.dumps(value)
 
 
 def _text(value: str | None) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 from synth_pools.backend.domain.definitions import can_be_id
 from synth_pools.backend.domain.errors import rollout_not_found
@@ -78,31 +77,25 @@ def size_of(db: Executes, rollout_id: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def list_sizes(
-    db: Executes, pool_id: str | None, state: str | None, before: int | None, limit: int
-) -> list[tuple[int, int]]:
-    """Return positions and sizes of the rollouts on a page, newest first, without reading them."""
-    conditions = ["1 = 1"]
-    values: list[Any] = []
-    for condition, value in (("pool_id = ?", pool_id), ("status = ?", state), ("seq < ?", before)):
-        if value is not None:
-            conditions.append(condition)
-            values.append(value)
-    where = " AND ".join(conditions)
+def sizes_of(db: Executes, seqs: Sequence[int]) -> dict[int, int]:
+    """Return the approximate sizes of the rollouts at these positions, without reading them."""
     rows = db.execute(
-        f"SELECT seq, {_SIZE} FROM rollouts WHERE {where} ORDER BY seq DESC LIMIT ?",  # noqa: S608
-        (*values, limit),
+        f"SELECT seq, {_SIZE} FROM rollouts WHERE seq IN (SELECT value FROM json_each(?))",  # noqa: S608
+        (json.dumps(seqs),),
     )
-    return [(row[0], row[1]) for row in rows]
+    return {row[0]: row[1] for row in rows}
 
 
 def list_rollouts(db: Snapshot, seqs: Sequence[int], state: str | None) -> list[str]:
-    """Return the rollouts at these positions as JSON texts, newest first."""
+    """Return the rollouts at these positions as JSON texts, in this order."""
     rows = db.iterate(
-        f"{_SELECT} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq DESC",  # noqa: S608
+        f"{_SELECT} WHERE seq IN (SELECT value FROM json_each(?))",  # noqa: S608
         (json.dumps(seqs),),
     )
-    return [rollout_document(row) for row in rows if state in (None, row["status"])]
+    documents = {
+        row["seq"]: rollout_document(row) for row in rows if state in (None, row["status"])
+    }
+    return [documents[seq] for seq in seqs if seq in documents]
 
 
 def count_by_status(db: Executes, pool_id: str) -> dict[str, int]:

@@ -12,8 +12,8 @@ _KEYS = """
     Authentication#fd47#5c46, securitySchemes bearer#4104, responses Unauthorized#ebea
 """
 _LISTS = """
-    Pages#94c3, list_pools#7c43, list_rollouts#a5ce, list_global_rollouts#5b6d, PoolList#e719,
-    PoolList.items#c4e8, PoolList.next_cursor#952d, RolloutList#fa6c, RolloutList.items#50ae
+    Pages#94c3, list_pools#7c43, list_rollouts#50cd, list_global_rollouts#4da0, PoolList#e719,
+    PoolList.items#c4e8, PoolList.next_cursor#952d, RolloutList#8759, RolloutList.items#50ae
 """
 _TWINS = """
     Identifiers#8bc9, PoolStatus#7152, Pool.pool_id#8e5a, PoolUrls.pool_id#fa43, Task.task_id#4151,

@@ -266,7 +266,13 @@ def _page(
         archived = [status for status in statuses if status == "archived"]
         demand = "archived pools are listed only with state=archived"
         yield subject.judge("page.archived", demand, [], archived)
-    if operation.id in ("list_pools", "list_rollouts", "list_global_rollouts", "list_tasks"):
+    is_listed = operation.id in (
+        "list_pools",
+        "list_rollouts",
+        "list_global_rollouts",
+        "list_tasks",
+    )
+    if is_listed and "sort" not in query and "direction" not in query:
         stamps = [item["created_at"] for item in items if isinstance(item.get("created_at"), str)]
         ordered = sorted(stamps, reverse=True) if _comparable(stamps) else stamps
         yield subject.judge("page.order", "a list is newest first", ordered, stamps)

@@ -24,6 +24,7 @@ _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UT
 # Times may be shown in whole seconds.
 _NEAR = timedelta(seconds=1)
 _PLACE = ("cursor", "limit")
+_ORDER = frozenset({"sort", "direction"})
 
 # A resource, by caller, kind and id.
 ResourceKey = tuple[bool, str, str]
@@ -101,6 +102,9 @@ class Listings:
         state = query.get("state", "")
         kind, pool_id = answer.operation.item, answer.ids.get("pool_id", "")
         if "next_cursor" not in body or kind not in ("Rollout", "Pool"):
+            return
+        if not _ORDER.isdisjoint(query):
+            # Its scenario judges another order than that of the creation.
             return
         stamps = [moment(item.get("created_at")) for item in items if isinstance(item, dict)]
         times = [stamp for stamp in stamps if stamp is not None]

@@ -100,7 +100,7 @@ def keys_kept(ctx: Context) -> None:
     *_CREATE,
     "create_rollout_batch",
     "validate_rollout",
-    clauses="create_rollout#a0f3, RolloutRequest#c9ad#3fba",
+    clauses="create_rollout#3319, RolloutRequest#01d1#3fba",
 )
 def keys_misspelt(ctx: Context) -> None:
     path = {"pool_id": ctx.resources.pool()}

@@ -206,7 +206,7 @@ def organisations_keys(ctx: Context) -> None:
 @scenario(
     "organisations.cursors",
     _lists_all,
-    clauses="list_pools#7c43, list_global_rollouts#5b6d, Authentication#69f4",
+    clauses="list_pools#7c43, list_global_rollouts#4da0, Authentication#69f4",
     needs="other_key",
 )
 def organisations_cursors(ctx: Context) -> None:

@@ -31,9 +31,9 @@ _ROLLOUT = ("get_global_rollout", "rollout_id")
     "list_rollouts",
     "list_global_rollouts",
     clauses="""
-        Pages#94c3, RolloutList#fa6c, list_rollouts#a5ce, list_global_rollouts#5b6d, PoolList#e719,
+        Pages#94c3, RolloutList#8759, list_rollouts#50cd, list_global_rollouts#4da0, PoolList#e719,
         PoolList.next_cursor#952d, parameters LogCursor#7d3d, RolloutList.items#50ae,
-        parameters Cursor#47f7#e00a
+        parameters Cursor#47f7#7810
     """,
 )
 def pages_rollouts(ctx: Context) -> None:
@@ -95,7 +95,7 @@ def _judge_headers(ctx: Context, name: str, page: Response, applied: str | None)
     "pages.pools",
     "list_pools",
     clauses="""
-        Pages#94c3, PoolList#e719, list_pools#7c43, RolloutList#fa6c, list_global_rollouts#5b6d,
+        Pages#94c3, PoolList#e719, list_pools#7c43, RolloutList#8759, list_global_rollouts#4da0,
         PoolList.next_cursor#952d, PoolList.items#c4e8, parameters Cursor#47f7
     """,
 )

@@ -174,7 +174,8 @@ def play_rollouts(server: Server, url: str) -> None:
         server.send("GET", f"{path}/tasks/t/container/{name}")
     server.send("GET", path, params={"a": 1})
     echo = server.pool(tasks=[{"task_id": "t"}])
-    done = server.run(echo, task_id="t", seed=7, trace_correlation_id="x", metadata={"a": 1})
+    fields = {"run": "tuesday", "labels": {"model": "x"}, "trace_correlation_id": "x"}
+    done = server.run(echo, task_id="t", seed=7, metadata={"a": 1}, **fields)
     server.post(f"/v1/rollouts/{done['id']}/replay", {})
     server.post("/v1/rollouts/batch", {"rollouts": [{"pool_id": echo}, {"pool_id": "none"}]}, 200)
     server.post("/v1/rollouts:validate", {"pool_id": echo, "seed": "x"})

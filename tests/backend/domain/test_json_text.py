@@ -9,7 +9,7 @@ import pytest
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import merge_patch
-from synth_pools.backend.storage.cursors import Cursors
+from synth_pools.backend.storage.cursors import Cursors, ListPosition
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,10 @@ def test_merge_patch(target: Any, patch: Any, result: Any) -> None:
 
 def test_cursors_are_good_for_their_own_list_only() -> None:
     cursors = Cursors("00" * 32)
-    for position in (0, 1, 2**63 - 1):
+    for position in (
+        *(ListPosition(seq) for seq in (0, 1, 2**63 - 1)),
+        *(ListPosition(7, value) for value in (0.1, 1e300, "2026-11-20T09:30:00.000000Z")),
+    ):
         cursor = cursors.issue("pools", position)
         assert len(cursor) <= 64
         assert cursors.read("pools", cursor) == position

@@ -41,7 +41,7 @@ def test_each_is_documented_with_its_own_parameters() -> None:
         documentation = inspect.getdoc(method) or ""
         listed = re.search(r"^Args:\n((?:    .*\n?)+)", documentation, re.MULTILINE)
         assert listed is not None, name
-        documented = re.findall(r"^    (\w+):", listed[1], re.MULTILINE)
+        documented = re.findall(r"^    (?:\*\*)?(\w+):", listed[1], re.MULTILINE)
         assert documented == list(inspect.signature(method).parameters), name
 
 

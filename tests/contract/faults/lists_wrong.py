@@ -154,6 +154,13 @@ FAULTS = [
     _list("pools_ignore_state", "list_pools", "filter", before=query_lost("state")),
     _list("rollouts_ignore_state", "list_rollouts", "filter", before=query_lost("state")),
     _list("all_ignore_state", "list_global_rollouts", "filter", before=query_lost("state")),
+    *(
+        _list(f"rollouts_ignore_{name}", "list_rollouts", "filter", before=query_lost(name))
+        for name in (
+            *("run", "task_id", "seed", "error_code", "label", "min_reward", "max_reward"),
+            *("created_after", "created_before", "sort", "direction"),
+        )
+    ),
     _list("pools_ignore_limit", "list_pools", "limit", before=query_lost("limit")),
     _list("rollouts_one_too_many", "list_rollouts", "limit", before=_one_too_many),
     _list("all_ignore_cursor", "list_global_rollouts", "cursor", before=query_lost("cursor")),

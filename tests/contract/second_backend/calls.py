@@ -138,12 +138,19 @@ class Call:
             response.headers["Preference-Applied"] = "return=minimal"
         return response
 
-    def page(self, items: list[Any], name: str, *scope: Any) -> Response:
-        """Answer with one page of numbered items, newest first, and the cursor of the next."""
+    def page(
+        self,
+        items: list[Any],
+        name: str,
+        *scope: Any,
+        key: Callable[[Any], Any] = lambda item: item.number,
+        is_ascending: bool = False,
+    ) -> Response:
+        """Answer with one page of items, the largest key first, and the cursor of the next."""
         limit = self.query["limit"]
         cursor = self.query.get("cursor")
         scope = (self.operation.name, self.owner, *scope)
-        items = sorted(items, key=lambda item: -item.number)
+        items = sorted(items, key=key, reverse=not is_ascending)
         if not self.keeps("lists.newest_first"):
             items.reverse()
         if cursor is not None:
@@ -151,15 +158,20 @@ class Call:
             if issued is None or issued[0] != scope:
                 items = [] if self.keeps("lists.strange_cursor") else items
             elif self.keeps("lists.cursor"):
-                items = [item for item in items if item.number < issued[1]]
+                passed = issued[1]
+                items = [
+                    item
+                    for item in items
+                    if (key(item) > passed if is_ascending else key(item) < passed)
+                ]
         if not self.keeps("lists.limit"):
             limit += 1
         page_items, rest = items[:limit], items[limit:]
         following = None
         if rest and self.keeps("lists.next_cursor"):
             following = secrets.token_urlsafe(18)
-            last = page_items[-1].number - (0 if self.keeps("lists.every_item") else 1)
-            self.store.cursors[following] = (scope, last)
+            last = page_items[-1] if self.keeps("lists.every_item") else rest[0]
+            self.store.cursors[following] = (scope, key(last))
         return self.listed([item.shown() for item in page_items], name, following)
 
     def url(self, *parts: str) -> str:

@@ -266,6 +266,7 @@ async def get_capabilities(call: Call) -> Response:
         "idempotency_keys",
         "pause",
         "replay",
+        "runs",
         "support_bundle",
         "sync_mode",
         "validate",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime
 from typing import Any
 
 from starlette.responses import Response, StreamingResponse
@@ -20,15 +21,60 @@ from tests.contract.second_backend.state import Pool, Rollout, canonical
 @operation("list_rollouts", "list_global_rollouts")
 async def list_rollouts(call: Call) -> Response:
     here = call.pool() if "pool_id" in call.path else None
-    state = call.query.get("state")
+    query = call.query
+    state = query.get("state")
     rollouts = [
         rollout
         for rollout in call.store.rollouts.values()
         if rollout.pool.owner == call.owner
         and (rollout.pool is here or here is None)
         and (rollout.state == state or state is None or not call.keeps("lists.state_of_rollouts"))
+        and (_is_filtered(rollout, query) or not call.keeps("lists.filters"))
     ]
-    return call.page(rollouts, "rollouts", here.id if here else None, state)
+    sort = query.get("sort", "created") if call.keeps("lists.sort") else "created"
+    rollouts = [rollout for rollout in rollouts if _figure(rollout, sort) is not None]
+    scope = [(name, query.get(name)) for name in sorted(query) if name not in ("cursor", "limit")]
+    return call.page(
+        rollouts,
+        "rollouts",
+        here.id if here else None,
+        *scope,
+        key=lambda rollout: (_figure(rollout, sort), rollout.number),
+        is_ascending=query.get("direction") == "asc" and call.keeps("lists.direction"),
+    )
+
+
+def _is_filtered(rollout: Rollout, query: dict[str, Any]) -> bool:
+    labels = [f"{name}={value}" for name, value in (rollout.request.get("labels") or {}).items()]
+    reward = rollout.reward
+    met: dict[str, Callable[[Any], bool]] = {
+        "run": lambda value: rollout.request.get("run") == value,
+        "task_id": lambda value: rollout.task_id == value,
+        "seed": lambda value: rollout.request.get("seed") == value,
+        "error_code": lambda value: (rollout.error or {}).get("code") == value,
+        "label": lambda value: value in labels,
+        "min_reward": lambda value: reward is not None and reward >= value,
+        "max_reward": lambda value: reward is not None and reward <= value,
+        "created_after": lambda value: rollout.created_at >= _moment(value),
+        "created_before": lambda value: rollout.created_at < _moment(value),
+    }
+    return all(check(query[name]) for name, check in met.items() if name in query)
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text.upper())
+
+
+def _figure(rollout: Rollout, sort: str) -> float | None:
+    if sort == "reward":
+        return rollout.reward
+    if sort == "duration":
+        finished = rollout.finished_at
+        return None if finished is None else rollout.seconds(finished)
+    if sort == "cost":
+        cost = rollout.usage(rollout.updated_at)["cost_usd"]
+        return None if cost is None else float(cost)
+    return 0.0
 
 
 @operation("create_rollout")

@@ -227,6 +227,8 @@ class Rollout:
             "trace_correlation_id": self.request.get("trace_correlation_id")
             if keeps("rollouts.trace")
             else None,
+            "run": self.request.get("run") if keeps("rollouts.run") else None,
+            "labels": (self.request.get("labels") or {}) if keeps("rollouts.run") else {},
             "replay_of": self.replay_of,
             "created_at": text_of(self.created_at),
             "started_at": text_of(self.started_at),

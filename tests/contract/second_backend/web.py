@@ -249,8 +249,11 @@ def _parameters(
 
 
 def _typed(parameter: Parameter, text: str | None) -> Any:
-    is_integer = parameter.schema.get("type") == "integer"
-    return int(text) if is_integer and text and _WHOLE_NUMBER.match(text) else text
+    kind = parameter.schema.get("type")
+    if kind == "number" and text:
+        with contextlib.suppress(ValueError):
+            return float(text)
+    return int(text) if kind == "integer" and text and _WHOLE_NUMBER.match(text) else text
 
 
 async def _body(request: Request, operation: Operation, keeps: Rules) -> tuple[bytes, Any]:

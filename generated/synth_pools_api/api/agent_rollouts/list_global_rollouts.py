@@ -11,12 +11,25 @@ from ...types import UNSET, Response, Unset, sent_headers
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.error_body import ErrorBody
+    from ...models.list_global_rollouts_direction import ListGlobalRolloutsDirection
+    from ...models.list_global_rollouts_sort import ListGlobalRolloutsSort
     from ...models.rollout_list import RolloutList
 
 
 def _get_kwargs(
     *,
     state: str | Unset = UNSET,
+    run: str | Unset = UNSET,
+    task_id: str | Unset = UNSET,
+    seed: int | Unset = UNSET,
+    error_code: str | Unset = UNSET,
+    label: str | Unset = UNSET,
+    min_reward: float | Unset = UNSET,
+    max_reward: float | Unset = UNSET,
+    created_after: str | Unset = UNSET,
+    created_before: str | Unset = UNSET,
+    sort: ListGlobalRolloutsSort | Unset = UNSET,
+    direction: ListGlobalRolloutsDirection | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
@@ -24,7 +37,22 @@ def _get_kwargs(
 
     headers = sent_headers({"Prefer": prefer}, {})
 
-    params: dict[str, Any] = {"state": state, "limit": limit, "cursor": cursor}
+    params: dict[str, Any] = {
+        "state": state,
+        "run": run,
+        "task_id": task_id,
+        "seed": seed,
+        "error_code": error_code,
+        "label": label,
+        "min_reward": min_reward,
+        "max_reward": max_reward,
+        "created_after": created_after,
+        "created_before": created_before,
+        "sort": sort,
+        "direction": direction,
+        "limit": limit,
+        "cursor": cursor,
+    }
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {"method": "get", "url": "/v1/rollouts", "params": params}
@@ -70,13 +98,40 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     state: str | Unset = UNSET,
+    run: str | Unset = UNSET,
+    task_id: str | Unset = UNSET,
+    seed: int | Unset = UNSET,
+    error_code: str | Unset = UNSET,
+    label: str | Unset = UNSET,
+    min_reward: float | Unset = UNSET,
+    max_reward: float | Unset = UNSET,
+    created_after: str | Unset = UNSET,
+    created_before: str | Unset = UNSET,
+    sort: ListGlobalRolloutsSort | Unset = UNSET,
+    direction: ListGlobalRolloutsDirection | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> Response[ErrorBody | RolloutList]:
     """List rollouts."""
 
-    kwargs = _get_kwargs(state=state, limit=limit, cursor=cursor, prefer=prefer)
+    kwargs = _get_kwargs(
+        state=state,
+        run=run,
+        task_id=task_id,
+        seed=seed,
+        error_code=error_code,
+        label=label,
+        min_reward=min_reward,
+        max_reward=max_reward,
+        created_after=created_after,
+        created_before=created_before,
+        sort=sort,
+        direction=direction,
+        limit=limit,
+        cursor=cursor,
+        prefer=prefer,
+    )
 
     response = client.get_httpx_client().request(**kwargs)
 
@@ -87,6 +142,17 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     state: str | Unset = UNSET,
+    run: str | Unset = UNSET,
+    task_id: str | Unset = UNSET,
+    seed: int | Unset = UNSET,
+    error_code: str | Unset = UNSET,
+    label: str | Unset = UNSET,
+    min_reward: float | Unset = UNSET,
+    max_reward: float | Unset = UNSET,
+    created_after: str | Unset = UNSET,
+    created_before: str | Unset = UNSET,
+    sort: ListGlobalRolloutsSort | Unset = UNSET,
+    direction: ListGlobalRolloutsDirection | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
@@ -94,7 +160,22 @@ def sync(
     """List rollouts."""
 
     return sync_detailed(
-        client=client, state=state, limit=limit, cursor=cursor, prefer=prefer
+        client=client,
+        state=state,
+        run=run,
+        task_id=task_id,
+        seed=seed,
+        error_code=error_code,
+        label=label,
+        min_reward=min_reward,
+        max_reward=max_reward,
+        created_after=created_after,
+        created_before=created_before,
+        sort=sort,
+        direction=direction,
+        limit=limit,
+        cursor=cursor,
+        prefer=prefer,
     ).parsed
 
 
@@ -102,13 +183,40 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     state: str | Unset = UNSET,
+    run: str | Unset = UNSET,
+    task_id: str | Unset = UNSET,
+    seed: int | Unset = UNSET,
+    error_code: str | Unset = UNSET,
+    label: str | Unset = UNSET,
+    min_reward: float | Unset = UNSET,
+    max_reward: float | Unset = UNSET,
+    created_after: str | Unset = UNSET,
+    created_before: str | Unset = UNSET,
+    sort: ListGlobalRolloutsSort | Unset = UNSET,
+    direction: ListGlobalRolloutsDirection | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> Response[ErrorBody | RolloutList]:
     """List rollouts."""
 
-    kwargs = _get_kwargs(state=state, limit=limit, cursor=cursor, prefer=prefer)
+    kwargs = _get_kwargs(
+        state=state,
+        run=run,
+        task_id=task_id,
+        seed=seed,
+        error_code=error_code,
+        label=label,
+        min_reward=min_reward,
+        max_reward=max_reward,
+        created_after=created_after,
+        created_before=created_before,
+        sort=sort,
+        direction=direction,
+        limit=limit,
+        cursor=cursor,
+        prefer=prefer,
+    )
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -119,6 +227,17 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     state: str | Unset = UNSET,
+    run: str | Unset = UNSET,
+    task_id: str | Unset = UNSET,
+    seed: int | Unset = UNSET,
+    error_code: str | Unset = UNSET,
+    label: str | Unset = UNSET,
+    min_reward: float | Unset = UNSET,
+    max_reward: float | Unset = UNSET,
+    created_after: str | Unset = UNSET,
+    created_before: str | Unset = UNSET,
+    sort: ListGlobalRolloutsSort | Unset = UNSET,
+    direction: ListGlobalRolloutsDirection | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
@@ -127,6 +246,21 @@ async def asyncio(
 
     return (
         await asyncio_detailed(
-            client=client, state=state, limit=limit, cursor=cursor, prefer=prefer
+            client=client,
+            state=state,
+            run=run,
+            task_id=task_id,
+            seed=seed,
+            error_code=error_code,
+            label=label,
+            min_reward=min_reward,
+            max_reward=max_reward,
+            created_after=created_after,
+            created_before=created_before,
+            sort=sort,
+            direction=direction,
+            limit=limit,
+            cursor=cursor,
+            prefer=prefer,
         )
     ).parsed

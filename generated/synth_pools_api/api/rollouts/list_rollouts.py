@@ -12,6 +12,8 @@ from ...types import UNSET, Response, Unset, sent_headers
 if TYPE_CHECKING:
     from ...client import AuthenticatedClient, Client
     from ...models.error_body import ErrorBody
+    from ...models.list_rollouts_direction import ListRolloutsDirection
+    from ...models.list_rollouts_sort import ListRolloutsSort
     from ...models.rollout_list import RolloutList
 
 
@@ -19,6 +21,17 @@ def _get_kwargs(
     pool_id: str,
     *,
     state: str | Unset = UNSET,
+    run: str | Unset = UNSET,
+    task_id: str | Unset = UNSET,
+    seed: int | Unset = UNSET,
+    error_code: str | Unset = UNSET,
+    label: str | Unset = UNSET,
+    min_reward: float | Unset = UNSET,
+    max_reward: float | Unset = UNSET,
+    created_after: str | Unset = UNSET,
+    created_before: str | Unset = UNSET,
+    sort: ListRolloutsSort | Unset = UNSET,
+    direction: ListRolloutsDirection | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
@@ -26,7 +39,22 @@ def _get_kwargs(
 
     headers = sent_headers({"Prefer": prefer}, {})
 
-    params: dict[str, Any] = {"state": state, "limit": limit, "cursor": cursor}
+    params: dict[str, Any] = {
+        "state": state,
+        "run": run,
+        "task_id": task_id,
+        "seed": seed,
+        "error_code": error_code,
+        "label": label,
+        "min_reward": min_reward,
+        "max_reward": max_reward,
+        "created_after": created_after,
+        "created_before": created_before,
+        "sort": sort,
+        "direction": direction,
+        "limit": limit,
+        "cursor": cursor,
+    }
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {
@@ -77,13 +105,41 @@ def sync_detailed(
     *,
     client: AuthenticatedClient | Client,
     state: str | Unset = UNSET,
+    run: str | Unset = UNSET,
+    task_id: str | Unset = UNSET,
+    seed: int | Unset = UNSET,
+    error_code: str | Unset = UNSET,
+    label: str | Unset = UNSET,
+    min_reward: float | Unset = UNSET,
+    max_reward: float | Unset = UNSET,
+    created_after: str | Unset = UNSET,
+    created_before: str | Unset = UNSET,
+    sort: ListRolloutsSort | Unset = UNSET,
+    direction: ListRolloutsDirection | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> Response[ErrorBody | RolloutList]:
     """List the rollouts of a pool."""
 
-    kwargs = _get_kwargs(pool_id=pool_id, state=state, limit=limit, cursor=cursor, prefer=prefer)
+    kwargs = _get_kwargs(
+        pool_id=pool_id,
+        state=state,
+        run=run,
+        task_id=task_id,
+        seed=seed,
+        error_code=error_code,
+        label=label,
+        min_reward=min_reward,
+        max_reward=max_reward,
+        created_after=created_after,
+        created_before=created_before,
+        sort=sort,
+        direction=direction,
+        limit=limit,
+        cursor=cursor,
+        prefer=prefer,
+    )
 
     response = client.get_httpx_client().request(**kwargs)
 
@@ -95,6 +151,17 @@ def sync(
     *,
     client: AuthenticatedClient | Client,
     state: str | Unset = UNSET,
+    run: str | Unset = UNSET,
+    task_id: str | Unset = UNSET,
+    seed: int | Unset = UNSET,
+    error_code: str | Unset = UNSET,
+    label: str | Unset = UNSET,
+    min_reward: float | Unset = UNSET,
+    max_reward: float | Unset = UNSET,
+    created_after: str | Unset = UNSET,
+    created_before: str | Unset = UNSET,
+    sort: ListRolloutsSort | Unset = UNSET,
+    direction: ListRolloutsDirection | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
@@ -102,7 +169,23 @@ def sync(
     """List the rollouts of a pool."""
 
     return sync_detailed(
-        pool_id=pool_id, client=client, state=state, limit=limit, cursor=cursor, prefer=prefer
+        pool_id=pool_id,
+        client=client,
+        state=state,
+        run=run,
+        task_id=task_id,
+        seed=seed,
+        error_code=error_code,
+        label=label,
+        min_reward=min_reward,
+        max_reward=max_reward,
+        created_after=created_after,
+        created_before=created_before,
+        sort=sort,
+        direction=direction,
+        limit=limit,
+        cursor=cursor,
+        prefer=prefer,
     ).parsed
 
 
@@ -111,13 +194,41 @@ async def asyncio_detailed(
     *,
     client: AuthenticatedClient | Client,
     state: str | Unset = UNSET,
+    run: str | Unset = UNSET,
+    task_id: str | Unset = UNSET,
+    seed: int | Unset = UNSET,
+    error_code: str | Unset = UNSET,
+    label: str | Unset = UNSET,
+    min_reward: float | Unset = UNSET,
+    max_reward: float | Unset = UNSET,
+    created_after: str | Unset = UNSET,
+    created_before: str | Unset = UNSET,
+    sort: ListRolloutsSort | Unset = UNSET,
+    direction: ListRolloutsDirection | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
 ) -> Response[ErrorBody | RolloutList]:
     """List the rollouts of a pool."""
 
-    kwargs = _get_kwargs(pool_id=pool_id, state=state, limit=limit, cursor=cursor, prefer=prefer)
+    kwargs = _get_kwargs(
+        pool_id=pool_id,
+        state=state,
+        run=run,
+        task_id=task_id,
+        seed=seed,
+        error_code=error_code,
+        label=label,
+        min_reward=min_reward,
+        max_reward=max_reward,
+        created_after=created_after,
+        created_before=created_before,
+        sort=sort,
+        direction=direction,
+        limit=limit,
+        cursor=cursor,
+        prefer=prefer,
+    )
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -129,6 +240,17 @@ async def asyncio(
     *,
     client: AuthenticatedClient | Client,
     state: str | Unset = UNSET,
+    run: str | Unset = UNSET,
+    task_id: str | Unset = UNSET,
+    seed: int | Unset = UNSET,
+    error_code: str | Unset = UNSET,
+    label: str | Unset = UNSET,
+    min_reward: float | Unset = UNSET,
+    max_reward: float | Unset = UNSET,
+    created_after: str | Unset = UNSET,
+    created_before: str | Unset = UNSET,
+    sort: ListRolloutsSort | Unset = UNSET,
+    direction: ListRolloutsDirection | Unset = UNSET,
     limit: int | Unset = 100,
     cursor: str | Unset = UNSET,
     prefer: str | Unset = UNSET,
@@ -137,6 +259,22 @@ async def asyncio(
 
     return (
         await asyncio_detailed(
-            pool_id=pool_id, client=client, state=state, limit=limit, cursor=cursor, prefer=prefer
+            pool_id=pool_id,
+            client=client,
+            state=state,
+            run=run,
+            task_id=task_id,
+            seed=seed,
+            error_code=error_code,
+            label=label,
+            min_reward=min_reward,
+            max_reward=max_reward,
+            created_after=created_after,
+            created_before=created_before,
+            sort=sort,
+            direction=direction,
+            limit=limit,
+            cursor=cursor,
+            prefer=prefer,
         )
     ).parsed

@@ -118,8 +118,9 @@ class AsyncPoolsApi(AsyncGroup):
                 state that no item has returns an empty page.
             limit: The most items that the page may hold.
             cursor: The `next_cursor` of the page before, an opaque string. `limit` may be another
-                one than there; `state` has to be the same. Any text is valid, also an empty one:
-                what this server did not issue for this list returns an empty last page.
+                one than there; all other parameters of the query have to be the same. Any text is
+                valid, also an empty one: what this server did not issue for this list returns an
+                empty last page.
             prefer: With `return=minimal` among the preferences (RFC 7240) the answer holds the list
                 once, as `items`, and has the header `Preference-Applied: return=minimal`. Without
                 it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,

@@ -12,6 +12,8 @@ from .calls import Group, Stream
 if TYPE_CHECKING:
     from ...models.artifact_list import ArtifactList
     from ...models.cancel_request import CancelRequest
+    from ...models.list_rollouts_direction import ListRolloutsDirection
+    from ...models.list_rollouts_sort import ListRolloutsSort
     from ...models.rollout import Rollout
     from ...models.rollout_event import RolloutEvent
     from ...models.rollout_event_page import RolloutEventPage
@@ -60,7 +62,7 @@ class RolloutsApi(Group):
         the rollout is admitted. With `mode: sync` returns 200 with the finished rollout,
         whether it completed, failed or was cancelled. A server may stop waiting and return 202;
         the rollout goes on. It also goes on if the client disconnects. Returns 422
-        `validation_failed` if a key is none of the 20 of `RolloutRequest`.
+        `validation_failed` if a key is none of the 22 of `RolloutRequest`.
 
         Args:
             pool_id: The id of a pool.
@@ -70,7 +72,7 @@ class RolloutsApi(Group):
                 sync` as it ends: with 200 if it has ended, else with 202. Returns 409
                 `idempotency_conflict` if the body is another one. Bodies are the same if they are
                 equal as JSON. A refused request reserves no key.
-            body: A rollout as the caller asks for it. It has these 20 keys and no others. All are
+            body: A rollout as the caller asks for it. It has these 22 keys and no others. All are
                 optional. Null is the same as not given. `request` of the rollout holds every value
                 as it was sent.
         """
@@ -176,22 +178,51 @@ class RolloutsApi(Group):
         pool_id: Id,
         *,
         state: str | None = None,
+        run: str | None = None,
+        task_id: str | None = None,
+        seed: int | None = None,
+        error_code: str | None = None,
+        label: str | None = None,
+        min_reward: float | None = None,
+        max_reward: float | None = None,
+        created_after: str | None = None,
+        created_before: str | None = None,
+        sort: ListRolloutsSort | None = None,
+        direction: ListRolloutsDirection | None = None,
         limit: int | None = 100,
         cursor: str | None = None,
         prefer: str | None = None,
     ) -> RolloutList:
         """List the rollouts of a pool.
 
-        Returns the rollouts of this pool, newest first.
+        Returns the rollouts of this pool, newest first unless `sort` or `direction` says
+        otherwise. A rollout is listed if it matches every filter of the query.
 
         Args:
             pool_id: The id of a pool.
             state: Returns only items in exactly this state. Any text is valid, also an empty one: a
                 state that no item has returns an empty page.
+            run: Returns only rollouts of this run.
+            task_id: Returns only rollouts of this task.
+            seed: Returns only rollouts whose request has this `seed`.
+            error_code: Returns only rollouts that failed with this code. Any text is valid, as of
+                `state`.
+            label: Returns only rollouts with this label, a name and its value joined by `=`.
+            min_reward: Returns only rollouts whose reward is at least this.
+            max_reward: Returns only rollouts whose reward is at most this.
+            created_after: Returns only rollouts with a `created_at` that is not before this time.
+            created_before: Returns only rollouts with a `created_at` that is before this time.
+            sort: By what the list is sorted. `created`, or left out: the order of their creation.
+                `reward`: the reward. `duration`: the seconds from `started_at` to `finished_at`.
+                `cost`: `cost_usd` of the usage. By another one than `created` the list has only
+                rollouts that have this figure, and equal ones are in the order of their creation.
+            direction: `desc`, or left out: the newest, or the largest figure, first. `asc`: the
+                reverse.
             limit: The most items that the page may hold.
             cursor: The `next_cursor` of the page before, an opaque string. `limit` may be another
-                one than there; `state` has to be the same. Any text is valid, also an empty one:
-                what this server did not issue for this list returns an empty last page.
+                one than there; all other parameters of the query have to be the same. Any text is
+                valid, also an empty one: what this server did not issue for this list returns an
+                empty last page.
             prefer: With `return=minimal` among the preferences (RFC 7240) the answer holds the list
                 once, as `items`, and has the header `Preference-Applied: return=minimal`. Without
                 it the answer holds the list a second time, as `pools`, `tasks`, `rollouts`,
@@ -205,7 +236,22 @@ class RolloutsApi(Group):
             operations.list_rollouts._get_kwargs,
             RolloutList.from_dict,
             path={"pool_id": pool_id},
-            query={"state": (str, state), "limit": (int, limit), "cursor": (str, cursor)},
+            query={
+                "state": (str, state),
+                "run": (str, run),
+                "task_id": (str, task_id),
+                "seed": (int, seed),
+                "error_code": (str, error_code),
+                "label": (str, label),
+                "min_reward": (float, min_reward),
+                "max_reward": (float, max_reward),
+                "created_after": (str, created_after),
+                "created_before": (str, created_before),
+                "sort": (str, sort),
+                "direction": (str, direction),
+                "limit": (int, limit),
+                "cursor": (str, cursor),
+            },
             headers={"prefer": (str, prefer)},
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from synth_pools._client._async.facade.base import (
     STREAM,
@@ -21,6 +21,7 @@ from synth_pools._client.arguments import (
     request_body,
     validate_pool_rollout_request,
 )
+from synth_pools._client.filters import checked_filters
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
     from synth_pools._client._async.waiters import RolloutPath
+    from synth_pools.types import RolloutFilters
     from synth_pools_api.requests import PlainRequest, RolloutRequestDict
 
 
@@ -87,15 +89,22 @@ class AsyncRolloutOperations(AsyncOperations):
         )
 
     async def list_rollouts(
-        self, pool_id: Id, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self,
+        pool_id: Id,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        **filters: Unpack[RolloutFilters],
     ) -> dict[str, Any]:
-        """Get one page of a pool's rollouts, newest first.
+        """Get one page of a pool's rollouts, newest first unless sorted otherwise.
 
         Args:
             pool_id: Id of the pool.
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
             cursor: ``next_cursor`` of the previous page.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
@@ -106,7 +115,9 @@ class AsyncRolloutOperations(AsyncOperations):
         pool_id = path_segment(pool_id, "pool_id")
         return await self._transport.request(
             "list_rollouts",
-            api.rollouts.list_rollouts._get_kwargs(pool_id, **page(state, limit, cursor)),
+            api.rollouts.list_rollouts._get_kwargs(
+                pool_id, **page(state, limit, cursor), **checked_filters(filters)
+            ),
         )
 
     def iter_rollouts(
@@ -117,8 +128,11 @@ class AsyncRolloutOperations(AsyncOperations):
         limit: int = 100,
         cursor: str | None = None,
         prefetch: bool = False,
+        **filters: Unpack[RolloutFilters],
     ) -> AsyncItems:
-        """Iterate over a pool's rollouts, newest first, fetching pages as needed.
+        """Iterate over a pool's rollouts, newest first unless sorted otherwise.
+
+        Pages are fetched as needed.
 
         Args:
             pool_id: Id of the pool.
@@ -127,6 +141,7 @@ class AsyncRolloutOperations(AsyncOperations):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             The rollouts, to iterate over.
@@ -136,9 +151,12 @@ class AsyncRolloutOperations(AsyncOperations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         page(state, limit, cursor)
+        checked_filters(filters)
         lists = self._minimal()
         return self._items(
-            lambda cursor: lists.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor),
+            lambda cursor: lists.list_rollouts(
+                pool_id, state=state, limit=limit, cursor=cursor, **filters
+            ),
             "rollouts",
             cursor,
             prefetch,

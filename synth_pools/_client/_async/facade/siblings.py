@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from synth_pools._client._async.facade.base import (
     STREAM,
@@ -22,6 +22,7 @@ from synth_pools._client.arguments import (
     query_text,
     request_body,
 )
+from synth_pools._client.filters import checked_filters
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from synth_pools._client._async.event_stream import AsyncEventStream
     from synth_pools._client._async.pagination import AsyncEventPages, AsyncItems
     from synth_pools._client._async.waiters import RolloutPath
+    from synth_pools.types import RolloutFilters
 
 
 class AsyncGlobalRolloutOperations(AsyncOperations):
@@ -54,21 +56,29 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
         )
 
     async def list_global_rollouts(
-        self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        **filters: Unpack[RolloutFilters],
     ) -> dict[str, Any]:
-        """Get one page of the rollouts of all pools, newest first.
+        """Get one page of the rollouts of all pools, newest first unless sorted otherwise.
 
         Args:
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
             cursor: ``next_cursor`` of the previous page.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
         return await self._transport.request(
             "list_global_rollouts",
-            api.agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor)),
+            api.agent_rollouts.list_global_rollouts._get_kwargs(
+                **page(state, limit, cursor), **checked_filters(filters)
+            ),
         )
 
     def iter_global_rollouts(
@@ -78,8 +88,11 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
         limit: int = 100,
         cursor: str | None = None,
         prefetch: bool = False,
+        **filters: Unpack[RolloutFilters],
     ) -> AsyncItems:
-        """Iterate over the rollouts of all pools, newest first, fetching pages as needed.
+        """Iterate over the rollouts of all pools, newest first unless sorted otherwise.
+
+        Pages are fetched as needed.
 
         Args:
             state: Only rollouts in this state.
@@ -87,14 +100,18 @@ class AsyncGlobalRolloutOperations(AsyncOperations):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             The rollouts, to iterate over.
         """
         page(state, limit, cursor)
+        checked_filters(filters)
         lists = self._minimal()
         return self._items(
-            lambda cursor: lists.list_global_rollouts(state=state, limit=limit, cursor=cursor),
+            lambda cursor: lists.list_global_rollouts(
+                state=state, limit=limit, cursor=cursor, **filters
+            ),
             "rollouts",
             cursor,
             prefetch,

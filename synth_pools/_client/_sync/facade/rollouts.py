@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from synth_pools._client._sync.facade.base import STREAM, Operations, or_unset, page, page_of_events
 from synth_pools._client.arguments import (
@@ -18,6 +18,7 @@ from synth_pools._client.arguments import (
     request_body,
     validate_pool_rollout_request,
 )
+from synth_pools._client.filters import checked_filters
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import EventPages, Items
     from synth_pools._client._sync.waiters import RolloutPath
+    from synth_pools.types import RolloutFilters
     from synth_pools_api.requests import PlainRequest, RolloutRequestDict
 
 
@@ -84,15 +86,22 @@ class RolloutOperations(Operations):
         )
 
     def list_rollouts(
-        self, pool_id: Id, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self,
+        pool_id: Id,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        **filters: Unpack[RolloutFilters],
     ) -> dict[str, Any]:
-        """Get one page of a pool's rollouts, newest first.
+        """Get one page of a pool's rollouts, newest first unless sorted otherwise.
 
         Args:
             pool_id: Id of the pool.
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
             cursor: ``next_cursor`` of the previous page.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
@@ -103,7 +112,9 @@ class RolloutOperations(Operations):
         pool_id = path_segment(pool_id, "pool_id")
         return self._transport.request(
             "list_rollouts",
-            api.rollouts.list_rollouts._get_kwargs(pool_id, **page(state, limit, cursor)),
+            api.rollouts.list_rollouts._get_kwargs(
+                pool_id, **page(state, limit, cursor), **checked_filters(filters)
+            ),
         )
 
     def iter_rollouts(
@@ -114,8 +125,11 @@ class RolloutOperations(Operations):
         limit: int = 100,
         cursor: str | None = None,
         prefetch: bool = False,
+        **filters: Unpack[RolloutFilters],
     ) -> Items:
-        """Iterate over a pool's rollouts, newest first, fetching pages as needed.
+        """Iterate over a pool's rollouts, newest first unless sorted otherwise.
+
+        Pages are fetched as needed.
 
         Args:
             pool_id: Id of the pool.
@@ -124,6 +138,7 @@ class RolloutOperations(Operations):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             The rollouts, to iterate over.
@@ -133,9 +148,12 @@ class RolloutOperations(Operations):
         """
         pool_id = path_segment(pool_id, "pool_id")
         page(state, limit, cursor)
+        checked_filters(filters)
         lists = self._minimal()
         return self._items(
-            lambda cursor: lists.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor),
+            lambda cursor: lists.list_rollouts(
+                pool_id, state=state, limit=limit, cursor=cursor, **filters
+            ),
             "rollouts",
             cursor,
             prefetch,

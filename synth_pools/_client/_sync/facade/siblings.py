@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from synth_pools._client._sync.facade.base import STREAM, Operations, or_unset, page, page_of_events
 from synth_pools._client.arguments import (
@@ -16,6 +16,7 @@ from synth_pools._client.arguments import (
     query_text,
     request_body,
 )
+from synth_pools._client.filters import checked_filters
 from synth_pools._client.http.request_builder import Call
 from synth_pools_api import api
 from synth_pools_api.operations import OperationId
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import EventPages, Items
     from synth_pools._client._sync.waiters import RolloutPath
+    from synth_pools.types import RolloutFilters
 
 
 class GlobalRolloutOperations(Operations):
@@ -48,21 +50,29 @@ class GlobalRolloutOperations(Operations):
         )
 
     def list_global_rollouts(
-        self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        **filters: Unpack[RolloutFilters],
     ) -> dict[str, Any]:
-        """Get one page of the rollouts of all pools, newest first.
+        """Get one page of the rollouts of all pools, newest first unless sorted otherwise.
 
         Args:
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
             cursor: ``next_cursor`` of the previous page.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
         return self._transport.request(
             "list_global_rollouts",
-            api.agent_rollouts.list_global_rollouts._get_kwargs(**page(state, limit, cursor)),
+            api.agent_rollouts.list_global_rollouts._get_kwargs(
+                **page(state, limit, cursor), **checked_filters(filters)
+            ),
         )
 
     def iter_global_rollouts(
@@ -72,8 +82,11 @@ class GlobalRolloutOperations(Operations):
         limit: int = 100,
         cursor: str | None = None,
         prefetch: bool = False,
+        **filters: Unpack[RolloutFilters],
     ) -> Items:
-        """Iterate over the rollouts of all pools, newest first, fetching pages as needed.
+        """Iterate over the rollouts of all pools, newest first unless sorted otherwise.
+
+        Pages are fetched as needed.
 
         Args:
             state: Only rollouts in this state.
@@ -81,14 +94,18 @@ class GlobalRolloutOperations(Operations):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             The rollouts, to iterate over.
         """
         page(state, limit, cursor)
+        checked_filters(filters)
         lists = self._minimal()
         return self._items(
-            lambda cursor: lists.list_global_rollouts(state=state, limit=limit, cursor=cursor),
+            lambda cursor: lists.list_global_rollouts(
+                state=state, limit=limit, cursor=cursor, **filters
+            ),
             "rollouts",
             cursor,
             prefetch,

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from synth_pools._client._sync.namespaces.rollouts import GlobalRollouts
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import EventPages, Items
+    from synth_pools.types import RolloutFilters
     from synth_pools_api.requests import PlainRequest, RolloutBatchRequestDict, RolloutRequestDict
     from synth_pools_api.types import Id
 
@@ -26,8 +27,11 @@ class AgentRolloutsNamespace(GlobalRollouts):
         limit: int = 100,
         cursor: str | None = None,
         prefetch: bool = False,
+        **filters: Unpack[RolloutFilters],
     ) -> Items:
-        """Iterate over the rollouts of all pools, newest first, fetching pages as needed.
+        """Iterate over the rollouts of all pools, newest first unless sorted otherwise.
+
+        Pages are fetched as needed.
 
         Args:
             state: Only rollouts in this state.
@@ -35,12 +39,13 @@ class AgentRolloutsNamespace(GlobalRollouts):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             The rollouts, to iterate over.
         """
         return self._client.iter_global_rollouts(
-            state=state, limit=limit, cursor=cursor, prefetch=prefetch
+            state=state, limit=limit, cursor=cursor, prefetch=prefetch, **filters
         )
 
     def create(
@@ -141,19 +146,25 @@ class AgentRolloutsNamespace(GlobalRollouts):
         return self._client.get_global_rollout(rollout_id)
 
     def list(
-        self, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        **filters: Unpack[RolloutFilters],
     ) -> dict[str, Any]:
-        """Get one page of the rollouts of all pools, newest first.
+        """Get one page of the rollouts of all pools, newest first unless sorted otherwise.
 
         Args:
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
             cursor: ``next_cursor`` of the previous page.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
-        return self._client.list_global_rollouts(state=state, limit=limit, cursor=cursor)
+        return self._client.list_global_rollouts(state=state, limit=limit, cursor=cursor, **filters)
 
     def cancel(self, rollout_id: Id) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.

@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from synth_pools._client._sync.namespaces.rollouts import PoolRollouts
 
 if TYPE_CHECKING:
     from synth_pools._client._sync.event_stream import EventStream
     from synth_pools._client._sync.pagination import EventPages, Items
+    from synth_pools.types import RolloutFilters
     from synth_pools_api.requests import PlainRequest, RolloutRequestDict
     from synth_pools_api.types import Id
 
@@ -27,8 +28,11 @@ class RolloutsNamespace(PoolRollouts):
         limit: int = 100,
         cursor: str | None = None,
         prefetch: bool = False,
+        **filters: Unpack[RolloutFilters],
     ) -> Items:
-        """Iterate over a pool's rollouts, newest first, fetching pages as needed.
+        """Iterate over a pool's rollouts, newest first unless sorted otherwise.
+
+        Pages are fetched as needed.
 
         Args:
             pool_id: Id of the pool.
@@ -37,6 +41,7 @@ class RolloutsNamespace(PoolRollouts):
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Request the next page while the current items are used. The sync client
                 requests it once they are used up.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             The rollouts, to iterate over.
@@ -45,7 +50,7 @@ class RolloutsNamespace(PoolRollouts):
             NotFoundError: There is no such pool (when iterated).
         """
         return self._client.iter_rollouts(
-            pool_id, state=state, limit=limit, cursor=cursor, prefetch=prefetch
+            pool_id, state=state, limit=limit, cursor=cursor, prefetch=prefetch, **filters
         )
 
     def wait(
@@ -122,15 +127,22 @@ class RolloutsNamespace(PoolRollouts):
         return self._client.get_rollout(pool_id, rollout_id)
 
     def list(
-        self, pool_id: Id, *, state: str | None = None, limit: int = 100, cursor: str | None = None
+        self,
+        pool_id: Id,
+        *,
+        state: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        **filters: Unpack[RolloutFilters],
     ) -> dict[str, Any]:
-        """Get one page of a pool's rollouts, newest first.
+        """Get one page of a pool's rollouts, newest first unless sorted otherwise.
 
         Args:
             pool_id: Id of the pool.
             state: Only rollouts in this state.
             limit: Most rollouts of the page, 1 to 1000.
             cursor: ``next_cursor`` of the previous page.
+            **filters: Further filters and the order: the keys of `types.RolloutFilters`.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
@@ -138,7 +150,9 @@ class RolloutsNamespace(PoolRollouts):
         Raises:
             NotFoundError: There is no such pool.
         """
-        return self._client.list_rollouts(pool_id, state=state, limit=limit, cursor=cursor)
+        return self._client.list_rollouts(
+            pool_id, state=state, limit=limit, cursor=cursor, **filters
+        )
 
     def cancel(self, pool_id: Id, rollout_id: Id) -> dict[str, Any]:
         """Cancel a rollout that waits or runs. Repeating it changes nothing.

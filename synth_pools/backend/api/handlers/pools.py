@@ -28,6 +28,7 @@ from synth_pools.backend.domain.errors import pool_not_active
 from synth_pools.backend.limits import LARGEST_PAGE
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
+from synth_pools.backend.storage.cursors import ListPosition
 from synth_pools.backend.storage.database import Snapshot, Transaction
 from synth_pools.backend.storage.event_logs import SHORT_LOOK
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
@@ -60,8 +61,12 @@ async def list_pools(request: Request) -> Response:
     page = read_page(request, "pools", "pools", STATES)
     if not isinstance(page, Page):
         return page
+    before = page.after and page.after.seq
+    measured = await request.services.database.read(
+        lambda db: pools.list_sizes_of_pools(db, page.state, before, page.wanted)
+    )
     return await page.filled(
-        lambda db, before, limit: pools.list_sizes_of_pools(db, page.state, before, limit),
+        [(ListPosition(seq), size) for seq, size in measured],
         lambda db, seqs: pools.list_pools(db, seqs, page.state),
     )
 

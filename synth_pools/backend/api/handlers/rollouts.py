@@ -6,7 +6,7 @@ The operation under a pool has a `pool_id` in its path, and sees no rollout of a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
@@ -14,13 +14,14 @@ from synth_pools.backend.api.disconnects import unless_disconnected
 from synth_pools.backend.api.pagination import Page, read_page, read_sized
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import Response, json_response, json_text_response
-from synth_pools.backend.domain import json_text
-from synth_pools.backend.domain.errors import ApiError
+from synth_pools.backend.domain import clock, json_text
+from synth_pools.backend.domain.errors import ApiError, invalid
 from synth_pools.backend.rollouts.admission.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.rollouts.admission.service import BatchItem
 from synth_pools.backend.rollouts.notifier import EndWaiter
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage import rollouts
+from synth_pools.backend.storage.cursors import ListPosition
 from synth_pools.backend.storage.database import Row, Snapshot
 from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollout_documents import (
@@ -28,6 +29,7 @@ from synth_pools.backend.storage.rollout_documents import (
     summary_document,
     usage_document,
 )
+from synth_pools.backend.storage.rollout_lists import FILTERS, RolloutQuery, find, find_briefly
 from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout
 
 _T = TypeVar("_T")
@@ -38,16 +40,52 @@ _LARGE_BODY_BYTES = 64 * 1024
 
 async def list_rollouts(request: Request) -> Response:
     pool_id = request.parameters.get("pool_id")
+    query = _list_query(request)
     scope = "rollouts" if pool_id is None else f"rollouts of {pool_id}"
+    if query.filters.keys() - {"pool_id", "state"} or query.sort != "created" or query.is_ascending:
+        scope += f" by {json_text.dumps([query.filters, query.sort, query.is_ascending])}"
     page = read_page(request, scope, "rollouts", rollouts.STATES)
     if pool_id is not None:
         await request.services.database.read(partial(find_pool, pool_id=pool_id))
     if not isinstance(page, Page):
         return page
-    return await page.filled(
-        lambda db, before, limit: rollouts.list_sizes(db, pool_id, page.state, before, limit),
-        lambda db, seqs: rollouts.list_rollouts(db, seqs, page.state),
+
+    def measured(
+        db: Snapshot, positions: Sequence[ListPosition] | None
+    ) -> list[tuple[ListPosition, int]] | None:
+        if positions is None:
+            return None
+        sizes = rollouts.sizes_of(db, [position.seq for position in positions])
+        return [(item, sizes[item.seq]) for item in positions if item.seq in sizes]
+
+    database = request.services.database
+    items = await database.read(
+        lambda db: measured(db, find_briefly(db, query, page.after, page.wanted))
     )
+    if items is None:
+        items = await database.read_apart(
+            lambda db: measured(db, find(db, query, page.after, page.wanted))
+        )
+    return await page.filled(
+        items or (), lambda db, seqs: rollouts.list_rollouts(db, seqs, page.state)
+    )
+
+
+def _list_query(request: Request) -> RolloutQuery:
+    """Return the filters and the order of a list; raise 422 for a time that does not exist."""
+    parameters = request.parameters
+    filters = {name: parameters[name] for name in FILTERS if name in parameters}
+    for name in ("created_after", "created_before"):
+        if name in filters:
+            try:
+                filters[name] = clock.normalized(filters[name])
+            except ValueError:
+                message = "no such time; write one as 2026-11-20T09:30:00Z"
+                raise invalid(
+                    [{"loc": ["query", name], "msg": message, "type": "value_error"}]
+                ) from None
+    is_ascending = parameters.get("direction") == "asc"
+    return RolloutQuery(filters, parameters.get("sort", "created"), is_ascending)
 
 
 async def create_rollout(request: Request) -> Response:

@@ -22,6 +22,7 @@ _FEATURES = (
     "pool_events",
     "pool_logs",
     "replay",
+    "runs",
     "support_bundle",
     "sync_mode",
     "trajectories",

@@ -197,7 +197,13 @@ UPDATE rollouts SET
     ) / 1000000.0;
 UPDATE rollouts SET input_tokens = NULL WHERE input_tokens > 1000000000000000;
 UPDATE rollouts SET output_tokens = NULL WHERE output_tokens > 1000000000000000;
-CREATE INDEX rollouts_by_run ON rollouts (run, seq) WHERE run IS NOT NULL;
+CREATE INDEX rollouts_by_run ON rollouts (
+    run, seq, status, reward_value, duration, input_tokens, output_tokens, cost_usd
+) WHERE run IS NOT NULL;
+CREATE INDEX rollouts_by_creation ON rollouts (created_at, seq);
+CREATE INDEX rollouts_by_reward ON rollouts (reward_value, seq) WHERE reward_value IS NOT NULL;
+CREATE INDEX rollouts_by_duration ON rollouts (duration, seq) WHERE duration IS NOT NULL;
+CREATE INDEX rollouts_by_cost ON rollouts (cost_usd, seq) WHERE cost_usd IS NOT NULL;
 CREATE INDEX rollouts_by_task ON rollouts (task_id, seq) WHERE task_id IS NOT NULL;
 CREATE INDEX rollouts_by_seed ON rollouts (seed, seq) WHERE seed IS NOT NULL;
 CREATE INDEX rollouts_by_error_code ON rollouts (error_code, seq) WHERE error_code IS NOT NULL;
