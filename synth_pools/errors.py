@@ -424,6 +424,10 @@ class FleetStoppedError(SynthPoolsError):
         return {"index": self.index, "reason": self.reason}
 
 
+class BudgetReachedError(FleetStoppedError):
+    """A fleet reached its budget, and left requests that it had not ended."""
+
+
 _BY_STATUS: dict[int, type[APIStatusError]] = {
     400: BadRequestError,
     401: AuthenticationError,

@@ -21,6 +21,8 @@ class ExitStatus(IntEnum):
     FAILED = 1
     USAGE = 2
     NOT_FOUND = 3
+    # An alias: a run whose pool is not there has started nothing, either.
+    BUDGET_REACHED = 3
     NOT_ALLOWED = 4
     UNREACHABLE = 5
     INTERRUPTED = 130
@@ -31,7 +33,7 @@ EXIT_STATUSES: dict[ExitStatus, str] = {
     ExitStatus.DONE: "done",
     ExitStatus.FAILED: "rollouts failed, or the service refused: its state forbids it",
     ExitStatus.USAGE: "wrong usage: an option, a file or a body cannot be used",
-    ExitStatus.NOT_FOUND: "there is no such pool, task, rollout or artifact",
+    ExitStatus.NOT_FOUND: "no such pool, task, rollout or artifact; or a run reached its budget",
     ExitStatus.NOT_ALLOWED: "no key, a wrong key, or one that may not do this",
     ExitStatus.UNREACHABLE: "the service cannot be reached, is too busy, or broke down",
     ExitStatus.INTERRUPTED: "interrupted by ^C",

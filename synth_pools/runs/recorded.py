@@ -168,6 +168,7 @@ def _is_step(record: dict[str, Any]) -> bool:
 def _result(index: int, group: int, record: dict[str, Any], pool_id: str | None) -> RecordedResult:
     # Imported here: it loads the HTTP library, which help does not need.
     from synth_pools import RolloutFailedError, RolloutOutcome
+    from synth_pools._client.fleet.usage import checked
 
     rollout, stored = record.get("rollout"), record.get("error")
     if record["is"] == "admitted" or (rollout is None and stored is None):
@@ -192,7 +193,8 @@ def _result(index: int, group: int, record: dict[str, Any], pool_id: str | None)
     # The rollout contains its request; the journal has only a digest of it.
     request = document.get("request")
     attempts = int(record.get("attempt", 0)) + 1
-    outcome = RolloutOutcome(index, request, rollout, failure, attempts, group=group)
+    spent = checked(record["usage"]) if "usage" in record else None
+    outcome = RolloutOutcome(index, request, rollout, failure, attempts, group=group, spent=spent)
     row = {**result_row(outcome, pool_id), "request_digest": record.get("sha")}
     return RecordedResult(row, rollout)
 

@@ -30,6 +30,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from synth_pools._client.fleet.usage import Usage, checked
+
 VERSION = 3
 # The first version whose lines have checksums. The blocks of a segment have their own.
 _CHECKED = 3
@@ -91,12 +93,13 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class AdmissionRecord:
-    """Record of an admitted rollout."""
+    """Record of an admitted rollout, with the usage of earlier attempts, if there is any."""
 
     index: int
     attempt: int
     sha: str
     rollout_id: str
+    usage: Usage | None = None
 
     def encode(self) -> bytes:
         return _line(
@@ -106,6 +109,7 @@ class AdmissionRecord:
                 "attempt": self.attempt,
                 "sha": self.sha,
                 "rollout_id": self.rollout_id,
+                **({"usage": self.usage} if self.usage else {}),
             }
         )
 
@@ -115,7 +119,11 @@ class OutcomeRecord:
     """Record of the end of a request, with a rollout or with an error.
 
     Without `final` it records that the service was unreachable for too long. It only informs the
-    reader; a later run resumes the request.
+    reader; a later run resumes the request. With a rollout it was stopped at the budget: where
+    that is cancelled, a later run starts another one.
+
+    Attributes:
+        usage: Usage of all attempts, where it is not that of the rollout alone.
     """
 
     index: int
@@ -124,6 +132,7 @@ class OutcomeRecord:
     rollout: dict[str, Any] | None
     error: dict[str, Any] | None
     final: bool = True
+    usage: Usage | None = None
 
     def encode(self) -> bytes:
         return _line(
@@ -134,6 +143,7 @@ class OutcomeRecord:
                 "sha": self.sha,
                 "rollout": self.rollout,
                 "error": self.error,
+                **({"usage": self.usage} if self.usage is not None else {}),
             }
         )
 
@@ -265,8 +275,9 @@ def decode_step(record: dict[str, Any]) -> AdmissionRecord | OutcomeRecord:
     """Decode a record of a single request."""
     index, attempt, sha = _number(record, "i"), _number(record, "attempt"), _text(record, "sha")
     kind, rollout, error = record.get("is"), record.get("rollout"), record.get("error")
+    usage = checked(record["usage"]) if "usage" in record else None
     if kind == "admitted":
-        return AdmissionRecord(index, attempt, sha, _text(record, "rollout_id"))
+        return AdmissionRecord(index, attempt, sha, _text(record, "rollout_id"), usage)
     is_complete = isinstance(rollout, dict | None) and isinstance(error, dict | None)
     if (
         kind not in ("outcome", "interrupted")
@@ -274,7 +285,8 @@ def decode_step(record: dict[str, Any]) -> AdmissionRecord | OutcomeRecord:
         or (rollout is None and error is None)
     ):
         raise BadLineError("it says nothing that is known here")
-    return OutcomeRecord(index, attempt, sha, rollout, error, final=kind == "outcome")
+    is_final = kind == "outcome"
+    return OutcomeRecord(index, attempt, sha, rollout, error, final=is_final, usage=usage)
 
 
 def digest(request: object) -> str:

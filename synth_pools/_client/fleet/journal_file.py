@@ -23,7 +23,6 @@ from synth_pools._client.fleet.journal import (
     IN_SEGMENT,
     MOST_IN_FLIGHT,
     VERSION,
-    AnswerRecord,
     BadLineError,
     OutcomeRecord,
     Record,
@@ -141,14 +140,14 @@ class JournalFile:
             raise
 
     def append(self, *records: Record) -> None:
-        """Write lines, and return once they are on the disk. A second answer to a batch is not."""
+        """Write lines that say something new, and return once they are on the disk."""
         lines = [(record, record.encode()) for record in records]
         with self._writing:
             self._check()
             if self.run.version != VERSION:
                 self._renew()
             for record, line in lines:
-                if not isinstance(record, AnswerRecord) or self.entries.open_batch(record.key):
+                if self.entries.is_new(record):
                     self._put(line)
                     self.entries.add(record, self._end - len(line))
             position = self._written
@@ -185,6 +184,16 @@ class JournalFile:
         if not isinstance(record, OutcomeRecord) or record.index != index:
             raise self._error("it was changed while it was in use")
         return record
+
+    def stopped(self, index: int) -> OutcomeRecord | None:
+        """Return how a request was stopped at the budget; None if it was not."""
+        try:
+            with self._writing:
+                place = self.entries.interruptions.get(index)
+                record = place and decode(self._blocks.line(place), self.run.version)
+        except (OSError, BadLineError) as error:
+            raise self._error(f"the record of request {index} cannot be read: {error}") from None
+        return record if isinstance(record, OutcomeRecord) and record.rollout else None
 
     def mismatch(self, problem: str) -> JournalError:
         return self._error(f"it belongs to another run: {problem}")

@@ -11,6 +11,7 @@ from synth_pools._client.fleet.journal import (
     AnswerRecord,
     BadLineError,
     BatchRecord,
+    OutcomeRecord,
     Record,
     WidthRecord,
 )
@@ -117,6 +118,14 @@ class JournalIndex:
     def open_batch(self, key: str) -> BatchRecord | None:
         """Return a batch without an answer."""
         return self._batches.get(key)
+
+    def is_new(self, record: Record) -> bool:
+        """Check that a record is no second answer to a batch, and stops no ended request."""
+        if isinstance(record, AnswerRecord):
+            return self.open_batch(record.key) is not None
+        if not isinstance(record, OutcomeRecord) or record.final:
+            return True
+        return self.ended_at(record.index) is None
 
     def live(self) -> Iterator[Record]:
         """Yield the records of a journal without its outcomes, in order."""

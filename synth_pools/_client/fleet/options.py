@@ -15,8 +15,10 @@ from synth_pools._client.arguments import (
     check_flag,
     check_seconds,
 )
+from synth_pools._client.fleet.budget import Budget
 from synth_pools._client.fleet.journal_file import journal_path
 from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
+from synth_pools._client.fleet.prices import Prices
 from synth_pools.errors import RequestValidationError
 
 _MOST_IN_FLIGHT = 10_000
@@ -41,6 +43,13 @@ class FleetOptions:
     patience: float
     repeats: int
     total: int | None
+    prices: Any = None
+    max_cost_usd: float | None = None
+    max_tokens: int | None = None
+    max_seconds: float | None = None
+    on_budget: str = "finish"
+    price_list: Prices | None = dataclasses.field(init=False)
+    budget: Budget = dataclasses.field(init=False)
     journal_path: Path | None = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +64,8 @@ class FleetOptions:
         check_choice(self.on_interrupt, "on_interrupt", ("leave", "cancel"))
         self.patience = check_seconds(self.patience, "patience")
         check_count(self.repeats, "repeats", least=1, most=_MOST_IN_FLIGHT)
+        self.price_list = None if self.prices is None else Prices(self.prices)
+        self.budget = Budget(self.max_cost_usd, self.max_tokens, self.max_seconds, self.on_budget)
         if self.total is not None:
             check_count(self.total, "total", least=0, most=2**53)
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from synth_pools._client.events.position import is_final
+from synth_pools._client.fleet.usage import COLUMNS, Usage, added, figures, in_words, reported_usage
 from synth_pools.errors import DecodeError, RolloutFailedError
 
 _COMPLETED = ("completed", "succeeded")
@@ -33,6 +34,7 @@ class RolloutOutcome:
         replayed: True if it ended in an earlier run and was read from the journal.
         group: Index of the caller's request that it repeats, counted from 0; without ``repeats``
             the same as ``index``.
+        spent: Usage of all its attempts, where it is not that of the rollout alone.
     """
 
     index: int
@@ -42,6 +44,7 @@ class RolloutOutcome:
     attempts: int = 1
     replayed: bool = False
     group: int = 0
+    spent: dict[str, float] | None = None
 
     @property
     def ok(self) -> bool:
@@ -94,6 +97,14 @@ class RolloutOutcome:
         return value if is_number else None
 
     @property
+    def usage(self) -> dict[str, float]:
+        """Tokens, dollars and other numbers that its container reports, of all attempts.
+
+        ``cost_usd`` includes ``estimated_cost_usd``, which follows from tokens and ``prices``.
+        """
+        return dict(reported_usage(self.rollout) if self.spent is None else self.spent)
+
+    @property
     def failure(self) -> str | None:
         """Code of the failure, or the name of its error; None if the rollout completed."""
         if self.error is None:
@@ -103,6 +114,7 @@ class RolloutOutcome:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as a flat row, without the request and the rollout themselves."""
+        usage = self.usage
         return {
             "index": self.index,
             "group": self.group,
@@ -112,6 +124,7 @@ class RolloutOutcome:
             "status": self.status,
             "reward": self.reward,
             "seconds": self.seconds,
+            **{name: usage.get(name) for name in COLUMNS},
             "attempts": self.attempts,
             "replayed": self.replayed,
             "failure": self.failure,
@@ -189,6 +202,8 @@ class FleetProgress:
         mean_reward: Mean of the rewards; None without any.
         standard_error: Standard error of that mean; None with fewer than two rewards.
         failures: Number of failures by error code, or by name of the error.
+        usage: Sums of ``input_tokens``, ``output_tokens``, ``cached_input_tokens``, ``cost_usd``
+            and ``estimated_cost_usd``, each where any rollout reports it.
     """
 
     total: int | None
@@ -202,6 +217,7 @@ class FleetProgress:
     mean_reward: float | None = None
     standard_error: float | None = None
     failures: dict[str, int] = field(default_factory=dict)
+    usage: dict[str, float] = field(default_factory=dict)
 
     @property
     def done(self) -> int:
@@ -228,6 +244,7 @@ class FleetProgress:
         if self.mean_reward is not None:
             error = "" if self.standard_error is None else f" ± {self.standard_error:.2g}"
             words.append(f"mean reward {self.mean_reward:.4g}{error}")
+        words += in_words(self.usage)
         if self.eta is not None and self.running:
             words.append(f"{self.eta:.0f} s left")
         return ", ".join(words)
@@ -274,6 +291,7 @@ class OutcomeCounter:
         self._counts = {"completed": 0, "failed": 0, "errors": 0, "replayed": 0}
         self._failures: Counter[str] = Counter()
         self._rewards = RewardMean()
+        self._usage: Usage = {}
 
     def start(self) -> None:
         if self._started is None:
@@ -289,6 +307,7 @@ class OutcomeCounter:
         if outcome.failure is not None:
             self._failures[outcome.failure] += 1
         self._rewards.add(outcome.reward)
+        self._usage = added(self._usage, figures(outcome.usage))
 
     def progress(self, running: int) -> FleetProgress:
         now = self._clock() if self._ended is None else self._ended
@@ -301,6 +320,7 @@ class OutcomeCounter:
             mean_reward=self._rewards.mean,
             standard_error=self._rewards.standard_error,
             failures=dict(self._failures),
+            usage=self._usage,
             **self._counts,
         )
 

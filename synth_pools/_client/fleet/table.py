@@ -7,10 +7,15 @@ from html import escape
 from typing import Any, Literal, get_args
 
 from synth_pools._client.fleet.outcomes import FleetProgress, RewardMean
+from synth_pools._client.fleet.usage import COLUMNS, sums_of
 
 GroupedBy = Literal["task", "group", "seed"]
 
-_COLUMNS = ("index", "group", "task_id", "seed", "status", "reward", "seconds", "failure")
+_COLUMNS = (
+    *("index", "group", "task_id", "seed", "status", "reward", "seconds"),
+    *COLUMNS,
+    "failure",
+)
 _WORDS = frozenset({"task_id", "status", "failure"})
 _HTML_ROWS = 10
 
@@ -28,7 +33,11 @@ def grouped(rows: list[dict[str, Any]], by: GroupedBy) -> list[dict[str, Any]]:
     for row in rows:
         # A seed may be any JSON.
         groups.setdefault(repr(row[column]), []).append(row)
-    return [{column: group[0][column], **_counts(group)} for group in groups.values()]
+    reported = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
+    return [
+        {column: group[0][column], **_counts(group), **sums_of(group, reported)}
+        for group in groups.values()
+    ]
 
 
 def _counts(rows: list[dict[str, Any]]) -> dict[str, Any]:

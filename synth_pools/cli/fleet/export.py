@@ -15,6 +15,7 @@ from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, needing, reported_errors
 from synth_pools.cli.files import FILE, check_distinct, complete_file, force_option, is_stream
 from synth_pools.runs.recorded import RecordedResult, read_run
+from synth_pools.runs.usage import USAGE_COLUMNS
 
 # Suffix of the default file; empty for formats that go to standard output.
 _SUFFIXES = {
@@ -27,6 +28,7 @@ _MOMENTS = ("created_at", "started_at", "finished_at")
 _DOCUMENTS = ("request", "result")
 _COLUMNS = (
     *("index", "group", "task_id", "seed", "rollout_id", "status", "reward", "seconds"),
+    *USAGE_COLUMNS,
     *("attempts", "failure", "message"),
     *_MOMENTS,
     *_DOCUMENTS,
@@ -144,7 +146,8 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         from pyarrow import parquet
     types = {
         **dict.fromkeys(("index", "group", "attempts"), pyarrow.int64()),
-        **dict.fromkeys(("reward", "seconds"), pyarrow.float64()),
+        **dict.fromkeys(("reward", "seconds", *USAGE_COLUMNS), pyarrow.float64()),
+        **dict.fromkeys(("input_tokens", "output_tokens"), pyarrow.int64()),
         **dict.fromkeys((*_TEXTS, *_DOCUMENTS), pyarrow.string()),
         **dict.fromkeys(_MOMENTS, pyarrow.timestamp("us", tz="UTC")),
     }

@@ -31,6 +31,11 @@ class RunOptions:
     retries: int
     journal: Path | None
     out: Path | None
+    prices: Path | None
+    max_cost: float | None
+    max_tokens: int | None
+    max_seconds: float | None
+    on_budget: Literal["finish", "cancel"]
     only: Literal["failed", "missing"] | None
     fail_under: float | None
     by: GroupedBy | None
@@ -136,6 +141,38 @@ _OPTIONS = (
         type=FILE,
         metavar="FILE",
         help="A line of JSON for each result, as it comes; - for standard output.",
+    ),
+    click.option(
+        "--prices",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Prices by model, YAML: dollars for a million tokens of input, output and cached. "
+        "Costs are estimated where containers report tokens alone.",
+    ),
+    click.option(
+        "--max-cost",
+        type=click.FloatRange(0),
+        metavar="USD",
+        help="Start nothing more once the rollouts have cost this; those under way may cost more.",
+    ),
+    click.option(
+        "--max-tokens",
+        type=click.IntRange(0),
+        metavar="N",
+        help="The same of tokens that models read and write.",
+    ),
+    click.option(
+        "--max-seconds",
+        type=click.FloatRange(0),
+        metavar="SECONDS",
+        help="The same of the time of this command.",
+    ),
+    click.option(
+        "--on-budget",
+        type=click.Choice(["finish", "cancel"]),
+        default="finish",
+        show_default=True,
+        help="Finish or cancel what is under way at the budget.",
     ),
     click.option(
         "--only",

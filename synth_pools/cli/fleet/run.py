@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,10 +23,12 @@ from synth_pools.cli.fleet.readiness import has_own_processes, is_of_container, 
 from synth_pools.cli.fleet.requests import RunRequests
 from synth_pools.cli.fleet.results import ResultFile
 from synth_pools.cli.fleet.summary import RunSummary
+from synth_pools.cli.operations.bodies import read_object
 from synth_pools.cli.operations.commands import complete_places
 from synth_pools.cli.output import has_colour, say, width, write_text
 from synth_pools.runs.recorded import request_digest, result_row
 from synth_pools.runs.rows import COMPLETED, read_rows
+from synth_pools.runs.usage import UsageSums
 
 if TYPE_CHECKING:
     from synth_pools import FleetProgress, RolloutOutcome
@@ -48,7 +50,7 @@ def run_seeds(
     BODY has the fields of all requests, as `synth-pools rollouts create` takes them. The first ^C
     starts no further rollouts and waits for the running ones; the second cancels these. With
     --journal the same command continues. Exit status: 0 all completed, 1 some did not or have no
-    result, or the mean reward is too low, 130 interrupted.
+    result, or the mean reward is too low, 3 the budget is reached, 130 interrupted.
 
     \b
     Examples:
@@ -78,6 +80,7 @@ def carry_out(
         CommandError: The file of the results has those of another run, or the service is away.
     """
     pool_id = pool["id"]
+    prices = None if options.prices is None else read_object(options.prices)
     with contextlib.closing(ResultFile(options.out)) as results:
         former = _former_rows(
             requests, pool_id, options.out, options.only, options.journal, force=options.force
@@ -95,6 +98,10 @@ def carry_out(
                         retries=options.retries,
                         journal=options.journal,
                         total=len(indices),
+                        prices=prices,
+                        on_budget=options.on_budget,
+                        max_seconds=options.max_seconds,
+                        **_remaining_budget(options, former),
                     )
                 )
         finally:
@@ -115,6 +122,9 @@ def carry_out(
         )
         say(f"interrupted: {missing} of {len(requests)} have no result; {advice}")
         return ExitStatus.INTERRUPTED
+    if running.over_budget is not None:
+        say(f"{running.over_budget}; {missing} of {len(requests)} have no result")
+        return ExitStatus.BUDGET_REACHED
     status = ExitStatus.FAILED if summary.failed or missing else ExitStatus.DONE
     if missing:
         say(f"{missing} of {len(requests)} have no result; --only missing runs them")
@@ -205,6 +215,18 @@ def _chosen(
     return range(len(requests))
 
 
+def _remaining_budget(
+    options: RunOptions, former: Mapping[int, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the budget without what the results that the run goes on with have used."""
+    budget = {"max_cost_usd": options.max_cost, "max_tokens": options.max_tokens}
+    if options.only is None or budget == dict.fromkeys(budget):
+        # A journal is counted with the fleet.
+        return budget
+    spent = zip(budget.items(), UsageSums(former.values()).spent, strict=True)
+    return {name: None if most is None else max(0, most - used) for (name, most), used in spent}
+
+
 class _Run:
     """Run of a fleet that the user can interrupt."""
 
@@ -218,6 +240,8 @@ class _Run:
         summary: RunSummary,
     ) -> None:
         self.stopped = False
+        # Why it started nothing more.
+        self.over_budget: str | None = None
         self._requests = requests
         self._indices = indices
         self._pool_id = pool_id
@@ -258,9 +282,15 @@ class _Run:
                 progress=self._show,
                 **options,
             )
-            async with fleet:
-                async for outcome in fleet:
-                    self._keep(outcome)
+            # Loaded by the client already.
+            from synth_pools.errors import BudgetReachedError
+
+            try:
+                async with fleet:
+                    async for outcome in fleet:
+                        self._keep(outcome)
+            except BudgetReachedError as error:
+                self.over_budget = str(error)
         self._results.begin()
 
     def _admitted(self) -> Iterator[dict[str, Any]]:

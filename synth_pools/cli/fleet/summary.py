@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from synth_pools.cli.output import cell, grid, safe_text
 from synth_pools.runs.rows import COMPLETED, finite_number
+from synth_pools.runs.usage import UsageSums
 
 GroupedBy = Literal["task", "group", "seed"]
 _BINS = 10
@@ -37,6 +38,7 @@ class RunSummary:
         self._rewards: list[float] = []
         # Completed rollouts without a reward.
         self._unrewarded = 0
+        self.usage = UsageSums()
         self._seconds = 0.0
         self._timed = 0
         for row in rows:
@@ -55,6 +57,7 @@ class RunSummary:
             self._rewards.append(reward)
         elif row.get("status") in COMPLETED:
             self._unrewarded += 1
+        self.usage.add(row)
         if row.get("seconds") is not None:
             self._seconds += float(row["seconds"])
             self._timed += 1
@@ -100,13 +103,18 @@ class RunSummary:
                 "mean": self.mean,
                 "standard_error": self._error,
             },
+            **({"usage": self.usage.document(self._completed)} if self.usage.columns else {}),
             **({} if self._column is None else {"groups": self.groups()}),
         }
 
     def groups(self) -> list[dict[str, Any]]:
         """Return a row for each group, as `Fleet.to_dicts` does, in the order of the requests."""
         groups = sorted(self._groups.values(), key=lambda group: group[0])
-        return [{str(self._column): value, **group.counts()} for _, value, group in groups]
+        reported = dict.fromkeys(self.usage.columns)
+        return [
+            {str(self._column): value, **group.counts(), **reported, **group.usage.columns}
+            for _, value, group in groups
+        ]
 
     def counts(self) -> dict[str, Any]:
         """Return the counts on one row."""
@@ -128,6 +136,8 @@ class RunSummary:
             parts.append(self._reward_lines())
         if self._unrewarded:
             parts.append(f"{self._unrewarded} of {self._completed} have no reward\n")
+        if line := self.usage.text(self._completed):
+            parts.append(line)
         if self._failures:
             failures = [
                 [safe_text(name), str(number), safe_text(self._messages[name]) or "-"]

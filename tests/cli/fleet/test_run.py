@@ -62,6 +62,48 @@ def failing_pool(backend: LocalBackend, fails: threading.Event) -> Iterator[str]
         yield str(client.create_pool({"name": "x", "container_url": container.url})["id"])
 
 
+def test_a_run_ends_at_its_budget_and_goes_on(
+    command: Command, backend: LocalBackend, tmp_path: Path
+) -> None:
+    usage = {"input_tokens": 400_000, "output_tokens": 100_000}
+
+    def respond(request: Seen) -> bytes:
+        if request.method != "POST":
+            return http(404, {})
+        return http(200, {"status": "completed", "reward": 1.0, "usage": usage})
+
+    prices, out = tmp_path / "prices.yaml", tmp_path / "out.jsonl"
+    prices.write_text("small: {input: 1, output: 1}\n")
+    with odd_container(respond) as container, backend.client() as client:
+        pool = str(client.create_pool({"name": "x", "container_url": container.url})["id"])
+        words = (
+            *("run", pool, "policy.model=small", "--seeds", "0..5", "--in-flight", "1"),
+            *("--prices", prices, "--journal", tmp_path / "run.jsonl", "--out", out),
+        )
+        done = command(*words, "--max-cost", "1")
+        assert done.returncode == 3
+        assert "usage  1,000,000 tokens and $1 estimated; 500,000 tokens and $0.5" in done.stdout
+        assert "max_cost_usd=1.0 is reached: 1,000,000 tokens and $1 estimated" in done.stderr
+        assert "4 of 6 have no result" in done.stderr
+        others = ("--max-tokens", "1", "--max-seconds", "1000", "--on-budget", "cancel")
+        assert command(*words, *others).returncode == 3
+        assert len(rows_of(out)) == 2
+        done = command(*words, "--max-cost", "3", "-o", "json")
+        only = (*words[:9], "--out", out, "--only", "missing")
+        out.write_text("".join(out.read_text().splitlines(keepends=True)[:4]))
+        assert command(*only, "--max-cost", "2").returncode == 3
+    assert done.returncode == 0
+    document = json.loads(done.stdout)["usage"]
+    assert document["estimated_cost_usd"] == document["cost_usd"] == 3
+    row = rows_of(out)[0]
+    assert (row["input_tokens"], row["output_tokens"], row["cost_usd"]) == (400_000, 100_000, 0.5)
+    exported = command("export", tmp_path / "run.jsonl", "--format", "jsonl").stdout
+    assert [json.loads(line)["cost_usd"] for line in exported.splitlines()] == [0.5] * 6
+    prices.write_text("small: {input: 1}\n")
+    refused = command(*words)
+    assert (refused.returncode, "small needs the prices" in refused.stderr) == (2, True)
+
+
 def test_all_tasks_of_a_pool_are_run_and_repeated(
     command: Command, backend: LocalBackend, pool: str, tmp_path: Path
 ) -> None:

@@ -57,6 +57,7 @@ def test_groups_are_those_of_a_fleet(by: GroupedBy) -> None:
             "failure": "timeout" if index == 5 else None,
             "reward": None if index in (2, 5) else index / 7,
             "seconds": None if index == 1 else 1.5 * index,
+            **({"input_tokens": index, "cost_usd": index / 8} if index > 4 else {}),
         }
         for index in range(12)
     ]

@@ -24,6 +24,7 @@ from synth_pools._client.fleet.batch_answers import (
     may_be_in_batch,
     read_answers,
 )
+from synth_pools._client.fleet.budget import Budget
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import AnswerRecord, BatchRecord
 from synth_pools._client.fleet.outcomes import rollout_id_of
@@ -64,11 +65,17 @@ class AsyncRolloutCreator:
         scope: The operations of the fleet.
         group: The workers that create rollouts.
         journal: Journal that stores each batch before it is sent; None for none.
+        budget: Budget; once it is reached, nothing more is sent that was not sent before.
     """
 
     def __init__(
-        self, scope: AsyncRolloutScope, group: AsyncWorkerGroup, journal: AsyncFleetJournal | None
+        self,
+        scope: AsyncRolloutScope,
+        group: AsyncWorkerGroup,
+        journal: AsyncFleetJournal | None,
+        budget: Budget,
     ) -> None:
+        self._budget = budget
         self._scope = scope
         self._group = group
         self._journal = journal
@@ -101,7 +108,9 @@ class AsyncRolloutCreator:
             batch = self._batches.get(record.key)
             if batch is None:
                 members = {index for index in record.indices if entries.batch(index) is record}
-                batch = self._batches[record.key] = CreationBatch(record, members, is_stored=True)
+                batch = self._batches[record.key] = CreationBatch(
+                    record, members, is_stored=True, is_sent=True
+                )
                 self._scope.note_lost(record.key)
             item.batch = batch
 
@@ -111,6 +120,7 @@ class AsyncRolloutCreator:
         Raises:
             SynthPoolsError: The creation failed, alone or with its batch. A failed batch keeps the
                 request.
+            NotStartedError: The budget is reached.
         """
         turn = await self._turn(item) if item.batch is None and self._may_join(item) else None
         if turn is None:
@@ -292,6 +302,8 @@ class AsyncRolloutCreator:
             self.leave(item)
             if answer is not None:
                 raise await self._scope.explained(item.request, answer)
+        if not self._scope.is_lost(item.key):
+            self._budget.check()
         item.is_alone = True
         return await self._scope.create(item.request, item.key)
 
@@ -307,7 +319,10 @@ class AsyncRolloutCreator:
                 return batch.answers.get(index)
             if batch.failures != failures and batch.failure is not None:
                 raise copy.copy(batch.failure)
-            batch.is_being_sent, batch.sender = True, index
+            if not batch.is_sent:
+                self._budget.check()
+            batch.is_sent = batch.is_being_sent = True
+            batch.sender = index
         answers: dict[int, RequestAnswer] | None = None
         failure: SynthPoolsError | None = None
         try:

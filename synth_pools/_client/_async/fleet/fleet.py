@@ -11,6 +11,7 @@ from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.fleet.options import FleetOptions, check_requests
 from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
 from synth_pools._client.fleet.table import GroupedBy, data_frame, grouped, html, table
+from synth_pools._client.fleet.usage import per_completed
 from synth_pools._client.http.async_.engine import AsyncCloseable
 from synth_pools._client.runtime.async_.concurrency import AsyncRunnable, ends_silently
 
@@ -26,6 +27,8 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
         FleetStoppedError: It ended before its requests did: ``fail_fast``, or the service was down
             for too long.
         AuthenticationError: The API key is not accepted.
+        BudgetReachedError: It reached its budget before its requests had ended, after the last
+            outcome.
         JournalError: The journal cannot be used, or belongs to another run.
         ClientClosedError: The client is closed.
     """
@@ -41,6 +44,17 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
     def progress(self) -> FleetProgress:
         """Counts of its requests so far."""
         return self._running().progress()
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """Sums of what its rollouts report: tokens, also of caches, and dollars.
+
+        ``cost_usd`` includes ``estimated_cost_usd``; ``per_completed`` has the ``tokens`` and
+        ``cost_usd`` of all rollouts for each one that completed.
+        """
+        progress = self.progress
+        rates = per_completed(progress.usage, progress.completed)
+        return {**progress.usage, "per_completed": rates}
 
     def to_dicts(self, by: GroupedBy | None = None) -> list[dict[str, Any]]:
         """Return a flat row for each of the last 100,000 outcomes, in their order.

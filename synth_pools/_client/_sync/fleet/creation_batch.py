@@ -10,6 +10,7 @@ from typing import Any
 
 from synth_pools._client.fleet.batch_answers import Answer
 from synth_pools._client.fleet.journal import BatchRecord
+from synth_pools._client.fleet.usage import Usage
 from synth_pools._client.runtime.sync_.concurrency import Condition
 from synth_pools.errors import SynthPoolsError
 
@@ -24,6 +25,7 @@ class CreationBatch:
     Attributes:
         record: The requests and the key.
         is_stored: True once the journal, if there is one, has the record.
+        is_sent: True once it may have been sent.
         is_being_sent: True while a worker sends it.
         sender: Index of the request whose worker sends it until it is answered; None for none.
         is_given_up: True once that worker has given up.
@@ -39,6 +41,7 @@ class CreationBatch:
     record: BatchRecord
     members: set[int]
     is_stored: bool
+    is_sent: bool = False
     is_being_sent: bool = False
     sender: int | None = None
     is_given_up: bool = False
@@ -67,6 +70,9 @@ class InFlight:
         rollout_id: Id of its rollout; None while unknown.
         is_alone: True if it is, or may have been, created alone.
         batch: Batch that creates its rollout; None for none.
+        attempt: Number of the current attempt, from 0.
+        is_stopped: True if it was stopped at the budget, and a later run starts it again.
+        usage: Usage of its ended attempts.
     """
 
     index: int
@@ -77,3 +83,6 @@ class InFlight:
     rollout_id: str | None = None
     is_alone: bool = False
     batch: CreationBatch | None = None
+    attempt: int = 0
+    is_stopped: bool = False
+    usage: Usage = dataclasses.field(default_factory=dict)

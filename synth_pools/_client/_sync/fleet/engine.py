@@ -11,6 +11,7 @@ import uuid
 from collections import deque
 from typing import Any
 
+from synth_pools._client._sync.fleet.cancellation import CANCEL_SECONDS, cancel_all, log_early_end
 from synth_pools._client._sync.fleet.creation import RolloutCreator
 from synth_pools._client._sync.fleet.creation_batch import InFlight
 from synth_pools._client._sync.fleet.fleet_journal import FleetJournal
@@ -19,7 +20,8 @@ from synth_pools._client._sync.fleet.retrying_caller import RetryingCaller
 from synth_pools._client._sync.fleet.scope import RolloutScope
 from synth_pools._client._sync.fleet.worker import FleetWorker
 from synth_pools._client._sync.transport import Transport
-from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
+from synth_pools._client.fleet.budget import NotStartedError
+from synth_pools._client.fleet.endings import budget_error, may_pass, request_count, stopped
 from synth_pools._client.fleet.journal import Run, digest
 from synth_pools._client.fleet.options import FleetOptions
 from synth_pools._client.fleet.outcomes import (
@@ -29,6 +31,7 @@ from synth_pools._client.fleet.outcomes import (
     snapshot,
 )
 from synth_pools._client.fleet.progress_bar import ProgressBar
+from synth_pools._client.fleet.replays import count_earlier
 from synth_pools._client.runtime.sync_.concurrency import (
     Condition,
     RequestSource,
@@ -36,12 +39,11 @@ from synth_pools._client.runtime.sync_.concurrency import (
     call_back,
     ends_silently,
 )
+from synth_pools._client.runtime.sync_.io import in_thread
 from synth_pools.errors import FleetStoppedError, SynthPoolsError
 
 # Least limit of the outcomes that wait for an earlier one, in a fleet that reports in order.
 _LEAST_AHEAD = 256
-_CANCEL_SECONDS = 30.0
-_MOST_NAMES = 10
 # Bounds the memory of an endless fleet.
 _MOST_ROWS = 100_000
 # Time for the last outcomes of the workers once the patience of a fleet is over.
@@ -77,9 +79,9 @@ class FleetEngine:
         # A reader of outcomes waits for a change, a worker for room to take one more request.
         self._changed = Condition()
         self._room = self._changed.sibling()
-        self._counter = OutcomeCounter(_length(requests, options), transport.clock)
+        self._counter = OutcomeCounter(request_count(requests, options), transport.clock)
         self._ready: deque[RolloutOutcome] = deque()
-        self._waiting: dict[int, RolloutOutcome] = {}
+        self._waiting: dict[int, RolloutOutcome | None] = {}
         self._next_index = 0
         self._workers = 0
         self._unreported = 0
@@ -91,6 +93,11 @@ class FleetEngine:
         # Time at which the fleet ends even with requests in flight.
         self._until: float | None = None
         self._ending = False
+        # The limit that was reached before all requests had ended, and whether that cancelled any.
+        self._reached: str | None = None
+        self._is_cancelled = False
+        # Highest request of the journal.
+        self._highest = -1
         self._worker: FleetWorker | None = None
         self._caller: RetryingCaller | None = None
         self._creator: RolloutCreator | None = None
@@ -110,22 +117,38 @@ class FleetEngine:
             return None
         if not self.started:
             self._start()
+        if self._wait_for_outcome():
+            self._cancel_at_budget()
+            self._wait_for_outcome()
         with self._changed:
-            while self._workers and not (self._ready or self._fatal or self._group.stopping):
-                limit = None if self._until is None else self._until - self._transport.clock()
-                if limit is not None and limit <= 0:
-                    break
-                self._changed.wait_at_most(limit)
             outcome = self._ready.popleft() if self._ready and not self._fatal else None
             if outcome is not None:
                 self._unreported -= 1
                 self._room.notify()
         if outcome is None:
-            if self._failure is not None:
-                raise self._failure
+            taken = self._source.taken
+            failure = self._failure or budget_error(self._reached, self._options, taken)
+            if failure is not None:
+                raise failure
             return None
         self._report(outcome)
         return outcome
+
+    def _wait_for_outcome(self) -> bool:
+        """Wait for an outcome or the end; return True once the rollouts have to be cancelled."""
+        budget = self._options.budget
+        with self._changed:
+            while self._workers and not (self._ready or self._fatal or self._group.stopping):
+                if self._must_cancel() and not self._is_cancelled:
+                    return True
+                limit = None if self._until is None else self._until - self._transport.clock()
+                if limit is not None and limit <= 0:
+                    break
+                if budget.cancels and not self._is_cancelled:
+                    seconds = (limit, budget.remaining_seconds)
+                    limit = min((s for s in seconds if s is not None), default=None)
+                self._changed.wait_at_most(limit)
+        return False
 
     def close(self, *, interrupted: bool = False) -> None:
         """Stop the workers, and leave or cancel the requests in flight."""
@@ -159,6 +182,10 @@ class FleetEngine:
                 options.journal_path, self._pool_id, base_url, options.max_in_flight
             )
             run = self._journal.file.run
+            self._highest = self._journal.file.entries.highest
+            if options.budget.sums_usage:
+                in_thread(count_earlier, self._journal.file, options.budget, options.price_list)
+        options.budget.start(self._transport.clock)
         self._caller = RetryingCaller(
             self._group,
             self._transport,
@@ -168,7 +195,7 @@ class FleetEngine:
         )
         self._watches = PoolWatches(self._transport, self._caller, self._group, self._fail)
         scope = RolloutScope(self._transport, self._pool_id)
-        self._creator = RolloutCreator(scope, self._group, self._journal)
+        self._creator = RolloutCreator(scope, self._group, self._journal, options.budget)
         self._worker = FleetWorker(
             scope,
             self._group,
@@ -177,7 +204,7 @@ class FleetEngine:
             self._watches,
             run,
             self._journal,
-            options.retries,
+            options,
         )
         self._counter.start()
         # The number of workers may be 0 in spite of a start: this one may have ended already.
@@ -269,20 +296,44 @@ class FleetEngine:
         if outcome is None:
             # Another worker takes the next request meanwhile.
             self._start_worker()
-            outcome = self._worker.run(item)
+            try:
+                outcome = self._worker.run(item)
+            except NotStartedError:
+                self._leave_out(index)
+                return
+            self._options.budget.count(index, outcome.usage, is_final=True)
+            if item.is_stopped:
+                self._reached = self._reached or self._options.budget.reached()
+            self._cancel_at_budget()
         with self._changed:
-            if outcome.rollout is None and not self._caller.is_open and _may_pass(outcome.error):
-                self._failure = self._failure or _stopped("nothing gets through", outcome)
+            if outcome.rollout is None and not self._caller.is_open and may_pass(outcome.error):
+                self._failure = self._failure or stopped("nothing gets through", outcome)
                 self._until = self._until or self._transport.clock() + _LAST_OUTCOMES_SECONDS
                 self._end()
-            self._waiting[index] = outcome
-            if self._options.in_order:
-                while self._next_index in self._waiting:
-                    self._ready.append(self._waiting.pop(self._next_index))
-                    self._next_index += 1
-            else:
-                self._ready.append(self._waiting.pop(index))
-            self._changed.notify_all()
+            self._put(index, outcome)
+
+    def _leave_out(self, index: int) -> None:
+        """Leave out a request that the budget does not allow; what the journal has is reported."""
+        with self._changed:
+            self._reached = self._reached or self._options.budget.reached()
+            self._unreported -= 1
+            self._room.notify()
+            self._put(index, None)
+            if index >= self._highest:
+                self._end()
+
+    def _put(self, index: int, outcome: RolloutOutcome | None) -> None:
+        """Make an outcome ready, in order if the caller said so. The lock must be held."""
+        self._waiting[index] = outcome
+        indices = [index]
+        if self._options.in_order:
+            indices = []
+            while self._next_index in self._waiting:
+                indices.append(self._next_index)
+                self._next_index += 1
+        ready = (self._waiting.pop(place) for place in indices)
+        self._ready.extend(outcome for outcome in ready if outcome is not None)
+        self._changed.notify_all()
 
     def _check_connections(self, request: Any) -> None:
         """Log once if rollouts with mode sync need more connections than there are."""
@@ -307,13 +358,14 @@ class FleetEngine:
             self._bar(self.progress())
         elif callable(options.progress):
             call_back(options.progress, self.progress())
-        if options.fail_fast and not outcome.ok and not outcome.replayed:
+        is_failure = not (outcome.ok or outcome.replayed or self._is_cancelled)
+        if options.fail_fast and is_failure:
             self._stop_for(outcome)
 
     def _stop_for(self, outcome: RolloutOutcome) -> None:
         """Stop the fleet after a failed outcome, the last one that it reports."""
         with self._changed:
-            self._failure = _stopped("fail_fast", outcome)
+            self._failure = stopped("fail_fast", outcome)
             self._end()
         self._stop_workers()
         self._ready.clear()
@@ -341,77 +393,40 @@ class FleetEngine:
     def _leave(self, worker: FleetWorker, interrupted: bool) -> None:
         if self._options.on_interrupt == "cancel":
             remaining = self._cancel_in_flight()
-            self._log_early_end(remaining, interrupted)
+            log_early_end(self._options, self.progress(), remaining, interrupted)
         elif interrupted:
-            self._log_early_end(
-                [item for item in worker.in_flight.values() if item.key], interrupted
-            )
+            remaining = [item for item in worker.in_flight.values() if item.key]
+            log_early_end(self._options, self.progress(), remaining, interrupted)
 
     def _cancel_in_flight(self) -> list[InFlight]:
         """Cancel the requests in flight, `max_in_flight` at a time; return the rest."""
-        worker, config = self._worker, self._transport.config
+        worker = self._worker
         assert worker is not None  # noqa: S101 - the caller checks
-        patient = dataclasses.replace(config, max_retries=self._tries, deadline=_CANCEL_SECONDS)
-        scope = RolloutScope(self._transport.with_config(patient), self._pool_id)
-        remaining = dict(worker.in_flight)
-        pending = deque(remaining)
-        group = WorkerGroup()
+        scope = RolloutScope(self._patient(), self._pool_id)
+        most = self._options.max_in_flight
+        return cancel_all(worker.in_flight, lambda item: worker.cancel(item, scope), most)
 
-        def work() -> None:
-            while not group.stopping:
-                try:
-                    index = pending.popleft()
-                    worker.cancel(remaining[index], scope)
-                except IndexError:
-                    return
-                except SynthPoolsError:
-                    continue
-                del remaining[index]
+    def _cancel_at_budget(self) -> None:
+        """Cancel the rollouts in flight once the budget is reached, if the caller said so."""
+        worker = self._worker
+        with self._changed:
+            if worker is None or self._is_cancelled or not self._must_cancel():
+                return
+            self._is_cancelled = True
+        # The worker stops those that are only being created.
+        items = {i: item for i, item in dict(worker.in_flight).items() if item.rollout_id}
+        scope = RolloutScope(self._patient(), self._pool_id)
+        cancel_all(items, lambda item: worker.stop(item, scope), self._options.max_in_flight)
 
-        try:
-            for _ in range(min(len(remaining), self._options.max_in_flight)):
-                if not group.start(work, lambda: None):
-                    break
-            group.join(_CANCEL_SECONDS)
-        finally:
-            group.abandon()
-        return list(remaining.values())
+    def _must_cancel(self) -> bool:
+        budget = self._options.budget
+        return budget.cancels and budget.reached() is not None
 
-    def _log_early_end(self, remaining: list[InFlight], interrupted: bool) -> None:
-        """Log on one line which rollouts go on after an early end."""
-        options, progress = self._options, self.progress()
-        words = []
-        if interrupted:
-            many = (
-                progress.done if progress.total is None else f"{progress.done} of {progress.total}"
-            )
-            words.append(f"run_many was interrupted after {many} requests")
-        if options.on_interrupt == "cancel" and remaining:
-            words.append(
-                f"{len(remaining)} rollouts could not be cancelled and go on: {_names(remaining)}"
-            )
-        elif remaining:
-            words.append(f"{len(remaining)} rollouts go on")
-        if words and options.journal_path is not None:
-            words.append(
-                f"to resume, make the same call with journal={str(options.journal_path)!r}"
-            )
-        if words:
-            _LOG.warning("; ".join(words))
-
-
-def _names(items: list[InFlight]) -> str:
-    names = [item.rollout_id or f"the one with the key {item.key}" for item in items[:_MOST_NAMES]]
-    return ", ".join(names) + (", ..." if len(items) > len(names) else "")
-
-
-def _stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:
-    reason = outcome.error if outcome.rollout is None else f"the rollout is {outcome.status}"
-    return FleetStoppedError(
-        f"the fleet stopped at its request {outcome.index} ({why}): {reason}",
-        index=outcome.index,
-        reason=outcome.error,
-    )
+    def _patient(self) -> Transport:
+        config = self._transport.config
+        return self._transport.with_config(
+            dataclasses.replace(config, max_retries=self._tries, deadline=CANCEL_SECONDS)
+        )
 
 
 def _raisable(error: BaseException, count: int) -> BaseException:
@@ -425,19 +440,3 @@ def _raisable(error: BaseException, count: int) -> BaseException:
         index=count,
         reason=None,
     )
-
-
-def _may_pass(error: Exception | None) -> bool:
-    return error is not None and classify_error(error)[0] not in (
-        ErrorCategory.PERMANENT,
-        ErrorCategory.SERVER_ERROR,
-    )
-
-
-def _length(requests: Any, options: FleetOptions) -> int | None:
-    if options.total is not None:
-        return options.total * options.repeats
-    try:
-        return len(requests) * options.repeats
-    except TypeError:
-        return None

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
@@ -91,6 +91,11 @@ class RolloutRunner(Namespace):
         patience: float = 600.0,
         repeats: int = 1,
         total: int | None = None,
+        prices: Mapping[str, Mapping[str, float]] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_seconds: float | None = None,
+        on_budget: Literal["finish", "cancel"] = "finish",
     ) -> Fleet:
         """Make a fleet: a rollout for each request, a limited number at a time.
 
@@ -118,6 +123,17 @@ class RolloutRunner(Namespace):
                 error. With a journal, a later run resumes such a request.
             repeats: Runs of each request; outcomes of the same request share their ``group``.
             total: Number of requests, for the progress, if ``requests`` has no length.
+            prices: Dollars for a million tokens, by model: ``{"gpt-5": {"input": 1.25, "cached":
+                0.125, "output": 10}}``, with ``*`` for any other model.
+                Where a container reports tokens alone, the cost of the model that the request
+                names in ``policy`` is estimated.
+            max_cost_usd: Once the rollouts have cost this, nothing more is started; those under way
+                may cost more. What the journal has counts.
+            max_tokens: The same of tokens that models read and write.
+            max_seconds: The same of the seconds of this call.
+            on_budget: ``"finish"`` or ``"cancel"`` what is under way then. Iterating ends with a
+                `BudgetReachedError` if requests are left; with a journal the same call with a
+                larger budget goes on, and starts again what was cancelled.
 
         Returns:
             The fleet: iterate over its outcomes.
@@ -142,6 +158,11 @@ class RolloutRunner(Namespace):
             patience=patience,
             repeats=repeats,
             total=total,
+            prices=prices,
+            max_cost_usd=max_cost_usd,
+            max_tokens=max_tokens,
+            max_seconds=max_seconds,
+            on_budget=on_budget,
         )
         pool_id = path_segment(pool_id, "pool_id")
         return Fleet(self._client._transport, pool_id, requests, options)
@@ -207,6 +228,11 @@ class AgentRolloutRunner(Namespace):
         patience: float = 600.0,
         repeats: int = 1,
         total: int | None = None,
+        prices: Mapping[str, Mapping[str, float]] | None = None,
+        max_cost_usd: float | None = None,
+        max_tokens: int | None = None,
+        max_seconds: float | None = None,
+        on_budget: Literal["finish", "cancel"] = "finish",
     ) -> Fleet:
         """Make a fleet over pools: each rollout on the pool that it names or the service chooses.
 
@@ -231,6 +257,11 @@ class AgentRolloutRunner(Namespace):
                 error.
             repeats: Runs of each request; outcomes of the same request share their ``group``.
             total: Number of requests, for the progress, if ``requests`` has no length.
+            prices: Dollars for a million tokens, by model.
+            max_cost_usd: Once the rollouts have cost this, nothing more is started.
+            max_tokens: The same of tokens.
+            max_seconds: The same of the seconds of this call.
+            on_budget: ``"finish"`` or ``"cancel"`` what is under way then.
 
         Returns:
             The fleet: iterate over its outcomes.
@@ -255,6 +286,11 @@ class AgentRolloutRunner(Namespace):
             patience=patience,
             repeats=repeats,
             total=total,
+            prices=prices,
+            max_cost_usd=max_cost_usd,
+            max_tokens=max_tokens,
+            max_seconds=max_seconds,
+            on_budget=on_budget,
         )
         return Fleet(self._client._transport, None, requests, options)
 

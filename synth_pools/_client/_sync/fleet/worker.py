@@ -20,14 +20,18 @@ from synth_pools._client.arguments import validate_pool_rollout_request
 from synth_pools._client.events.position import TERMINAL_EVENTS, event_type, is_final
 from synth_pools._client.events.sse import EventStreamDecoder
 from synth_pools._client.fleet import journal_errors
+from synth_pools._client.fleet.budget import NotStartedError
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import AdmissionRecord, OutcomeRecord, Run
+from synth_pools._client.fleet.options import FleetOptions
 from synth_pools._client.fleet.outcomes import (
     EndedRollout,
     RolloutOutcome,
     rollout_error,
     rollout_id_of,
 )
+from synth_pools._client.fleet.replays import replayed_outcome
+from synth_pools._client.fleet.usage import added, reported_usage
 from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.retry import backoff
 from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
@@ -42,6 +46,9 @@ from synth_pools.errors import (
 )
 
 _FAILED = frozenset({"failed", "error"})
+_CANCELLED = "cancelled"
+# States in which a rollout that was stopped at the budget is started again.
+_REPEATED = _FAILED | {_CANCELLED}
 # Failed attempts in a row to open a stream, after which the rollout is only polled.
 _MOST_FAILURES = 3
 # Seconds between reads of a rollout whose stream is open: its last event may get lost.
@@ -66,7 +73,7 @@ class FleetWorker:
         watches: PoolWatches,
         run: Run,
         journal: FleetJournal | None,
-        retries: int,
+        options: FleetOptions,
     ) -> None:
         self._scope = scope
         self._group = group
@@ -75,7 +82,9 @@ class FleetWorker:
         self._watches = watches
         self._run = run
         self._journal = journal
-        self._retries = retries
+        self._retries = options.retries
+        self._budget = options.budget
+        self._prices = options.price_list
         # False as long as the service refuses the API key of every request.
         self._is_let_in = False
         # Indices of requests by the ids of their rollouts, the latest ones last.
@@ -98,19 +107,31 @@ class FleetWorker:
         shas += [] if batch is None else [batch.sha(index)]
         if any(sha != item.sha for sha in shas):
             raise journal.file.mismatch(f"its request {index} is another one")
-        return None if ending is None else _replayed(ending, item.request, item.group)
+        if ending is None:
+            return None
+        return replayed_outcome(ending, item.request, item.group, self._prices)
 
     def run(self, item: InFlight) -> RolloutOutcome:
-        """Run a request to its end, or resume it where an earlier run stopped."""
+        """Run a request to its end, or resume it where an earlier run stopped.
+
+        Raises:
+            NotStartedError: The budget is reached, and it was not started.
+        """
         admission: AdmissionRecord | None = None
         if self._journal is not None:
             admission = self._journal.file.entries.admission(item.index)
         if admission is None:
+            self._budget.check()
             item.key = self._run.key(item.index, 0)
             self._creator.take_up(item)
         # An interrupted request stays in flight, so that the end of the fleet may cancel it.
         self.in_flight[item.index] = item
-        outcome = self._run_item(item, admission)
+        try:
+            outcome = self._run_item(item, admission)
+        except NotStartedError:
+            self._creator.leave(item)
+            del self.in_flight[item.index]
+            raise
         self._creator.leave(item)
         del self.in_flight[item.index]
         return outcome
@@ -134,16 +155,51 @@ class FleetWorker:
         with contextlib.suppress(ConflictError, NotFoundError):
             scope.cancel(item.rollout_id)
 
+    def stop(self, item: InFlight, scope: RolloutScope) -> None:
+        """Cancel the rollout of a request at the budget; a later run starts another one."""
+        item.is_stopped = True
+        stopped = {"rollout_id": item.rollout_id, "status": "cancelled"}
+        # Written first: after a crash nobody else can tell why it is cancelled.
+        self._write(OutcomeRecord(item.index, item.attempt, item.sha, stopped, None, final=False))
+        self.cancel(item, scope)
+
+    def _stop_new(self, item: InFlight) -> None:
+        try:
+            self._caller.call(lambda: self.stop(item, self._scope))
+        except SynthPoolsError as error:
+            # Otherwise it goes on to its end.
+            if isinstance(error, AuthenticationError | ClientClosedError | JournalError):
+                raise
+
     def _run_item(self, item: InFlight, admission: AdmissionRecord | None) -> RolloutOutcome:
         index, sha = item.index, item.sha
         attempt = 0 if admission is None else admission.attempt
         item.rollout_id = None if admission is None else admission.rollout_id
+        rollout: dict[str, Any] | None = None
+        was_stopped = False
+        if admission is not None:
+            item.usage = admission.usage or {}
+            journal = self._journal
+            was_stopped = journal is not None and journal.file.stopped(index) is not None
         try:
             while True:
-                rollout = self._once(item, attempt)
-                state = rollout.get("status", rollout.get("state"))
-                if state not in _FAILED or attempt >= self._retries:
+                try:
+                    rollout = self._once(item, attempt)
+                except NotStartedError:
+                    if rollout is None:
+                        raise
+                    # Only the repetition was not started.
+                    attempt, item.is_stopped = attempt - 1, True
                     break
+                state = rollout.get("status", rollout.get("state"))
+                self._count(item, rollout)
+                may_retry = state in _FAILED and attempt < self._retries
+                if not (may_retry or (was_stopped and state == _CANCELLED)):
+                    break
+                if self._budget.reached() is not None:
+                    item.is_stopped = True
+                    break
+                was_stopped = False
                 attempt += 1
                 item.rollout_id = None
                 # After a crash a run derives its key from the number of the attempt.
@@ -151,7 +207,7 @@ class FleetWorker:
                 if admission is not None and attempt == admission.attempt + 1:
                     # The earlier run may have sent it.
                     self._scope.note_lost(self._run.key(index, attempt))
-        except (AuthenticationError, ClientClosedError, JournalError):
+        except (AuthenticationError, ClientClosedError, JournalError, NotStartedError):
             # Every other request would fail, too, so these errors end the fleet.
             raise
         except Exception as error:  # noqa: BLE001 - a request may be any object, and raise anything
@@ -160,17 +216,39 @@ class FleetWorker:
             # After any other error a later run with this journal tries the request again.
             final = category in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR)
             stored = journal_errors.to_json(error)
-            self._write(OutcomeRecord(index, attempt, sha, None, stored, final=final))
-            return RolloutOutcome(index, item.request, None, error, attempt + 1, group=item.group)
-        self._write(OutcomeRecord(index, attempt, sha, rollout, None))
+            spent = item.usage or None
+            self._write(OutcomeRecord(index, attempt, sha, None, stored, final=final, usage=spent))
+            return RolloutOutcome(
+                index, item.request, None, error, attempt + 1, group=item.group, spent=spent
+            )
+        # What completes in spite of its cancellation is not started again.
+        item.is_stopped = item.is_stopped and state in _REPEATED
+        spent = None if item.usage == reported_usage(rollout) else item.usage
+        final = not item.is_stopped
+        self._write(OutcomeRecord(index, attempt, sha, rollout, None, final=final, usage=spent))
+        error_of_rollout = rollout_error(rollout)
         return RolloutOutcome(
-            index, item.request, rollout, rollout_error(rollout), attempt + 1, group=item.group
+            index,
+            item.request,
+            rollout,
+            error_of_rollout,
+            attempt + 1,
+            group=item.group,
+            spent=spent,
         )
+
+    def _count(self, item: InFlight, rollout: dict[str, Any]) -> None:
+        """Count what an ended attempt has used."""
+        usage = reported_usage(rollout)
+        if self._prices is not None:
+            usage = self._prices.estimated(usage, item.request, rollout)
+        item.usage = added(item.usage, usage)
+        self._budget.count(item.index, item.usage, is_final=False)
 
     def _once(self, item: InFlight, attempt: int) -> dict[str, Any]:
         """Run one rollout to its end, and return it with its summary."""
         scope, caller = self._scope, self._caller
-        item.key = self._run.key(item.index, attempt)
+        item.key, item.attempt = self._run.key(item.index, attempt), attempt
         rollout: dict[str, Any] = {}
         mark = self._watches.mark()
         if item.rollout_id is None:
@@ -185,7 +263,10 @@ class FleetWorker:
             item.rollout_id = self._own(rollout_id_of(rollout), item.index)
             if item.batch is None:
                 # The journal already has the answer to each batch.
-                self._write(AdmissionRecord(item.index, attempt, item.sha, item.rollout_id))
+                admission = AdmissionRecord(
+                    item.index, attempt, item.sha, item.rollout_id, item.usage or None
+                )
+                self._write(admission)
             self._creator.leave(item)
             # A rollout that an earlier run created may have ended since.
             is_new = self._journal is None or item.index >= self._journal.file.reach
@@ -196,6 +277,8 @@ class FleetWorker:
         if not (is_new or is_final(rollout)):
             rollout = caller.call(lambda: scope.get(rollout_id))
         summary: dict[str, Any] | None = None
+        if not is_final(rollout) and self._budget.cancels and self._budget.reached():
+            self._stop_new(item)
         if not is_final(rollout):
             pool_id = scope.pool_id or rollout.get("pool_id")
             rollout, summary = self._follow(rollout_id, pool_id, mark)
@@ -217,7 +300,7 @@ class FleetWorker:
     def _create(self, item: InFlight) -> dict[str, Any]:
         try:
             rollout = self._creator.create(item)
-        except AuthenticationError:
+        except (AuthenticationError, NotStartedError):
             raise
         except Exception:
             self._is_let_in = True
@@ -347,15 +430,3 @@ class _FollowedAlone:
     events: int = 0
     failures: int = 0
     unseen_since: float | None = None
-
-
-def _replayed(ending: OutcomeRecord, request: Any, group: int) -> RolloutOutcome:
-    rollout = ending.rollout
-    error: Exception | None = None
-    if ending.error is not None:
-        error = journal_errors.from_json(ending.error)
-    elif rollout is not None:
-        error = rollout_error(rollout)
-    return RolloutOutcome(
-        ending.index, request, rollout, error, ending.attempt + 1, replayed=True, group=group
-    )

@@ -1,0 +1,80 @@
+"""Cancellation of a fleet's requests in flight."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+
+from synth_pools._client._async.fleet.creation_batch import InFlight
+from synth_pools._client.fleet.options import FleetOptions
+from synth_pools._client.fleet.outcomes import FleetProgress
+from synth_pools._client.runtime.async_.concurrency import AsyncWorkerGroup
+from synth_pools._client.runtime.async_.io import AsyncFunction
+from synth_pools.errors import SynthPoolsError
+
+CANCEL_SECONDS = 30.0
+_MOST_NAMES = 10
+
+_LOG = logging.getLogger("synth_pools")
+
+
+async def cancel_all(
+    items: Mapping[int, InFlight], cancel: AsyncFunction[[InFlight], None], most: int
+) -> list[InFlight]:
+    """Cancel requests, some at a time; return the ones that could not be cancelled.
+
+    Args:
+        items: The requests, by index.
+        cancel: Cancels one.
+        most: Most requests at a time.
+    """
+    remaining = dict(items)
+    pending = deque(remaining)
+    group = AsyncWorkerGroup()
+
+    async def work() -> None:
+        while not group.stopping:
+            try:
+                index = pending.popleft()
+                await cancel(remaining[index])
+            except IndexError:
+                return
+            except SynthPoolsError:
+                continue
+            del remaining[index]
+
+    try:
+        for _ in range(min(len(remaining), most)):
+            if not group.start(work, lambda: None):
+                break
+        await group.join(CANCEL_SECONDS)
+    finally:
+        group.abandon()
+    return list(remaining.values())
+
+
+def log_early_end(
+    options: FleetOptions, progress: FleetProgress, remaining: list[InFlight], interrupted: bool
+) -> None:
+    """Log on one line which rollouts go on after an early end."""
+    words = []
+    if interrupted:
+        many = progress.done if progress.total is None else f"{progress.done} of {progress.total}"
+        words.append(f"run_many was interrupted after {many} requests")
+    if options.on_interrupt == "cancel" and remaining:
+        words.append(
+            f"{len(remaining)} rollouts could not be cancelled and go on: {_names(remaining)}"
+        )
+    elif remaining:
+        words.append(f"{len(remaining)} rollouts go on")
+    if words and options.journal_path is not None:
+        words.append(f"to resume, make the same call with journal={str(options.journal_path)!r}")
+    if words:
+        _LOG.warning("; ".join(words))
+
+
+def _names(items: list[InFlight]) -> str:
+    """Return the ids of rollouts, of many the first ones."""
+    names = [item.rollout_id or f"the one with the key {item.key}" for item in items[:_MOST_NAMES]]
+    return ", ".join(names) + (", ..." if len(items) > len(names) else "")

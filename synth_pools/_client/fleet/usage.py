@@ -1,0 +1,117 @@
+"""Usage of rollouts: what containers report, and its sums. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Usage = dict[str, float]
+# Figures that are summed, tokens first.
+_TOKENS = ("input_tokens", "output_tokens", "cached_input_tokens")
+FIGURES = (*_TOKENS, "cost_usd", "estimated_cost_usd")
+# Figures of a row.
+COLUMNS = ("input_tokens", "output_tokens", "cost_usd", "estimated_cost_usd")
+_ALIASES = {
+    "llm_input_tokens": "input_tokens",
+    "prompt_tokens": "input_tokens",
+    "llm_output_tokens": "output_tokens",
+    "completion_tokens": "output_tokens",
+    "cached_tokens": "cached_input_tokens",
+    "total_cost_usd": "cost_usd",
+}
+# Sums of figures stay far from what a number can be.
+MOST = 10**15
+
+
+def reported_usage(rollout: Any) -> Usage:
+    """Return what the container of an ended rollout reports; of tokens and dollars only amounts.
+
+    Services without ``usage`` in their summaries have it in the result.
+    """
+    summary = entry(rollout, "summary")
+    has_usage = isinstance(summary, Mapping) and "usage" in summary
+    return checked(entry(summary if has_usage else entry(rollout, "result"), "usage"))
+
+
+def checked(usage: Any) -> Usage:
+    """Return the numbers of an object; tokens and costs that are no amounts are left out."""
+    numbers: Usage = {}
+    for name, value in usage.items() if isinstance(usage, Mapping) else ():
+        name = _ALIASES.get(name, name)
+        if name in numbers or not is_finite(value):
+            continue
+        if name in FIGURES and not 0 <= value <= MOST:
+            continue
+        if name in _TOKENS:
+            if value != int(value):
+                continue
+            value = int(value)
+        numbers[name] = value
+    return numbers
+
+
+def added(first: Mapping[str, float], second: Mapping[str, float]) -> Usage:
+    """Return the sums of the figures of two usages; numbers that are no figures stay."""
+    sums: Usage = {**first, **second}
+    for name in FIGURES:
+        if name in first and name in second:
+            sums[name] = first[name] + second[name]
+    return sums
+
+
+def figures(usage: Mapping[str, float]) -> Usage:
+    """Return the figures of a usage."""
+    return {name: usage[name] for name in FIGURES if name in usage}
+
+
+def sums_of(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[str, float | None]:
+    """Return sums of the figures of rows; None for a figure that no row has."""
+    usage: Usage = {}
+    for row in rows:
+        usage = added(usage, figures(checked(row)))
+    return {name: usage.get(name) for name in names}
+
+
+def tokens(usage: Mapping[str, float]) -> float:
+    """Return the tokens that models read and wrote."""
+    return usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
+
+
+def per_completed(usage: Mapping[str, float], completed: int) -> Usage:
+    """Return the tokens and dollars of each completed rollout, failures included."""
+    rates: Usage = {}
+    if completed and ("input_tokens" in usage or "output_tokens" in usage):
+        rates["tokens"] = tokens(usage) / completed
+    if completed and "cost_usd" in usage:
+        rates["cost_usd"] = usage["cost_usd"] / completed
+    return rates
+
+
+def in_words(usage: Mapping[str, float]) -> list[str]:
+    """Write tokens and dollars as short texts."""
+    words = []
+    if "input_tokens" in usage or "output_tokens" in usage:
+        words.append(f"{tokens(usage):,.0f} tokens")
+    if "cost_usd" in usage:
+        estimated = usage.get("estimated_cost_usd", 0)
+        part = "" if not estimated else " estimated"
+        if 0 < estimated < usage["cost_usd"]:
+            part = f", ${estimated:.4g} of it estimated"
+        words.append(f"${usage['cost_usd']:.4g}{part}")
+    return words
+
+
+def is_finite(value: Any) -> bool:
+    """Return True for a number that is neither infinite nor NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond every float
+        return False
+
+
+def entry(value: Any, name: str) -> Any:
+    """Return an entry of an object; None where there is no object or no entry."""
+    return value.get(name) if isinstance(value, Mapping) else None

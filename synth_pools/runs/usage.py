@@ -1,0 +1,58 @@
+"""Sums of what the rollouts of a run have used, from its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from synth_pools._client.fleet.usage import (
+    COLUMNS,
+    Usage,
+    added,
+    checked,
+    figures,
+    in_words,
+    per_completed,
+    tokens,
+)
+
+USAGE_COLUMNS = COLUMNS
+
+
+class UsageSums:
+    """Sums of tokens and dollars.
+
+    Args:
+        rows: The first rows.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._usage: Usage = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add a row of `RolloutOutcome.to_dict`."""
+        self._usage = added(self._usage, figures(checked(row)))
+
+    @property
+    def spent(self) -> tuple[float, float]:
+        """Dollars and tokens."""
+        return self._usage.get("cost_usd", 0), tokens(self._usage)
+
+    @property
+    def columns(self) -> dict[str, float]:
+        """Sums of the columns that any row has."""
+        return {name: self._usage[name] for name in COLUMNS if name in self._usage}
+
+    def document(self, completed: int) -> dict[str, Any]:
+        """Return the sums, and the tokens and dollars for each completed rollout."""
+        return {**self._usage, "per_completed": per_completed(self._usage, completed)}
+
+    def text(self, completed: int) -> str:
+        """Write the sums on one line; empty without any."""
+        rates = per_completed(self._usage, completed)
+        words = [f"{rates['tokens']:,.0f} tokens"] if "tokens" in rates else []
+        words += [f"${rates['cost_usd']:.4g}"] if "cost_usd" in rates else []
+        each = f"; {' and '.join(words)} for each completed rollout" if words else ""
+        return f"usage  {' and '.join(in_words(self._usage))}{each}\n" if self._usage else ""
