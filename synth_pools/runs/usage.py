@@ -54,5 +54,5 @@ class UsageSums:
         rates = per_completed(self._usage, completed)
         words = [f"{rates['tokens']:,.0f} tokens"] if "tokens" in rates else []
         words += [f"${rates['cost_usd']:.4g}"] if "cost_usd" in rates else []
-        each = f"; {' and '.join(words)} for each completed rollout" if words else ""
-        return f"usage  {' and '.join(in_words(self._usage))}{each}\n" if self._usage else ""
+        rate = f"; {' and '.join(words)} for each completed rollout" if words else ""
+        return f"usage  {' and '.join(in_words(self._usage))}{rate}\n" if self._usage else ""

@@ -43,7 +43,7 @@ class Budget:
         self.cancels = on_budget == "cancel"
         self._lock = threading.Lock()
         self._spent: Usage = {}
-        # What counts already of requests that have not ended.
+        # Usage so far of requests that have not ended.
         self._counted: dict[int, Usage] = {}
         self._clock: Callable[[], float] | None = None
         self._ends_at = math.inf

@@ -11,7 +11,7 @@ from synth_pools.errors import BudgetReachedError, FleetStoppedError
 
 
 def budget_error(
-    reached: str | None, options: FleetOptions, taken: int
+    reached: str | None, options: FleetOptions, count: int
 ) -> BudgetReachedError | None:
     """Return the error of a fleet that left requests at its budget; None if it left none."""
     if reached is None:
@@ -21,7 +21,7 @@ def budget_error(
         text += f": {spent} were spent"
     if options.journal_path is not None:
         text += "; with its journal the fleet goes on once the budget is raised"
-    return BudgetReachedError(text, index=taken, reason=None)
+    return BudgetReachedError(text, index=count, reason=None)
 
 
 def stopped(why: str, outcome: RolloutOutcome) -> FleetStoppedError:

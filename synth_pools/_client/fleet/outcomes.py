@@ -10,7 +10,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from synth_pools._client.events.position import is_final
-from synth_pools._client.fleet.usage import COLUMNS, Usage, added, figures, in_words, reported_usage
+from synth_pools._client.fleet.usage import (
+    COLUMNS,
+    Usage,
+    added,
+    figures,
+    in_words,
+    usage_of_rollout,
+)
 from synth_pools.errors import DecodeError, RolloutFailedError
 
 _COMPLETED = ("completed", "succeeded")
@@ -102,7 +109,7 @@ class RolloutOutcome:
 
         ``cost_usd`` includes ``estimated_cost_usd``, which follows from tokens and ``prices``.
         """
-        return dict(reported_usage(self.rollout) if self.spent is None else self.spent)
+        return dict(usage_of_rollout(self.rollout) if self.spent is None else self.spent)
 
     @property
     def failure(self) -> str | None:

@@ -10,7 +10,7 @@ from synth_pools._client.fleet.journal import OutcomeRecord
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.outcomes import RolloutOutcome, rollout_error
 from synth_pools._client.fleet.prices import Prices
-from synth_pools._client.fleet.usage import Usage, reported_usage
+from synth_pools._client.fleet.usage import Usage, usage_of_rollout
 
 
 def replayed_outcome(
@@ -50,5 +50,5 @@ def count_earlier(file: JournalFile, budget: Budget, prices: Prices | None) -> N
 
 
 def _usage_of(record: OutcomeRecord, request: Any, prices: Prices | None) -> Usage:
-    usage = reported_usage(record.rollout) if record.usage is None else record.usage
+    usage = usage_of_rollout(record.rollout) if record.usage is None else record.usage
     return usage if prices is None else prices.estimated(usage, request, record.rollout)

@@ -24,7 +24,7 @@ _ALIASES = {
 MOST = 10**15
 
 
-def reported_usage(rollout: Any) -> Usage:
+def usage_of_rollout(rollout: Any) -> Usage:
     """Return what the container of an ended rollout reports; of tokens and dollars only amounts.
 
     Services without ``usage`` in their summaries have it in the result.

@@ -112,7 +112,7 @@ async def test_a_fleet_goes_on_with_a_larger_budget(
     outcomes = await until_the_budget(spent)
     assert all(outcome.ok for outcome in outcomes)
     created = len(service.status)
-    # What was under way then has ended, too, and nothing was started after it.
+    # A rollout that was under way then has ended, too; no other was started.
     assert 3 <= len(outcomes) == created <= 4
     assert spent.usage["cost_usd"] == created
     budgets: list[dict[str, Any]] = [{"max_cost_usd": 3}, {"max_cost_usd": 0.5}, {"max_tokens": 30}]

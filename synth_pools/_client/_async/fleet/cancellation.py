@@ -19,7 +19,7 @@ _MOST_NAMES = 10
 _LOG = logging.getLogger("synth_pools")
 
 
-async def cancel_all(
+async def cancel_requests(
     items: Mapping[int, InFlight], cancel: AsyncFunction[[InFlight], None], most: int
 ) -> list[InFlight]:
     """Cancel requests, some at a time; return the ones that could not be cancelled.

@@ -8,7 +8,11 @@ import uuid
 from collections import deque
 from typing import Any
 
-from synth_pools._client._async.fleet.cancellation import CANCEL_SECONDS, cancel_all, log_early_end
+from synth_pools._client._async.fleet.cancellation import (
+    CANCEL_SECONDS,
+    cancel_requests,
+    log_early_end,
+)
 from synth_pools._client._async.fleet.creation import AsyncRolloutCreator
 from synth_pools._client._async.fleet.creation_batch import InFlight
 from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal
@@ -123,8 +127,8 @@ class AsyncFleetEngine:
                 self._unreported -= 1
                 self._room.notify()
         if outcome is None:
-            taken = self._source.taken
-            failure = self._failure or budget_error(self._reached, self._options, taken)
+            count = self._source.taken
+            failure = self._failure or budget_error(self._reached, self._options, count)
             if failure is not None:
                 raise failure
             return None
@@ -403,7 +407,9 @@ class AsyncFleetEngine:
         assert worker is not None  # noqa: S101 - the caller checks
         scope = AsyncRolloutScope(self._patient(), self._pool_id)
         most = self._options.max_in_flight
-        return await cancel_all(worker.in_flight, lambda item: worker.cancel(item, scope), most)
+        return await cancel_requests(
+            worker.in_flight, lambda item: worker.cancel(item, scope), most
+        )
 
     async def _cancel_at_budget(self) -> None:
         """Cancel the rollouts in flight once the budget is reached, if the caller said so."""
@@ -412,10 +418,12 @@ class AsyncFleetEngine:
             if worker is None or self._is_cancelled or not self._must_cancel():
                 return
             self._is_cancelled = True
-        # The worker stops those that are only being created.
+        # A rollout that is being created is stopped by its worker.
         items = {i: item for i, item in dict(worker.in_flight).items() if item.rollout_id}
         scope = AsyncRolloutScope(self._patient(), self._pool_id)
-        await cancel_all(items, lambda item: worker.stop(item, scope), self._options.max_in_flight)
+        await cancel_requests(
+            items, lambda item: worker.stop(item, scope), self._options.max_in_flight
+        )
 
     def _must_cancel(self) -> bool:
         budget = self._options.budget

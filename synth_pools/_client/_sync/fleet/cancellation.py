@@ -22,7 +22,7 @@ _MOST_NAMES = 10
 _LOG = logging.getLogger("synth_pools")
 
 
-def cancel_all(
+def cancel_requests(
     items: Mapping[int, InFlight], cancel: Function[[InFlight], None], most: int
 ) -> list[InFlight]:
     """Cancel requests, some at a time; return the ones that could not be cancelled.

@@ -11,7 +11,11 @@ import uuid
 from collections import deque
 from typing import Any
 
-from synth_pools._client._sync.fleet.cancellation import CANCEL_SECONDS, cancel_all, log_early_end
+from synth_pools._client._sync.fleet.cancellation import (
+    CANCEL_SECONDS,
+    cancel_requests,
+    log_early_end,
+)
 from synth_pools._client._sync.fleet.creation import RolloutCreator
 from synth_pools._client._sync.fleet.creation_batch import InFlight
 from synth_pools._client._sync.fleet.fleet_journal import FleetJournal
@@ -126,8 +130,8 @@ class FleetEngine:
                 self._unreported -= 1
                 self._room.notify()
         if outcome is None:
-            taken = self._source.taken
-            failure = self._failure or budget_error(self._reached, self._options, taken)
+            count = self._source.taken
+            failure = self._failure or budget_error(self._reached, self._options, count)
             if failure is not None:
                 raise failure
             return None
@@ -404,7 +408,7 @@ class FleetEngine:
         assert worker is not None  # noqa: S101 - the caller checks
         scope = RolloutScope(self._patient(), self._pool_id)
         most = self._options.max_in_flight
-        return cancel_all(worker.in_flight, lambda item: worker.cancel(item, scope), most)
+        return cancel_requests(worker.in_flight, lambda item: worker.cancel(item, scope), most)
 
     def _cancel_at_budget(self) -> None:
         """Cancel the rollouts in flight once the budget is reached, if the caller said so."""
@@ -413,10 +417,10 @@ class FleetEngine:
             if worker is None or self._is_cancelled or not self._must_cancel():
                 return
             self._is_cancelled = True
-        # The worker stops those that are only being created.
+        # A rollout that is being created is stopped by its worker.
         items = {i: item for i, item in dict(worker.in_flight).items() if item.rollout_id}
         scope = RolloutScope(self._patient(), self._pool_id)
-        cancel_all(items, lambda item: worker.stop(item, scope), self._options.max_in_flight)
+        cancel_requests(items, lambda item: worker.stop(item, scope), self._options.max_in_flight)
 
     def _must_cancel(self) -> bool:
         budget = self._options.budget

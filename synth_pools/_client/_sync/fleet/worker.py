@@ -31,7 +31,7 @@ from synth_pools._client.fleet.outcomes import (
     rollout_id_of,
 )
 from synth_pools._client.fleet.replays import replayed_outcome
-from synth_pools._client.fleet.usage import added, reported_usage
+from synth_pools._client.fleet.usage import added, usage_of_rollout
 from synth_pools._client.http.messages import ExchangeError
 from synth_pools._client.http.retry import backoff
 from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
@@ -221,9 +221,9 @@ class FleetWorker:
             return RolloutOutcome(
                 index, item.request, None, error, attempt + 1, group=item.group, spent=spent
             )
-        # What completes in spite of its cancellation is not started again.
+        # A rollout may complete in spite of its cancellation.
         item.is_stopped = item.is_stopped and state in _REPEATED
-        spent = None if item.usage == reported_usage(rollout) else item.usage
+        spent = None if item.usage == usage_of_rollout(rollout) else item.usage
         final = not item.is_stopped
         self._write(OutcomeRecord(index, attempt, sha, rollout, None, final=final, usage=spent))
         error_of_rollout = rollout_error(rollout)
@@ -239,7 +239,7 @@ class FleetWorker:
 
     def _count(self, item: InFlight, rollout: dict[str, Any]) -> None:
         """Count what an ended attempt has used."""
-        usage = reported_usage(rollout)
+        usage = usage_of_rollout(rollout)
         if self._prices is not None:
             usage = self._prices.estimated(usage, item.request, rollout)
         item.usage = added(item.usage, usage)
