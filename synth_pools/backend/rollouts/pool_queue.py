@@ -3,11 +3,96 @@
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
+import itertools
+from collections import OrderedDict, deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from heapq import heappop, heappush, heapreplace
 
 from synth_pools.backend.containers.balancer import Lease
-from synth_pools.backend.storage.claims import Claim
+from synth_pools.backend.storage.claims import Claim, cost_of
+
+# Ids of cancelled rollouts that a share holds before it drops them.
+_SLACK = 64
+
+
+@dataclass(slots=True, eq=False)
+class _Share:
+    # Ids in their order, also of rollouts that were cancelled meanwhile.
+    ids: deque[str] = field(default_factory=deque)
+    # Number of its waiting rollouts.
+    count: int = 0
+    # Starts that it has had, by their costs, on a scale that all shares have in common.
+    start: float = 0.0
+
+
+class WaitingRollouts:
+    """Waiting rollouts of a pool, which the shares take turns to start.
+
+    A share is a run, or all of a key without a run. Within a share the order is that of the
+    admissions. The share with the least starts is next; a start of a higher priority counts less. A
+    share that has had nothing to start is level with the others: it has no claim on the past.
+    """
+
+    def __init__(self) -> None:
+        self._shares: dict[str, _Share] = {}
+        self._share_of: dict[str, _Share] = {}
+        # Priorities other than 0.
+        self._priorities: dict[str, int] = {}
+        # The shares by their starts. Empty ones stay until it is their turn.
+        self._turns: list[tuple[float, int, str]] = []
+        self._numbers = itertools.count()
+        self._start = 0.0
+
+    def __len__(self) -> int:
+        return len(self._share_of)
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over all of them as they were admitted."""
+        return iter(self._share_of)
+
+    def __contains__(self, rollout_id: str) -> bool:
+        return rollout_id in self._share_of
+
+    def add(self, rollout_id: str, name: str = "", priority: int = 0) -> None:
+        """Add a rollout at the end of a share."""
+        if rollout_id in self._share_of:
+            return
+        share = self._shares.get(name)
+        if share is None:
+            share = self._shares[name] = _Share(start=self._start)
+            heappush(self._turns, (share.start, next(self._numbers), name))
+        share.ids.append(rollout_id)
+        share.count += 1
+        self._share_of[rollout_id] = share
+        if priority:
+            self._priorities[rollout_id] = priority
+
+    def discard(self, rollout_id: str) -> None:
+        """Remove a rollout, if it waits."""
+        share = self._share_of.pop(rollout_id, None)
+        if share is not None:
+            self._priorities.pop(rollout_id, None)
+            share.count -= 1
+            if len(share.ids) > 2 * share.count + _SLACK:
+                share.ids = deque(filter(self._share_of.__contains__, share.ids))
+
+    def take(self) -> str:
+        """Remove and return the next rollout."""
+        while True:
+            _, _, name = self._turns[0]
+            share = self._shares[name]
+            if share.count:
+                break
+            heappop(self._turns)
+            del self._shares[name]
+        while (rollout_id := share.ids.popleft()) not in self._share_of:
+            pass
+        self._start = share.start
+        share.start += cost_of(self._priorities.get(rollout_id, 0))
+        heapreplace(self._turns, (share.start, next(self._numbers), name))
+        self.discard(rollout_id)
+        return rollout_id
 
 
 @dataclass(slots=True, eq=False)
@@ -16,9 +101,9 @@ class PoolQueue:
 
     # Number of the pool's places.
     concurrency: int
-    # Ordered, with a fast removal both of the oldest rollout and of a cancelled one.
-    waiting: OrderedDict[str, None] = field(default_factory=OrderedDict)
-    # Rollouts that ran when the backend ended; they start first, even in a paused pool.
+    waiting: WaitingRollouts = field(default_factory=WaitingRollouts)
+    # Rollouts that ran when the backend ended; they start first, even in a paused pool. Ordered,
+    # with a fast removal both of the oldest and of a cancelled one.
     resumed: OrderedDict[str, None] = field(default_factory=OrderedDict)
     running: dict[str, asyncio.Task[None]] = field(default_factory=dict)
     # Number of places that are held for rollouts being admitted.
@@ -80,7 +165,10 @@ class PoolQueue:
             rollout_id = min(self.returned, key=self.returned.__getitem__)
             self.turns[rollout_id] = self.returned.pop(rollout_id)
             return rollout_id
-        rollout_id, _ = (self.resumed or self.waiting).popitem(last=False)
+        if self.resumed:
+            rollout_id, _ = self.resumed.popitem(last=False)
+        else:
+            rollout_id = self.waiting.take()
         self.give_turn(rollout_id)
         return rollout_id
 
@@ -95,12 +183,15 @@ class PoolQueue:
         self.concurrency = claim.concurrency
         self.has_unclaimed = claim.has_more or self.announcements != announcements
         self.is_blocked = claim.has_more and not claim.rollout_ids
-        self.waiting.update(dict.fromkeys(claim.rollout_ids))
+        # Claimed in the order of their turns, and started at once.
+        for rollout_id in claim.rollout_ids:
+            self.waiting.add(rollout_id)
 
     def clear(self) -> None:
         """Drop all waiting rollouts."""
-        for waiting in (self.waiting, self.resumed, self.returned):
-            waiting.clear()
+        self.waiting = WaitingRollouts()
+        self.resumed.clear()
+        self.returned.clear()
         self.has_unclaimed = False
 
     def give_turn(self, rollout_id: str) -> None:

@@ -8,12 +8,14 @@ import json
 import logging
 from collections.abc import Sequence
 from functools import partial
+from itertools import groupby
 
 from synth_pools.backend.domain.definitions import container_urls, starts_containers
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.rollouts.attempts import most_attempts_of
 from synth_pools.backend.rollouts.scheduler import Scheduler
+from synth_pools.backend.storage.claims import share_of
 from synth_pools.backend.storage.database import Database, Executes, Row, StorageError, Transaction
 from synth_pools.backend.storage.pools import Pool, find_task, task_container_url
 from synth_pools.backend.storage.rollout_changes import End, finish_rollouts
@@ -114,10 +116,15 @@ def resume_unknown(scheduler: Scheduler, tx: Transaction) -> None:
 
 
 def _enqueue(scheduler: Scheduler, rows: Sequence[Row], *, is_resumed: bool = False) -> None:
-    ids: dict[tuple[str, int, bool], list[str]] = {}
-    for row in rows:
-        if not row["is_archived"]:
-            place = (row["pool_id"], row["concurrency"], is_resumed or row["status"] == "running")
-            ids.setdefault(place, []).append(row["id"])
-    for (pool_id, concurrency, resumed), rollout_ids in ids.items():
-        scheduler.enqueue(pool_id, concurrency, rollout_ids, resumed=resumed)
+    def place_of(row: Row) -> tuple[str, int, str, int, bool]:
+        share = share_of(row["run"], row["created_by"])
+        resumed = is_resumed or row["status"] == "running"
+        return row["pool_id"], row["concurrency"], share, row["priority"], resumed
+
+    # Only neighbours are joined: the order within a share stays.
+    known = (row for row in rows if not row["is_archived"])
+    for (pool_id, concurrency, share, priority, resumed), group in groupby(known, place_of):
+        ids = [row["id"] for row in group]
+        scheduler.enqueue(
+            pool_id, concurrency, ids, share=share, priority=priority, resumed=resumed
+        )

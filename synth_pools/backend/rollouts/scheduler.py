@@ -1,4 +1,4 @@
-"""Scheduling of rollouts: first come, first served in each pool; the pools take turns."""
+"""Scheduling of rollouts: the shares of a pool take turns, and so do the pools."""
 
 from __future__ import annotations
 
@@ -127,15 +127,23 @@ class Scheduler:
         self._pump = self._background.keep("scheduler", self._start_rollouts)
 
     def enqueue(
-        self, pool_id: str, concurrency: int, rollout_ids: Iterable[str], *, resumed: bool = False
+        self,
+        pool_id: str,
+        concurrency: int,
+        rollout_ids: Iterable[str],
+        *,
+        share: str = "",
+        priority: int = 0,
+        resumed: bool = False,
     ) -> None:
-        """Add rollouts to the queue of a pool; resumed ones start before waiting ones."""
+        """Add rollouts of a share to the queue of a pool; resumed ones start before all others."""
         queue = self._pools.setdefault(pool_id, PoolQueue(concurrency))
         queue.concurrency = concurrency
         if resumed:
             queue.resumed.update(dict.fromkeys(rollout_ids))
         elif self._claim is None:
-            queue.waiting.update(dict.fromkeys(rollout_ids))
+            for rollout_id in rollout_ids:
+                queue.waiting.add(rollout_id, share, priority)
         else:
             queue.announce()
         self._wake.set()
@@ -248,7 +256,7 @@ class Scheduler:
         queue = self._pools.get(pool_id)
         if queue is not None:
             for rollout_id in rollout_ids:
-                queue.waiting.pop(rollout_id, None)
+                queue.waiting.discard(rollout_id)
                 queue.resumed.pop(rollout_id, None)
                 queue.returned.pop(rollout_id, None)
                 task = queue.running.get(rollout_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 
 from synth_pools.backend.storage.database import Database, Executes, Row, Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool
@@ -23,8 +24,9 @@ _COUNTS = ", ".join(_COUNTED.format(status=status) for status in ("running", "qu
 # The places of a pool, and the number of rollouts that all backends have claimed.
 _PLACES = (
     f"SELECT status, concurrency, owner, {_COUNTS}, (SELECT COUNT(*) FROM queue"  # noqa: S608
-    " WHERE queue.pool_id = pools.id AND queue.owner IS NOT NULL) AS claimed"
-    " FROM pools WHERE id = ?"
+    " WHERE queue.pool_id = pools.id AND queue.owner IS NOT NULL) AS claimed,"
+    " (SELECT COUNT(*) FROM (SELECT 1 FROM queue_shares WHERE queue_shares.pool_id = pools.id"
+    " LIMIT 2) AS few) AS shares FROM pools WHERE id = ?"
 )
 # A pool that gets a rollout, with the numbers of its waiting and running rollouts.
 _POOL_WITH_PLACES = f"SELECT {POOL_COLUMNS}, {_COUNTS} FROM pools WHERE id = ?"  # noqa: S608
@@ -35,11 +37,37 @@ _CLAIM = (
     "SELECT rollout_seq FROM queue WHERE pool_id = ? AND owner IS NULL ORDER BY rollout_seq LIMIT ?"
     " FOR UPDATE SKIP LOCKED)) RETURNING rollout_seq, rollout_id"
 )
+# Where several shares wait, each start is that of the share whose turn it is.
+_TAKE_TURNS = "SELECT seq, id FROM take_turns(?, ?)"
+_CLAIM_THESE = (
+    "UPDATE queue SET owner = ? WHERE pool_id = ?"
+    " AND rollout_seq IN (SELECT value FROM json_each(?))"
+)
+# Shares whose last rollout was claimed by a backend that has ended wait again.
+_WAIT_AGAIN = (
+    "INSERT INTO queue_shares SELECT pool_id, share, level_of(pool_id) FROM (SELECT DISTINCT"
+    " pool_id, share FROM queue WHERE owner IS NULL"
+    " AND rollout_seq IN (SELECT value FROM json_each(?))) AS waiting ON CONFLICT DO NOTHING"
+)
+# A start counts this many times less for each step of the priority.
+_STEP = 1.25
+
+
+def share_of(run: str | None, created_by: str | None) -> str:
+    """Return the name of the share of a rollout: its run, or the key that created it."""
+    if run is not None:
+        return f"run {run}"
+    return "" if created_by is None else f"key {created_by}"
+
+
+def cost_of(priority: int) -> float:
+    """Return what a start of this priority counts among those of its share."""
+    return float(_STEP**-priority)
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Claim of a backend on the oldest rollouts of a pool, in order."""
+    """Claim of a backend on the next rollouts of a pool, in order."""
 
     rollout_ids: tuple[str, ...]
     # Places of the pool, over all backends.
@@ -49,7 +77,7 @@ class Claim:
 
 
 def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
-    """Claim the oldest rollouts of a pool, within its free places over all backends."""
+    """Claim the next rollouts of a pool, within its free places over all backends."""
     pool = tx.execute(_PLACES, (pool_id,)).fetchone()
     if pool is None or pool["status"] == "archived" or pool["owner"] not in (None, tx.owner):
         return Claim((), 1, has_more=False)
@@ -57,15 +85,20 @@ def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
     number = min(most, waiting, concurrency - pool["running"] - pool["claimed"])
     if number <= 0 or pool["status"] != "active":
         return Claim((), concurrency, has_more=waiting > 0)
-    rows = tx.execute(_CLAIM, (tx.owner, pool_id, pool_id, number)).fetchall()
-    ids = tuple(str(row["rollout_id"]) for row in sorted(rows, key=lambda row: row["rollout_seq"]))
+    if pool["shares"] > 1:
+        rows = tx.execute(_TAKE_TURNS, (pool_id, number)).fetchall()
+        tx.execute(_CLAIM_THESE, (tx.owner, pool_id, json.dumps([seq for seq, _ in rows])))
+    else:
+        rows = tx.execute(_CLAIM, (tx.owner, pool_id, pool_id, number)).fetchall()
+        rows = sorted(rows, key=itemgetter("rollout_seq"))
+    ids = tuple(str(rollout_id) for _, rollout_id in rows)
     return Claim(ids, concurrency, has_more=waiting > len(ids))
 
 
 async def claim_rollouts(
     database: Database, pool_id: str, most: int, take: Callable[[Claim], None]
 ) -> None:
-    """Claim the oldest rollouts of a pool.
+    """Claim the next rollouts of a pool.
 
     Args:
         database: The shared database.
@@ -152,6 +185,7 @@ def release_claims(tx: Transaction) -> int:
     seqs = [(row["rollout_seq"],) for row in rows]
     # Rollouts that ran before also have an owner.
     tx.executemany("UPDATE rollouts SET owner = NULL WHERE seq = ?", seqs)
+    tx.execute(_WAIT_AGAIN, (json.dumps([seq for (seq,) in seqs]),))
     return len(seqs)
 
 

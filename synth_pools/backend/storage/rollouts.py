@@ -29,7 +29,8 @@ _DELETE_RUN = (
     " (SELECT 1 FROM rollouts WHERE rollouts.run = runs.name)"
 )
 _WITH_POOL = (
-    "SELECT rollouts.id, rollouts.status, rollouts.pool_id, pools.concurrency,"
+    "SELECT rollouts.id, rollouts.status, rollouts.pool_id, rollouts.run, rollouts.created_by,"
+    " rollouts.priority, pools.concurrency,"
     " pools.status = 'archived' AS is_archived FROM rollouts"
     " JOIN pools ON pools.id = rollouts.pool_id WHERE "
 )

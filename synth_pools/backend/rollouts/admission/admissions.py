@@ -20,7 +20,7 @@ from synth_pools.backend.rollouts.attempts import Attempt, ContainerChoice, is_a
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.pool_queue import Place
 from synth_pools.backend.rollouts.scheduler import Scheduler
-from synth_pools.backend.storage.claims import find_pool_with_places, free_places
+from synth_pools.backend.storage.claims import find_pool_with_places, free_places, share_of
 from synth_pools.backend.storage.database import Executes, Row, Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool, find_task, task_container_url
 from synth_pools.backend.storage.rollout_changes import NewRollout, insert_rollouts, insert_started
@@ -273,7 +273,14 @@ class Admission:
         new, pool, place = admitted.new, admitted.pool, admitted.place
         pool_id, concurrency = new.pool_id, pool.concurrency
         if place is None:
-            dispatch = partial(self._scheduler.enqueue, pool_id, concurrency, [new.id])
+            dispatch = partial(
+                self._scheduler.enqueue,
+                pool_id,
+                concurrency,
+                [new.id],
+                share=share_of(new.request.get("run"), new.created_by),
+                priority=new.request.get("priority") or 0,
+            )
         else:
             limit, owner = self._default_seconds, new.tx.owner
             attempt = Attempt.of_pool(

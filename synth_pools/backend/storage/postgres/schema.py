@@ -6,6 +6,7 @@ import asyncpg
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.database import SchemaVersionError
+from synth_pools.backend.storage.postgres.shares import SHARES
 from synth_pools.backend.storage.statements import SET_META
 
 # A separate schema, so that the database can be used for other things too.
@@ -182,45 +183,8 @@ BEGIN
     RETURN QUERY SELECT number FROM synth_pools.backends;
 END $$;
 
--- Triggers maintain the queue and its counts from the rollouts. They are triggers of statements,
--- not of rows: a row that is updated once for each rollout of a batch becomes slower to find with
--- each update.
-CREATE FUNCTION count_changes() RETURNS TRIGGER LANGUAGE plpgsql AS $$
-BEGIN
-    IF TG_OP = 'INSERT' THEN
-        INSERT INTO synth_pools.queue_counts AS counts
-            SELECT pool_id, status, COUNT(*) FROM added
-            WHERE status IN ('queued', 'running') GROUP BY pool_id, status
-            ON CONFLICT (pool_id, status) DO UPDATE SET number = counts.number + EXCLUDED.number;
-        INSERT INTO synth_pools.queue
-            SELECT pool_id, seq, id, owner FROM added WHERE status = 'queued';
-    ELSIF TG_OP = 'DELETE' THEN
-        INSERT INTO synth_pools.queue_counts AS counts
-            SELECT pool_id, status, - COUNT(*) FROM removed
-            WHERE status IN ('queued', 'running') GROUP BY pool_id, status
-            ON CONFLICT (pool_id, status) DO UPDATE SET number = counts.number + EXCLUDED.number;
-        DELETE FROM synth_pools.queue USING removed
-            WHERE removed.status = 'queued' AND queue.pool_id = removed.pool_id
-            AND queue.rollout_seq = removed.seq;
-    ELSIF EXISTS (
-        SELECT FROM added JOIN removed USING (seq) WHERE added.status <> removed.status
-    ) THEN
-        INSERT INTO synth_pools.queue_counts AS counts
-            SELECT pool_id, status, SUM(step) FROM (
-                SELECT pool_id, status, 1 AS step FROM added
-                UNION ALL SELECT pool_id, status, -1 FROM removed
-            ) AS steps
-            WHERE status IN ('queued', 'running') GROUP BY pool_id, status HAVING SUM(step) <> 0
-            ON CONFLICT (pool_id, status) DO UPDATE SET number = counts.number + EXCLUDED.number;
-        DELETE FROM synth_pools.queue USING added
-            WHERE added.status <> 'queued' AND queue.pool_id = added.pool_id
-            AND queue.rollout_seq = added.seq;
-        INSERT INTO synth_pools.queue
-            SELECT pool_id, seq, id, owner FROM added WHERE status = 'queued'
-            ON CONFLICT (pool_id, rollout_seq) DO NOTHING;
-    END IF;
-    RETURN NULL;
-END $$;
+-- A later step writes it; the triggers need its name.
+CREATE FUNCTION count_changes() RETURNS TRIGGER LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 CREATE TRIGGER rollouts_added AFTER INSERT ON rollouts REFERENCING NEW TABLE AS added
     FOR EACH STATEMENT EXECUTE FUNCTION count_changes();
 CREATE TRIGGER rollouts_moved AFTER UPDATE ON rollouts
@@ -356,7 +320,7 @@ CREATE TABLE runs (
 
 # Each step migrates a database by one version. Released steps never change, except in parts that a
 # later step undoes: all steps run in one transaction, so the result is the same.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, SHARES)
 
 VERSION = len(_STEPS)
 
