@@ -43,7 +43,7 @@ def wait(onlooker: Onlooker) -> Callable[..., Any]:
     return put
 
 
-async def taken(database: PostgresDatabase, number: int) -> str:
+async def claimed_letters(database: PostgresDatabase, number: int) -> str:
     """Claim rollouts; return the first letters of their ids, which name their shares."""
     return "".join(rollout_id[0] for rollout_id in (await claim(database, "p", number)).rollout_ids)
 
@@ -52,19 +52,25 @@ async def test_shares_take_turns_from_claim_to_claim(
     pool: PostgresDatabase, wait: Callable[..., Any]
 ) -> None:
     await wait("a", 80, run="'a'")
-    assert await taken(pool, 10) == 10 * "a"
+    assert await claimed_letters(pool, 10) == 10 * "a"
     await wait("b", 3, run="'b'")
-    assert (await taken(pool, 3) + await taken(pool, 4)).count("b") == 3
+    assert (await claimed_letters(pool, 3) + await claimed_letters(pool, 4)).count("b") == 3
     await wait("c", 20, key="'ann'")
     await wait("d", 20)
-    counted = await taken(pool, 5) + await taken(pool, 10) + await taken(pool, 15)
+    counted = (
+        await claimed_letters(pool, 5)
+        + await claimed_letters(pool, 10)
+        + await claimed_letters(pool, 15)
+    )
     counts = [counted.count(name) for name in "acd"]
     assert sum(counts) == 30
     assert max(counts) - min(counts) <= 2
     ids = (await claim(pool, "p", 200)).rollout_ids
     for name, number in (("a", 80), ("c", 20), ("d", 20)):
-        own = [rollout_id for rollout_id in ids if rollout_id[0] == name]
-        assert own == [f"{name}{place}" for place in range(number - len(own) + 1, number + 1)]
+        ids_of_share = [rollout_id for rollout_id in ids if rollout_id[0] == name]
+        assert ids_of_share == [
+            f"{name}{place}" for place in range(number - len(ids_of_share) + 1, number + 1)
+        ]
 
 
 async def test_a_priority_weighs_the_starts_of_a_share(
@@ -72,7 +78,7 @@ async def test_a_priority_weighs_the_starts_of_a_share(
 ) -> None:
     for name, priority in (("a", 0), ("b", 5), ("c", -5)):
         await wait(name, 500, run=f"'{name}'", priority=priority)
-    counted = await taken(pool, 500)
+    counted = await claimed_letters(pool, 500)
     assert counted.count("b") / counted.count("a") == pytest.approx(1 / cost_of(5), rel=0.05)
     assert counted.count("a") / counted.count("c") == pytest.approx(cost_of(-5), rel=0.1)
 
@@ -83,15 +89,15 @@ async def test_what_a_dead_backend_had_claimed_waits_again_in_its_share(
     await wait("a", 50, run="'a'")
     await wait("b", 8, run="'b'")
     await wait("c", 50, run="'c'")
-    assert (await taken(pool, 30)).count("b") == 8
+    assert (await claimed_letters(pool, 30)).count("b") == 8
     # The turn of a share without waiting rollouts ends it.
-    assert "b" not in await taken(pool, 9)
+    assert "b" not in await claimed_letters(pool, 9)
     await onlooker.run(f"UPDATE synth_pools.queue SET owner = {GONE} WHERE rollout_id LIKE 'b%'")
     assert await pool.write(claims.release_claims) == 8
     ids = (await claim(pool, "p", 9)).rollout_ids
     again = [rollout_id for rollout_id in ids if rollout_id[0] == "b"]
     assert again in (["b1", "b2"], ["b1", "b2", "b3"], ["b1", "b2", "b3", "b4"])
-    assert len(await taken(pool, 200)) == 108 - 30 - 9 + 8 - 9
+    assert len(await claimed_letters(pool, 200)) == 108 - 30 - 9 + 8 - 9
 
 
 async def test_cancelled_rollouts_count_nothing(
@@ -102,7 +108,7 @@ async def test_cancelled_rollouts_count_nothing(
     await onlooker.run(
         "UPDATE synth_pools.rollouts SET status = 'cancelled' WHERE run = 'a' AND seq <= 30"
     )
-    counted = await taken(pool, 10)
+    counted = await claimed_letters(pool, 10)
     assert (counted.count("a"), counted.count("b")) == (5, 5)
     shares = await onlooker.rows("SELECT share FROM synth_pools.queue_shares ORDER BY share")
     assert shares == [(share_of("a", None),), (share_of("b", None),)]

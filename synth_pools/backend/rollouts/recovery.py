@@ -122,8 +122,8 @@ def _enqueue(scheduler: Scheduler, rows: Sequence[Row], *, is_resumed: bool = Fa
         return row["pool_id"], row["concurrency"], share, row["priority"], resumed
 
     # Only neighbours are joined: the order within a share stays.
-    known = (row for row in rows if not row["is_archived"])
-    for (pool_id, concurrency, share, priority, resumed), group in groupby(known, place_of):
+    remaining = (row for row in rows if not row["is_archived"])
+    for (pool_id, concurrency, share, priority, resumed), group in groupby(remaining, place_of):
         ids = [row["id"] for row in group]
         scheduler.enqueue(
             pool_id, concurrency, ids, share=share, priority=priority, resumed=resumed

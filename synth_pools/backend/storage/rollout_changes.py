@@ -192,8 +192,9 @@ def _insert_run_rows(new: Sequence[NewRollout], rows: Sequence[Row], moment: str
     }
     if runs:
         new[0].tx.executemany(_INSERT_RUN, runs.values())
-    if labels := label_rows(rows):
-        new[0].tx.executemany(_INSERT_LABEL, labels)
+    # Few rollouts have labels, and the way of the others is short.
+    if labelled := [row for row in rows if row["labels"] != "{}"]:
+        new[0].tx.executemany(_INSERT_LABEL, label_rows(labelled))
 
 
 class Start(NamedTuple):

@@ -32,13 +32,19 @@ def test_a_share_that_begins_to_wait_takes_every_other_turn() -> None:
     waiting = WaitingRollouts()
     for number in range(80):
         waiting.add(f"a{number}", "a")
-    taken = [waiting.take() for _ in range(20)]
+    started_ids = [waiting.take() for _ in range(20)]
     for number in range(3):
         waiting.add(f"b{number}", "b")
-    taken += [waiting.take() for _ in range(6)]
-    assert [rollout_id for rollout_id in taken[20:] if rollout_id[0] == "b"] == ["b0", "b1", "b2"]
-    taken += [waiting.take() for _ in range(len(waiting))]
-    assert [name for name in taken if name[0] == "a"] == [f"a{number}" for number in range(80)]
+    started_ids += [waiting.take() for _ in range(6)]
+    assert [rollout_id for rollout_id in started_ids[20:] if rollout_id[0] == "b"] == [
+        "b0",
+        "b1",
+        "b2",
+    ]
+    started_ids += [waiting.take() for _ in range(len(waiting))]
+    assert [name for name in started_ids if name[0] == "a"] == [
+        f"a{number}" for number in range(80)
+    ]
 
 
 def test_a_share_that_was_away_has_no_claim_on_the_past() -> None:
