@@ -7,6 +7,7 @@ import contextlib
 import json
 import random
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -69,6 +70,7 @@ class _Places:
     def __init__(self, server: OpenEnvServer) -> None:
         self._server = server
         self._playing = 0
+        self._line: deque[asyncio.Future[None]] = deque()
 
     @contextlib.asynccontextmanager
     async def episode(
@@ -81,7 +83,11 @@ class _Places:
         """
         reset = {**rollout.env, "seed": rollout.seed, "episode_id": rollout.id}
         give_up = time.monotonic() + _BUSY_SECONDS
+        must_wait, is_playing = bool(self._line), False
         while True:
+            if must_wait:
+                await self._wait_in_line()
+            must_wait = True
             try:
                 async with connect(
                     f"ws{self._server.url.removeprefix('http')}/ws",
@@ -93,22 +99,37 @@ class _Places:
                     state = await _first_answer(socket, reset)
                     if state is not None:
                         self._playing += 1
-                        try:
-                            yield socket, state
-                        finally:
-                            self._playing -= 1
+                        is_playing = True
+                        yield socket, state
                         return
             except ConnectionClosed as error:
                 raise EpisodeError(f"{self._server} closed the connection: {error}") from None
             except (OSError, WebSocketException) as error:
                 raise EpisodeError(f"{self._server} cannot be reached: {error!r}") from None
+            finally:
+                if is_playing:
+                    self._free_place()
             if self._playing:
                 give_up = time.monotonic() + _BUSY_SECONDS
             if time.monotonic() > give_up:
                 text = f"{self._server} had no place for {_BUSY_SECONDS:.0f} seconds: raise its "
                 raise EpisodeError(f"{text}`max_concurrent_envs`.")
+
+    async def _wait_in_line(self) -> None:
+        """Wait until an episode has given its place up, or a moment: others may use the server."""
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append(turn)
+        try:
             # Not all at the same moment.
-            await asyncio.sleep(random.uniform(0.05, 0.3))
+            seconds = random.uniform(0.5, 1.0) if self._playing else random.uniform(0.05, 0.3)
+            await asyncio.wait({turn}, timeout=seconds)
+        finally:
+            self._line.remove(turn)
+
+    def _free_place(self) -> None:
+        self._playing -= 1
+        if (turn := next((turn for turn in self._line if not turn.done()), None)) is not None:
+            turn.set_result(None)
 
 
 async def _first_answer(
