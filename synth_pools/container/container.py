@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import gc
 import inspect
 import json
 import sys
@@ -123,9 +124,13 @@ class Container(Definition):
 
         try:
             with listen(host, port) as listener:
-                text = f"{self.name}: {address_of(listener)}"
-                show = lambda _: print(text, flush=True)  # noqa: E731, T201
-                asyncio.run(serve_container(self, listener, show, drain_seconds))
+
+                def start(_: object) -> None:
+                    # Modules stay: a search for garbage among them costs more than an episode.
+                    gc.freeze()
+                    print(f"{self.name}: {address_of(listener)}", flush=True)  # noqa: T201
+
+                asyncio.run(serve_container(self, listener, start, drain_seconds))
         except SetupError as error:
             end_setup(str(error))
         except (OSError, ValueError) as error:

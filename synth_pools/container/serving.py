@@ -33,6 +33,7 @@ class _Server(uvicorn.Server):
             container_app(definition, episodes),
             lifespan="off",
             ws="none",
+            proxy_headers=False,
             log_level="error",
             access_log=False,
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
