@@ -7,9 +7,14 @@ import select
 import signal
 import socket
 from types import FrameType
-from typing import Self
+from typing import NoReturn, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def raise_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    """Act on a signal as on ^C: what is open is ended on the way out."""
+    raise KeyboardInterrupt
 
 
 class StopSignals:

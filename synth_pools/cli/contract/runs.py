@@ -12,14 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from importlib import import_module
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from synth_pools.cli.contract.reports import ReportFiles, log_target, report_options, write_file
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.files import FILE, check_writable
+from synth_pools.cli.signals import raise_interrupt
 
 if TYPE_CHECKING:
     from synth_pools.contract.results import Report
@@ -87,7 +87,7 @@ class Runs:
         # Imported here: other commands do not need the extra `contract`.
         from synth_pools.contract.exceptions import InterruptedRunError, UnjudgeableError
 
-        signal.signal(signal.SIGTERM, _interrupt)
+        signal.signal(signal.SIGTERM, raise_interrupt)
         try:
             return call()
         except UnjudgeableError as error:
@@ -272,7 +272,3 @@ class _Progress:
         if self._live:
             sys.stderr.write("\r" + " " * self._width + "\r")
             sys.stderr.flush()
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise KeyboardInterrupt

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -22,6 +20,7 @@ from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported
 from synth_pools.cli.fleet.options import RunOptions, options_of_run
 from synth_pools.cli.fleet.run import carry_out
 from synth_pools.cli.output import say
+from synth_pools.cli.signals import raise_interrupt
 from synth_pools.environments.pools import environment_pool
 
 if TYPE_CHECKING:
@@ -119,7 +118,9 @@ def run_environment(
         from synth_pools.backend.local_backend import LocalBackend
 
     try:
-        with _ended_by_signals(), tempfile.TemporaryDirectory() as folder:
+        # So that no process is left.
+        signal.signal(signal.SIGTERM, raise_interrupt)
+        with tempfile.TemporaryDirectory() as folder:
             place = data_dir or Path(folder)
             backend = LocalBackend(
                 place,
@@ -245,17 +246,3 @@ def _policy_words(
         words.append(f"policy.type={policy}")
     fields = {"model": model, "inference_url": model_url, "agent": agent}
     return words + [f"policy.{name}={value}" for name, value in fields.items() if value is not None]
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Have SIGTERM end this as ^C does, so that no process is left."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    former = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, former)
