@@ -173,7 +173,7 @@ def _engine() -> EnvironmentType:
 def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
     """Return the end of a trial that was played to its end, and report what it has left."""
     for path in sorted(path for path in place.rglob("*") if path.is_file()):
-        name = str(path.relative_to(place))
+        name = path.as_posix().removeprefix(f"{place}/")
         is_kept = name.startswith(("agent/", "verifier/", "trial.log"))
         if is_kept and path.stat().st_size <= _LARGEST_FILE:
             rollout.artifact(name, path.read_bytes().decode(errors="replace"))
