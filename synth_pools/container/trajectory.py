@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -35,17 +35,19 @@ _USAGE_NAMES = {"prompt_tokens": "input_tokens", "completion_tokens": "output_to
 @dataclass(slots=True)
 class _Step:
     text: str
+    extra: str
     results: list[str]
-    call_ids: frozenset[str]
+    call_ids: Collection[str]
     size: int = field(init=False)
 
     def __post_init__(self) -> None:
-        self.size = len(self.text) + sum(map(len, self.results)) + 40
+        self.size = len(self.text) + len(self.extra) + sum(map(len, self.results)) + 60
 
     def write(self) -> str:
-        if not self.results:
-            return self.text
-        return f'{self.text[:-1]},"observation":{{"results":[{",".join(self.results)}]}}}}'
+        text = self.text
+        if self.results:
+            text = f'{text[:-1]},"observation":{{"results":[{",".join(self.results)}]}}}}'
+        return f'{text[:-1]},"extra":{self.extra}}}' if self.extra else text
 
 
 class Trajectory:
@@ -80,7 +82,9 @@ class Trajectory:
         self._lock = threading.RLock()
         self._is_closed = False
         self._steps: list[_Step] = []
+        self._callers: dict[str, _Step] = {}
         self._size = 0
+        self._document = ""
         self._count = 0
         self._totals: dict[str, float] = {}
 
@@ -88,7 +92,7 @@ class Trajectory:
         return f"Trajectory({self.agent_name!r}, {self._count} steps)"
 
     def __len__(self) -> int:
-        return self._count
+        return 1 if self._document else self._count
 
     def add(
         self,
@@ -163,8 +167,6 @@ class Trajectory:
             step["llm_call_count"] = int(llm_call_count)
         elif llm_call_count is not None:
             more["llm_call_count"] = plain_of(llm_call_count)
-        if more:
-            step["extra"] = more
         call_ids = [call["tool_call_id"] for call in step.get("tool_calls", ())]
         results = [] if observation is None else results_of(observation, call_ids)
         text = write_value(step).removeprefix('{"step_id":0,')
@@ -178,36 +180,53 @@ class Trajectory:
                 self.model_name = step.get("model_name")
             if not self._is_closed and len(self._steps) == self._count - 1:
                 text = f'{{"step_id":{self._count},{text}'
-                stored = _Step(
-                    text, [write_value(result) for result in results], frozenset(call_ids)
-                )
+                extra_text = write_value(more) if more else ""
+                stored = _Step(text, extra_text, list(map(write_value, results)), call_ids)
                 if self._size + stored.size <= LARGEST_ANSWER:
                     self._size += stored.size
                     self._steps.append(stored)
-        return step | ({"observation": {"results": results}} if results else {})
+                    self._callers |= dict.fromkeys(call_ids, stored)
+        if results:
+            step["observation"] = {"results": results}
+        return step | ({"extra": more} if more else {})
 
-    def observe(self, content: Any, call_id: str | None = None) -> None:
+    def observe(
+        self, content: Any, call_id: str | None = None, *, reward: float | None = None
+    ) -> None:
         """Add an observation to the step that called a tool, or to the last one.
 
         Args:
             content: A text or any value.
             call_id: The id of the tool call that it answers.
+            reward: The reward of the step.
         """
         with self._lock:
             if self._is_closed or len(self._steps) < self._count:
                 return
-            steps = (step for step in reversed(self._steps) if call_id in step.call_ids)
-            step = next(steps, self._steps[-1] if self._steps else None)
+            last = self._steps[-1] if self._steps else None
+            step = last if call_id is None else self._callers.get(call_id, last)
             result = {"source_call_id": call_id, "content": content}
             [result] = results_of([result], () if step is None else step.call_ids)
             if step is None:
-                self.add("user", result["content"], extra=result.get("extra"))
+                self.add("user", result["content"], extra=result.get("extra"), reward=reward)
                 return
-            text = write_value(result)
-            if self._size + len(text) <= LARGEST_ANSWER:
-                self._size += len(text) + 1
-                step.size += len(text) + 1
+            text, extra_text = write_value(result), step.extra
+            if reward is not None:
+                extra_text = write_value({**json.loads(extra_text or "{}"), "reward": reward})
+            growth = len(text) + 1 + len(extra_text) - len(step.extra)
+            if self._size + growth <= LARGEST_ANSWER:
+                self._size += growth
+                step.size += growth
                 step.results.append(text)
+                step.extra = extra_text
+
+    def replace(self, document: Mapping[str, Any]) -> None:
+        """Have an object in ATIF, of another recorder, in place of the steps.
+
+        Args:
+            document: The object, which is written as it is.
+        """
+        self._document = write_value(document)
 
     def add_message(self, message: Mapping[str, Any], **fields: Any) -> dict[str, Any] | None:
         """Add a message of a chat, as OpenAI has them.
@@ -247,8 +266,11 @@ class Trajectory:
         """Write the trajectory in ATIF, as ASCII.
 
         Args:
-            limit_bytes: The most bytes; further steps are left out, and `notes` says so.
+            limit_bytes: The most bytes; further steps are left out, and `notes` says so. Another
+                recorder's object is always complete.
         """
+        if self._document:
+            return self._document
         tools = plain_of(self.tool_definitions)
         agent = {
             "name": str(self.agent_name),
@@ -279,4 +301,4 @@ class Trajectory:
     def close(self) -> None:
         """Drop all steps, and store no more."""
         with self._lock:
-            self._is_closed, self._steps, self._size = True, [], 0
+            self._is_closed, self._steps, self._callers, self._document = True, [], {}, ""

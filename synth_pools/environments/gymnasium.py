@@ -18,7 +18,7 @@ from synth_pools.environments.adapter import Environment
 from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import open_client
 from synth_pools.environments.policies import READS as POLICY_READS
-from synth_pools.environments.policies import Choose, asking, chooser
+from synth_pools.environments.policies import Choose, asking, chooser, observe, recording
 
 _MOST_TURNS = 10_000
 _NUMBERS = re.compile(r"\[[^\[\]]*\]|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -49,7 +49,7 @@ def adapt(name: str) -> Environment:
                 await _play_by_model(episode, rollout)
             else:
                 choose = chooser(rollout.policy, episode.env.action_space.sample)
-                await asyncio.to_thread(_play, episode, choose)
+                await asyncio.to_thread(_play, episode, recording(rollout, choose))
         finally:
             await asyncio.shield(asyncio.to_thread(episode.close))
         return episode.total
@@ -97,6 +97,7 @@ class _Episode:
         self.is_over = terminated or truncated
         self._rollout.reward = self.total
         self._rollout.metrics["steps"] = self._steps
+        observe(self._rollout, self.observation, float(reward))
         self._rollout.event(
             {
                 "step": self._steps,

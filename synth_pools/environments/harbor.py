@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import json
 import os
 import shutil
 import subprocess
@@ -176,7 +177,12 @@ def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
         name = path.as_posix().removeprefix(f"{place}/")
         is_kept = name.startswith(("agent/", "verifier/", "trial.log"))
         if is_kept and path.stat().st_size <= _LARGEST_FILE:
-            rollout.artifact(name, path.read_bytes().decode(errors="replace"))
+            text = path.read_bytes().decode(errors="replace")
+            rollout.artifact(name, text)
+            if name == "agent/trajectory.json":
+                # Of Harbor's own agents, in the same format.
+                with contextlib.suppress(ValueError):
+                    rollout.trajectory.replace(json.loads(text))
     tokens, cached, output, cost = result.compute_token_cost_totals()
     rollout.usage(
         input_tokens=tokens, cached_input_tokens=cached, output_tokens=output, cost_usd=cost

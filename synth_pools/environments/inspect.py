@@ -189,10 +189,14 @@ class _Reports(Hooks):  # type: ignore[misc]
             fields = {"value": event.score.value, "explanation": event.score.explanation}
             rollout.event({"type": "score", "scorer": event.scorer, **fields})
         elif event.event == "tool":
+            rollout.trajectory.observe(
+                event.error.message if event.error else event.result, event.id
+            )
             result = event.error.message if event.error else str(event.result)[:_LONGEST_TEXT]
             rollout.event({"type": "tool", "name": event.function, "result": result})
         elif event.event == "model":
             output = event.output
+            _record(rollout, event, self.reported)
             if (used := output.usage) is not None and event.cache != "read":
                 cached = (used.input_tokens_cache_read or 0) + (used.input_tokens_cache_write or 0)
                 tokens = {"input_tokens": used.input_tokens + cached}
@@ -202,3 +206,39 @@ class _Reports(Hooks):  # type: ignore[misc]
             names = [{"name": call.function, "arguments": call.arguments} for call in calls]
             fields = {"text": output.completion[:_LONGEST_TEXT], "tool_calls": names}
             rollout.event({"type": "model", **fields, "error": event.error})
+
+
+def _record(rollout: Rollout, event: Any, recorded: set[str]) -> None:
+    """Add a call of the model to the trajectory, with the messages that it was sent before."""
+    for message in event.input:
+        # Answers of tools are added when they have come.
+        if message.role != "tool" and message.id not in recorded:
+            recorded.add(message.id)
+            rollout.trajectory.add_message({"role": message.role, "content": message.text})
+    output, used = event.output, event.output.usage
+    if not output.choices:
+        return
+    message, metrics = output.message, {}
+    recorded.add(message.id)
+    if used is not None:
+        cached = used.input_tokens_cache_read or 0
+        metrics = {
+            "prompt_tokens": used.input_tokens + cached + (used.input_tokens_cache_write or 0),
+            "completion_tokens": used.output_tokens,
+            "cached_tokens": cached,
+            "cost_usd": used.total_cost,
+        }
+    parts = message.content if isinstance(message.content, list) else ()
+    reasoning = "".join(part.reasoning for part in parts if part.type == "reasoning")
+    calls = [
+        {"id": call.id, "function": {"name": call.function, "arguments": call.arguments}}
+        for call in message.tool_calls or ()
+    ]
+    rollout.trajectory.add(
+        "agent",
+        message.text,
+        tool_calls=calls,
+        reasoning_content=reasoning or None,
+        model_name=output.model,
+        metrics=metrics,
+    )

@@ -86,7 +86,7 @@ def _certificates() -> ssl.SSLContext:
 async def chat(
     http: httpx.AsyncClient, rollout: Rollout, model: Model, messages: Sequence[Mapping[str, Any]]
 ) -> str:
-    """Return the text that a model answers, and add to the usage of the rollout.
+    """Return the text that a model answers, a step of the rollout, and add to its usage.
 
     Args:
         http: The client.
@@ -112,11 +112,14 @@ async def chat(
         raise EpisodeError(f"The model at {model.url} answered {answer.status_code}: {reason}")
     try:
         value = answer.json()
-        text = value["choices"][0]["message"]["content"]
+        message = value["choices"][0]["message"]
+        text = message["content"]
         usage = value.get("usage") or {}
         rollout.usage(
             input_tokens=usage.get("prompt_tokens"), output_tokens=usage.get("completion_tokens")
         )
+        message = {**message, "role": "assistant"}
+        rollout.trajectory.add_message(message, model_name=model.name, metrics=usage)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         raise EpisodeError(f"The model at {model.url} answered no chat completion.") from None
     return text if isinstance(text, str) else ""

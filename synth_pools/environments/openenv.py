@@ -21,7 +21,15 @@ from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import open_client
 from synth_pools.environments.openenv_server import OpenEnvServer
 from synth_pools.environments.policies import READS as POLICY_READS
-from synth_pools.environments.policies import Act, asking, chooser, object_in, random_value
+from synth_pools.environments.policies import (
+    Act,
+    asking,
+    chooser,
+    object_in,
+    observe,
+    random_value,
+    recording,
+)
 
 _MOST_TURNS = 1_000
 _LARGEST_MESSAGE = 100 * 1024 * 1024
@@ -180,6 +188,7 @@ async def _play(
         # Null where a step has none.
         total += float(state.get("reward") or 0)
         rollout.reward, rollout.metrics["steps"] = total, step
+        observe(rollout, state.get("observation"), state.get("reward"))
         rollout.event({"step": step, "action": action, **state})
     return total
 
@@ -189,6 +198,7 @@ def _player(rollout: Rollout, schema: Mapping[str, Any], http: httpx.AsyncClient
     if "model" not in rollout.policy:
         dice = random.Random(rollout.seed)
         choose = chooser(rollout.policy, lambda: random_value(schema, dice))
+        choose = recording(rollout, choose)
         return lambda observation: asyncio.to_thread(choose, observation)
     text = f"Answer with one action: a JSON object of this schema. {json.dumps(schema)}"
     return asking(http, rollout, text, lambda answer: object_in(answer, schema))

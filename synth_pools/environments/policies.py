@@ -53,6 +53,30 @@ def chooser(policy: Mapping[str, Any], sample: Callable[[], Any]) -> Choose:
     raise EpisodeError(f"This environment plays no such policy. Give one of {_POLICIES}.")
 
 
+def recording(rollout: Rollout, choose: Choose) -> Choose:
+    """Return a function that adds the first observation, and each action, to the trajectory.
+
+    Random actions are left out: their events tell them, and a trajectory would cost as much.
+    """
+    if rollout.policy.get("type") == "random":
+        return choose
+
+    def act(observation: Any) -> Any:
+        if not len(rollout.trajectory):
+            rollout.trajectory.add("user", observation)
+        action = choose(observation)
+        rollout.trajectory.add("agent", action)
+        return action
+
+    return act
+
+
+def observe(rollout: Rollout, observation: Any, reward: float | None) -> None:
+    """Add what came of an action to its step."""
+    if len(rollout.trajectory):
+        rollout.trajectory.observe(observation, reward=reward)
+
+
 def asking(
     http: Any,
     rollout: Rollout,
@@ -75,6 +99,10 @@ def asking(
 
     async def act(observation: Any) -> Any:
         question = {"role": "user", "content": write_json(observation)}
+        if not len(rollout.trajectory):
+            # Later observations belong to the step before them.
+            rollout.trajectory.add("system", instructions)
+            rollout.trajectory.add("user", question["content"])
         text = await chat(http, rollout, model, [*messages, question])
         if has_memory:
             messages.extend((question, {"role": "assistant", "content": text}))

@@ -166,6 +166,7 @@ def _judge(episode: Any, rollout: Rollout) -> float | None:
 def _reporter(rollout: Rollout, trace: Any) -> None:
     """Report calls of the model in a trace, each once."""
     reported: list[Any] = []
+    recorded: set[int] = set()
 
     def report(*_: Any) -> None:
         for call in trace.calls[len(reported) :] if not rollout.is_cancelled else ():
@@ -174,6 +175,7 @@ def _reporter(rollout: Rollout, trace: Any) -> None:
             _add_usage(rollout, call.usage)
             event: dict[str, Any] = {"type": "model", "error": call.error and call.error.message}
             if call.node is not None:
+                _record(rollout, trace, call, recorded)
                 message = trace.nodes[call.node].message
                 event["text"] = str(message.content or "")[:_LONGEST_TEXT]
                 calls = [
@@ -183,6 +185,29 @@ def _reporter(rollout: Rollout, trace: Any) -> None:
             rollout.event(event)
 
     trace.watch(report)
+
+
+def _record(rollout: Rollout, trace: Any, call: Any, recorded: set[int]) -> None:
+    """Add a call of the model to the trajectory, with the messages that it was sent before."""
+    places, place = [], call.node
+    while place is not None and place not in recorded:
+        places.append(place)
+        place = trace.nodes[place].parent
+    for place in reversed(places):
+        recorded.add(place)
+        message = trace.nodes[place].message.model_dump()
+        fields: dict[str, Any] = {}
+        if place == call.node:
+            used = call.usage
+            fields = {"model_name": call.model}
+            if used is not None:
+                fields["metrics"] = {
+                    "prompt_tokens": used.input_tokens,
+                    "completion_tokens": used.completion_tokens,
+                    "cached_tokens": used.cached_input_tokens,
+                    "cost_usd": used.cost,
+                }
+        rollout.trajectory.add_message(message, **fields)
 
 
 def _add_usage(rollout: Rollout, used: Any) -> None:

@@ -138,6 +138,29 @@ def test_messages_of_a_chat_become_steps() -> None:
     assert steps[2]["observation"]["results"] == [unknown]
 
 
+def test_a_reward_that_comes_later_is_one_of_the_step() -> None:
+    trajectory = Trajectory()
+    trajectory.add(message="a", tool_calls=[{"id": "c"}], extra={"n": 1})
+    trajectory.add("user", "b")
+    trajectory.observe("seen", "c", reward=0.5)
+    trajectory.observe("felt", reward=2)
+    first, second = trajectory.to_dict()["steps"]
+    assert (first["extra"], second["extra"]) == ({"n": 1, "reward": 0.5}, {"reward": 2})
+    assert first["observation"]["results"] == [{"content": "seen", "source_call_id": "c"}]
+    assert second["observation"]["results"] == [{"content": "felt"}]
+
+
+def test_an_object_of_another_recorder_takes_the_place_of_the_steps() -> None:
+    atif = {"agent": {"name": "n", "version": "1"}, "steps": []}
+
+    def play(rollout: Rollout) -> None:
+        rollout.step(message="dropped")
+        rollout.trajectory.replace(atif)
+        raise EpisodeError("No action.")
+
+    assert container_of(play).test().answer["trajectory"] == atif
+
+
 def test_odd_values_become_a_valid_trajectory() -> None:
     trajectory = Trajectory()
     circle: dict[str, Any] = {}

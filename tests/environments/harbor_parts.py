@@ -8,6 +8,7 @@ The sandbox is a folder of the trial: the paths of a container are rewritten in 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,7 @@ from typing import Any
 
 from harbor.agents.base import BaseAgent
 from harbor.environments.base import BaseEnvironment, ExecResult
+from harbor.models.trajectories import Agent, Step, Trajectory
 from openai import AsyncOpenAI
 
 _PLACES = re.compile(r"(?<![\w./])/(logs|tests|solution|app|installed-agent)(?=[/\s'\"]|$)")
@@ -126,4 +128,7 @@ class OneCommand(BaseAgent):  # type: ignore[misc]
         context.n_cache_tokens = usage.prompt_tokens_details.cached_tokens
         text = answer.choices[0].message.content or ""
         (self.logs_dir / "answer.txt").write_text(text)
+        steps = [Step(step_id=1, source="agent", message=text)]
+        recorded = Trajectory(agent=Agent(name="one", version="1"), steps=steps)
+        (self.logs_dir / "trajectory.json").write_text(json.dumps(recorded.to_json_dict()))
         await environment.exec(text)

@@ -85,6 +85,12 @@ def test_the_same_seed_has_the_same_reward_and_steps_are_events(
 def test_actions_and_functions_play(backend: Server, guesses: str, policy: dict[str, Any]) -> None:
     rollout = backend.run(guesses, seed=0, policy=policy)
     assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
+    steps = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
+    count = int(rollout["metrics"]["steps"])
+    assert [step["source"] for step in steps] == ["user", *["agent"] * count]
+    assert steps[-1]["message"] == "3"
+    assert all("observation" in step for step in steps[1:])
+    assert sum(step["extra"]["reward"] for step in steps[1:]) == 1.0
 
 
 def test_a_model_plays_and_its_tokens_count(
@@ -98,6 +104,11 @@ def test_a_model_plays_and_its_tokens_count(
     usage = backend.get(f"/v1/rollouts/{rollout['id']}/usage")
     # A word is a token.
     assert usage["llm_output_tokens"] == 4 * steps
+    first, question, step, *_ = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
+    assert "Discrete(2)" in first["message"]
+    assert len(json.loads(question["message"])) == 4
+    assert (step["message"], step["model_name"]) == ("0 or rather 1", policy["model"])
+    assert (step["metrics"]["completion_tokens"], step["extra"]["reward"]) == (4, 1.0)
     body = models.prompts[-1]
     assert (body["model"], body["temperature"]) == (policy["model"], 0.2)
     assert "Discrete(2)" in body["messages"][0]["content"]

@@ -85,6 +85,9 @@ def test_an_agent_with_a_model_has_usage_with_the_cache_and_its_files(
     items = backend.get(f"/v1/pools/{pool_id}/rollouts/{rollout['id']}/artifacts")["items"]
     paths = {item["path"] for item in items}
     assert {"trial.log", "agent/answer.txt", "verifier/reward.txt"} <= paths
+    trajectory = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")
+    assert trajectory["agent"]["name"] == "one"
+    assert trajectory["steps"][0]["message"] == "echo hello > /app/hello.txt"
     eventually(lambda: not list(folder.glob("*/*")))
 
 

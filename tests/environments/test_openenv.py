@@ -60,6 +60,11 @@ def test_an_episode_has_the_sum_of_its_rewards_and_its_steps_as_events(
     assert [event["data"]["reward"] for event in events] == [-0.125, -0.125, 1.0]
     assert events[2]["data"]["action"] == {"number": 7}
     assert events[2]["data"]["observation"]["text"] == "right"
+    first, *steps = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
+    assert first["source"] == "user"
+    assert [step["extra"]["reward"] for step in steps] == [-0.125, -0.125, 1.0]
+    assert json.loads(steps[2]["message"]) == {"number": 7}
+    assert json.loads(steps[2]["observation"]["results"][0]["content"])["text"] == "right"
     state = backend.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts/state.json").json()
     assert state == {"episode_id": rollout["id"], "step_count": 3}
 

@@ -51,6 +51,9 @@ def test_a_task_has_its_reward_its_metrics_and_its_usage_with_the_cache(
     assert (prompt["temperature"], prompt["stop"], prompt["seed"]) == (0.5, "x", 3)
     events = [event for event in backend.events(rollout["id"]) if event["event"] == "agent"]
     assert [(event["data"]["type"], event["data"]["text"]) for event in events] == [("model", "2")]
+    *_, step = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
+    assert (step["source"], step["message"]) == ("agent", "2")
+    assert (step["metrics"]["prompt_tokens"], step["metrics"]["completion_tokens"]) == (2, 1)
     record = backend.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts/episode.json").json()
     assert record["traces"][0]["rewards"]["exact"]["score"] == 1.0
 
@@ -117,6 +120,9 @@ def test_a_tool_of_the_current_folder_is_called_and_its_server_ends(
     assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
     answers = [message for message in models.prompts[-1]["messages"] if message["role"] == "tool"]
     assert "there is no tool 'calculator_sub'" in answers[0]["content"]
+    steps = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
+    [result] = next(step for step in steps if "tool_calls" in step)["observation"]["results"]
+    assert "there is no tool 'calculator_sub'" in result["content"]
     [pid] = pids(backend, pool_id)
     eventually(lambda: not psutil.Process(pid).children())
 

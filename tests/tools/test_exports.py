@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from synth_pools.container import Container, Rollout
 from synth_pools.local import LocalBackend
 from tests.support.commands import run_command
 from tests.tools.toolbox import HERE, python_tool, run
@@ -60,6 +62,66 @@ def test_inspect_reads_the_log(journal: Path, tmp_path: Path) -> None:
     assert sorted(contents["summaries"]) == sorted(contents["samples"])
     assert contents["frame"] == [0.25, 0.25, 0.5, 0.5]
     assert json.loads(contents["answer"])["metrics"] == {"outcome_reward": 0.25}
+
+
+def test_inspect_reads_messages_and_usage(backend: LocalBackend, tmp_path: Path) -> None:
+    container = Container("door")
+
+    @container.rollout
+    def play(rollout: Rollout) -> float:
+        rollout.step("user", "Open the door.")
+        rollout.step(
+            message="I pull.",
+            reasoning_content="Hm.",
+            tool_calls=[{"id": "c", "function": {"name": "pull", "arguments": "{}"}}],
+            observation=[{"source_call_id": "c", "content": "It is open."}],
+            model_name="small",
+            metrics={
+                "prompt_tokens": 12,
+                "completion_tokens": 3,
+                "cached_tokens": 4,
+                "cost_usd": 0.5,
+            },
+        )
+        return 1
+
+    path, logs = tmp_path / "run.jsonl", tmp_path / "logs"
+    logs.mkdir()
+    with container.running() as url, backend.client() as client:
+        client.create_pool({"pool_id": "door", "name": "door", "container_url": url})
+        assert len(list(client.rollouts.run_many("door", [{"seed": 1}] * 2, journal=path))) == 2
+    variables = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+    target = logs / "run.eval"
+    done = run_command(
+        "export", path, "--format", "inspect", "--out", target, environment=os.environ | variables
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    contents = read_by("read_messages.py", logs, tmp_path)
+    usage = {"input_tokens": 8, "output_tokens": 3, "total_tokens": 15, "cache": 4, "cost": 0.5}
+    assert contents == {
+        "model": "small",
+        "usage": {"small": {name: 2 * value for name, value in usage.items()}},
+        "samples": [
+            {
+                "messages": [
+                    ["user", "Open the door."],
+                    ["assistant", "I pull."],
+                    ["tool", "It is open."],
+                ],
+                "reasoning": "Hm.",
+                "call": ["c", "pull", {}],
+                "usage": {"small": usage},
+                "output": "I pull.",
+                "turns": 1,
+            }
+        ]
+        * 2,
+        "summaries": [{"small": usage}] * 2,
+        "counts": [3, 3],
+        "frame": [15, 15],
+        # What comes after the last call of a model is in no event.
+        "rows": [["user", "Open the door."], ["assistant", "I pull."]] * 2,
+    }
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])

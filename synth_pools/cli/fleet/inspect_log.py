@@ -87,33 +87,62 @@ def _samples(
             message = f"{row['failure']}: {row.get('message')}"
             sample["error"] = {"message": message, "traceback": "", "traceback_ansi": ""}
         if (trajectory := trajectories.get(str(row.get("rollout_id")))) is not None:
-            sample |= _played(trajectory)
+            sample |= _played(sample, trajectory)
         samples.append(sample)
     return samples
 
 
-def _played(trajectory: Mapping[str, Any]) -> dict[str, Any]:
-    """Build the fields of a sample that tell what was replies, and what it cost."""
+def _played(sample: Mapping[str, Any], trajectory: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the fields of a sample that tell what was said, and what it cost."""
     model = str(trajectory["agent"].get("model_name") or _NO_MODEL)
-    messages = []
-    for number, message in enumerate(chat_messages(trajectory), 1):
-        same: dict[str, Any] = {"id": str(number), "role": message["role"]}
-        same["content"] = _content(message)
-        if message["role"] == "assistant":
-            same |= {"source": "generate", "model": model}
-            if calls := message.get("tool_calls"):
-                same["tool_calls"] = [
-                    {"id": call["id"], "type": "function", **call["function"]} for call in calls
-                ]
-        elif message["role"] == "tool":
-            same |= {"tool_call_id": message["tool_call_id"], "function": message["name"]}
-        messages.append(same)
-    replies = [message for message in messages if message["role"] == "assistant"]
-    fields = {"messages": messages, "turn_count": len(replies), "model_usage": _usage(trajectory)}
-    if replies:
-        choice = {"message": replies[-1], "stop_reason": "stop"}
-        fields["output"] = {"model": model, "choices": [choice]}
+    messages = [
+        # Readers of several samples take messages of one id for one message.
+        {"id": f"{sample['uuid']}-{number}", **_message(message, model)}
+        for number, message in enumerate(chat_messages(trajectory), 1)
+    ]
+    moment = sample["started_at"]
+    events: list[dict[str, Any]] = []
+    output, sent = None, list[dict[str, Any]]()
+    for message in messages:
+        if message["role"] != "assistant":
+            sent.append(message)
+            continue
+        output = {"model": model, "choices": [{"message": message, "stop_reason": "stop"}]}
+        events.append(
+            {
+                "event": "model",
+                "model": model,
+                "input": sent,
+                "output": output,
+                "tools": [],
+                "tool_choice": "auto",
+                "config": {},
+                **({"timestamp": moment} if moment else {}),
+            }
+        )
+        # Each message once: those before are in the earlier events.
+        sent = []
+    fields = {"messages": messages, "turn_count": len(events), "events": events}
+    fields |= {"model_usage": _usage(trajectory)}
+    return fields | ({"output": output} if output else {})
+
+
+def _message(message: Mapping[str, Any], model: str) -> dict[str, Any]:
+    fields = {"role": message["role"], "content": _content(message)}
+    if message["role"] == "assistant":
+        fields |= {"source": "generate", "model": model}
+        if calls := message.get("tool_calls"):
+            fields["tool_calls"] = [
+                {"id": call["id"], "type": "function", **_function(call["function"])}
+                for call in calls
+            ]
+    elif message["role"] == "tool":
+        fields |= {"tool_call_id": message["tool_call_id"], "function": message["name"]}
     return fields
+
+
+def _function(function: Mapping[str, Any]) -> dict[str, Any]:
+    return {"function": function["name"], "arguments": function["arguments"]}
 
 
 def _content(message: Mapping[str, Any]) -> str | list[dict[str, str]]:
