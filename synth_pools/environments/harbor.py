@@ -180,7 +180,7 @@ def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
             text = path.read_bytes().decode(errors="replace")
             rollout.artifact(name, text)
             if name == "agent/trajectory.json":
-                # Of Harbor's own agents, in the same format.
+                # Harbor's own agents write the same format.
                 with contextlib.suppress(ValueError):
                     rollout.trajectory.replace(json.loads(text))
     tokens, cached, output, cost = result.compute_token_cost_totals()
