@@ -119,7 +119,7 @@ def test_inspect_reads_messages_and_usage(backend: LocalBackend, tmp_path: Path)
         "summaries": [{"small": usage}] * 2,
         "counts": [3, 3],
         "frame": [15, 15],
-        # What comes after the last call of a model is in no event.
+        # No event has the results after the last call of a model.
         "rows": [["user", "Open the door."], ["assistant", "I pull."]] * 2,
     }
 
