@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from httpx._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import HealthCheck, settings
 
 from codegen import CodegenError, unasync
@@ -16,6 +17,10 @@ from codegen import CodegenError, unasync
 # inherit that and could not be interrupted.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# A busy machine may need longer than the five seconds that httpx waits by itself.
+for phase in ("connect", "read", "write", "pool"):
+    setattr(DEFAULT_TIMEOUT_CONFIG, phase, 60.0)
 
 # A slow machine is no failure of an example, and a run finds what the one before it found.
 settings.register_profile(

@@ -82,7 +82,7 @@ class Surroundings:
         assert self.example_files() == self.examples_before
 
 
-def group_lives(group: int, wait: float = 5.0) -> bool:
+def group_lives(group: int, wait: float = LIMIT) -> bool:
     deadline = time.monotonic() + wait
     while time.monotonic() < deadline:
         try:

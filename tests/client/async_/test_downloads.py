@@ -384,7 +384,7 @@ async def test_what_is_whole_at_the_deadline_came_in_time(
         if received == total:
             clock.now += 60.0
 
-    patient = client.with_options(deadline=5.0)
+    patient = client.with_options(deadline=50.0)
     path = await patient.agent_rollouts.download_artifact(R, A, folder, on_progress=late)
     assert path.read_bytes() == CONTENT
 
