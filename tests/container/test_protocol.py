@@ -177,16 +177,19 @@ def test_a_malformed_submission_is_refused(http: httpx.Client, body: bytes, stat
 
 def test_health_is_answered_beside_functions_that_block() -> None:
     release = threading.Event()
+    blocks = threading.Event()
     container = Container("busy", concurrency=2)
 
     @container.rollout
     async def play(rollout: Rollout) -> float:
+        blocks.set()
         release.wait(60)
         return 1.0
 
     with container.running() as url, httpx.Client(base_url=url, trust_env=False) as http:
         submit(http, "a")
-        eventually(lambda: http.get("/health").json()["running"] == 1)
+        assert blocks.wait(60)
+        assert http.get("/health").json()["running"] == 1
         http.post("/rollouts/a/terminate", json={})
         assert http.get("/rollouts/a").json()["status"] == "cancelled"
         # No other rollout could be played: the pool has to replace it.
@@ -199,10 +202,12 @@ def test_health_is_answered_beside_functions_that_block() -> None:
 
 def test_functions_that_were_left_behind_have_a_limit() -> None:
     release = threading.Event()
+    played = threading.Semaphore(0)
     container = Container("busy", concurrency=2)
 
     @container.rollout
     def play(rollout: Rollout) -> float:
+        played.release()
         release.wait(60)
         return 1.0
 
@@ -210,6 +215,8 @@ def test_functions_that_were_left_behind_have_a_limit() -> None:
         for rollout_id in ("a", "b"):
             assert http.get("/health").status_code == 200
             submit(http, rollout_id)
+            # One that had not begun would not be played at all.
+            assert played.acquire(timeout=60)
             http.post(f"/rollouts/{rollout_id}/terminate", json={})
         assert http.get("/health").json()["detail"].startswith("2 rollout functions have ignored")
         release.set()
