@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx
 
+from synth_pools.backend.storage.postgres import membership as membership_module
+from synth_pools.backend.storage.postgres.membership import LEASE_SECONDS
 from tests.postgres.test_several_backends import several
 from tests.support.backend_server import eventually
 from tests.support.containers import Seen, http, odd_container
@@ -23,8 +25,10 @@ from tests.support.process_pools import family, gone, process
 from tests.system.crash.processes import KEY, Serve
 
 LIMIT = 60.0
-# Promised time from a death to the takeover.
+# Promised time from a death to the takeover, and what a busy machine may add: test_leases.py has
+# the exact times, by a clock of its own.
 TAKEN_OVER_WITHIN = 6.0
+BUSY_SECONDS = 20.0
 
 
 class Client:
@@ -128,7 +132,8 @@ def test_what_a_killed_one_ran_is_taken_over(store: str, tmp_path: Path) -> None
         again = [event for event in started if event["event"] == "rollout.started"]
         assert [event["data"]["attempt"] for event in again] == [1, 2]
         passed = moment(again[1]["timestamp"]) - killed
-        assert passed.total_seconds() <= TAKEN_OVER_WITHIN
+        assert LEASE_SECONDS + membership_module._RENEWAL_SECONDS < TAKEN_OVER_WITHIN
+        assert passed.total_seconds() <= TAKEN_OVER_WITHIN + BUSY_SECONDS
         assert len(fetch(store, "SELECT number FROM synth_pools.backends")) == 1
 
         # Its place is free again, at once.

@@ -193,6 +193,7 @@ async def test_one_whose_session_is_lost_listens_on_a_new_one_at_once(
     await onlooker.run(f"SELECT pg_terminate_backend({former})")
     # Nobody repeats the missed notices.
     assert await notices.next() == "look again"
+    await onlooker.until_ended(former)
     [session] = await onlooker.sessions()
     assert session != former
     await notify(onlooker, 77, "pool p")
@@ -211,11 +212,11 @@ async def test_one_that_is_not_answered_drops_its_session(
     for name, seconds in (("_RENEWAL", 0.01), ("_ANSWER", 0.3), ("_PAUSE", 0.01)):
         monkeypatch.setattr(membership_module, f"{name}_SECONDS", seconds)
     member, notices = await join("a"), NoticeRecorder()
-    member.begin(notices)
     [former] = await onlooker.sessions()
     session = member._raw
     assert session is not None
     with stopped(former):
+        member.begin(notices)
         assert await notices.next() == "look again"
         assert session.is_closed()
         assert member.number == 1
@@ -306,7 +307,8 @@ async def test_one_that_leaves_a_server_that_does_not_answer(
 async def test_a_token_in_use_is_not_taken(
     store: str, join: Join, onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(membership_module, "LEASE_SECONDS", 0.5)
+    # Longer than the first one may be held up between two renewals.
+    monkeypatch.setattr(membership_module, "LEASE_SECONDS", 4.0)
     monkeypatch.setattr(membership_module, "_RENEWAL_SECONDS", 0.1)
     monkeypatch.setattr(membership_module, "_PAUSE_SECONDS", 0.01)
     sessions = StoreSessions(StoreURL("store", store))

@@ -141,8 +141,8 @@ def test_a_service_that_hangs_delays_and_loses_nothing(
     failures: list[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(content_bucket, "_READ_SECONDS", 1)
-    monkeypatch.setattr(content_bucket, "_WRITE_SECONDS", 2)
+    monkeypatch.setattr(content_bucket, "_READ_SECONDS", 4)
+    monkeypatch.setattr(content_bucket, "_WRITE_SECONDS", 5)
     monkeypatch.setattr(content_bucket, "_RETRY_SECONDS", 1)
 
     def answer(request: Seen) -> bytes:

@@ -15,7 +15,7 @@ import pytest
 
 from synth_pools.backend.resources.byte_budget import Reservation
 from tests.support.backend_server import Server, eventually
-from tests.support.containers import http, odd_container
+from tests.support.containers import holding_containers, http, odd_container
 
 JSON = {"content-type": "application/json"}
 LARGE = "x" * 300_000
@@ -93,14 +93,12 @@ def test_a_request_waits_for_room_and_is_refused_in_the_end(start: Callable[...,
 
 def test_a_wait_for_the_end_keeps_no_room(start: Callable[..., Server]) -> None:
     backend = start(max_parsing_bytes=400_000, room_wait_seconds=60)
-    pool_id = backend.pool(concurrency=4)
-    with ThreadPoolExecutor(3) as threads:
-        ends = [
-            threads.submit(backend.run, pool_id, params={"a": LARGE}, env={"delay": 1, "events": 0})
-            for _ in range(3)
-        ]
+    with holding_containers(1) as [container], ThreadPoolExecutor(3) as threads:
+        pool_id = backend.pool(concurrency=4, container_url=container.url)
+        ends = [threads.submit(backend.run, pool_id, params={"a": LARGE}) for _ in range(3)]
         # All of them are admitted, though there is room for one body at a time.
         eventually(lambda: backend.get("/v1/queue/status")["running"] == 3)
+        container.release(3)
         assert {end.result()["status"] for end in ends} == {"completed"}
 
 
@@ -186,10 +184,10 @@ def test_a_shortage_of_room_is_never_the_container_s_fault(start: Callable[..., 
         pool_id = backend.pool(container_url=container.url)
         reservation = hold_room(backend, 1_000_000)
         # Its time is over long before there is room.
-        rollout_id = backend.rollout(pool_id, limits={"timeout_seconds": 1})["id"]
+        rollout_id = backend.rollout(pool_id, limits={"timeout_seconds": 3})["id"]
         assert request_arrived.wait(60)
         eventually(lambda: backend.services.parsing_room.waiting == 1)
-        threading.Event().wait(1.5)
+        threading.Event().wait(3.5)
         assert backend.state(rollout_id) == "running"
         reservation.release()
         assert backend.until(rollout_id)["status"] == "completed"

@@ -201,7 +201,7 @@ def test_one_that_is_cancelled_while_its_contents_are_written(
     def fsync(descriptor: int) -> None:
         if "draft-" in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
             reached.set()
-            go_on.wait(10)
+            go_on.wait(60)
         flush(descriptor)
 
     monkeypatch.setattr(os, "fsync", fsync)
@@ -209,7 +209,7 @@ def test_one_that_is_cancelled_while_its_contents_are_written(
     with serve(tmp_path, keep_artifacts_bytes=1) as server:
         with odd_container(lambda _: http(200, body)) as container:
             rollout = server.rollout(server.pool(container_url=container.url))
-            assert reached.wait(10)
+            assert reached.wait(60)
             server.post(f"/v1/rollouts/{rollout['id']}/cancel")
             go_on.set()
         assert server.state(rollout["id"]) == "cancelled"

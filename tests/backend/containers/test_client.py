@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.backend_server import Server, eventually
+from tests.support.backend_server import KEY, Server, eventually
 from tests.support.containers import Seen, http, odd_container, real_container
 from tests.support.ports import HOST, HeldPort
 
@@ -306,8 +307,12 @@ def test_cancelling_a_running_rollout_lets_go_and_tells_the_container(server: Se
 def test_a_direct_call_is_dropped_with_the_client_that_made_it(server: Server) -> None:
     with odd_container(lambda _: None) as container:
         path = f"/v1/pools/{server.pool(container_url=container.url)}/container/rollout"
-        with pytest.raises(httpx.ReadTimeout):
-            server.http.post(path, json={}, timeout=0.3)
+        head = f"POST {path} HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n"
+        head += "content-type: application/json\r\ncontent-length: 2\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", server.port), 60) as leaving:
+            leaving.sendall(head.encode() + b"{}")
+            eventually(lambda: container.requests)
+            assert not container.disconnected.is_set()
         assert container.disconnected.wait(60)
 
 

@@ -30,7 +30,7 @@ def test_health_and_load_of_each_container(start: Callable[..., Server]) -> None
 
     def answer(request: Seen) -> bytes:
         if request.method == "POST":
-            go_on.wait(20)
+            go_on.wait(60)
         return http(200, {"status": "completed"})
 
     ill = http(500, b"")
@@ -67,8 +67,12 @@ def test_health_and_load_of_each_container(start: Callable[..., Server]) -> None
         go_on.set()
         for id_ in ids:
             backend.until(id_, "completed")
-        running = scrape(backend).labelled("container_running_rollouts", "container")
-        assert running == {names["busy"]: 0, names["broken"]: 0}
+        eventually(
+            lambda: (
+                scrape(backend).labelled("container_running_rollouts", "container")
+                == {names["busy"]: 0, names["broken"]: 0}
+            )
+        )
     backend.call("DELETE", f"/v1/pools/{pool}")
     eventually(lambda: scrape(backend).labelled("containers", "health") == {})
 

@@ -110,10 +110,10 @@ def test_cancelling_terminates_it(server: Server, real: str) -> None:
 
 
 def test_the_time_limit_holds(server: Server, real: str) -> None:
-    pool_id = server.pool(container_url=real, config={**ASYNC, "timeout_seconds": 1.2})
+    pool_id = server.pool(container_url=real, config={**ASYNC, "timeout_seconds": 2.0})
     begin = time.monotonic()
     rollout = server.run(pool_id, params={"seconds": 60}, limits={"max_attempts": 3})
-    assert 1.2 <= time.monotonic() - begin < 50
+    assert 2.0 <= time.monotonic() - begin < 50
     assert rollout["error"]["code"] == "container_timeout"
     assert server.types(rollout["id"]).count("rollout.started") == 1
     eventually(lambda: on_container(real, rollout["id"])["status"] == "terminated")
@@ -128,10 +128,10 @@ def test_an_end_in_time_counts_although_it_is_seen_late(
     answers = Submitting({"status": "running"}, {"status": "timeout", "usage": {"input_tokens": 3}})
     with odd_container(answers) as container:
         pool_id = server.pool(container_url=container.url, config=ASYNC)
-        rollout = server.run(pool_id, limits={"timeout_seconds": 0.3})
+        rollout = server.run(pool_id, limits={"timeout_seconds": 2.0})
         # It tells containers its limit.
         [submission] = [item for item in container.requests if item.path == "/rollouts"]
-        assert submission.headers["x-synth-pools-timeout"] == "0.300"
+        assert submission.headers["x-synth-pools-timeout"] == "2.000"
     assert (rollout["error"]["code"], rollout["error"]["details"]["status"]) == (
         "container_failed",
         "timeout",

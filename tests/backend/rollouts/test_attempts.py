@@ -131,7 +131,7 @@ def test_what_is_tried_again(
 ) -> None:
     with answering(answer) as bad, answering(GOOD) as valid:
         pool_id = server.pool(container_urls=[bad.url, valid.url])
-        limits = {"max_attempts": 2, "timeout_seconds": 0.3 if answer is None else 20}
+        limits = {"max_attempts": 2, "timeout_seconds": 2.0 if answer is None else 20}
         rollout = server.run(pool_id, limits=limits)
         assert bad.paths()[0] == "POST /rollouts"
         starts = started(server, rollout["id"])

@@ -101,7 +101,7 @@ def test_a_container_that_is_away_for_a_while_costs_nothing(server: Server, port
 
 def test_it_waits_for_its_time_limit_and_then_fails(server: Server, port: HeldPort) -> None:
     pool_id = pool_that_ran_one(server, port, concurrency=2)
-    limits = {"limits": {"timeout_seconds": 0.5}}
+    limits = {"limits": {"timeout_seconds": 1.5}}
     first = server.run(pool_id, **limits)
     assert (first["status"], first["error"]["code"]) == ("failed", "container_unreachable")
     assert first["error"]["details"]["url"].startswith(url_of(port))
@@ -141,7 +141,7 @@ def test_a_pool_that_is_paused_meanwhile_keeps_its_queue_in_order(
     server: Server, port: HeldPort
 ) -> None:
     pool_id = pool_that_ran_one(server, port, concurrency=3)
-    limits = {"limits": {"timeout_seconds": 1}}
+    limits = {"limits": {"timeout_seconds": 4}}
     ids = [server.rollout(pool_id, **limits)["id"] for _ in range(6)]
     until_waiting(server, pool_id, 6)
     server.post(f"/v1/pools/{pool_id}/pause")
@@ -149,7 +149,7 @@ def test_a_pool_that_is_paused_meanwhile_keeps_its_queue_in_order(
     assert server.post(f"/v1/rollouts/{ids[2]}/cancel")["status"] == "cancelled"
     other_pool = server.pool()
     # Longer than the time limit: those of a pool that is paused wait for it.
-    assert server.run(other_pool, env={"delay": 1.5})["status"] == "completed"
+    assert server.run(other_pool, env={"delay": 4.5})["status"] == "completed"
     assert [server.state(rollout_id) for rollout_id in ids] == ["queued"] * 2 + ["cancelled"] + [
         "queued"
     ] * 3

@@ -299,7 +299,7 @@ def test_streams_of_a_pool_are_limited(start: Callable[..., Server]) -> None:
         backend.call("DELETE", f"/v1/pools/{pool_id}")
     for reader in readers:
         reader.blocks()
-    assert len(backend.services.notifier) == 0
+    eventually(lambda: len(backend.services.notifier) == 0)
     eventually(lambda: len(backend.services.streams) == 0)
 
 

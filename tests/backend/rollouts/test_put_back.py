@@ -11,7 +11,7 @@ from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.scheduler import RunEnd, Scheduler, StartedAttempt
 from tests.backend.rollouts.test_scheduler import Containers
 
-LIMIT = 10.0
+LIMIT = 60.0
 
 
 class Runs:

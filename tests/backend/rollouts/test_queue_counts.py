@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import sqlite3
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from synth_pools.backend.limits import Limits
 from synth_pools.backend.rollouts.admission.admissions import Placement
 from synth_pools.backend.rollouts.admission.capacity import AdmissionControl
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
+from synth_pools.backend.storage import rollouts
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.database import Database, Transaction
 from synth_pools.backend.storage.pools import find_pool, insert_pool
@@ -164,8 +167,19 @@ def test_the_numbers_are_those_of_the_database(tmp_path: Path) -> None:
 
 
 @pytest.mark.sqlite
-def test_archiving_a_pool_with_a_long_queue_lets_others_write(tmp_path: Path) -> None:
-    waiting = 6_000
+def test_archiving_a_pool_with_a_long_queue_lets_others_write(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting, calls, was_seen = 6_000, itertools.count(1), threading.Event()
+    unfinished_of_pool = rollouts.unfinished_of_pool
+
+    def unfinished_until_seen(*arguments: Any) -> Any:
+        # The third part waits until the test has seen that some are cancelled.
+        if next(calls) == 3:
+            was_seen.wait(60)
+        return unfinished_of_pool(*arguments)
+
+    monkeypatch.setattr(rollouts, "unfinished_of_pool", unfinished_until_seen)
 
     def queued(server: Server) -> int:
         return int(server.get("/v1/pools/p/metrics")["queued_rollouts"])
@@ -183,6 +197,7 @@ def test_archiving_a_pool_with_a_long_queue_lets_others_write(tmp_path: Path) ->
             deletion = threads.submit(httpx.delete, **delete_of(server, "p"))
             # Some are cancelled, others wait yet: others write in between.
             eventually(lambda: 0 < queued(server) < waiting)
+            was_seen.set()
             assert server.run(other_pool)["status"] == "completed"
             assert deletion.result(60).json()["status"] == "archived"
         assert queued(server) == 0

@@ -180,7 +180,7 @@ def test_it_keeps_its_place_and_can_be_cancelled(
 def test_its_time_limit_counts_from_its_start(
     tmp_path: Path, keeping: Keeping, container: OddContainer
 ) -> None:
-    rollout_id = left_running(tmp_path, container, limits={"timeout_seconds": 0.2})
+    rollout_id = left_running(tmp_path, container, limits={"timeout_seconds": 3.0})
     keeping.states = [result(rollout_id, "running")]
     with serve(tmp_path) as after:
         rollout = after.until(rollout_id)

@@ -117,7 +117,7 @@ def test_who_waits_for_a_rollout_for_long_is_taken_for_gone(
         eventually(lambda: not server.holds(leaving))
     eventually(lambda: len(server.services.notifier) == 0)
     [rollout] = server.get(f"/v1/pools/{pool_id}/rollouts")["items"]
-    assert rollout["status"] == "running"
+    assert server.until(rollout["id"], "running", "cancelled", "failed")["status"] == "running"
     server.post(f"/v1/rollouts/{rollout['id']}/cancel")
 
 

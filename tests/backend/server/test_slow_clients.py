@@ -42,12 +42,10 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
-def seconds_until_closed(connection: socket.socket) -> float:
-    started_at = time.monotonic()
+def wait_until_closed(connection: socket.socket) -> None:
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
             pass
-    return time.monotonic() - started_at
 
 
 def dribble(connection: socket.socket, text: bytes) -> float:
@@ -69,9 +67,12 @@ def dribble(connection: socket.socket, text: bytes) -> float:
 @pytest.mark.parametrize("sent", [b"", b"GET", b"GET / HTTP/1.1\r\n", POST + b"a: b"])
 def test_headers_that_do_not_come(start: Callable[..., Server], sent: bytes) -> None:
     backend = start(header_timeout_seconds=0.5)
+    # The backend may have accepted it before this side goes on.
+    connecting_at = time.monotonic()
     with wire(backend) as silent:
         silent.sendall(sent)
-        assert 0.3 < seconds_until_closed(silent) < 9
+        wait_until_closed(silent)
+        assert 0.3 < time.monotonic() - connecting_at < 30
     backend.get("/v1/pools")
 
 
@@ -109,10 +110,10 @@ def test_a_body_that_dribbles_behind_its_answer(start: Callable[..., Server]) ->
 def test_a_request_that_takes_long_to_answer_is_no_slow_client(
     start: Callable[..., Server],
 ) -> None:
-    backend = start(header_timeout_seconds=0.8, body_timeout_seconds=0.8, write_timeout_seconds=0.8)
-    rollout = backend.run(backend.pool(), env={"delay": 2})
+    backend = start(header_timeout_seconds=2, body_timeout_seconds=2, write_timeout_seconds=2)
+    rollout = backend.run(backend.pool(), env={"delay": 4})
     assert rollout["status"] == "completed"
-    slow = backend.rollout(backend.pool(), env={"delay": 2})["id"]
+    slow = backend.rollout(backend.pool(), env={"delay": 4})["id"]
     # Nor is a stream without events for a while.
     assert backend.types(slow)[-1] == "rollout.completed"
 
@@ -254,7 +255,7 @@ def test_one_answer_is_all_without_a_key_while_no_place_is_free(
 
 
 def test_connections_are_limited_and_come_back(start: Callable[..., Server]) -> None:
-    backend = start(max_connections=10, header_timeout_seconds=3.0)
+    backend = start(max_connections=10, header_timeout_seconds=8.0)
     backend.http.close()
     with contextlib.ExitStack() as opened:
 

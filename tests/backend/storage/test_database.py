@@ -179,7 +179,7 @@ async def test_writes_that_wait_together_share_a_commit(store: SQLiteDatabase) -
     gate = threading.Event()
     commits: list[str] = []
     store._writer.set_trace_callback(lambda sql: commits.append(sql) if "COMMIT" in sql else None)
-    first = asyncio.ensure_future(store.write(lambda _: gate.wait(10)))
+    first = asyncio.ensure_future(store.write(lambda _: gate.wait(60)))
     rest = [asyncio.ensure_future(store.write(put(f"k{number}"))) for number in range(100)]
     await asyncio.sleep(0.05)
     gate.set()
@@ -195,7 +195,7 @@ async def test_a_write_that_nobody_waits_for_any_more_is_done_all_the_same(
     gate, called = threading.Event(), asyncio.Event()
 
     def work(tx: Transaction) -> None:
-        gate.wait(10)
+        gate.wait(60)
         tx.execute("INSERT INTO meta VALUES ('a', '')")
         tx.after_commit(called.set)
 
@@ -203,7 +203,7 @@ async def test_a_write_that_nobody_waits_for_any_more_is_done_all_the_same(
     await asyncio.sleep(0)
     waiting.cancel()
     gate.set()
-    await asyncio.wait_for(called.wait(), 5)
+    await asyncio.wait_for(called.wait(), 60)
     assert keys(store) == {"a"}
 
 
@@ -252,7 +252,7 @@ async def test_one_that_is_too_large_for_the_disk_takes_nobody_with_it(
 ) -> None:
     await store.write(set_quota(20))
     gate = threading.Event()
-    first = asyncio.ensure_future(store.write(lambda _: gate.wait(10)))
+    first = asyncio.ensure_future(store.write(lambda _: gate.wait(60)))
     small = [asyncio.ensure_future(store.write(put(f"a{number}"))) for number in range(20)]
     large = asyncio.ensure_future(store.write(put_much))
     small += [asyncio.ensure_future(store.write(put(f"b{number}"))) for number in range(20)]
@@ -275,7 +275,7 @@ async def test_what_must_not_be_lost_waits_for_room(
     await asyncio.sleep(0.3)
     assert not waiting.done()
     await store.write(set_quota(None))
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, 60)
     assert keys(store) == {"much"}
     failures.clear()
 

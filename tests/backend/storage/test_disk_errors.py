@@ -23,14 +23,14 @@ LARGE = {"filler": "x" * 1_000_000}
 
 
 def in_loop(store: Database, work: Callable[[Any], None]) -> None:
-    asyncio.run_coroutine_threadsafe(store.write(work), store._loop).result(10)
+    asyncio.run_coroutine_threadsafe(store.write(work), store._loop).result(60)
 
 
 def test_a_full_disk(start: Callable[..., Server], failures: list[str]) -> None:
     server, gate = start(), threading.Event()
 
     def answer(request: Seen) -> bytes:
-        gate.wait(10)
+        gate.wait(60)
         return http(200, {"status": "completed", "log": LARGE})
 
     with odd_container(answer) as container:

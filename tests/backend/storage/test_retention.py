@@ -40,7 +40,7 @@ def test_what_has_ended_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
         key = {"idempotency-key": uuid.uuid4().hex}
         keyed = before.post(path, {}, 202, headers=key)["id"]
         before.until(keyed)
-    with serve(tmp_path, keep_finished_seconds=0.5) as server:
+    with serve(tmp_path, keep_finished_seconds=3) as server:
         running = server.rollout(pool_id, env={"delay": 60})["id"]
         eventually(lambda: all(is_gone(server, rollout_id) for rollout_id in [*old, failed]))
         new = server.run(pool_id)["id"]

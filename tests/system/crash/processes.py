@@ -81,16 +81,16 @@ class Serve:
         assert self._process is not None
         assert self._process.poll() is None, "the backend ended by itself"
         self._process.send_signal(signal.SIGKILL)
-        self._process.wait(10)
+        self._process.wait(60)
         self.kills += 1
 
     def stop(self) -> int:
         """Return its exit status after SIGTERM."""
         assert self._process is not None
         self._process.terminate()
-        return self._process.wait(30)
+        return self._process.wait(120)
 
     def end(self) -> None:
         if self._process is not None:
             self._process.kill()
-            self._process.wait(10)
+            self._process.wait(60)

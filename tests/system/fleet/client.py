@@ -1,23 +1,30 @@
 """Client of the proof, a process of its own so that it can be killed.
 
-    python -m tests.system.fleet.client VARIANT URL POOL COUNT JOURNAL REPORT SECONDS IN_FLIGHT
+    python -m tests.system.fleet.client VARIANT URL POOL COUNT JOURNAL REPORT SECONDS IN_FLIGHT MOST
 
 Each rollout lasts SECONDS and leaves no artifact; IN_FLIGHT of them run at a time. Each outcome
-becomes a line of the report: index, rollout, status, reward, replayed.
+becomes a line of the report: index, rollout, status, reward, replayed. After MOST lines it waits
+for its end: one that is to be killed must not be quicker than that.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
 from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient, RolloutOutcome
 
-_, VARIANT, URL, POOL, COUNT, JOURNAL, REPORT, SECONDS, IN_FLIGHT = sys.argv
+_, VARIANT, URL, POOL, COUNT, JOURNAL, REPORT, SECONDS, IN_FLIGHT, MOST = sys.argv
 OPTIONS: dict[str, Any] = {"journal": JOURNAL, "max_in_flight": int(IN_FLIGHT)}
+
+
+_lines = itertools.count(1)
+_LONGEST_SECONDS = 4 * 3600.0
 
 
 def requests() -> Iterator[dict[str, Any]]:
@@ -31,6 +38,8 @@ def report(outcome: RolloutOutcome) -> None:
     words = [outcome.index, rollout.get("id"), outcome.status, reward, outcome.replayed]
     line = " ".join(map(str, words)) if outcome.rollout is not None else f"error {outcome.error!r}"
     os.write(_file, f"{line}\n".encode())
+    if next(_lines) == int(MOST):
+        time.sleep(_LONGEST_SECONDS)
 
 
 def run() -> None:

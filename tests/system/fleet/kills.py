@@ -201,10 +201,11 @@ def _live(
     began = time.monotonic()
     # It may be killed before it makes one.
     report.touch()
+    most_lines = ledgers.rollouts + (1 if moment is None else -1)
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "tests.system.fleet.client", *words),
-            *(str(journal), str(report), "0", str(ledgers.in_flight)),
+            *(str(journal), str(report), "0", str(ledgers.in_flight), str(most_lines)),
         ],
         cwd=ROOT,
         env={**os.environ, "SYNTH_API_KEY": KEY},

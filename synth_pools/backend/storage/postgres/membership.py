@@ -255,13 +255,17 @@ class Membership:
     async def _renew(self, peer: Peer | None, number: int) -> None:
         is_new = self._raw is None
         raw = await self._connected()
+        asked_at = clock.monotonic()
         rows = await driven(raw.fetch(_RENEW, number, timeout=_ANSWER_SECONDS))
         now = clock.monotonic()
         numbers = [row["number"] for row in rows]
         if number not in numbers:
             self.lose(number)
             return
-        self._ahead = rows[0]["moment"] - now
+        # The server told its time between the two, so that a slow answer says less than the quick
+        # ones before it.
+        moment = rows[0]["moment"]
+        self._ahead = min(max(self._ahead, moment - now), moment - asked_at)
         if now - self._renewed_at > LEASE_SECONDS:
             # Other backends may have lost the server too, and get as much time to come back.
             self._steady_since = now
