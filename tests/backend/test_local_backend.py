@@ -32,6 +32,7 @@ from synth_pools.backend.errors import (
 )
 from synth_pools.local import LocalBackend
 from tests.support.backend_server import logged_by
+from tests.support.ports import HeldPort
 
 
 def http(backend: LocalBackend) -> httpx.Client:
@@ -146,10 +147,12 @@ def test_the_key_shows_in_no_representation() -> None:
 
 
 def test_the_same_port_is_free_again_at_once_even_with_connections_open(tmp_path: Path) -> None:
-    first = LocalBackend(tmp_path)
-    first.start()
-    port = int(first.url.rpartition(":")[2])
-    with http(first) as client:
+    with (
+        HeldPort() as held,
+        LocalBackend(tmp_path, port=held.number) as first,
+        http(first) as client,
+    ):
+        port = held.number
         client.get("/v1/capabilities")
         # The server closes first and so keeps the connection's remains for a minute.
         first.stop()

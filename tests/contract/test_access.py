@@ -25,6 +25,7 @@ from tests.contract.faults.fault import DOCUMENT, KEY, OTHER_KEY, Fault, Passing
 from tests.contract.faults.proxy import FaultProxy
 from tests.contract.faults.wire import Request, Response, header
 from tests.support.leaks import KEY as TLS_KEY
+from tests.support.ports import HeldPort
 from tests.support.proxy import proxy as forward_proxy
 from tests.support.tls_backend import tls_backend
 
@@ -136,8 +137,7 @@ def test_what_was_admitted_is_there_after_a_restart(
     # The script runs in the environment of the kit.
     monkeypatch.setenv("SYNTH_POOLS_API_KEY", KEY)
     data, pid = tmp_path / "data", tmp_path / "pid"
-    with LocalBackend(api_key=KEY) as short:
-        port = short.url.rsplit(":", 1)[1]
+    port = str(HeldPort.kept().number)
     serve = shlex.join(
         [sys.executable, "-m", "synth_pools", "serve", "--port", port, "--data-dir", str(data)]
         + ["--allow-processes"]

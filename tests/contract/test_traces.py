@@ -94,7 +94,7 @@ def test_interrupted_it_cleans_up() -> None:
         try:
             _until(lambda: len(_pools(backend.url)) > 3)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=30)
+            out, err = process.communicate(timeout=120)
         finally:
             process.kill()
         assert process.returncode == 130
@@ -111,7 +111,7 @@ def test_leftovers_of_a_crash_are_removed(capsys: pytest.CaptureFixture[str]) ->
             _until(lambda: len(_pools(backend.url)) > 3)
         finally:
             process.kill()
-            process.communicate(timeout=30)
+            process.communicate(timeout=120)
         assert _pools(backend.url)
         _make(backend.url, "contract-kitchen", "not ours")
         _make(backend.url, "b", "contract-kit-of-somebody")

@@ -126,7 +126,7 @@ def test_no_pool_can_be_made() -> None:
 
 def test_rollouts_never_end(backend: LocalBackend) -> None:
     report = run_contract(
-        backend.url, api_key=KEY, seed=1, patience=1.0, rollout_request={"env": {"delay": 600}}
+        backend.url, api_key=KEY, seed=1, patience=4.0, rollout_request={"env": {"delay": 600}}
     )
     assert report.exit_code == 2
     assert "the rollout was running and not completed or failed or cancelled" in report.obstacles[0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from synth_pools.backend.processes import pool as pool_module
 from tests.cli.local.test_serve import serve as serve_command
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.oci import IMAGE, EngineUnderTest, interpreter
-from tests.support.process_pools import containers, healthy, until, watches_of
+from tests.support.process_pools import containers, healthy, is_stopping, until, watches_of
 from tests.system.crash.processes import KEY, Serve
 
 Small = Callable[..., dict[str, Any]]
@@ -378,7 +377,7 @@ def test_they_end_with_a_backend_that_cannot_wait(
         names = names_of(engine, pool_id)
         serving.process.send_signal(signal.SIGINT)
         # It waits for running rollouts, and reports that it does.
-        time.sleep(0.5)
+        eventually(lambda: is_stopping(server))
         status, errors = serving.end(signal.SIGINT)
     assert status == 130
     assert "Traceback" not in errors

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 
 from synth_pools.backend.processes.spec import MARKER
@@ -140,3 +141,12 @@ def _command_of(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.NoSuchProcess:
         return []
+
+
+def is_stopping(server: Server) -> bool:
+    """Tell whether a backend has begun to end: a second signal must not come with the first."""
+    try:
+        url, headers = f"{server.url}/v1/pools/none/rollouts", server.http.headers
+        return httpx.post(url, json={}, headers=headers, timeout=60).status_code == 503
+    except httpx.TransportError:
+        return True

@@ -30,6 +30,7 @@ from tests.support.process_pools import (
     family,
     gone,
     healthy,
+    is_stopping,
     process,
     start_pool,
     token_of,
@@ -131,7 +132,7 @@ def test_an_impatient_user_leaves_none(tmp_path: Path, params: dict[str, int]) -
                 if params:
                     server.until(server.rollout(pool_id, params=params)["id"], "running")
         serving.process.send_signal(signal.SIGINT)
-        time.sleep(0.5)
+        eventually(lambda: is_stopping(server))
         assert serving.process.poll() is None
         started_at = time.monotonic()
         status, errors = serving.end(signal.SIGINT)

@@ -144,7 +144,8 @@ def test_one_that_hangs_is_replaced(start: Start, caplog: pytest.LogCaptureFixtu
     config = {"process": process(start_timeout_seconds=2)}
     pool_id = start_pool(backend, config=config)
     [before] = healthy(backend, pool_id, 1)
-    psutil.Process(before["pid"]).suspend()
+    former = psutil.Process(before["pid"])
+    former.suspend()
     eventually(lambda: containers(backend, pool_id)[0]["health"] == "unhealthy")
     rollout_id = backend.rollout(pool_id)["id"]
     after = eventually(lambda: backend.get(f"/v1/rollouts/{rollout_id}")["result"])
@@ -152,7 +153,7 @@ def test_one_that_hangs_is_replaced(start: Start, caplog: pytest.LogCaptureFixtu
     healthy(backend, pool_id, 1)
     # Its last error may be of another one, which was too late to start.
     assert "does not work" in caplog.text
-    assert not psutil.pid_exists(before["pid"])
+    assert not former.is_running()
 
 
 def test_while_none_is_up_rollouts_wait(allowing: Server, tmp_path: Path) -> None:

@@ -104,12 +104,14 @@ def test_a_place_that_crashes_is_filled_again(
 ) -> None:
     monkeypatch.setattr("synth_pools.backend.resources.background_tasks._SHORTEST_PAUSE", 0.01)
     step_of, pids = getattr(Replica, step), list[int | None]()
+    former: list[psutil.Process] = []
 
     async def crash(replica: Replica, *arguments: Any) -> Any:
         assert replica.instance is not None
         assert replica.instance.child is not None
         pids.append(replica.instance.child.pid)
         if len(pids) == 1:
+            former.append(psutil.Process(pids[0]))
             raise ZeroDivisionError
         return await step_of(replica, *arguments)
 
@@ -118,7 +120,7 @@ def test_a_place_that_crashes_is_filled_again(
         pool_id = start_pool(server)
         eventually(lambda: len(pids) == 2)
         # The former process is ended before the next one starts.
-        assert not psutil.pid_exists(pids[0] or 0)
+        assert not former[0].is_running()
         assert server.run(pool_id)["status"] == "completed"
         assert [container["pid"] for container in healthy(server, pool_id, 1)] == pids[1:]
         assert server.get("/health") == {"status": "degraded", "not_running": ["processes"]}

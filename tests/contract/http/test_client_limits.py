@@ -113,9 +113,9 @@ def test_what_took_long_in_vain_is_no_round_trip() -> None:
         handler.rfile.read(1)
 
     with behaving(silent) as http:
-        answer = http.call("list_pools", limit=0.2)
+        answer = http.call("list_pools", limit=1.0)
         assert http.round_trip == 0.0
-    assert (answer.status, answer.exchange.trouble) == (None, "no answer within 0 s")
+    assert (answer.status, answer.exchange.trouble) == (None, "no answer within 1 s")
     assert answer.exchange.late
 
 
@@ -128,7 +128,7 @@ def test_silence_in_an_answer_is_told_from_no_answer() -> None:
         handler.rfile.read(1)
 
     with behaving(stop_short) as http:
-        answer = http.call("list_pools", limit=0.3)
+        answer = http.call("list_pools", limit=2.0)
     assert (answer.status, answer.exchange.trouble) == (200, "silence")
     assert answer.exchange.late
 
