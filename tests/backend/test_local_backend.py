@@ -148,11 +148,11 @@ def test_the_key_shows_in_no_representation() -> None:
 
 def test_the_same_port_is_free_again_at_once_even_with_connections_open(tmp_path: Path) -> None:
     with (
-        HeldPort() as held,
-        LocalBackend(tmp_path, port=held.number) as first,
+        HeldPort() as reserved,
+        LocalBackend(tmp_path, port=reserved.number) as first,
         http(first) as client,
     ):
-        port = held.number
+        port = reserved.number
         client.get("/v1/capabilities")
         # The server closes first and so keeps the connection's remains for a minute.
         first.stop()

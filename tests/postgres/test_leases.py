@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 import pytest
 
 from synth_pools.backend.domain import clock
+from synth_pools.backend.storage.postgres import membership as membership_module
+from synth_pools.backend.storage.postgres.connection import driven
 from synth_pools.backend.storage.postgres.membership import LEASE_SECONDS, Renewal
 from tests.postgres.members import CLOCK_AHEAD, LAPSED, Join, NoticeRecorder, nobody, renew
 from tests.postgres.sessions import LIMIT, Onlooker
@@ -104,6 +107,24 @@ async def test_the_servers_clock_is_that_of_all_backends(
         [(moment,)] = await onlooker.rows("SELECT EXTRACT(EPOCH FROM clock_timestamp())")
         assert abs(member.unix_time() - float(moment)) < LIMIT
         await renew(member, NoticeRecorder())
+
+
+async def test_a_slow_answer_says_less_of_the_servers_clock_than_a_quick_one(
+    join: Join, at: Callable[[float], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    member, notices = await join("a"), NoticeRecorder()
+    await renew(member, notices)
+    before_time = member.unix_time()
+
+    async def arrives_late(answer: Awaitable[Any]) -> Any:
+        result = await driven(answer)
+        at(3.0)
+        return result
+
+    monkeypatch.setattr(membership_module, "driven", arrives_late)
+    await renew(member, notices)
+    # It is as if the server had told its time three seconds ago.
+    assert member.unix_time() == pytest.approx(before_time + 3.0, abs=1e-4)
 
 
 async def test_a_lease_is_current_while_it_is_renewed(

@@ -132,7 +132,7 @@ def test_order_and_concurrency_are_those_of_the_pool(store: str, tmp_path: Path)
         metrics = backends[1].get(f"/v1/pools/{pool_id}/metrics")
         assert (metrics["active_rollouts"], metrics["queued_rollouts"]) == (3, 27)
         assert set(gate.started) == set(ids[:3])
-        # Where one place gets free, the next one of the queue has it, whoever created it.
+        # A place that gets free goes to the next rollout of the queue, of any backend.
         for number in range(4, 16):
             gate.free.release()
             eventually(lambda number=number: len(gate.started) == number)  # type: ignore[misc]

@@ -32,7 +32,7 @@ class Engine:
 
 def test_an_engine_that_tells_nothing_any_more_is_left() -> None:
     engine = Engine(3)
-    assert list(events_in_time(engine, time.monotonic(), 0.1)) == [0, 1, 2]
+    assert list(events_in_time(engine, time.monotonic(), 2.0)) == [0, 1, 2]
     assert engine.stopped.is_set()
     engine.left.set()
 
