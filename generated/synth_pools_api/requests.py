@@ -384,7 +384,7 @@ class RolloutPolicyDict(TypedDict, total=False):
 
 
 class RolloutRequestDict(TypedDict, total=False):
-    """A rollout as the caller asks for it. It has these 22 keys and no others. All are
+    """A rollout as the caller asks for it. It has these 23 keys and no others. All are
     optional. Null is the same as not given. `request` of the rollout holds every value
     as it was sent."""
 
@@ -416,6 +416,8 @@ class RolloutRequestDict(TypedDict, total=False):
     pool_id: str | None
     """The pool. Returns 409 `id_mismatch` if the path names another pool. An empty text is an
     id that nothing has."""
+    priority: int | None
+    """How little its start counts for its share (*Shares*)."""
     record: Any
     """What to record, free-form."""
     run: str | None

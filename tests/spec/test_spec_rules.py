@@ -46,6 +46,7 @@ CANONICAL_KEYS = {
     "params",
     "policy",
     "policy_config",
+    "priority",
     "pool_id",
     "record",
     "safety",

@@ -43,6 +43,7 @@ class Features:
             runs (bool | Unset): `run` and `labels` of rollouts, the filters of `list_rollouts` and `list_global_rollouts`
                 beside `state`, `sort`,
                 and the operations on runs. Without it these parameters are not read.
+            shares (bool | Unset): Shares of rollouts that wait. Without it `priority` changes nothing.
             support_bundle (bool | Unset): `get_global_rollout_support_bundle`.
             sync_mode (bool | Unset): `mode: sync`. Without it a creation with `mode: sync` returns as one with `mode:
                 async` does.
@@ -70,6 +71,7 @@ class Features:
     ray: bool | Unset = UNSET
     replay: bool | Unset = UNSET
     runs: bool | Unset = UNSET
+    shares: bool | Unset = UNSET
     support_bundle: bool | Unset = UNSET
     sync_mode: bool | Unset = UNSET
     trajectories: bool | Unset = UNSET
@@ -116,6 +118,8 @@ class Features:
         replay = self.replay
 
         runs = self.runs
+
+        shares = self.shares
 
         support_bundle = self.support_bundle
 
@@ -168,6 +172,8 @@ class Features:
             field_dict["replay"] = replay
         if runs is not UNSET:
             field_dict["runs"] = runs
+        if shares is not UNSET:
+            field_dict["shares"] = shares
         if support_bundle is not UNSET:
             field_dict["support_bundle"] = support_bundle
         if sync_mode is not UNSET:
@@ -222,6 +228,8 @@ class Features:
 
         runs = d.pop("runs", UNSET)
 
+        shares = d.pop("shares", UNSET)
+
         support_bundle = d.pop("support_bundle", UNSET)
 
         sync_mode = d.pop("sync_mode", UNSET)
@@ -251,6 +259,7 @@ class Features:
             ray=ray,
             replay=replay,
             runs=runs,
+            shares=shares,
             support_bundle=support_bundle,
             sync_mode=sync_mode,
             trajectories=trajectories,

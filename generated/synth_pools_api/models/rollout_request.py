@@ -30,7 +30,7 @@ T = TypeVar("T", bound="RolloutRequest")
 
 @_attrs_define
 class RolloutRequest:
-    """A rollout as the caller asks for it. It has these 22 keys and no others. All are optional. Null is the same as
+    """A rollout as the caller asks for it. It has these 23 keys and no others. All are optional. Null is the same as
     not given. `request` of the rollout holds every value as it was sent.
 
         Attributes:
@@ -52,6 +52,7 @@ class RolloutRequest:
             policy_config (dict[str, Any] | None | Unset): Settings of the policy, for containers that read them here.
             pool_id (None | str | Unset): The pool. Returns 409 `id_mismatch` if the path names another pool. An empty text
                 is an id that nothing has.
+            priority (int | None | Unset): How little its start counts for its share (*Shares*).
             record (Any | Unset): What to record, free-form.
             run (None | str | Unset): The name of the run that the rollout is part of: rollouts that are looked at and
                 compared together. Any text;
@@ -79,6 +80,7 @@ class RolloutRequest:
     policy: None | RolloutPolicy | Unset = UNSET
     policy_config: dict[str, Any] | None | Unset = UNSET
     pool_id: None | str | Unset = UNSET
+    priority: int | None | Unset = UNSET
     record: Any | Unset = UNSET
     run: None | str | Unset = UNSET
     safety: dict[str, Any] | None | Unset = UNSET
@@ -191,6 +193,12 @@ class RolloutRequest:
         else:
             pool_id = self.pool_id
 
+        priority: int | None | Unset
+        if isinstance(self.priority, Unset):
+            priority = UNSET
+        else:
+            priority = self.priority
+
         record = self.record
 
         run: None | str | Unset
@@ -258,6 +266,8 @@ class RolloutRequest:
             field_dict["policy_config"] = policy_config
         if pool_id is not UNSET:
             field_dict["pool_id"] = pool_id
+        if priority is not UNSET:
+            field_dict["priority"] = priority
         if record is not UNSET:
             field_dict["record"] = record
         if run is not UNSET:
@@ -376,6 +386,8 @@ class RolloutRequest:
 
         pool_id = read_optional(d.pop("pool_id", UNSET), read_text, "pool_id")
 
+        priority = read_optional(d.pop("priority", UNSET), read_integer, "priority")
+
         record = d.pop("record", UNSET)
 
         run = read_optional(d.pop("run", UNSET), read_text, "run")
@@ -409,6 +421,7 @@ class RolloutRequest:
             policy=policy,
             policy_config=policy_config,
             pool_id=pool_id,
+            priority=priority,
             record=record,
             run=run,
             safety=safety,

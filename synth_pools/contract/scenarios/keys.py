@@ -100,7 +100,7 @@ def keys_kept(ctx: Context) -> None:
     *_CREATE,
     "create_rollout_batch",
     "validate_rollout",
-    clauses="create_rollout#3319, RolloutRequest#01d1#3fba",
+    clauses="create_rollout#9077, RolloutRequest#0de1#3fba",
 )
 def keys_misspelt(ctx: Context) -> None:
     path = {"pool_id": ctx.resources.pool()}
@@ -123,7 +123,7 @@ def keys_misspelt(ctx: Context) -> None:
 
 
 def _misspelt(name: str) -> list[str]:
-    """Return three misspellings of a key; the 20 keys together try all six kinds."""
+    """Return three misspellings of a key; the 23 keys together try all six kinds."""
     words = name.split("_")
     camel = words[0] + "".join(word.title() for word in words[1:])
     ways = (name[:-1], f"{name}s", name.upper(), camel, f" {name}", name.replace("_", "-"))

@@ -116,7 +116,7 @@ def restarts_kept(ctx: Context) -> None:
     "get_rollout",
     "stream_rollout_events",
     clauses="""
-        Restarts of the server#81fa#1847#8f4f#d4a9, stream_pool_events#1747, Containers#3f18
+        Restarts of the server#3b5f#1847#8f4f#d4a9, stream_pool_events#1747, Containers#3f18
     """,
     needs="restart",
     alone=True,

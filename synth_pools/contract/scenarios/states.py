@@ -199,7 +199,7 @@ def states_concurrency(ctx: Context) -> None:
     "states.in_order",
     "create_rollout",
     "get_rollout",
-    clauses="Rollouts: states#ff83",
+    clauses="Rollouts: states#03bd",
     needs="live",
 )
 def states_in_order(ctx: Context) -> None:
@@ -219,6 +219,49 @@ def states_in_order(ctx: Context) -> None:
                 ctx.judge("create_rollout", response).that(
                     "rollouts that wait start in order", before <= after, observed
                 )
+        return
+
+
+@scenario(
+    "states.shares",
+    "create_rollout",
+    "get_rollout",
+    clauses="""
+        Shares#1084#890a#ce55#30eb#a8ab, RolloutRequest.priority#56a5, Features.shares#2726
+    """,
+    needs=("live", "shares", "runs"),
+)
+def states_shares(ctx: Context) -> None:
+    for holder in hold(ctx):
+        pool_id = holder.pool(concurrency=1)
+        first = holder.start(pool_id)
+        priorities = {"many": 0, "few": 0, "urgent": 10}
+        shares: dict[str, list[Rollout]] = {}
+        # Ten are admitted before the two and the three that may not wait for all of them.
+        for name, number in (("many", 10), ("few", 2), ("urgent", 3)):
+            run, priority = ctx.resources.name(name), priorities[name]
+            shares[name] = [
+                start_rollout(ctx, pool_id, env={"delay": 0}, run=run, priority=priority)
+                for _ in range(number)
+            ]
+        if not holder.lasted(first):
+            continue
+        holder.release(first)
+        finals = {
+            name: [wait_for(ctx, rollout, FINAL) for rollout in rollouts]
+            for name, rollouts in shares.items()
+        }
+        starts = {
+            name: [moment(final.at("started_at")) for final in responses]
+            for name, responses in finals.items()
+        }
+        many = [start for start in starts["many"] if start is not None]
+        for name, limit in (("few", 4), ("urgent", 3)):
+            last, response = starts[name][-1], finals[name][-1]
+            preceding = sum(last is not None and start < last for start in many)
+            observed = f"{preceding} of the share that waited before had started"
+            demand = f"at most {limit} of another share start before the last of one that waits"
+            ctx.judge("create_rollout", response).that(demand, preceding <= limit, observed)
         return
 
 

@@ -29,6 +29,7 @@ WHOLE_REQUEST: dict[str, Any] = {
     "policy": {"model": "m", "provider": None},
     "policy_config": {"t": 0},
     "pool_id": None,
+    "priority": -3,
     "record": False,
     "safety": {},
     "seed": -7,

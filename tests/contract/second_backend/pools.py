@@ -267,6 +267,7 @@ async def get_capabilities(call: Call) -> Response:
         "pause",
         "replay",
         "runs",
+        "shares",
         "support_bundle",
         "sync_mode",
         "validate",

@@ -37,6 +37,10 @@ _REWARDS = (
 )
 
 
+def _share(rollout: Rollout) -> str:
+    return str(rollout.request.get("run") or "")
+
+
 class Runner:
     """Starts queued rollouts, and supervises them until they end."""
 
@@ -57,14 +61,32 @@ class Runner:
         ready = [rollout for rollout in pool.waiting if not self._all_away(rollout)]
         if not self._keeps("queue.in_order"):
             ready.reverse()
-        for rollout in ready:
+        while ready:
+            rollout = self._next(pool, ready)
+            ready.remove(rollout)
             full = len(pool.running) >= pool.concurrency and self._keeps("queue.concurrency")
             paused = pool.state != "active" and self._keeps("pause.queue_waits")
             if full or paused or pool.state == "archived":
                 return
             pool.waiting.remove(rollout)
             pool.running.append(rollout)
+            self._count(pool, rollout)
             rollout.work = self._start(self._run(rollout))
+
+    def _next(self, pool: Pool, ready: list[Rollout]) -> Rollout:
+        """Choose the first rollout of the share that has started the least."""
+        if not self._keeps("queue.shares"):
+            return ready[0]
+        return min(ready, key=lambda rollout: pool.shares.get(_share(rollout), pool.level))
+
+    def _count(self, pool: Pool, rollout: Rollout) -> None:
+        """Count a start of a share; forget the shares of which nothing waits."""
+        pool.level = pool.shares.get(_share(rollout), pool.level)
+        weight = 1.25 ** -(rollout.request.get("priority") or 0)
+        waiting = {_share(other) for other in pool.waiting}
+        starts = {share: pool.shares.get(share, pool.level) for share in waiting}
+        starts[_share(rollout)] = pool.level + (weight if self._keeps("queue.priority") else 1)
+        pool.shares = starts
 
     def cancel(self, rollout: Rollout) -> None:
         """End a rollout, and tell its container."""

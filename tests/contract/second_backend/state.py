@@ -86,6 +86,9 @@ class Pool:
     tasks: dict[str, Task] = field(default_factory=dict)
     waiting: list[Rollout] = field(default_factory=list)
     running: list[Rollout] = field(default_factory=list)
+    # Starts of the shares that wait, and of the last one that started.
+    shares: dict[str, float] = field(default_factory=dict)
+    level: float = 0.0
 
     @property
     def name(self) -> str:

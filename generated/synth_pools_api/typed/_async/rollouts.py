@@ -62,7 +62,7 @@ class AsyncRolloutsApi(AsyncGroup):
         the rollout is admitted. With `mode: sync` returns 200 with the finished rollout,
         whether it completed, failed or was cancelled. A server may stop waiting and return 202;
         the rollout goes on. It also goes on if the client disconnects. Returns 422
-        `validation_failed` if a key is none of the 22 of `RolloutRequest`.
+        `validation_failed` if a key is none of the 23 of `RolloutRequest`.
 
         Args:
             pool_id: The id of a pool.
@@ -72,7 +72,7 @@ class AsyncRolloutsApi(AsyncGroup):
                 sync` as it ends: with 200 if it has ended, else with 202. Returns 409
                 `idempotency_conflict` if the body is another one. Bodies are the same if they are
                 equal as JSON. A refused request reserves no key.
-            body: A rollout as the caller asks for it. It has these 22 keys and no others. All are
+            body: A rollout as the caller asks for it. It has these 23 keys and no others. All are
                 optional. Null is the same as not given. `request` of the rollout holds every value
                 as it was sent.
         """

@@ -72,7 +72,7 @@ class AgentRolloutsApi(Group):
                 sync` as it ends: with 200 if it has ended, else with 202. Returns 409
                 `idempotency_conflict` if the body is another one. Bodies are the same if they are
                 equal as JSON. A refused request reserves no key.
-            body: A rollout as the caller asks for it. It has these 22 keys and no others. All are
+            body: A rollout as the caller asks for it. It has these 23 keys and no others. All are
                 optional. Null is the same as not given. `request` of the rollout holds every value
                 as it was sent.
         """

@@ -23,6 +23,7 @@ _FEATURES = (
     "pool_logs",
     "replay",
     "runs",
+    "shares",
     "support_bundle",
     "sync_mode",
     "trajectories",
