@@ -237,8 +237,8 @@ def states_shares(ctx: Context) -> None:
         first = holder.start(pool_id)
         priorities = {"many": 0, "few": 0, "urgent": 10}
         shares: dict[str, list[Rollout]] = {}
-        # Ten are admitted before the two and the three that may not wait for all of them.
-        for name, number in (("many", 10), ("few", 2), ("urgent", 3)):
+        # Ten are admitted before the two and the five that may not wait for all of them.
+        for name, number in (("many", 10), ("few", 2), ("urgent", 5)):
             run, priority = ctx.resources.name(name), priorities[name]
             shares[name] = [
                 start_rollout(ctx, pool_id, env={"delay": 0}, run=run, priority=priority)
@@ -256,7 +256,7 @@ def states_shares(ctx: Context) -> None:
             for name, responses in finals.items()
         }
         many = [start for start in starts["many"] if start is not None]
-        for name, limit in (("few", 4), ("urgent", 3)):
+        for name, limit in (("few", 4), ("urgent", 2)):
             last, response = starts[name][-1], finals[name][-1]
             preceding = sum(last is not None and start < last for start in many)
             observed = f"{preceding} of the share that waited before had started"
