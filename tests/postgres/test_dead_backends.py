@@ -141,6 +141,42 @@ def test_what_a_killed_one_ran_is_taken_over(store: str, tmp_path: Path) -> None
         assert first_client.call("GET", f"/v1/rollouts/{ids[0]}")["score"] == 2
 
 
+def test_shares_lose_no_place_and_stay_fair_where_one_is_killed(store: str, tmp_path: Path) -> None:
+    holder = HoldsTheFirst()
+    with (
+        odd_container(holder.answer) as container,
+        processes(2, store, tmp_path) as [(first, first_client), (_, second_client)],
+    ):
+        pool = {"pool_id": "p", "name": "p", "container_url": container.url, "concurrency": 2}
+        first_client.call("POST", "/v1/pools", pool)
+
+        def admit(client: Client, run: str, number: int) -> list[str]:
+            request = {"run": run, "limits": {"max_attempts": 2}}
+            return [
+                str(client.call("POST", "/v1/pools/p/rollouts", request)["rollout_id"])
+                for _ in range(number)
+            ]
+
+        many = [*admit(first_client, "many", 15), *admit(second_client, "many", 15)]
+        for rollout_id in many[:2]:
+            second_client.until(rollout_id, "running")
+        few = admit(second_client, "few", 3)
+        first.kill()
+        holder.opened.set()
+        for rollout_id in (*many, *few):
+            second_client.until(rollout_id, "completed")
+        page = second_client.call("GET", "/v1/pools/p/events?format=json&limit=1000")
+    started = [event for event in page["events"] if event["event"] == "rollout.started"]
+    order = list(dict.fromkeys(event["rollout_id"] for event in started))
+    assert sorted(order) == sorted([*many, *few])
+    # Of two that start at once either is stored first.
+    for share in (many, few):
+        own = [rollout_id for rollout_id in order if rollout_id in share]
+        assert all(abs(share.index(name) - place) <= 2 for place, name in enumerate(own))
+    # Two of the others before each of them, beside those that ran or were claimed.
+    assert order.index(few[-1]) <= 12
+
+
 def test_containers_of_a_killed_one_end_and_another_starts_them_anew(
     store: str, tmp_path: Path
 ) -> None:
