@@ -171,8 +171,8 @@ def test_shares_lose_no_place_and_stay_fair_where_one_is_killed(store: str, tmp_
     assert sorted(order) == sorted([*many, *few])
     # Of two that start at once either is stored first.
     for share in (many, few):
-        own = [rollout_id for rollout_id in order if rollout_id in share]
-        assert all(abs(share.index(name) - place) <= 2 for place, name in enumerate(own))
+        ids_of_share = [rollout_id for rollout_id in order if rollout_id in share]
+        assert all(abs(share.index(name) - place) <= 2 for place, name in enumerate(ids_of_share))
     # Two of the others before each of them, beside those that ran or were claimed.
     assert order.index(few[-1]) <= 12
 

@@ -80,6 +80,8 @@ def test_all_operations_are_there_but_those_of_some_features() -> None:
         ("attempts.forgotten", "containers.forgotten", "create_rollout"),
         ("pools.two_configs", "pools.created", "create_pool"),
         ("queue.in_order", "states.in_order", "create_rollout"),
+        ("queue.priority", "states.shares", "create_rollout"),
+        ("queue.shares", "states.shares", "create_rollout"),
         ("tasks.updated_at", "times.task", "patch_task"),
         ("urls.of_this_host", "details.host", "get_pool_urls"),
     ],
