@@ -210,6 +210,7 @@ def test_a_default_stands_in_its_keyword() -> None:
         "PoolDefinition.concurrency": 8,
         "RolloutLimits.max_attempts": 1,
         "RolloutRequest.mode": "async",
+        "RolloutRequest.priority": 0,
         "RolloutEnv.delay": 0,
         "RolloutEnv.fail": False,
         "RolloutEnv.reward": 1.0,

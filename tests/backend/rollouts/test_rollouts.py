@@ -58,6 +58,8 @@ def test_a_rollout_from_admission_to_result(server: Server) -> None:
         "score": None,
         "error": None,
         "trace_correlation_id": WHOLE_REQUEST["trace_correlation_id"],
+        "run": None,
+        "labels": {},
         "replay_of": None,
         "created_by": None,
         "created_at": admitted["created_at"],
@@ -345,6 +347,7 @@ def test_artifacts_usage_and_summary(server: Server) -> None:
             "queue_seconds": summary["timing"]["queue_seconds"],
             "run_seconds": usage["wall_time_sec"],
         },
+        "usage": None,
         "error": None,
         "usage": None,
     }
