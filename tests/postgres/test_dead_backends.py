@@ -169,11 +169,11 @@ def test_shares_lose_no_place_and_stay_fair_where_one_is_killed(store: str, tmp_
     started = [event for event in page["events"] if event["event"] == "rollout.started"]
     order = list(dict.fromkeys(event["rollout_id"] for event in started))
     assert sorted(order) == sorted([*many, *few])
-    # Of two that start at once either is stored first.
+    # Starts at the same moment are stored in any order.
     for share in (many, few):
         ids_of_share = [rollout_id for rollout_id in order if rollout_id in share]
         assert all(abs(share.index(name) - place) <= 2 for place, name in enumerate(ids_of_share))
-    # Two of the others before each of them, beside those that ran or were claimed.
+    # At most two rollouts of `many` start before each, beside the running and claimed ones.
     assert order.index(few[-1]) <= 12
 
 

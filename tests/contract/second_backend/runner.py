@@ -83,7 +83,7 @@ class Runner:
         """Count a start of a share; forget the shares of which nothing waits."""
         pool.level = pool.shares.get(_share(rollout), pool.level)
         weight = 1.25 ** -(rollout.request.get("priority") or 0)
-        waiting = {_share(other) for other in pool.waiting}
+        waiting = set(map(_share, pool.waiting))
         starts = {share: pool.shares.get(share, pool.level) for share in waiting}
         starts[_share(rollout)] = pool.level + (weight if self._keeps("queue.priority") else 1)
         pool.shares = starts
