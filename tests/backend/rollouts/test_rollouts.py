@@ -349,7 +349,6 @@ def test_artifacts_usage_and_summary(server: Server) -> None:
         },
         "usage": None,
         "error": None,
-        "usage": None,
     }
     failed = server.run(pool_id, env={"fail": True})
     assert server.get(f"/v1/rollouts/{failed['id']}/summary")["error"] == failed["error"]
