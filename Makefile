@@ -247,6 +247,10 @@ bench-backend: $(STAMP) ## What the local backend costs, next to the container b
 bench-postgres: $(STAMP) ## What a PostgreSQL database costs, next to SQLite
 	@$(BIN)/python -m bench.backend.stores --write docs/results/postgres-bench.md $(BENCH_OPTIONS)
 
+.PHONY: bench-relay
+bench-relay: $(STAMP) ## What a call of a model costs through the relay, next to the server alone
+	@$(BIN)/python -m bench.relay --write docs/results/relay.md $(BENCH_OPTIONS)
+
 .PHONY: bench-environments
 bench-environments: $(STAMP) $(FRAMEWORKS_STAMP) ## What episodes cost on a pool, next to each framework alone
 	@SYNTH_POOLS_ENVIRONMENTS=$(abspath $(FRAMEWORKS)) $(BIN)/python -m bench.environments --fresh --write docs/results/environments.md $(BENCH_OPTIONS)

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Collection, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -94,7 +95,9 @@ class RecordedModels:
         if rollout not in self._sessions:
             values = {name: _number(rollout.limits.get(name)) for name in limits}
             upstream = self._relay.upstream(url, key or None)
-            session = RelaySession(upstream, _Recorder(rollout), EpisodeLimits(**values))
+            show = partial(_show, rollout)
+            limited = EpisodeLimits(**values)
+            session = RelaySession(upstream, rollout.trajectory, limited, on_step=show)
             self._relay.open(session)
             self._sessions[rollout] = session
         return f"{self._address}/r/{self._sessions[rollout].token}/v1"
@@ -121,26 +124,11 @@ class RecordedModels:
         await self._stack.aclose()
 
 
-class _Recorder:
-    """Trajectory of a rollout, whose steps its readers see at once."""
-
-    def __init__(self, rollout: Rollout) -> None:
-        self._rollout = rollout
-
-    @property
-    def tool_definitions(self) -> Any:
-        return self._rollout.trajectory.tool_definitions
-
-    @tool_definitions.setter
-    def tool_definitions(self, tools: Any) -> None:
-        self._rollout.trajectory.tool_definitions = tools
-
-    def add_message(self, message: Mapping[str, Any], **fields: Any) -> None:
-        step = self._rollout.trajectory.add_message(message, **fields)
-        # It may have been cancelled meanwhile; its steps are recorded all the same.
-        with contextlib.suppress(asyncio.CancelledError):
-            if step is not None:
-                self._rollout.event(step_event(step))
+def _show(rollout: Rollout, step: Mapping[str, Any] | None) -> None:
+    # It may have been cancelled meanwhile; its steps are recorded all the same.
+    with contextlib.suppress(asyncio.CancelledError):
+        if step is not None:
+            rollout.event(step_event(step))
 
 
 def _number(value: Any) -> Any:

@@ -224,7 +224,9 @@ class _Exchange:
                     call.end()
                     await self._pass_on(answer)
                     return
-                if answer.status < 300 and b"event-stream" in answer.header(b"content-type"):
+                kind = answer.header(b"content-type")
+                is_stream = b"event-stream" in kind or (body.get("stream") and b"json" not in kind)
+                if answer.status < 300 and is_stream:
                     await self._pass_stream(call, dialect, answer, names_to_cut(added))
                     return
                 call.note_first_byte()

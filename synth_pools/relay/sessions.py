@@ -25,8 +25,8 @@ class Recorder(Protocol):
 
     tool_definitions: Any
 
-    def add_message(self, message: Mapping[str, Any], **fields: Any) -> Any:
-        """Add a message of a chat as a step, or as the observation of one."""
+    def add_message(self, message: Mapping[str, Any], **fields: Any) -> dict[str, Any] | None:
+        """Add a message of a chat; return its step, None where it belongs to an earlier one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +66,11 @@ class RelaySession:
 
     Args:
         upstream: The server that they are passed on to.
-        recorder: Receives their steps.
+        recorder: Receives their messages.
         limits: The limits of the episode.
         prices: The prices of models by their names, for servers that say no cost.
         token: The secret that calls find the session by; None for a random one.
+        on_step: Called after each message, with its step.
 
     Attributes:
         turns: The calls that were answered.
@@ -84,8 +85,9 @@ class RelaySession:
         limits: EpisodeLimits | None = None,
         prices: Mapping[str, ModelPrice] | None = None,
         token: str | None = None,
+        on_step: Callable[[dict[str, Any] | None], object] = lambda _: None,
     ) -> None:
-        self.upstream, self.recorder = upstream, recorder
+        self.upstream, self.recorder, self.on_step = upstream, recorder, on_step
         self.limits, self.prices = limits or EpisodeLimits(), prices or {}
         self.token = token or secrets.token_urlsafe(32)
         self.turns, self.tokens, self.cost_usd = 0, 0.0, 0.0
@@ -200,7 +202,7 @@ class RelaySession:
         if role not in ("system", "user", "assistant", "tool"):
             fields["extra"] = {**fields.get("extra", {}), "role": role}
             role = "user"
-        self.recorder.add_message({**message, "role": role}, **fields)
+        self.on_step(self.recorder.add_message({**message, "role": role}, **fields))
 
     def close(self) -> set[asyncio.Task[Any]]:
         """Stop the calls under way; return their tasks, which record them."""

@@ -100,6 +100,8 @@ class UpstreamAnswer:
 
     async def _next(self, size: int | None) -> AsyncIterator[bytes]:
         """Yield a number of bytes; None for all that come."""
+        if size is not None and size < 0:
+            raise ValueError("a negative length")
         while size is None or size > 0:
             async with asyncio.timeout(_SILENCE_SECONDS):
                 piece = await self._streams[0].read(min(size or _PIECE, _PIECE))
@@ -159,29 +161,35 @@ class Upstream:
         lines += [name + b": " + value for name, value in headers]
         if body or method not in (b"GET", b"HEAD"):
             lines.append(b"content-length: %d" % len(body))
-        streams = await self._connection()
-        answer = UpstreamAnswer(self, streams, has_body=method != b"HEAD")
-        try:
-            # An answer may come before all of a large body was read.
-            streams[1].write(b"\r\n".join([*lines, b"", body]))
-            await answer.read_head()
-        except BaseException as error:
-            streams[1].transport.abort()
-            if isinstance(error, _ERRORS):
-                raise UpstreamError(f"it gives no answer: {error!r}") from None
-            raise
-        return answer
+        while True:
+            streams, is_reused = await self._connection()
+            answer = UpstreamAnswer(self, streams, has_body=method != b"HEAD")
+            try:
+                # An answer may come before all of a large body was read.
+                streams[1].write(b"\r\n".join([*lines, b"", body]))
+                await answer.read_head()
+            except BaseException as error:
+                streams[1].transport.abort()
+                # Closed by the server as the request was on its way: nobody has read it.
+                is_empty = isinstance(error, asyncio.IncompleteReadError) and not error.partial
+                if is_reused and (is_empty or isinstance(error, ConnectionError)):
+                    continue
+                if isinstance(error, _ERRORS):
+                    raise UpstreamError(f"it gives no answer: {error!r}") from None
+                raise
+            return answer
 
-    async def _connection(self) -> _Streams:
+    async def _connection(self) -> tuple[_Streams, bool]:
+        """Return a connection; True for one that was used before."""
         while self._idle:
             streams, since = self._idle.pop()
             if time.monotonic() - since < _IDLE_SECONDS and not streams[0].at_eof():
-                return streams
+                return streams, True
             streams[1].transport.abort()
         tls = self._tls if self._is_secure else None
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                return await asyncio.open_connection(*self._place, ssl=tls, limit=_PIECE)
+                return await asyncio.open_connection(*self._place, ssl=tls, limit=_PIECE), False
         except (OSError, ValueError) as error:
             raise UpstreamError(f"it cannot be reached: {error!r}") from None
 

@@ -23,6 +23,7 @@ class Steps:
     added: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
 
     def add_message(self, message: Mapping[str, Any], **fields: Any) -> None:
+        """Keep a message, of which there is no step to show."""
         self.added.append((dict(message), fields))
 
     @property

@@ -153,7 +153,7 @@ class _Records:
             file = _RecordFile(self._folder, name or "calls", trajectory)
             self._files.append(file)
             self._sessions[token] = RelaySession(
-                self.upstream, file, self._limits, self._prices, token
+                self.upstream, trajectory, self._limits, self._prices, token, file.note
             )
         return self._sessions[token]
 
@@ -178,16 +178,8 @@ class _RecordFile:
     def is_due(self) -> bool:
         return self.is_changed and time.monotonic() >= self._due_at
 
-    @property
-    def tool_definitions(self) -> Any:
-        return self._trajectory.tool_definitions
-
-    @tool_definitions.setter
-    def tool_definitions(self, tools: Any) -> None:
-        self._trajectory.tool_definitions = tools
-
-    def add_message(self, message: Mapping[str, Any], **fields: Any) -> None:
-        self._trajectory.add_message(message, **fields)
+    def note(self, _: object) -> None:
+        """Note that there is more to write."""
         self.is_changed = True
 
     def write(self) -> None:
