@@ -92,6 +92,8 @@ class RecordedModels:
                 relay = ModelRelay()
                 self._address = await self._stack.enter_async_context(relay_server(relay))
                 self._relay = relay
+        if rollout.is_cancelled:
+            raise EpisodeError("The rollout was cancelled.")
         if rollout not in self._sessions:
             values = {name: _number(rollout.limits.get(name)) for name in limits}
             upstream = self._relay.upstream(url, key or None)

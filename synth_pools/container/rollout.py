@@ -136,9 +136,8 @@ class Rollout:
 
     def open_model(self, limits: Collection[str] = MODEL_LIMITS) -> str:
         """Return `model_url`; at its first use, only these limits are those of its calls."""
-        self._is_open()
-        if self._open_model is None:
-            raise EpisodeError("The rollout has no container that records calls of models.")
+        if not self._is_open() or self._open_model is None:
+            raise EpisodeError("The rollout has ended, or has no container that records calls.")
         return self._open_model(self, limits)
 
     def event(self, data: Mapping[str, Any]) -> None:

@@ -279,4 +279,4 @@ def _place_after(place: int, message: Mapping[str, Any]) -> int:
         else ()
     )
     text = content_text(message.get("content")).strip()
-    return hash((place, _ROLES.get(role, role), text, key, message.get("tool_call_id")))
+    return hash((place, _ROLES.get(role, role), text, key, str(message.get("tool_call_id"))))

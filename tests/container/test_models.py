@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.container import Container, PlayedRollout, Rollout
+from synth_pools.container import Container, EpisodeError, PlayedRollout, Rollout
 from tests.support.backend_server import eventually
 from tests.support.scripted_models import CACHED_TOKENS, ScriptedModels
 
@@ -170,3 +170,11 @@ def test_many_rollouts_have_calls_of_their_own(models: ScriptedModels) -> None:
             answer = HTTP.post(f"{url}/rollouts", json={"rollout_id": rollout_id}).json()
             messages = [step["message"] for step in answer["trajectory"]["steps"]]
             assert messages == [str(seed), "ho"]
+
+
+def test_after_its_end_a_rollout_has_no_address(models: ScriptedModels) -> None:
+    rollouts: list[Rollout] = []
+    played = play(lambda rollout: rollouts.append(rollout), models)
+    assert played.status == "completed"
+    with pytest.raises(EpisodeError, match="has ended"):
+        _ = rollouts[0].model_url

@@ -9,7 +9,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Self
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -371,81 +371,3 @@ def test_many_rollouts_at_a_time() -> None:
     assert all(f'"{number}"' in text for number, text in enumerate(texts))
     expected = [[("user", "hi"), ("assistant", str(number))] for number in range(50)]
     assert [session.steps.texts for session in sessions] == expected
-
-
-class RawServer:
-    """Server that sends one answer to each connection, to the byte, and closes it."""
-
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
-        self._listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
-        self._thread = threading.Thread(target=self._serve)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        # Wakes it up.
-        socket.create_connection(self._listener.getsockname(), 30).close()
-        self._thread.join(30)
-        self._listener.close()
-
-    def _serve(self) -> None:
-        while True:
-            connection, _ = self._listener.accept()
-            with connection:
-                request = b""
-                while b"}]" not in request and (piece := connection.recv(65536)):
-                    request += piece
-                if not request:
-                    return
-                connection.sendall(self._answer)
-
-
-BODY = json.dumps(completion()).encode()
-CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
-
-
-ODD_ANSWERS = {
-    "until the end": (b"HTTP/1.1 200 OK\r\n\r\n" + BODY, 200),
-    "HTTP/1.0": (b"HTTP/1.0 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY), 200),
-    "continue": (b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200\r\n\r\n" + BODY, 200),
-    "extensions and trailers": (
-        b"HTTP/1.1 200 OK\r\n%b3;x=y\r\n%b\r\n%X\r\n%b\r\n0\r\nT: x\r\n\r\n"
-        % (CHUNKED, BODY[:3], len(BODY) - 3, BODY[3:]),
-        200,
-    ),
-    "no body": (b"HTTP/1.1 204 No Content\r\n\r\n", 204),
-    "no size": (b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"zz\r\n", 502),
-    "negative size": (b"HTTP/1.1 200 OK\r\n" + CHUNKED + b"-5\r\nabcde\r\n0\r\n\r\n", 502),
-    "short": (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc", 502),
-    "negative length": (b"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\nabc", 502),
-    "another protocol": (b"SSH-2.0 hello\r\n\r\n", 502),
-    "large head": (b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200_000 + b"\r\n\r\n", 502),
-    "nothing": (b"", 502),
-}
-
-
-@pytest.mark.parametrize("name", ODD_ANSWERS)
-def test_an_upstream_may_answer_in_odd_ways(relay: Running, name: str) -> None:
-    answer, status = ODD_ANSWERS[name]
-    with RawServer(answer) as server:
-        running = relay.session_of(server.url)
-        url = f"{running.base_url}/chat/completions"
-        for _ in range(2):
-            result = HTTP.post(url, json=chat())
-            assert result.status_code == status, result.text
-            if status == 200:
-                assert result.content == BODY
-    assert len(running.steps.calls) == 2
-    assert not running.session.running
-
-
-def test_a_connection_that_the_upstream_has_closed_is_not_used_again(session: Running) -> None:
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(BODY)
-    with RawServer(head + BODY) as server:
-        running = session.session_of(server.url)
-        for _ in range(3):
-            assert HTTP.post(f"{running.base_url}/chat/completions", json=chat()).content == BODY

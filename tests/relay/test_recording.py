@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -391,3 +392,14 @@ def test_a_call_that_failed_is_no_turn(relay: Running, models: ScriptedModels) -
     bodies = [{**chat(), "model": model} for model in ("fail:500", "say:a", "say:a")]
     assert [HTTP.post(url, json=body).status_code for body in bodies] == [500, 200, 400]
     assert session.steps.texts[:3] == [("user", "hi"), ("assistant", None), ("assistant", "a")]
+
+
+def test_a_limit_of_turns_holds_for_calls_at_a_time(relay: Running, models: ScriptedModels) -> None:
+    session = relay.session_of(models.base_url, "k", EpisodeLimits(max_turns=5))
+    url = f"{session.base_url}/chat/completions"
+    body = {**chat(), "model": "say:a"}
+    with ThreadPoolExecutor(20) as pool:
+        answers = list(pool.map(lambda _: HTTP.post(url, json=body), range(20)))
+    statuses = [answer.status_code for answer in answers]
+    assert (statuses.count(200), statuses.count(400)) == (5, 15)
+    assert session.session.turns == 5
