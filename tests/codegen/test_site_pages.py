@@ -67,7 +67,7 @@ def sent_by(server: RecordingServer) -> tuple[str, str, Any]:
 
 def run_in_shell(text: str) -> None:
     completed = subprocess.run(
-        ["sh", "-c", text], capture_output=True, text=True, timeout=30, check=False
+        ["sh", "-c", text], capture_output=True, text=True, timeout=100, check=False
     )
     assert completed.returncode == 0, completed.stderr
 

@@ -141,7 +141,7 @@ async def test_a_plain_function_is_stopped_at_its_next_report() -> None:
             stopped.set()
 
     played = container_of(play).test(limits={"timeout_seconds": 2})
-    assert stopped.wait(10)
+    assert stopped.wait(60)
     assert played.status == "timeout"
 
 

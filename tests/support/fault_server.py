@@ -169,7 +169,7 @@ class FaultServer:
         self._do(self._stop_listening)
         self._do(self._end_tasks)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
         self._loop.close()
         self._port.release()
 
@@ -178,7 +178,7 @@ class FaultServer:
             await action()
 
         done: Future[None] = asyncio.run_coroutine_threadsafe(act(), self._loop)
-        done.result(timeout=10)
+        done.result(timeout=60)
 
     async def _listen(self) -> None:
         listener = self._listener = self._port.listener()

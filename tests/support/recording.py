@@ -109,7 +109,7 @@ class RecordingServer:
         self._server.shutdown()
         self._server.server_close()
         self._server.drop_connections()
-        self._thread.join(timeout=10)
+        self._thread.join(timeout=60)
 
 
 class _Server(socketserver.ThreadingTCPServer):

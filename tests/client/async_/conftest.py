@@ -39,7 +39,7 @@ async def client(
     async def note(seconds: float) -> None:
         waits.append(seconds)
 
-    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client:
         monkeypatch.setattr(client._transport, "sleep", note)
         yield client
 

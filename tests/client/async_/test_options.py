@@ -79,16 +79,16 @@ async def test_typed_access_goes_through_the_view_as_well(
 async def test_what_is_not_named_stays(
     server: FaultServer, client: AsyncContainerPoolsClient
 ) -> None:
-    first = client.with_options(deadline=5, headers={"A": "1", "B": "2"}, max_retries=7)
-    second = first.with_options(headers={"a": "3"}, timeout=8)
+    first = client.with_options(deadline=50, headers={"A": "1", "B": "2"}, max_retries=7)
+    second = first.with_options(headers={"a": "3"}, timeout=80)
     config = second._config
-    assert (config.deadline, config.timeout, config.max_retries) == (5, 8, 7)
+    assert (config.deadline, config.timeout, config.max_retries) == (50, 80, 7)
     await second.get_pool(P)
     headers = server.requests[0].headers
     assert (headers["a"], headers["b"]) == ("3", "2")
     assert second.with_options(deadline=None)._config.deadline is None
     assert second.with_options(headers=None)._config.headers == ()
-    assert (client._config.deadline, client.timeout) == (None, 10)
+    assert (client._config.deadline, client.timeout) == (None, 60)
     await client.get_pool(P)
     assert "b" not in server.requests[1].headers
 

@@ -74,7 +74,7 @@ async def test_many_tasks_share_one_pool_of_connections(server: RecordingServer)
 
 async def test_nested_names_and_streams_run_side_by_side(server: RecordingServer) -> None:
     """In the older package neither nested names nor streams worked from async code."""
-    together = threading.Barrier(8, timeout=10)
+    together = threading.Barrier(8, timeout=60)
 
     def answer(request: Recorded) -> Reply:
         together.wait()

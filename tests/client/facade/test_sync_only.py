@@ -32,7 +32,7 @@ def test_threads_share_one_client(server: RecordingServer) -> None:
 
 def test_threads_that_call_first_make_one_pool_of_connections(server: RecordingServer) -> None:
     client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=30)
-    together = threading.Barrier(8, timeout=10)
+    together = threading.Barrier(8, timeout=60)
 
     def first(_: int) -> object:
         together.wait()

@@ -193,7 +193,7 @@ def test_closing_while_other_threads_call(server: FaultServer) -> None:
 
     with ThreadPoolExecutor(8) as threads:
         ends = [threads.submit(use) for _ in range(8)]
-        assert started.wait(10)
+        assert started.wait(60)
         client.close()
-        errors = [end.exception(timeout=15) for end in ends]
+        errors = [end.exception(timeout=60) for end in ends]
     assert [type(error) for error in errors] == [ClientClosedError] * 8, errors

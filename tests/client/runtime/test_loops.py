@@ -38,7 +38,7 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def client_of(server: FaultServer) -> AsyncContainerPoolsClient:
-    return AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10)
+    return AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60)
 
 
 @pytest.mark.filterwarnings("error")
@@ -109,7 +109,7 @@ def test_a_client_that_is_dropped_closes_its_connections(
 
 def test_loops_that_run_side_by_side(server: FaultServer) -> None:
     client = client_of(server)
-    together = threading.Barrier(4, timeout=10)
+    together = threading.Barrier(4, timeout=60)
 
     async def use() -> None:
         for _ in range(20):
@@ -153,7 +153,7 @@ def test_closing_from_another_loop_ends_what_both_opened(server: FaultServer) ->
     async def use() -> None:
         await client.get_pool(P)
         opened.set()
-        await asyncio.to_thread(closed.wait, 10)
+        await asyncio.to_thread(closed.wait, 60)
         try:
             await client.get_pool(P)
         except ClientClosedError as error:
@@ -168,9 +168,9 @@ def test_closing_from_another_loop_ends_what_both_opened(server: FaultServer) ->
 
     thread = threading.Thread(target=asyncio.run, args=(use(),))
     thread.start()
-    assert opened.wait(10)
+    assert opened.wait(60)
     asyncio.run(close())
-    thread.join(timeout=10)
+    thread.join(timeout=60)
     assert len(errors) == 1
 
 

@@ -25,5 +25,5 @@ def library(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 async def client(server: RecordingServer) -> AsyncIterator[AsyncContainerPoolsClient]:
-    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client:
         yield client
