@@ -63,10 +63,12 @@ def _clean(name: str) -> str:
 
 def _clean_segment(segment: str) -> str:
     # Control, format, surrogate, private and unassigned characters; line and paragraph separators.
-    visible = "".join(
-        "_" if unicodedata.category(character) in _UNSEEN else character for character in segment
-    )
-    text = _SPECIAL.sub("_", visible).strip(" ").rstrip(" .")
+    if not (segment.isascii() and segment.isprintable()):
+        segment = "".join(
+            "_" if unicodedata.category(character) in _UNSEEN else character
+            for character in segment
+        )
+    text = _SPECIAL.sub("_", segment).strip(" ").rstrip(" .")
     if _DEVICES.fullmatch(text):
         text = f"_{text}"
     return _cut(text, _LONGEST_SEGMENT).rstrip(" .")
