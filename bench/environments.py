@@ -177,7 +177,8 @@ def _main() -> None:
             print(*rows[-1], sep=" | ", file=sys.stderr)
             releases.append(f"{kind} {framework.release}")
     load = os.getloadavg()[1]
-    text = f"{table.render(rows, _HEAD)}\n\nMedians of {options.rounds} rounds on "
+    rounds = "One round" if options.rounds == 1 else f"Medians of {options.rounds} rounds"
+    text = f"{table.render(rows, _HEAD)}\n\n{rounds} on "
     text += f"{datetime.now(UTC):%d %B %Y}, {os.cpu_count()} processors with a load of {load:.1f}, "
     text += f"Python {platform.python_version()}, {', '.join(releases)}.\n"
     if options.fresh:
