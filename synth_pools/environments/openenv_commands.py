@@ -17,14 +17,16 @@ IMAGE = "docker://"
 _IMAGE_PORT = 8000
 # Both end with this process, however this one ends.
 _SERVE_FOLDER = """
-import os, signal, sys, threading, time, uvicorn
+import os, signal, socket, sys, threading, time, uvicorn
 def end():
     os.read(0, 1)
     os.kill(os.getpid(), signal.SIGTERM)
     time.sleep(3)
     os._exit(1)
 threading.Thread(target=end, daemon=True).start()
-uvicorn.run(sys.argv[1], host="127.0.0.1", port=int(sys.argv[2]), log_level="warning")
+server = uvicorn.Server(uvicorn.Config(sys.argv[1], log_level="warning"))
+server.run(sockets=[socket.socket(fileno=int(sys.argv[2]))])
+sys.exit(not server.started)
 """
 _SERVE_IMAGE = """
 import os, subprocess, sys, threading
@@ -72,7 +74,7 @@ def folder_command(name: str) -> tuple[list[str], Path]:
                 "`synth-pools env install openenv openenv-core`, with what it needs besides."
             )
         python = Path(sys.executable)
-    words = [app[1] if app else "server.app:app", "{port}"]
+    words = [app[1] if app else "server.app:app", "{socket}"]
     return [str(python), "-c", _SERVE_FOLDER, *words], folder
 
 

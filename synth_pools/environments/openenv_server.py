@@ -100,16 +100,26 @@ class OpenEnvServer:
         self._process = None
 
     async def _start(self, command: list[str], folder: Path) -> None:
-        port = _free_port()
-        process = await asyncio.create_subprocess_exec(
-            *(word.replace("{port}", str(port)) for word in command),
-            cwd=folder,
-            stdin=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            # An interrupt of a terminal lets rollouts end first.
-            start_new_session=True,
-        )
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port, number = listener.getsockname()[1], listener.fileno()
+            # A server of ours takes over the socket, since its port could be lost meanwhile; an
+            # engine opens the port itself.
+            is_passed = "{socket}" in command
+            if not is_passed:
+                listener.close()
+            process = await asyncio.create_subprocess_exec(
+                *(
+                    word.replace("{port}", str(port)).replace("{socket}", str(number))
+                    for word in command
+                ),
+                cwd=folder,
+                stdin=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                # An interrupt of a terminal lets rollouts end first.
+                start_new_session=True,
+                pass_fds=[number] if is_passed else [],
+            )
         lines: deque[str] = deque(maxlen=20)
         self._process, self._output = process, asyncio.create_task(_read(process, lines))
         self.url = f"http://127.0.0.1:{port}"
@@ -158,9 +168,3 @@ async def _read(process: asyncio.subprocess.Process, lines: deque[str]) -> None:
         lines.extend(part.splitlines())
         sys.stderr.write(part)
         sys.stderr.flush()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port

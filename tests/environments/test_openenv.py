@@ -164,7 +164,11 @@ def test_a_container_that_is_killed_takes_its_server_along(backend: Server, pyth
 def test_a_server_is_named_by_its_url_and_one_that_dies_is_started_again(python: Path) -> None:
     with served_environment(python, REFERENCE) as (url, process):
         [server] = psutil.Process(process.pid).children()
-        port = server.cmdline()[-1]
+        [port] = {
+            place.laddr.port
+            for place in server.net_connections("tcp")
+            if place.status == psutil.CONN_LISTEN
+        }
         with served_environment(python, f"openenv:http://127.0.0.1:{port}/") as (second, _):
             assert submit(second, ACTIONS)["metrics"]["outcome_reward"] == 0.75
             server.kill()
