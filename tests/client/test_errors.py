@@ -368,6 +368,7 @@ ERRORS: dict[str, Callable[[], SynthPoolsError]] = {
         "words", expected="aa", actual="bb"
     ),
     "NotRepeatedError": lambda: synth_pools.NotRepeatedError("words"),
+    "BudgetReachedError": lambda: synth_pools.BudgetReachedError("words", index=3, reason=None),
     "FleetStoppedError": lambda: synth_pools.FleetStoppedError("words", index=3, reason=None),
     **{
         kind.__name__: partial(
