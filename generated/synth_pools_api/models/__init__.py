@@ -109,6 +109,7 @@ if TYPE_CHECKING:
     from .task_patch import TaskPatch as TaskPatch
     from .task_status import TaskStatus as TaskStatus
     from .task_urls import TaskUrls as TaskUrls
+    from .task_usage import TaskUsage as TaskUsage
     from .trajectory import Trajectory as Trajectory
     from .trajectory_agent import TrajectoryAgent as TrajectoryAgent
     from .trajectory_final_metrics_type_0 import (
@@ -118,6 +119,7 @@ if TYPE_CHECKING:
     from .trajectory_step_message_type_1_item import (
         TrajectoryStepMessageType1Item as TrajectoryStepMessageType1Item,
     )
+    from .usage_sums import UsageSums as UsageSums
 
 __all__ = (
     "Artifact",
@@ -220,11 +222,13 @@ __all__ = (
     "TaskPatch",
     "TaskStatus",
     "TaskUrls",
+    "TaskUsage",
     "Trajectory",
     "TrajectoryAgent",
     "TrajectoryFinalMetricsType0",
     "TrajectoryStep",
     "TrajectoryStepMessageType1Item",
+    "UsageSums",
 )
 
 _MODULES = {
@@ -328,11 +332,13 @@ _MODULES = {
     "TaskPatch": "task_patch",
     "TaskStatus": "task_status",
     "TaskUrls": "task_urls",
+    "TaskUsage": "task_usage",
     "Trajectory": "trajectory",
     "TrajectoryAgent": "trajectory_agent",
     "TrajectoryFinalMetricsType0": "trajectory_final_metrics_type_0",
     "TrajectoryStep": "trajectory_step",
     "TrajectoryStepMessageType1Item": "trajectory_step_message_type_1_item",
+    "UsageSums": "usage_sums",
 }
 
 if not TYPE_CHECKING:

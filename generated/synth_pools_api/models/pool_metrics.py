@@ -11,6 +11,8 @@ from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
     from ..models.pool_container import PoolContainer
+    from ..models.task_usage import TaskUsage
+    from ..models.usage_sums import UsageSums
 
 
 T = TypeVar("T", bound="PoolMetrics")
@@ -35,6 +37,9 @@ class PoolMetrics:
         failed_rollouts (int | Unset): Rollouts that failed.
         cancelled_rollouts (int | Unset): Rollouts that were cancelled.
         concurrency (int | Unset): The pool's `concurrency`.
+        usage (UsageSums | Unset): What containers report of several rollouts, as sums of `get_rollout_usage`.
+        task_usage (list[TaskUsage] | Unset): The same for each task, the one with most rollouts first; at most 1,000 of
+            them.
     """
 
     id: str
@@ -48,6 +53,8 @@ class PoolMetrics:
     failed_rollouts: int | Unset = UNSET
     cancelled_rollouts: int | Unset = UNSET
     concurrency: int | Unset = UNSET
+    usage: UsageSums | Unset = UNSET
+    task_usage: list[TaskUsage] | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -77,6 +84,17 @@ class PoolMetrics:
 
         concurrency = self.concurrency
 
+        usage: dict[str, Any] | Unset = UNSET
+        if not isinstance(self.usage, Unset):
+            usage = self.usage.to_dict()
+
+        task_usage: list[dict[str, Any]] | Unset = UNSET
+        if not isinstance(self.task_usage, Unset):
+            task_usage = []
+            for task_usage_item_data in self.task_usage:
+                task_usage_item = task_usage_item_data.to_dict()
+                task_usage.append(task_usage_item)
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -98,12 +116,18 @@ class PoolMetrics:
             field_dict["cancelled_rollouts"] = cancelled_rollouts
         if concurrency is not UNSET:
             field_dict["concurrency"] = concurrency
+        if usage is not UNSET:
+            field_dict["usage"] = usage
+        if task_usage is not UNSET:
+            field_dict["task_usage"] = task_usage
 
         return field_dict
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
         from ..models.pool_container import PoolContainer
+        from ..models.task_usage import TaskUsage
+        from ..models.usage_sums import UsageSums
 
         d = dict(src_dict)
         id = read_text(pop_older(d, src_dict, "id", "pool_id"), "id")
@@ -133,6 +157,22 @@ class PoolMetrics:
 
         concurrency = d.pop("concurrency", UNSET)
 
+        _usage = d.pop("usage", UNSET)
+        usage: UsageSums | Unset
+        if isinstance(_usage, Unset):
+            usage = UNSET
+        else:
+            usage = UsageSums.from_dict(_usage)
+
+        _task_usage = d.pop("task_usage", UNSET)
+        task_usage: list[TaskUsage] | Unset = UNSET
+        if _task_usage is not UNSET:
+            task_usage = []
+            for task_usage_item_data in _task_usage:
+                task_usage_item = TaskUsage.from_dict(task_usage_item_data)
+
+                task_usage.append(task_usage_item)
+
         pool_metrics = cls(
             id=id,
             pool_id=pool_id,
@@ -145,6 +185,8 @@ class PoolMetrics:
             failed_rollouts=failed_rollouts,
             cancelled_rollouts=cancelled_rollouts,
             concurrency=concurrency,
+            usage=usage,
+            task_usage=task_usage,
         )
 
         pool_metrics.additional_properties = d

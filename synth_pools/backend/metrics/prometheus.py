@@ -87,6 +87,10 @@ def _rollouts(reading: Reading) -> Iterator[Metric]:
         "state",
         "code",
     )
+    text = "Tokens that models read and wrote, as containers report them."
+    yield _counter("rollout_tokens", text, list(recorder.tokens.items()), "direction")
+    text = "Cost of rollouts in US dollars, as containers report it."
+    yield _counter("rollout_cost_usd", text, [((), recorder.cost_usd)])
     yield _histogram(
         "rollout_queue_seconds",
         "From the admission of a rollout to its first start.",

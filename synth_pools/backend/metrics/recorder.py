@@ -69,6 +69,9 @@ class MetricsRecorder:
         # Ends by state and error code.
         self.finished = Counter[tuple[str, str]]()
         self.attempts = 0
+        # Tokens that models read and wrote, by direction, and dollars.
+        self.tokens = Counter[tuple[str]]()
+        self.cost_usd = 0.0
         self.queue_seconds = Histogram(_ROLLOUT_BOUNDS)
         # Seconds by state.
         self.run_seconds = defaultdict[str, Histogram](partial(Histogram, _ROLLOUT_BOUNDS))
@@ -111,5 +114,13 @@ class MetricsRecorder:
                 self.queue_seconds.observe(change.queue_seconds)
         else:
             self.finished[change.status, change.code or ""] += 1
+            self._add_usage(change)
         if change.run_seconds is not None:
             self.run_seconds[change.status].observe(change.run_seconds)
+
+    def _add_usage(self, change: RolloutChange) -> None:
+        *tokens, cost = change.figures
+        for direction, number in zip(("input", "output"), tokens, strict=True):
+            if number is not None:
+                self.tokens[direction,] += int(number)
+        self.cost_usd += 0.0 if cost is None else float(cost)

@@ -316,7 +316,8 @@ def finish_rollouts(
             continue
         if result.content_rows:
             artifact_rows.insert(tx, row["seq"], result.content_rows)
-        tx.changed(_change_of(row, result.status, moment, error=result.error))
+        change = _change_of(row, result.status, moment, error=result.error)
+        tx.changed(replace(change, figures=result.figures))
         tx.tell("ended", row["pool_id"], rollout_id)
         results.append(row)
     return results

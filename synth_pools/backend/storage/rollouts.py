@@ -28,6 +28,14 @@ _DELETE_RUN = (
     "DELETE FROM runs WHERE name = ? AND NOT EXISTS"
     " (SELECT 1 FROM rollouts WHERE rollouts.run = runs.name)"
 )
+# Sums of integers could leave 64 bits.
+_USAGE_BY_TASK = (
+    "SELECT task_id, COUNT(*) AS rollouts,"
+    " SUM(CAST(input_tokens AS DOUBLE PRECISION)) AS input_tokens,"
+    " SUM(CAST(output_tokens AS DOUBLE PRECISION)) AS output_tokens, SUM(cost_usd) AS cost_usd"
+    " FROM rollouts WHERE pool_id = ? AND (input_tokens IS NOT NULL OR output_tokens IS NOT NULL"
+    " OR cost_usd IS NOT NULL) GROUP BY task_id ORDER BY rollouts DESC, task_id"
+)
 _WITH_POOL = (
     "SELECT rollouts.id, rollouts.status, rollouts.pool_id, rollouts.run, rollouts.created_by,"
     " rollouts.priority, pools.concurrency,"
@@ -106,6 +114,11 @@ def count_by_status(db: Executes, pool_id: str) -> dict[str, int]:
         "SELECT status, COUNT(*) FROM rollouts WHERE pool_id = ? GROUP BY status", (pool_id,)
     )
     return counts | {str(status): int(number) for status, number in rows}
+
+
+def usage_by_task(db: Executes, pool_id: str) -> list[Row]:
+    """Return what the containers of a pool's rollouts report, in sums for each task."""
+    return db.execute(_USAGE_BY_TASK, (pool_id,)).fetchall()
 
 
 def running_by_url(db: Executes, pool_id: str) -> dict[str, int]:

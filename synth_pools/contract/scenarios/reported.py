@@ -34,13 +34,17 @@ _SUMMED = {
     "reported.usage",
     *_USAGES,
     *_SUMMARIES,
+    "get_pool_metrics",
     clauses="""
         RolloutUsage.bytes_uploaded#4b41, RolloutUsage.bytes_downloaded#e66c,
         RolloutUsage.llm_input_tokens#37f9, RolloutUsage.llm_output_tokens#2c23,
         RolloutUsage.cost_usd#f9e4, RolloutUsage.provider_costs#1d43, RolloutUsage#c6ab,
         RolloutSummary.usage#e76a, ReportedUsage#9e2c#0f68, ReportedUsage.input_tokens#1523,
         ReportedUsage.output_tokens#c03b, ReportedUsage.cached_input_tokens#a00e,
-        ReportedUsage.cost_usd#8177, RolloutLimits.max_cost_usd#df06
+        ReportedUsage.cost_usd#8177, RolloutLimits.max_cost_usd#df06,
+        PoolMetrics.task_usage#cf9a, UsageSums#8381, UsageSums.rollouts#ec00,
+        UsageSums.input_tokens#3552, UsageSums.output_tokens#3ed9, UsageSums.cost_usd#e174,
+        TaskUsage#b4ff, TaskUsage.task_id#39ea
     """,
     needs="containers",
 )
@@ -74,6 +78,12 @@ def reported_usage(ctx: Context) -> None:
         # Servers before this field lack it.
         for name, amount in _SUMMED.items() if usage is not ABSENT else ():
             ctx.judge(operation, response).equal(f"usage.{name}", amount, at(usage, name))
+    metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
+    for place in ("usage", "task_usage.0"):
+        judge = ctx.judge("get_pool_metrics", metrics)
+        for name, amount in (("rollouts", 1), *list(_SUMMED.items())[:2], ("cost_usd", 0.75)):
+            judge.field(f"{place}.{name}", amount, optional=True)
+    judge.field("task_usage.0.task_id", None, optional=True)
     sent = [at(request.body, "limits") for request in ctx.session.received.sent(rollout.id)]
     read = ctx.require(200, "get_rollout", rollout.ids)
     ctx.expect.equal("create_rollout", "limits of what is sent", [limits], sent, read)

@@ -228,9 +228,9 @@ def play_failures(server: Server) -> None:
         )
 
     with odd_container(answer) as container:
-        pool = server.pool(container_url=container.url)
+        pool = server.pool(container_url=container.url, tasks=[{"id": "t"}])
         server.get(f"/v1/pools/{pool}/container/health")
-        again = server.run(pool, limits={"max_attempts": 2})
+        again = server.run(pool, task_id="t", limits={"max_attempts": 2})
         for name in ("artifacts", "usage", "summary", "trajectory"):
             server.get(f"/v1/rollouts/{again['id']}/{name}")
         server.http.get(f"/v1/rollouts/{again['id']}/events")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -129,6 +130,17 @@ async def get_pool_urls(call: Call) -> Response:
     )
 
 
+_SUMMED = ("input_tokens", "output_tokens", "cost_usd")
+
+
+def _sums(reported: list[tuple[str | None, dict[str, Any]]]) -> dict[str, Any]:
+    sums: dict[str, Any] = {"rollouts": len(reported)}
+    for name in _SUMMED:
+        amounts = [usage[name] for _, usage in reported if name in usage]
+        sums[name] = sum(amounts) if amounts else None
+    return sums
+
+
 @operation("get_pool_metrics")
 async def get_pool_metrics(call: Call) -> Response:
     pool = call.pool()
@@ -137,6 +149,9 @@ async def get_pool_metrics(call: Call) -> Response:
     cancelled = states.count("cancelled")
     of = completed + failed + (0 if call.keeps("metrics.success_rate") else cancelled)
     never = None if call.keeps("metrics.no_rate_yet") else 0
+    ended = [rollout for rollout in call.store.rollouts.values() if rollout.pool is pool]
+    reported = [(it.task_id, it.reported()) for it in ended]
+    reported = [it for it in reported if not it[1].keys().isdisjoint(_SUMMED)]
     return answer(
         {
             "id": pool.id,
@@ -149,6 +164,11 @@ async def get_pool_metrics(call: Call) -> Response:
             "success_rate": completed / of if of else never,
             "capacity": pool.capacity,
             "concurrency": pool.concurrency,
+            "usage": _sums(reported),
+            "task_usage": [
+                {"task_id": task_id, **_sums([it for it in reported if it[0] == task_id])}
+                for task_id, _ in Counter(task_id for task_id, _ in reported).most_common()
+            ],
             "containers": [
                 call.backend.containers.shown(url)
                 for url in sorted(

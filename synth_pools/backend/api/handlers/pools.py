@@ -32,6 +32,11 @@ from synth_pools.backend.storage.cursors import ListPosition
 from synth_pools.backend.storage.database import Snapshot, Transaction
 from synth_pools.backend.storage.event_logs import SHORT_LOOK
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
+from synth_pools.backend.storage.statements import Row
+
+# Tasks in the metrics of a pool.
+_MOST_TASKS = 1000
+_LARGEST_SUM = 2.0**62
 
 STATES = frozenset(
     {"created", "uploading", "building", "warming", "active", "paused", "failed", "archived"}
@@ -235,14 +240,15 @@ async def get_pool_metrics(request: Request) -> Response:
     services = request.services
     balancer, is_shared = services.balancer, services.database.owner is not None
 
-    def count(db: Snapshot) -> tuple[Pool, dict[str, int], dict[str, int]]:
+    def count(db: Snapshot) -> tuple[Pool, dict[str, int], dict[str, int], list[Row]]:
         pool = find_pool(db, request.path("pool_id"))
         running = rollouts.running_by_url(db, pool.id) if is_shared else {}
-        return pool, rollouts.count_by_status(db, pool.id), running
+        usage = rollouts.usage_by_task(db, pool.id)
+        return pool, rollouts.count_by_status(db, pool.id), running, usage
 
     # Counting many rollouts takes long, and must not delay other requests.
     async with turn_unless_disconnected(request.receive, services.turn(services.counting_turns)):
-        pool, counts, running = await services.database.read_apart(count)
+        pool, counts, running, usage = await services.database.read_apart(count)
     if is_shared and pool.status != "archived" and not balancer.members(pool.id):
         # Another backend may have created it, and the notice be under way.
         balancer.set_pool(pool.id, pool.definition)
@@ -259,6 +265,10 @@ async def get_pool_metrics(request: Request) -> Response:
             "success_rate": counts["completed"] / finished if finished else None,
             "capacity": pool.view["capacity"],
             "concurrency": pool.view["concurrency"],
+            "usage": _sums(usage),
+            "task_usage": [
+                {"task_id": row["task_id"], **_sums([row])} for row in usage[:_MOST_TASKS]
+            ],
             "containers": [
                 {
                     "url": member.url,
@@ -275,6 +285,16 @@ async def get_pool_metrics(request: Request) -> Response:
             ],
         }
     )
+
+
+def _sums(rows: list[Row]) -> dict[str, Any]:
+    sums: dict[str, Any] = {"rollouts": sum(row["rollouts"] for row in rows)}
+    for name in ("input_tokens", "output_tokens", "cost_usd"):
+        values = [row[name] for row in rows if row[name] is not None]
+        # Costs may be any number: a sum of them need not be one.
+        total = min(sum(values), _LARGEST_SUM) if values else None
+        sums[name] = int(total) if total is not None and name != "cost_usd" else total
+    return sums
 
 
 def _origin(member: Member) -> dict[str, Any]:

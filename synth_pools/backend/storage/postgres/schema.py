@@ -301,6 +301,9 @@ CREATE INDEX rollouts_by_cost ON rollouts (cost_usd, seq) WHERE cost_usd IS NOT 
 CREATE INDEX rollouts_by_task ON rollouts (task_id, seq) WHERE task_id IS NOT NULL;
 CREATE INDEX rollouts_by_seed ON rollouts (seed, seq) WHERE seed IS NOT NULL;
 CREATE INDEX rollouts_by_error_code ON rollouts (error_code, seq) WHERE error_code IS NOT NULL;
+CREATE INDEX rollouts_with_usage ON rollouts (
+    pool_id, task_id, input_tokens, output_tokens, cost_usd
+) WHERE input_tokens IS NOT NULL OR output_tokens IS NOT NULL OR cost_usd IS NOT NULL;
 
 CREATE TABLE rollout_labels (
     label TEXT COLLATE "C" NOT NULL,
