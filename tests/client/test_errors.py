@@ -364,11 +364,11 @@ ERRORS: dict[str, Callable[[], SynthPoolsError]] = {
     "JournalError": lambda: synth_pools.JournalError("words", path="run.jsonl"),
     "RunFileError": lambda: synth_pools.RunFileError("words", path="run.jsonl"),
     "ComparisonError": lambda: synth_pools.ComparisonError("words"),
-    "ContentMismatchError": lambda: synth_pools.ContentMismatchError(
-        "words", expected="aa", actual="bb"
+    "ContentMismatchError": partial(
+        synth_pools.ContentMismatchError, "words", expected="aa", actual="bb"
     ),
     "NotRepeatedError": lambda: synth_pools.NotRepeatedError("words"),
-    "BudgetReachedError": lambda: synth_pools.BudgetReachedError("words", index=3, reason=None),
+    "BudgetReachedError": partial(synth_pools.BudgetReachedError, "x", index=3, reason=None),
     "FleetStoppedError": lambda: synth_pools.FleetStoppedError("words", index=3, reason=None),
     **{
         kind.__name__: partial(
@@ -440,11 +440,8 @@ def test_an_unreadable_body_is_shown_by_its_beginning() -> None:
     assert not isinstance(ERRORS["DecodeError"](), json.JSONDecodeError)
 
 
-def test_a_stream_that_was_reset_is_a_read_error() -> None:
+def test_errors_are_those_of_python_and_httpx_too() -> None:
     assert isinstance(ERRORS["StreamBrokenError"](), httpx.ReadError)
-
-
-def test_mistakes_of_the_caller_are_value_errors() -> None:
     for name in ("ConfigurationError", "RequestValidationError", "ResponseDecodeError"):
         assert isinstance(ERRORS[name](), ValueError)
     assert isinstance(ERRORS["ClientClosedError"](), RuntimeError)

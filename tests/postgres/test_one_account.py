@@ -1,4 +1,4 @@
-"""Several backends on one database tell one story: of times, and of containers."""
+"""Several backends on one database tell one story: of times, containers and usage."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from synth_pools.backend.storage.postgres.database import PostgresDatabase
 from tests.postgres.test_several_backends import Gate, several
 from tests.support.backend_server import eventually
-from tests.support.containers import odd_container
+from tests.support.containers import http, odd_container
 
 
 def test_times_are_in_the_order_of_what_happened_whichever_backend_wrote_it(
@@ -58,3 +58,21 @@ def test_containers_of_a_pool_are_those_of_all_backends(
             [described] = server.get(f"/v1/pools/{pool_id}/metrics")["containers"]
             assert (described["url"], described["running_rollouts"]) == (container.url, 1)
         gate.opened.set()
+
+
+def test_usage_of_a_pool_is_that_of_all_backends(store: str, tmp_path: Path) -> None:
+    usage = {"input_tokens": 10**15, "output_tokens": 2, "cost_usd": 0.25}
+    answer = http(200, {"reward": 1, "usage": usage})
+    with (
+        odd_container(lambda request: answer if request.method == "POST" else http(404, {})) as at,
+        several(2, store, tmp_path) as (first, second),
+    ):
+        pool_id = first.pool(container_url=at.url, tasks=[{"id": "a"}])
+        first.run(pool_id, task_id="a")
+        second.run(pool_id)
+        metrics = second.get(f"/v1/pools/{pool_id}/metrics")
+        summary = second.get(f"/v1/rollouts/{second.run(pool_id)['id']}/summary")
+    assert summary["usage"] == usage
+    sums = {"rollouts": 2, "input_tokens": 2 * 10**15, "output_tokens": 4, "cost_usd": 0.5}
+    assert metrics["usage"] == sums
+    assert {task["task_id"] for task in metrics["task_usage"]} == {"a", None}

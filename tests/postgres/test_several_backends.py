@@ -123,24 +123,6 @@ def test_the_end_of_a_rollout_is_told_where_it_is_waited_for(store: str, tmp_pat
         ]
 
 
-def test_usage_of_a_pool_is_that_of_all_backends(store: str, tmp_path: Path) -> None:
-    usage = {"input_tokens": 10**15, "output_tokens": 2, "cost_usd": 0.25}
-    answer = http(200, {"reward": 1, "usage": usage})
-    with (
-        odd_container(lambda request: answer if request.method == "POST" else http(404, {})) as at,
-        several(2, store, tmp_path) as (first, second),
-    ):
-        pool_id = first.pool(container_url=at.url, tasks=[{"id": "a"}])
-        first.run(pool_id, task_id="a")
-        second.run(pool_id)
-        metrics = second.get(f"/v1/pools/{pool_id}/metrics")
-        summary = second.get(f"/v1/rollouts/{second.run(pool_id)['id']}/summary")
-    assert summary["usage"] == usage
-    sums = {"rollouts": 2, "input_tokens": 2 * 10**15, "output_tokens": 4, "cost_usd": 0.5}
-    assert metrics["usage"] == sums
-    assert {task["task_id"] for task in metrics["task_usage"]} == {"a", None}
-
-
 def test_order_and_concurrency_are_those_of_the_pool(store: str, tmp_path: Path) -> None:
     gate = OneByOne()
     with odd_container(gate.answer) as container, several(3, store, tmp_path) as backends:
