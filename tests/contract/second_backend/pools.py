@@ -149,8 +149,8 @@ async def get_pool_metrics(call: Call) -> Response:
     cancelled = states.count("cancelled")
     of = completed + failed + (0 if call.keeps("metrics.success_rate") else cancelled)
     never = None if call.keeps("metrics.no_rate_yet") else 0
-    ended = [rollout for rollout in call.store.rollouts.values() if rollout.pool is pool]
-    reported = [(it.task_id, it.reported()) for it in ended]
+    all_rollouts = [rollout for rollout in call.store.rollouts.values() if rollout.pool is pool]
+    reported = [(it.task_id, it.reported()) for it in all_rollouts]
     reported = [it for it in reported if not it[1].keys().isdisjoint(_SUMMED)]
     return answer(
         {
