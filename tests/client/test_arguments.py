@@ -47,8 +47,9 @@ def test_seconds_in_messages(seconds: float, text: str) -> None:
     assert format_seconds(seconds) == text
 
 
-def test_there_are_twenty_canonical_keys() -> None:
-    assert len(CANONICAL_ROLLOUT_REQUEST_KEYS) == 20
+def test_there_are_twenty_three_canonical_keys() -> None:
+    # Three came with 1.3.0: labels, priority and run.
+    assert len(CANONICAL_ROLLOUT_REQUEST_KEYS) == 23
     assert isinstance(CANONICAL_ROLLOUT_REQUEST_KEYS, frozenset)
     validate_pool_rollout_request(dict.fromkeys(CANONICAL_ROLLOUT_REQUEST_KEYS))
     validate_pool_rollout_request({}, context="anything")
