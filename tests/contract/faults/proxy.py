@@ -22,7 +22,7 @@ from tests.contract.faults.wire import (
     without,
 )
 
-_START_SECONDS = 10.0
+_START_SECONDS = 60.0
 
 
 @dataclass(slots=True)
