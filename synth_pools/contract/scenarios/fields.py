@@ -161,11 +161,13 @@ def fields_unknown_query(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool(tasks=[{"task_id": "t"}]))
     ids = {**rollout.ids, "task_id": "t"}
     for operation in offered(ctx):
-        # A direct call depends on a container, a stream on what happens, a download on an artifact.
+        # A direct call depends on a container, a stream on what happens, and a download or a
+        # trajectory on what a rollout has left.
         if (
             operation.tag == "containers"
             or operation.streams
             or "artifact_path" in operation.id_names
+            or operation.path.endswith("/trajectory")
         ):
             continue
         if "release_id" in operation.id_names:
