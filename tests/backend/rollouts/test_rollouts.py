@@ -62,8 +62,6 @@ def test_a_rollout_from_admission_to_result(server: Server) -> None:
         "labels": {},
         "replay_of": None,
         "created_by": None,
-        "labels": {},
-        "run": None,
         "created_at": admitted["created_at"],
         "started_at": None,
         "finished_at": None,
