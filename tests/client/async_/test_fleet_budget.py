@@ -178,6 +178,7 @@ async def test_the_last_request_may_reach_the_budget(
     assert progress.completed == 3
 
 
+@pytest.mark.system
 async def test_what_waits_for_a_full_pool_is_not_started(
     server: FaultServer, service: PoolService, fleet_client: AsyncContainerPoolsClient
 ) -> None:
