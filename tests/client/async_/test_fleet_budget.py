@@ -148,7 +148,7 @@ async def test_a_fleet_cancels_what_runs_and_starts_it_again(
 
     outcomes = await until_the_budget(fleet(**budget, on_budget="cancel"))
     states = Counter(outcome.status for outcome in outcomes)
-    # By time, the budget may be reached before anything is started.
+    # A limit of time may be reached before the first rollout.
     assert "max_seconds" in budget or states == {"completed": 1, "cancelled": 3}
     assert states == Counter(service.status.values())
     service.idle = finish_one
