@@ -134,6 +134,14 @@ TABLE = (
         },
     ),
     Namespace(
+        module="runs",
+        name="AsyncRunsNamespace",
+        summary="``client.runs``: sums of the rollouts of a name.",
+        bases=("facade.base:AsyncNamespace",),
+        client="facade.runs:AsyncRunOperations",
+        names={"list": "list_runs", "iter": "iter_runs", "get": "get_run"},
+    ),
+    Namespace(
         module="metrics",
         name="AsyncMetricsNamespace",
         summary="``client.metrics``: the load of pools.",

@@ -48,6 +48,7 @@ OperationId = Literal[
     "get_rollout_artifacts",
     "get_rollout_summary",
     "get_rollout_usage",
+    "get_run",
     "get_task_container_health",
     "get_task_container_info",
     "get_task_container_metadata",
@@ -58,6 +59,7 @@ OperationId = Literal[
     "list_image_releases",
     "list_pools",
     "list_rollouts",
+    "list_runs",
     "list_tasks",
     "mutate_deployment",
     "patch_task",
@@ -451,6 +453,7 @@ OPERATIONS: dict[OperationId, Operation] = {
         "rollouts",
         "always",
     ),
+    "get_run": Operation("get_run", "GET", "/v1/runs/{run}", "runs", "always"),
     "get_task_container_health": Operation(
         "get_task_container_health",
         "GET",
@@ -507,6 +510,7 @@ OPERATIONS: dict[OperationId, Operation] = {
     "list_rollouts": Operation(
         "list_rollouts", "GET", "/v1/pools/{pool_id}/rollouts", "rollouts", "always"
     ),
+    "list_runs": Operation("list_runs", "GET", "/v1/runs", "runs", "always"),
     "list_tasks": Operation("list_tasks", "GET", "/v1/pools/{pool_id}/tasks", "tasks", "always"),
     "mutate_deployment": Operation(
         "mutate_deployment",

@@ -20,6 +20,7 @@ NAMESPACES = {
     "tasks",
     "rollouts",
     "agent_rollouts",
+    "runs",
     "image_releases",
     "deployments",
     "containers",

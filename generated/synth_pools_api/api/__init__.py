@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from . import pool_events as pool_events
     from . import pools as pools
     from . import rollouts as rollouts
+    from . import runs as runs
     from . import service as service
     from . import tasks as tasks
 
@@ -25,6 +26,7 @@ __all__ = (
     "pool_events",
     "pools",
     "rollouts",
+    "runs",
     "service",
     "tasks",
 )
@@ -38,6 +40,7 @@ _MODULES = {
     "pool_events": "pool_events",
     "pools": "pools",
     "rollouts": "rollouts",
+    "runs": "runs",
     "service": "service",
     "tasks": "tasks",
 }

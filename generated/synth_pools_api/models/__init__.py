@@ -93,6 +93,9 @@ if TYPE_CHECKING:
     from .rollout_timing import RolloutTiming as RolloutTiming
     from .rollout_usage import RolloutUsage as RolloutUsage
     from .rollout_validation import RolloutValidation as RolloutValidation
+    from .run import Run as Run
+    from .run_counts import RunCounts as RunCounts
+    from .run_list import RunList as RunList
     from .started_process import StartedProcess as StartedProcess
     from .stored_pool_config import StoredPoolConfig as StoredPoolConfig
     from .stream_global_rollout_events_format import (
@@ -208,6 +211,9 @@ __all__ = (
     "RolloutTiming",
     "RolloutUsage",
     "RolloutValidation",
+    "Run",
+    "RunCounts",
+    "RunList",
     "StartedProcess",
     "StoredPoolConfig",
     "StreamGlobalRolloutEventsFormat",
@@ -318,6 +324,9 @@ _MODULES = {
     "RolloutTiming": "rollout_timing",
     "RolloutUsage": "rollout_usage",
     "RolloutValidation": "rollout_validation",
+    "Run": "run",
+    "RunCounts": "run_counts",
+    "RunList": "run_list",
     "StartedProcess": "started_process",
     "StoredPoolConfig": "stored_pool_config",
     "StreamGlobalRolloutEventsFormat": "stream_global_rollout_events_format",

@@ -11,6 +11,7 @@ from synth_pools._client._async.facade.containers import AsyncContainerOperation
 from synth_pools._client._async.facade.deployments import AsyncDeploymentOperations
 from synth_pools._client._async.facade.image_releases import AsyncImageReleaseOperations
 from synth_pools._client._async.facade.rollouts import AsyncRolloutOperations
+from synth_pools._client._async.facade.runs import AsyncRunOperations
 from synth_pools._client._async.facade.service import AsyncServiceOperations
 from synth_pools._client._async.facade.siblings import AsyncTaskContainerOperations
 from synth_pools._client._async.facade.tasks import AsyncTaskOperations
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from synth_pools._client._async.short_names.agent_rollouts import AsyncAgentRolloutsNamespace
     from synth_pools._client._async.short_names.metrics import AsyncMetricsNamespace
     from synth_pools._client._async.short_names.rollouts import AsyncRolloutsNamespace
+    from synth_pools._client._async.short_names.runs import AsyncRunsNamespace
     from synth_pools._client._async.short_names.tasks import AsyncTasksNamespace
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._async import AsyncApi
@@ -52,6 +54,7 @@ N = TypeVar("N")
 
 class AsyncContainerPoolsClient(
     AsyncPools,
+    AsyncRunOperations,
     AsyncTaskOperations,
     AsyncRolloutOperations,
     AsyncAgentRolloutOperations,
@@ -175,6 +178,14 @@ class AsyncContainerPoolsClient(
         from synth_pools._client._async.short_names.tasks import AsyncTasksNamespace
 
         return self._namespace(AsyncTasksNamespace)
+
+    @replaceable
+    def runs(self) -> AsyncRunsNamespace:
+        """The sums of the rollouts of a name."""
+        # Imported on first use, since it takes 2 ms.
+        from synth_pools._client._async.short_names.runs import AsyncRunsNamespace
+
+        return self._namespace(AsyncRunsNamespace)
 
     @replaceable
     def metrics(self) -> AsyncMetricsNamespace:

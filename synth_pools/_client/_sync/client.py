@@ -14,6 +14,7 @@ from synth_pools._client._sync.facade.containers import ContainerOperations
 from synth_pools._client._sync.facade.deployments import DeploymentOperations
 from synth_pools._client._sync.facade.image_releases import ImageReleaseOperations
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
+from synth_pools._client._sync.facade.runs import RunOperations
 from synth_pools._client._sync.facade.service import ServiceOperations
 from synth_pools._client._sync.facade.siblings import TaskContainerOperations
 from synth_pools._client._sync.facade.tasks import TaskOperations
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from synth_pools._client._sync.short_names.agent_rollouts import AgentRolloutsNamespace
     from synth_pools._client._sync.short_names.metrics import MetricsNamespace
     from synth_pools._client._sync.short_names.rollouts import RolloutsNamespace
+    from synth_pools._client._sync.short_names.runs import RunsNamespace
     from synth_pools._client._sync.short_names.tasks import TasksNamespace
     from synth_pools._client.hooks import OnRequest, OnResponse
     from synth_pools_api.typed._sync import Api
@@ -55,6 +57,7 @@ N = TypeVar("N")
 
 class ContainerPoolsClient(
     Pools,
+    RunOperations,
     TaskOperations,
     RolloutOperations,
     AgentRolloutOperations,
@@ -176,6 +179,14 @@ class ContainerPoolsClient(
         from synth_pools._client._sync.short_names.tasks import TasksNamespace
 
         return self._namespace(TasksNamespace)
+
+    @replaceable
+    def runs(self) -> RunsNamespace:
+        """The sums of the rollouts of a name."""
+        # Imported on first use, since it takes 2 ms.
+        from synth_pools._client._sync.short_names.runs import RunsNamespace
+
+        return self._namespace(RunsNamespace)
 
     @replaceable
     def metrics(self) -> MetricsNamespace:

@@ -113,6 +113,11 @@ def spellings(text: str) -> str:
     return "".join(map(_character_spellings, text))
 
 
+def escaped(text: str) -> str:
+    """Return a text as it is inside of JSON: in ASCII, which every database can hold."""
+    return dumps(text)[1:-1]
+
+
 def is_number(value: object) -> TypeGuard[int | float]:
     """Return True for a finite JSON number; Python's bool is an int, JSON's is not."""
     if isinstance(value, bool) or not isinstance(value, int | float):

@@ -117,8 +117,8 @@ class NewRollout:
     def first_parameters(self) -> tuple[Any, ...]:
         """Return the first parameters of both statements, those of `_FIRST_COLUMNS`."""
         request = self.request
-        trace, labels, seed = (
-            request.get(name) for name in ("trace_correlation_id", "labels", "seed")
+        trace, labels, seed, run = (
+            request.get(name) for name in ("trace_correlation_id", "labels", "seed", "run")
         )
         return (
             self.id,
@@ -128,7 +128,7 @@ class NewRollout:
             json_text.dumps(request),
             "null" if trace is None else json_text.dumps(trace),
             self.created_by,
-            request.get("run"),
+            None if run is None else json_text.escaped(run),
             json_text.dumps(labels) if labels else "{}",
             request.get("priority") or 0,
             None if seed is None else str(seed),

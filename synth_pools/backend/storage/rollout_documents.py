@@ -35,7 +35,7 @@ def rollout_document(row: Row | Mapping[str, Any]) -> str:
         f'"mode":"{row["mode"]}","request":{row["request"]},"result":{row["result"]},'
         f'"metrics":{row["metrics"]},"score":{row["reward"]},"error":{row["error"]},'
         f'"trace_correlation_id":{row["trace_correlation_id"]},'
-        f'"run":{_json(row["run"])},"labels":{row["labels"]},'
+        f'"run":{_text(row["run"])},"labels":{row["labels"]},'
         f'"replay_of":{_text(row["replay_of"])},"created_by":{_text(row["created_by"])},'
         f'"created_at":"{row["created_at"]}","started_at":{_text(row["started_at"])},'
         f'"finished_at":{_text(row["finished_at"])},"updated_at":"{row["updated_at"]}"}}'
@@ -100,10 +100,6 @@ def usage_document(rollout: Row, now: str) -> dict[str, Any]:
     }
 
 
-def _json(value: str | None) -> str:
-    return "null" if value is None else json_text.dumps(value)
-
-
 def _text(value: str | None) -> str:
-    # Ids and timestamps need no escapes in JSON.
+    # Ids and timestamps need no escapes in JSON, and names of runs are stored with theirs.
     return "null" if value is None else f'"{value}"'

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
+from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.definitions import can_be_id
 from synth_pools.backend.domain.errors import rollout_not_found
 from synth_pools.backend.storage import artifacts as artifact_rows
@@ -188,7 +189,7 @@ def unfinished_of_pool(tx: Transaction, pool_id: str, limit: int) -> Sequence[Ro
 def label_rows(rows: Sequence[Row]) -> list[tuple[str, int]]:
     """Return the rows of the table `rollout_labels` for these rollouts."""
     return [
-        (f"{name}={value}", row["seq"])
+        (json_text.escaped(f"{name}={value}"), row["seq"])
         for row in rows
         if row["labels"] != "{}"
         for name, value in json.loads(row["labels"]).items()

@@ -11,6 +11,7 @@ GROUPS: dict[str, str] = {
     "pools": "Define, read, change and archive pools.",
     "tasks": "The tasks of a pool.",
     "rollouts": "Start, follow and read rollouts, of all pools or of one (--pool).",
+    "runs": "Rollouts that were started together, by the name that their requests give.",
     "images": "The images that a pool's containers are made from, where the server builds or pulls them.",
     "deployments": "What a project has deployed to the tasks of a pool, where the server knows projects.",
     "containers": "Direct calls to the container behind a pool or a task.",
@@ -312,6 +313,25 @@ COMMANDS: tuple[CommandRow, ...] = (
         "Returns a ZIP archive for whoever looks into what happened. It holds the request, the rollout, its events, the container's answer, the pool and the versions of what ran the rollout, as JSON files. Values that look like secrets are left out.",
         "synth-pools rollouts support-bundle rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f",
         suffix="-support_bundle.zip",
+    ),
+    CommandRow(
+        "runs", "list", "list", (("list_runs", ()),), (),
+        (
+            CommandParameter("limit", "--limit", "integer", (), "The most items that the page may hold"),
+            CommandParameter("cursor", "--cursor", "text", (), "The `next_cursor` of the page before, an opaque string"),
+        ),
+        "List runs",
+        "Returns the caller's runs, the latest begun first.",
+        "synth-pools runs list",
+        aliases=("ls",), columns=("name", "created_at", "rollouts.completed", "rollouts.failed", "mean_reward", "cost_usd", "created_by"),
+    ),
+    CommandRow(
+        "runs", "get", "get", (("get_run", ("run",)),), ("run",),
+        (),
+        "Get a run",
+        "Returns the run with this name. Returns 404 `not_found` if none of the caller's rollouts is part of it.",
+        "synth-pools runs get tuesday",
+        aliases=("show",),
     ),
     CommandRow(
         "images", "list", "list", (("list_image_releases", ("pool_id",)),), ("pool_id",),

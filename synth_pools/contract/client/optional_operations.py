@@ -40,6 +40,22 @@ def check_optional_operations(ctx: Context, call: Any) -> None:
         for name in ("get_pool_logs", "logs"):
             actual = call_method(ctx, call, "get_pool_logs", name, pool_id)
             expect_alike(ctx, "get_pool_logs", name, raw, raw.at("lines"), at(actual, "lines"))
+    if offers("runs"):
+        name = f"client {pool_id}"[:128]
+        run_rollout(ctx, pool_id, run=name)
+        raw = ctx.require(200, "get_run", {"run": name})
+        for method in ("get_run", "runs.get"):
+            expect_alike(
+                ctx,
+                "get_run",
+                method,
+                raw,
+                raw.json,
+                call_method(ctx, call, "get_run", method, name),
+            )
+        for method in ("list_runs", "runs.list"):
+            page = call_method(ctx, call, "list_runs", method)
+            expect_alike(ctx, "list_runs", method, raw, raw.json, at(page, "items", 0))
     if offers("image_releases"):
         _image_releases(ctx, call, pool_id)
 

@@ -224,6 +224,29 @@ def organisations_cursors(ctx: Context) -> None:
 
 
 @scenario(
+    "organisations.runs",
+    "get_run",
+    "list_runs",
+    "list_global_rollouts",
+    clauses="list_runs#a9ee, get_run#ab1a, list_global_rollouts#4da0, Authentication#69f4",
+    needs=("other_key", "runs"),
+)
+def organisations_runs(ctx: Context) -> None:
+    _require_other_key(ctx)
+    pool_id = ctx.resources.pool()
+    name = f"ours {pool_id}"[:128]
+    run_rollout(ctx, pool_id, run=name, labels={"of": name[:255]})
+    refused = Status(404, "a run of another organisation", code="not_found")
+    ctx.check(refused, "get_run", {"run": name}, authorization=_OTHER)
+    for query in ({"run": name}, {"label": f"of={name}"}):
+        page = ctx.require(200, "list_global_rollouts", query=query, authorization=_OTHER)
+        ctx.judge("list_global_rollouts", page).field("items", [], "rollouts of others")
+    page = ctx.require(200, "list_runs", query={"limit": 100}, authorization=_OTHER)
+    observed = [at(item, "name") for item in page.list_at("items")]
+    ctx.judge("list_runs", page).that("no run of others", name not in observed, name)
+
+
+@scenario(
     "organisations.queue",
     "get_queue_status",
     clauses="QueueStatus#ae46",

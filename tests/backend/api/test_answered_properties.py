@@ -187,6 +187,9 @@ def play_rollouts(server: Server, url: str) -> None:
         server.send("GET", f"/v1/rollouts/{done['id']}/artifacts/unknown")
         server.http.get(f"{rollouts}/{done['id']}/events")
         server.get(f"{rollouts}/{done['id']}/events", params={"format": "json", "limit": 1})
+    server.rollout(echo, run="wednesday")
+    server.get("/v1/runs", params={"limit": 1})
+    server.get("/v1/runs/tuesday")
     server.get(f"/v1/pools/{echo}/events", params={"format": "json", "include": "rollout"})
     server.get("/v1/pools", params={"limit": 1})
     waiting = server.rollout(echo, 202, env={"delay": 600})
@@ -230,7 +233,8 @@ def play_failures(server: Server) -> None:
     with odd_container(answer) as container:
         pool = server.pool(container_url=container.url, tasks=[{"id": "t"}])
         server.get(f"/v1/pools/{pool}/container/health")
-        again = server.run(pool, task_id="t", limits={"max_attempts": 2})
+        again = server.run(pool, task_id="t", limits={"max_attempts": 2}, run="thursday")
+        server.get("/v1/runs/thursday")
         for name in ("artifacts", "usage", "summary", "trajectory"):
             server.get(f"/v1/rollouts/{again['id']}/{name}")
         server.http.get(f"/v1/rollouts/{again['id']}/events")

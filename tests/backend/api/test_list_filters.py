@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -40,8 +41,8 @@ def pools(server: Server) -> Iterator[list[str]]:
         for seed in range(40):
             fields: dict[str, Any] = {
                 "task_id": dice.choice(["a", "b", None]),
-                "run": dice.choice(["monday", "tuesday", 'a "name"', None]),
-                "labels": dice.choice([{"model": "x"}, {"model": "y", "n": "1"}, {}, None]),
+                "run": dice.choice(["monday", "tuesday", 'a "name"\0\\', None]),
+                "labels": dice.choice([{"model": "x"}, {"model": "ü\0", "n": "1"}, {}, None]),
                 "mode": "sync",
             }
             server.rollout(ids[seed % 2], 200, seed=seed % 12, **fields)
@@ -101,12 +102,12 @@ def test_each_list_has_what_matches_in_its_order(
         "cost": lambda item: costs[item["id"]],
     }
     choices: dict[str, list[Any]] = {
-        "run": ["monday", "tuesday", 'a "name"', "none"],
-        "task_id": ["a", "b", ""],
+        "run": ["monday", "tuesday", "none", "\0"],
+        "task_id": ["a", "b", "", "\0"],
         "seed": [1, 7, 99],
         "state": ["completed", "failed", "queued"],
-        "error_code": ["container_failed", "other"],
-        "label": ["model=x", "n=1", "model=z", "n="],
+        "error_code": ["container_failed", "none", "\0"],
+        "label": ["model=x", "n=1", "model=z", "n=\0"],
         "min_reward": [0, 0.25, 1],
         "max_reward": [-2.5, 0.25, 1e300],
         "created_after": [stored[20]["created_at"]],
@@ -179,6 +180,40 @@ def test_a_filter_that_is_none_is_refused(
 ) -> None:
     refused = server.refused("GET", "/v1/rollouts", 422, "validation_failed", params=query)
     assert place in json.dumps(refused)
+
+
+def test_runs_are_the_sums_of_their_rollouts(server: Server, pools: list[str]) -> None:
+    rollouts = everything(server, "/v1/rollouts", 100)
+    runs = everything(server, "/v1/runs", 1)
+    names = [run["name"] for run in runs]
+    assert set(names) == {item["run"] for item in rollouts} - {None}
+    assert len(names) == len(set(names))
+    for run in runs:
+        own = [item for item in rollouts if item["run"] == run["name"]]
+        rewards = [item["score"] for item in own if item["score"] is not None]
+        usages = [server.get(f"/v1/rollouts/{item['id']}/usage") for item in own]
+        for state, number in run["rollouts"].items():
+            assert number == sum(item["status"] == state for item in own)
+        assert run["rewards"] == len(rewards)
+        assert run["mean_reward"] == pytest.approx(sum(rewards) / len(rewards))
+        assert run["created_at"] == min(item["created_at"] for item in own)
+        for name in ("llm_input_tokens", "llm_output_tokens", "cost_usd"):
+            values = [usage[name] for usage in usages if usage[name] is not None]
+            assert run[name] == (pytest.approx(sum(values)) if values else None)
+        assert run["run_seconds"] == pytest.approx(sum(seconds(item) or 0 for item in own))
+        assert server.get(f"/v1/runs/{quote(run['name'], safe='')}") == run
+    server.refused("GET", "/v1/runs/none", 404, "not_found")
+    assert server.get("/v1/runs", params={"cursor": "none"})["items"] == []
+
+
+def test_a_run_may_have_any_name(server: Server) -> None:
+    pool_id = server.pool()
+    body = rb'{"run":"\ud800\u0000\n","labels":{"\ud800":"\u0000"},"mode":"sync"}'
+    headers = {"content-type": "application/json"}
+    path = f"/v1/pools/{pool_id}/rollouts"
+    rollout = server.call("POST", path, content=body, headers=headers)
+    assert (rollout["run"], rollout["labels"]) == ("\ud800\0\n", {"\ud800": "\0"})
+    assert rollout["run"] in [run["name"] for run in server.get("/v1/runs")["items"]]
 
 
 def test_times_of_filters_may_have_any_offset(server: Server) -> None:

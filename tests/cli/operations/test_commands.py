@@ -362,7 +362,7 @@ def prepared(row: CommandRow, backend: LocalBackend) -> dict[str, str]:
         running = row.name == "cancel"
         env = {"delay": 600 if running else 0}
         created = client.create_rollout(
-            pool_id, {"mode": "async" if running else "sync", "env": env}
+            pool_id, {"mode": "async" if running else "sync", "env": env, "run": "tuesday"}
         )
         if (row.group, row.name) == ("pools", "events"):
             # Else there is no end of them.

@@ -34,6 +34,7 @@ LASTING = {
     "iter_pool_logs",
     "iter_pools",
     "iter_rollouts",
+    "iter_runs",
     "wait_pool_active",
     "wait_rollout",
 }
@@ -43,7 +44,7 @@ PAGES: dict[str, str] = {
     for operation in document.OPERATIONS.values()
     if "x-json-method" in operation.node
 }
-NAMESPACES = {"agent_rollouts", "metrics", "rollouts", "tasks"}
+NAMESPACES = {"agent_rollouts", "metrics", "rollouts", "runs", "tasks"}
 
 
 def generated_modules() -> dict[str, str]:

@@ -210,7 +210,14 @@ def test_the_table_holds_the_whole_published_surface() -> None:
         for name, value in inspect.getmembers(ContainerPoolsClient)
         if not name.startswith("_") and (inspect.isfunction(value) or name == "raw")
     }
-    additions = {"close", "with_options", "iter_pools", "iter_rollouts", "iter_global_rollouts"}
+    additions = {
+        "close",
+        "with_options",
+        "iter_pools",
+        "iter_rollouts",
+        "iter_global_rollouts",
+        "iter_runs",
+    }
     additions |= {"get_or_create", "get_or_create_pool", "wait_pool_active", "wait_rollout"}
     additions |= {"iter_rollout_event_pages", "iter_global_rollout_event_pages"}
     additions |= {"events", "stream_pool_events", "iter_pool_logs", "follow_logs"}

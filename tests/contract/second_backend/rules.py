@@ -213,6 +213,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "rollouts.pool_of_path": ("create_rollout",),
     "rollouts.request_as_sent": _ROLLOUT,
     "rollouts.run": _READ,
+    "runs.mean": ("get_run", "list_runs"),
     "rollouts.score": _ROLLOUT,
     "rollouts.task_id": _ROLLOUT,
     "rollouts.task_is_there": (*_CREATE, "validate_rollout"),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .pool_events import AsyncPoolEventsApi
     from .pools import AsyncPoolsApi
     from .rollouts import AsyncRolloutsApi
+    from .runs import AsyncRunsApi
     from .service import AsyncServiceApi
     from .tasks import AsyncTasksApi
 
@@ -80,6 +81,13 @@ class AsyncApi(AsyncGroup):
         from .rollouts import AsyncRolloutsApi
 
         return AsyncRolloutsApi(self._calls)
+
+    @cached_property
+    def runs(self) -> AsyncRunsApi:
+        """Rollouts that were started together, by the name that their requests give."""
+        from .runs import AsyncRunsApi
+
+        return AsyncRunsApi(self._calls)
 
     @cached_property
     def service(self) -> AsyncServiceApi:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from .pool_events import PoolEventsApi
     from .pools import PoolsApi
     from .rollouts import RolloutsApi
+    from .runs import RunsApi
     from .service import ServiceApi
     from .tasks import TasksApi
 
@@ -80,6 +81,13 @@ class Api(Group):
         from .rollouts import RolloutsApi
 
         return RolloutsApi(self._calls)
+
+    @cached_property
+    def runs(self) -> RunsApi:
+        """Rollouts that were started together, by the name that their requests give."""
+        from .runs import RunsApi
+
+        return RunsApi(self._calls)
 
     @cached_property
     def service(self) -> ServiceApi:

@@ -75,6 +75,9 @@ def _list_query(request: Request) -> RolloutQuery:
     """Return the filters and the order of a list; raise 422 for a time that does not exist."""
     parameters = request.parameters
     filters = {name: parameters[name] for name in FILTERS if name in parameters}
+    for name in ("run", "label", "task_id", "error_code"):
+        if name in filters:
+            filters[name] = json_text.escaped(filters[name])
     for name in ("created_after", "created_before"):
         if name in filters:
             try:

@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from attrs import define as _attrs_define
+from attrs import field as _attrs_field
+
+from ..reading import read_integer, read_number, read_optional, read_text
+from ..types import UNSET, Unset
+
+if TYPE_CHECKING:
+    from ..models.run_counts import RunCounts
+
+
+T = TypeVar("T", bound="Run")
+
+
+@_attrs_define
+class Run:
+    """The rollouts of one name, summed over all pools of the caller.
+
+    Attributes:
+        name (str): The name, as in the request of its rollouts.
+        created_at (datetime.datetime): When its first rollout was admitted, in UTC.
+        rollouts (RunCounts): How many of its rollouts are in each state.
+        rewards (int): How many of its rollouts have a reward.
+        mean_reward (float | None): The mean of these rewards; null where there is none.
+        run_seconds (float): The `run_seconds` of its rollouts in all.
+        llm_input_tokens (int | None): Tokens read by models in all; null where no container reports any.
+        llm_output_tokens (int | None): Tokens written by models in all; null where no container reports any.
+        cost_usd (float | None): Cost in US dollars in all; null where no container reports any.
+        created_by (None | str | Unset): The name of the key that created its first rollout; null or left out where the
+            key has no name.
+    """
+
+    name: str
+    created_at: datetime.datetime
+    rollouts: RunCounts
+    rewards: int
+    mean_reward: float | None
+    run_seconds: float
+    llm_input_tokens: int | None
+    llm_output_tokens: int | None
+    cost_usd: float | None
+    created_by: None | str | Unset = UNSET
+    additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        name = self.name
+
+        created_at = self.created_at.isoformat()
+
+        rollouts = self.rollouts.to_dict()
+
+        rewards = self.rewards
+
+        mean_reward: float | None
+        mean_reward = self.mean_reward
+
+        run_seconds = self.run_seconds
+
+        llm_input_tokens: int | None
+        llm_input_tokens = self.llm_input_tokens
+
+        llm_output_tokens: int | None
+        llm_output_tokens = self.llm_output_tokens
+
+        cost_usd: float | None
+        cost_usd = self.cost_usd
+
+        created_by: None | str | Unset
+        if isinstance(self.created_by, Unset):
+            created_by = UNSET
+        else:
+            created_by = self.created_by
+
+        field_dict: dict[str, Any] = {}
+        field_dict.update(self.additional_properties)
+        field_dict.update(
+            {
+                "name": name,
+                "created_at": created_at,
+                "rollouts": rollouts,
+                "rewards": rewards,
+                "mean_reward": mean_reward,
+                "run_seconds": run_seconds,
+                "llm_input_tokens": llm_input_tokens,
+                "llm_output_tokens": llm_output_tokens,
+                "cost_usd": cost_usd,
+            }
+        )
+        if created_by is not UNSET:
+            field_dict["created_by"] = created_by
+
+        return field_dict
+
+    @classmethod
+    def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.run_counts import RunCounts
+
+        d = dict(src_dict)
+        name = read_text(d.pop("name"), "name")
+
+        created_at = datetime.datetime.fromisoformat(d.pop("created_at"))
+
+        rollouts = RunCounts.from_dict(d.pop("rollouts"))
+
+        rewards = read_integer(d.pop("rewards"), "rewards")
+
+        mean_reward = read_optional(d.pop("mean_reward", None), read_number, "mean_reward")
+
+        run_seconds = read_number(d.pop("run_seconds"), "run_seconds")
+
+        llm_input_tokens = read_optional(
+            d.pop("llm_input_tokens", None), read_integer, "llm_input_tokens"
+        )
+
+        llm_output_tokens = read_optional(
+            d.pop("llm_output_tokens", None), read_integer, "llm_output_tokens"
+        )
+
+        cost_usd = read_optional(d.pop("cost_usd", None), read_number, "cost_usd")
+
+        created_by = read_optional(d.pop("created_by", UNSET), read_text, "created_by")
+
+        run = cls(
+            name=name,
+            created_at=created_at,
+            rollouts=rollouts,
+            rewards=rewards,
+            mean_reward=mean_reward,
+            run_seconds=run_seconds,
+            llm_input_tokens=llm_input_tokens,
+            llm_output_tokens=llm_output_tokens,
+            cost_usd=cost_usd,
+            created_by=created_by,
+        )
+
+        run.additional_properties = d
+        return run
+
+    @property
+    def additional_keys(self) -> list[str]:
+        return list(self.additional_properties.keys())
+
+    def __getitem__(self, key: str) -> Any:
+        return self.additional_properties[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self.additional_properties[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self.additional_properties[key]
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.additional_properties

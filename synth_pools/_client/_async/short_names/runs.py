@@ -1,0 +1,63 @@
+# Derived by `make generate`. Change the file that it comes from:
+# codegen/short_names.py
+
+"""``client.runs``: sums of the rollouts of a name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from synth_pools._client._async.facade.base import AsyncNamespace
+from synth_pools._client._async.facade.runs import AsyncRunOperations
+
+if TYPE_CHECKING:
+    from synth_pools._client._async.pagination import AsyncItems
+
+
+class AsyncRunsNamespace(AsyncNamespace):
+    """``client.runs``: sums of the rollouts of a name."""
+
+    def __init__(self, client: AsyncRunOperations) -> None:
+        self._client = client
+
+    async def list(self, *, limit: int = 100, cursor: str | None = None) -> dict[str, Any]:
+        """Get one page of the runs, the latest begun first.
+
+        Args:
+            limit: Most runs of the page, 1 to 1000.
+            cursor: ``next_cursor`` of the previous page.
+
+        Returns:
+            ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
+        """
+        return await self._client.list_runs(limit=limit, cursor=cursor)
+
+    def iter(
+        self, *, limit: int = 100, cursor: str | None = None, prefetch: bool = False
+    ) -> AsyncItems:
+        """Iterate over all runs, the latest begun first, fetching pages as needed.
+
+        Args:
+            limit: Most runs of a page, 1 to 1000.
+            cursor: Begin after the page that ended with this ``next_cursor``.
+            prefetch: Request the next page while the current items are used. The sync client
+                requests it once they are used up.
+
+        Returns:
+            The runs, to iterate over.
+        """
+        return self._client.iter_runs(limit=limit, cursor=cursor, prefetch=prefetch)
+
+    async def get(self, run: str) -> dict[str, Any]:
+        """Get a run: who began it and when, its rollouts by state, rewards, tokens and cost.
+
+        Args:
+            run: Name of the run.
+
+        Returns:
+            The run.
+
+        Raises:
+            NotFoundError: None of the rollouts is part of such a run.
+        """
+        return await self._client.get_run(run)
