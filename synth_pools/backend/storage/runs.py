@@ -28,7 +28,7 @@ def list_positions(db: Executes, before: int | None, limit: int) -> list[int]:
     return [row[0] for row in db.execute(sql, (*values, limit))]
 
 
-def list_runs(db: Executes, seqs: Sequence[int]) -> list[str]:
+def read_runs(db: Executes, seqs: Sequence[int]) -> list[str]:
     """Return the runs at these positions as JSON texts, the latest begun first."""
     condition = "runs.seq IN (SELECT value FROM json_each(?))"
     rows = db.execute(_RUNS.format(condition=condition), (json.dumps(seqs),))

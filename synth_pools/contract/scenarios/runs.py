@@ -63,11 +63,11 @@ def runs_sums(ctx: Context) -> None:
 
 def _sums(ctx: Context, rollouts: list[Rollout]) -> dict[str, Any]:
     """Return the sums of some rollouts by the fields of a run."""
-    whole = [ctx.require(200, "get_rollout", rollout.ids) for rollout in rollouts]
+    read = [ctx.require(200, "get_rollout", rollout.ids) for rollout in rollouts]
     usages = [ctx.require(200, "get_rollout_usage", rollout.ids) for rollout in rollouts]
     summaries = [ctx.require(200, "get_rollout_summary", rollout.ids) for rollout in rollouts]
-    states = [item.at("status") for item in whole]
-    rewards = [float(score) for item in whole if isinstance(score := item.at("score"), float | int)]
+    states = [item.at("status") for item in read]
+    rewards = [float(score) for item in read if isinstance(score := item.at("score"), float | int)]
     usage: dict[str, Any] = {}
     for name in ("llm_input_tokens", "llm_output_tokens", "cost_usd"):
         reported = [item.at(name) for item in usages]

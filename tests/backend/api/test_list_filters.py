@@ -189,18 +189,18 @@ def test_runs_are_the_sums_of_their_rollouts(server: Server, pools: list[str]) -
     assert set(names) == {item["run"] for item in rollouts} - {None}
     assert len(names) == len(set(names))
     for run in runs:
-        own = [item for item in rollouts if item["run"] == run["name"]]
-        rewards = [item["score"] for item in own if item["score"] is not None]
-        usages = [server.get(f"/v1/rollouts/{item['id']}/usage") for item in own]
+        members = [item for item in rollouts if item["run"] == run["name"]]
+        rewards = [item["score"] for item in members if item["score"] is not None]
+        usages = [server.get(f"/v1/rollouts/{item['id']}/usage") for item in members]
         for state, number in run["rollouts"].items():
-            assert number == sum(item["status"] == state for item in own)
+            assert number == sum(item["status"] == state for item in members)
         assert run["rewards"] == len(rewards)
         assert run["mean_reward"] == pytest.approx(sum(rewards) / len(rewards))
-        assert run["created_at"] == min(item["created_at"] for item in own)
+        assert run["created_at"] == min(item["created_at"] for item in members)
         for name in ("llm_input_tokens", "llm_output_tokens", "cost_usd"):
             values = [usage[name] for usage in usages if usage[name] is not None]
             assert run[name] == (pytest.approx(sum(values)) if values else None)
-        assert run["run_seconds"] == pytest.approx(sum(seconds(item) or 0 for item in own))
+        assert run["run_seconds"] == pytest.approx(sum(seconds(item) or 0 for item in members))
         assert server.get(f"/v1/runs/{quote(run['name'], safe='')}") == run
     server.refused("GET", "/v1/runs/none", 404, "not_found")
     assert server.get("/v1/runs", params={"cursor": "none"})["items"] == []

@@ -21,7 +21,7 @@ async def list_runs(request: Request) -> Response:
         seqs = seqs[: page.limit]
         cursor = request.services.cursors.issue("runs", ListPosition(seqs[-1]))
     # Runs may be large: they are summed apart.
-    items = await database.read_apart(lambda db: runs.list_runs(db, seqs))
+    items = await database.read_apart(lambda db: runs.read_runs(db, seqs))
     return json_text_response(page_document(items, cursor))
 
 
