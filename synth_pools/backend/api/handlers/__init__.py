@@ -12,7 +12,6 @@ from synth_pools.backend.api.handlers import (
     image_releases,
     pools,
     rollouts,
-    runs,
     service,
     tasks,
 )
@@ -53,8 +52,8 @@ _OTHERS: Mapping[str, Handler] = {
     "get_pool_metrics": pools.get_pool_metrics,
     "get_pool_logs": pools.get_pool_logs,
     "stream_pool_events": events.stream_pool_events,
-    "list_runs": runs.list_runs,
-    "get_run": runs.get_run,
+    "list_runs": rollouts.list_runs,
+    "get_run": rollouts.get_run,
     "list_tasks": tasks.list_tasks,
     "create_task": tasks.create_task,
     "update_task": tasks.update_task,

@@ -15,13 +15,13 @@ from synth_pools.backend.api.pagination import Page, read_page, read_sized
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import Response, json_response, json_text_response
 from synth_pools.backend.domain import clock, json_text
-from synth_pools.backend.domain.errors import ApiError, invalid
+from synth_pools.backend.domain.errors import ApiError, invalid, not_found
 from synth_pools.backend.rollouts.admission.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.rollouts.admission.service import BatchItem
 from synth_pools.backend.rollouts.notifier import EndWaiter
 from synth_pools.backend.storage import events as stored_events
-from synth_pools.backend.storage import rollouts
-from synth_pools.backend.storage.cursors import ListPosition
+from synth_pools.backend.storage import rollouts, runs
+from synth_pools.backend.storage.cursors import ListPosition, page_document
 from synth_pools.backend.storage.database import Row, Snapshot
 from synth_pools.backend.storage.pools import find_pool
 from synth_pools.backend.storage.rollout_documents import (
@@ -241,3 +241,26 @@ async def _creation_response(request: Request, rollout: Row, end: EndWaiter) -> 
 
 def _creation_status(rollout: Row) -> int:
     return 200 if rollout["status"] in FINAL else 202
+
+
+async def list_runs(request: Request) -> Response:
+    page = read_page(request, "runs", "runs", ())
+    if not isinstance(page, Page):
+        return json_text_response(page_document([], None))
+    database, before = request.services.database, page.after and page.after.seq
+    seqs = await database.read(lambda db: runs.list_positions(db, before, page.wanted))
+    cursor = None
+    if len(seqs) > page.limit:
+        seqs = seqs[: page.limit]
+        cursor = request.services.cursors.issue("runs", ListPosition(seqs[-1]))
+    # Runs may be large: they are summed apart.
+    items = await database.read_apart(lambda db: runs.read_runs(db, seqs))
+    return json_text_response(page_document(items, cursor))
+
+
+async def get_run(request: Request) -> Response:
+    name = request.path("run")
+    document = await request.services.database.read_apart(lambda db: runs.find_run(db, name))
+    if document is None:
+        raise not_found(f"There is no run {name!r}: none of the rollouts has this name.")
+    return json_text_response(document)
