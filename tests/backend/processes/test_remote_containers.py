@@ -328,6 +328,8 @@ async def test_a_connection_that_breaks_is_made_again(place: Any) -> None:
             with contextlib.suppress(OSError):
                 while data := await source.read(65536):
                     target.write(data)
+            # A container that does not listen yet hangs up, and that has to arrive.
+            target.close()
 
         await asyncio.gather(pump(reader, inner_writer), pump(inner_reader, writer))
 
