@@ -9,7 +9,6 @@ from typing import Any
 
 from synth_pools._client.arguments import query_int, query_text
 from synth_pools.errors import RequestValidationError
-from synth_pools.types import RolloutFilters
 
 _ORDER = {"sort": ("created", "reward", "duration", "cost"), "direction": ("desc", "asc")}
 
@@ -20,6 +19,11 @@ def checked_filters(filters: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         RequestValidationError: There is no such filter, or a value is none of its kind.
     """
+    if not filters:
+        return {}
+    # Loads the dictionaries of all bodies of requests.
+    from synth_pools.types import RolloutFilters
+
     names = RolloutFilters.__annotations__
     if unknown := filters.keys() - names.keys():
         raise RequestValidationError(

@@ -385,6 +385,9 @@ def test_metrics_count_what_is_there(server: Server) -> None:
         "capacity": 4,
         "concurrency": 1,
         "containers": [],
+        # None of these reports any.
+        "usage": {"rollouts": 0, "input_tokens": None, "output_tokens": None, "cost_usd": None},
+        "task_usage": [],
     }
     server.call("DELETE", f"/v1/pools/{pool_id}")
     assert server.get(path)["cancelled_rollouts"] == 3
