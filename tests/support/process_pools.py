@@ -137,7 +137,13 @@ def watches_of(pid: int) -> list[psutil.Process]:
 
 def _command_of(process: psutil.Process) -> list[str]:
     """Return the words of its command, none where it has ended meanwhile."""
+
+    def ended() -> bool:
+        return process.status() in (psutil.STATUS_DEAD, psutil.STATUS_ZOMBIE)
+
     try:
+        # Its parent goes on before the system has set the command of a new program.
+        eventually(lambda: process.cmdline() or ended())
         return process.cmdline()
     except psutil.NoSuchProcess:
         return []
