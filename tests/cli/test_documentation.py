@@ -23,5 +23,5 @@ def test_the_formats_are_those_of_the_program() -> None:
 
 def test_the_aliases_are_those_of_the_table() -> None:
     aliases = {alias for row in COMMANDS for alias in row.aliases}
-    assert aliases == {"ls", "rm", "submit"}
+    assert aliases == {"ls", "rm", "show", "submit"}
     assert all(f"`{alias}`" in PAGE or f" {alias}`" in PAGE for alias in aliases)
