@@ -60,7 +60,7 @@ _ANNOTATIONS = {
 }  # fmt: skip
 _CHECKED = {
     "$ref", "additionalProperties", "anyOf", "enum", "exclusiveMinimum", "items", "maxItems",
-    "maxLength", "maximum", "minItems", "minLength", "minimum", "pattern", "properties",
+    "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minimum", "pattern", "properties",
     "propertyNames", "required", "type",
 }  # fmt: skip
 

@@ -36,7 +36,7 @@ class Additions:
         if kind == "responses" or not body:
             return {}
         key = _key(kind, body)
-        added = dict(_IDS_OF_STREAMS if key in self._alternatives else _IDS)
+        added: dict[str, Any] = dict(_IDS_OF_STREAMS if key in self._alternatives else _IDS)
         added["logprobs"] = True if kind == "chat/completions" else 1
         added = {name: value for name, value in added.items() if not body.get(name)}
         options = body.get("stream_options") or {}

@@ -37,8 +37,8 @@ def usage_of_rollout(rollout: Any) -> Usage:
 def checked(usage: Any) -> Usage:
     """Return the numbers of an object; tokens and costs that are no amounts are left out."""
     numbers: Usage = {}
-    for name, value in usage.items() if isinstance(usage, Mapping) else ():
-        name = _ALIASES.get(name, name)
+    for key, value in usage.items() if isinstance(usage, Mapping) else ():
+        name: str = _ALIASES.get(key, key)
         if name in numbers or not is_finite(value):
             continue
         if name in FIGURES and not 0 <= value <= MOST:

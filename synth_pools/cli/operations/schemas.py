@@ -26,11 +26,14 @@ _BOUNDS: dict[str, tuple[Callable[[float, float], bool], str]] = {
     "maximum": (operator.le, "must be at most"),
     "exclusiveMinimum": (operator.gt, "must be above"),
 }
-_SIZES: dict[str, tuple[type[str | list[Any]], Callable[[int, int], bool], str]] = {
+_SIZES: dict[
+    str, tuple[type[str | list[Any] | dict[str, Any]], Callable[[int, int], bool], str]
+] = {
     "minLength": (str, operator.ge, "must have at least {} characters"),
     "maxLength": (str, operator.le, "must have at most {} characters"),
     "minItems": (list, operator.ge, "must have at least {} items"),
     "maxItems": (list, operator.le, "must have at most {} items"),
+    "maxProperties": (dict, operator.le, "must have at most {} keys"),
 }
 _SHOWN = 60
 # Least similarity, from 0 to 1, of an unknown key that is taken for a misspelt one.

@@ -520,7 +520,7 @@ SCHEMAS: dict[str, str] = {
     "ProcessLauncher": '{"enum":["local","ray"],"type":"string"}',
     "RolloutBatchRequest": '{"additionalProperties":true,"properties":{"pool_id":{"maxLength":255,"type":["string","null"]},"requests":{"items":{"$ref":"JsonObject"},"maxItems":1000,"type":["array","null"]},"rollouts":{"items":{"$ref":"JsonObject"},"maxItems":1000,"type":["array","null"]}},"type":"object"}',
     "RolloutEnv": '{"additionalProperties":true,"properties":{"config":{"anyOf":[{"$ref":"JsonObject"},{"type":"null"}]},"delay":{},"events":{},"fail":{},"reward":{},"seed":{"maximum":9223372036854775807,"minimum":-9223372036854775808,"type":["integer","null"]}},"type":"object"}',
-    "RolloutLabels": '{"additionalProperties":{"maxLength":255,"pattern":"^[^\\\\n]*$","type":"string"},"propertyNames":{"pattern":"^[^=\\\\n]{1,63}$"},"type":"object"}',
+    "RolloutLabels": '{"additionalProperties":{"maxLength":255,"pattern":"^[^\\\\n]*$","type":"string"},"maxProperties":16,"propertyNames":{"pattern":"^[^=\\\\n]{1,63}$"},"type":"object"}',
     "RolloutLimits": '{"additionalProperties":true,"properties":{"max_attempts":{"maximum":10,"minimum":1,"type":["integer","null"]},"max_cost_usd":{"minimum":0,"type":["number","null"]},"timeout_seconds":{"exclusiveMinimum":0,"maximum":86400,"type":["number","null"]}},"type":"object"}',
     "RolloutMode": '{"enum":["sync","async"],"type":"string"}',
     "RolloutPolicy": '{"additionalProperties":true,"properties":{"config":{"anyOf":[{"$ref":"JsonObject"},{"type":"null"}]},"inference_url":{"maxLength":2048,"type":["string","null"]},"model":{"maxLength":255,"type":["string","null"]},"provider":{"maxLength":255,"type":["string","null"]}},"type":"object"}',

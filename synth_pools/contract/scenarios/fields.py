@@ -158,8 +158,9 @@ def fields_query(ctx: Context) -> None:
 
 @scenario("fields.unknown_query", reads, "create_pool", "create_rollout", clauses="Errors#dce1")
 def fields_unknown_query(ctx: Context) -> None:
-    rollout = run_rollout(ctx, ctx.resources.pool(tasks=[{"task_id": "t"}]))
-    ids = {**rollout.ids, "task_id": "t"}
+    run = {"run": ctx.resources.name()} if ctx.session.offers("runs") else {}
+    rollout = run_rollout(ctx, ctx.resources.pool(tasks=[{"task_id": "t"}]), **run)
+    ids = {**rollout.ids, "task_id": "t", **run}
     for operation in offered(ctx):
         # A direct call depends on a container, a stream on what happens, and a download or a
         # trajectory on what a rollout has left.

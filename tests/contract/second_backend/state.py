@@ -276,9 +276,11 @@ class Rollout:
             "cost_usd": _number(reports, *_COST),
         }
         aliases = {*figures, *_INPUT, *_OUTPUT, *_COST, "cached_tokens"}
+        result = self.result or {}
+        parts = (result.get("usage"), (result.get("summary") or {}).get("usage"))
         numbers = [
             (name, value)
-            for name, value in (reports[0] if reports else {}).items()
+            for name, value in (next(filter(None, parts), {}) if reports else {}).items()
             if is_number(value) and name not in aliases and len(name) <= 64
         ]
         others = dict(numbers[:32]) if keeps("summary.usage_numbers") else {}

@@ -176,6 +176,7 @@ class FleetWorker:
         attempt = 0 if admission is None else admission.attempt
         item.rollout_id = None if admission is None else admission.rollout_id
         rollout: dict[str, Any] | None = None
+        state: Any = None
         was_stopped = False
         if admission is not None:
             item.usage = admission.usage or {}
