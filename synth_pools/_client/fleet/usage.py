@@ -38,7 +38,7 @@ def checked(usage: Any) -> Usage:
     """Return the numbers of an object; tokens and costs that are no amounts are left out."""
     numbers: Usage = {}
     for key, value in usage.items() if isinstance(usage, Mapping) else ():
-        name: str = _ALIASES.get(key, key)
+        name = str(_ALIASES.get(key, key))
         if name in numbers or not is_finite(value):
             continue
         if name in FIGURES and not 0 <= value <= MOST:
