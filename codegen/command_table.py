@@ -60,8 +60,8 @@ _ANNOTATIONS = {
 }  # fmt: skip
 _CHECKED = {
     "$ref", "additionalProperties", "anyOf", "enum", "exclusiveMinimum", "items", "maxItems",
-    "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minimum", "pattern", "properties",
-    "propertyNames", "required", "type",
+    "maxLength", "maxProperties", "maximum", "minItems", "minLength", "minimum", "pattern",
+    "properties", "propertyNames", "required", "type",
 }  # fmt: skip
 
 

@@ -262,8 +262,8 @@ def test_the_ids_in_paths_are_those_of_the_document() -> None:
     parameters = {
         name for op in DOCUMENT.operations.values() for name in re.findall(r"{(\w+)}", op.path)
     }
-    # An artifact is answered as bytes, an operation on a deployment in the server's terms, and a run
-    # by its name.
+    # An artifact is answered as bytes, an operation on a deployment in the server's terms, a run by
+    # its name.
     assert _NAMED["asked."] == parameters - {"artifact_path", "operation_id", "run"}
 
 
