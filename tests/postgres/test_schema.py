@@ -43,7 +43,7 @@ ENDED: list[tuple[tuple[str | None, ...], tuple[Any, ...]]] = [
     ),
     (
         (
-            "{}",
+            '{"seed":-7.0}',
             "1e300",
             "null",
             (
@@ -53,7 +53,7 @@ ENDED: list[tuple[tuple[str | None, ...], tuple[Any, ...]]] = [
             None,
             "2026-11-20T09:30:01.000000Z",
         ),
-        (None, 1e300, None, None, 7, 1e-7, None),
+        (-7, 1e300, None, None, 7, 1e-7, None),
     ),
 ]
 COLUMNS = "seed, reward_value, error_code, input_tokens, output_tokens, cost_usd, duration"

@@ -130,8 +130,9 @@ class NewRollout:
             self.created_by,
             None if run is None else json_text.escaped(run),
             json_text.dumps(labels) if labels else "{}",
-            request.get("priority") or 0,
-            None if seed is None else str(seed),
+            # Integers may be written with a point.
+            int(request.get("priority") or 0),
+            None if seed is None else str(int(seed)),
         )
 
 

@@ -151,7 +151,9 @@ def _reads(ctx: Context, rollout: Rollout) -> None:
 
 def _reads_of_pool(operation: Operation) -> bool:
     names_more = {"artifact_path", "release_id"} & set(operation.id_names)
-    return reads(operation) and addresses_resource(operation) and not names_more
+    # A rollout need not leave a trajectory.
+    may_be_missing = names_more or operation.path.endswith("/trajectory")
+    return reads(operation) and addresses_resource(operation) and not may_be_missing
 
 
 def _ids(operation: Operation, rollout: Rollout) -> dict[str, str]:

@@ -20,7 +20,7 @@ REWARDS = [None, 0, 0.25, 1, 1, -2.5]
 
 def answer(request: Seen) -> bytes:
     body = json.loads(request.body)
-    seed = body["seed"]
+    seed = int(body["seed"])
     reward = REWARDS[seed % len(REWARDS)]
     usage = {"cost_usd": seed % 4 / 8, "input_tokens": seed} if seed % 3 else {}
     failed = {"status": "failed", "message": "no"} if reward is None else {}
@@ -45,7 +45,9 @@ def pools(server: Server) -> Iterator[list[str]]:
                 "labels": dice.choice([{"model": "x"}, {"model": "ü\0", "n": "1"}, {}, None]),
                 "mode": "sync",
             }
-            server.rollout(ids[seed % 2], 200, seed=seed % 12, **fields)
+            # Integers may be written with a point.
+            written = float(seed % 12) if seed % 5 == 0 else seed % 12
+            server.rollout(ids[seed % 2], 200, seed=written, **fields)
         yield ids
 
 

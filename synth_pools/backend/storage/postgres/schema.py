@@ -225,7 +225,8 @@ LANGUAGE sql IMMUTABLE STRICT AS $$
 $$;
 CREATE FUNCTION seed_of(request TEXT) RETURNS BIGINT LANGUAGE sql IMMUTABLE AS $$
     SELECT CAST(CASE WHEN request LIKE '%"seed":%' THEN substring(
-        CAST(regexp_replace(request, '\\.', '_', 'g') AS json) ->> 'seed' FROM '^-?[0-9]{1,19}$'
+        CAST(regexp_replace(request, '\\.', '_', 'g') AS json) ->> 'seed'
+        FROM '^(-?[0-9]{1,19})(?:\.0)?$'
     ) END AS BIGINT)
 $$;
 CREATE FUNCTION error_code_of(error TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $$
