@@ -7,6 +7,7 @@ import dataclasses
 import json
 import math
 import mimetypes
+import re
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path, PurePath
@@ -14,6 +15,10 @@ from typing import Any
 
 # Deeper values are written as a text.
 _DEEPEST = 100
+# A pool reads no answer of more levels than 500; that of a rollout adds a few.
+_DEEPEST_READ = 400
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+_NO_BRACKET = re.compile(r"[^\[\]{}]+")
 
 
 def write_json(value: Any) -> str:
@@ -23,10 +28,25 @@ def write_json(value: Any) -> str:
     objects, NaN and infinity null, and anything else its `repr`.
     """
     try:
-        return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":"))
+        if not _is_deep(text):
+            return text
     # Keys other than texts, NaN, a circle, or a dictionary that another thread changes.
     except (TypeError, ValueError, RuntimeError):
-        return json.dumps(_clean(value, ()), separators=(",", ":"))
+        pass
+    return json.dumps(_clean(value, ()), separators=(",", ":"))
+
+
+def _is_deep(text: str) -> bool:
+    """Return True for more levels than are read; how many Python writes depends on its release."""
+    if text.count("[") + text.count("{") <= _DEEPEST_READ:
+        return False
+    brackets = _NO_BRACKET.sub("", _STRING.sub("", text)).replace("{", "[").replace("}", "]")
+    for _ in range(_DEEPEST_READ):
+        if not brackets:
+            return False
+        brackets = brackets.replace("[]", "")
+    return bool(brackets)
 
 
 def write_artifact(name: str, content: Any, **fields: Any) -> str:
