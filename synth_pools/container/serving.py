@@ -147,9 +147,13 @@ def listen(
     port = int(variables.get("PORT") or (_DEFAULT_PORT if port is None else port))
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=1024)
+        listener = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
         raise OSError(f"Nothing can listen at port {port} of {host}: {error.strerror}") from None
+    # Else an answer's body waits for the reader to acknowledge its head. Connections have it from
+    # here: asyncio sets it for sockets that name their protocol alone.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def address_of(listener: socket.socket) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import sys
 from collections import deque
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import httpx
 
 from synth_pools.container import EpisodeError, SetupError
+from synth_pools.container.serving import listen
 from synth_pools.environments.openenv_commands import IMAGE, folder_command, image_command
 
 _HTTP_SECONDS = 30.0
@@ -100,7 +100,7 @@ class OpenEnvServer:
         self._process = None
 
     async def _start(self, command: list[str], folder: Path) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with listen("127.0.0.1", 0, {}) as listener:
             port, number = listener.getsockname()[1], listener.fileno()
             # A server of ours takes over the socket, since its port could be lost meanwhile; an
             # engine opens the port itself.

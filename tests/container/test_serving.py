@@ -115,6 +115,15 @@ def output_of(*words: str, **variables: str) -> tuple[int, str]:
         return running.returncode, output
 
 
+def test_a_body_does_not_wait_until_its_head_is_acknowledged() -> None:
+    with (
+        listen("127.0.0.1", 0, {}) as listener,
+        socket.create_connection(listener.getsockname(), timeout=60),
+        listener.accept()[0] as connection,
+    ):
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_a_container_that_cannot_start_says_why_and_what_to_do(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = str(listener.getsockname()[1])
