@@ -59,6 +59,12 @@ def reads(operation: Operation) -> bool:
     return operation.method == "GET"
 
 
+def may_find_nothing(operation: Operation) -> bool:
+    """Select operations on an artifact, a trajectory or an image release, which need not exist."""
+    has_id = not {"artifact_path", "release_id"}.isdisjoint(operation.id_names)
+    return has_id or operation.path.endswith("/trajectory")
+
+
 def lists(operation: Operation) -> bool:
     """Select operations that answer with a page of a list."""
     return reads(operation) and operation.is_paged

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+from synth_pools._client.fleet.usage import is_finite
 
 # Statuses of a rollout that has completed.
 COMPLETED = ("completed", "succeeded")
@@ -16,12 +17,7 @@ COMPLETED = ("completed", "succeeded")
 
 def finite_number(value: Any) -> float | None:
     """Return a number of a row; None for anything else, infinities and NaN included."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value) if math.isfinite(value) else None
-    except OverflowError:  # an integer beyond every float
-        return None
+    return float(value) if is_finite(value) else None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

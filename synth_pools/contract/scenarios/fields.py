@@ -17,7 +17,7 @@ from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.options import Profile
 from synth_pools.contract.results import Clause, Column, shorten
 from synth_pools.contract.rules.verdict import same_json, show
-from synth_pools.contract.selections import reads
+from synth_pools.contract.selections import may_find_nothing, reads
 
 _POOLS = ("create_pool", "replace_pool", "update_pool")
 _TASKS = ("create_task", "update_task", "patch_task")
@@ -162,16 +162,8 @@ def fields_unknown_query(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool(tasks=[{"task_id": "t"}]), **run)
     ids = {**rollout.ids, "task_id": "t", **run}
     for operation in offered(ctx):
-        # A direct call depends on a container, a stream on what happens, and a download or a
-        # trajectory on what a rollout has left.
-        if (
-            operation.tag == "containers"
-            or operation.streams
-            or "artifact_path" in operation.id_names
-            or operation.path.endswith("/trajectory")
-        ):
-            continue
-        if "release_id" in operation.id_names:
+        # A direct call depends on a container, and a stream on what happens.
+        if operation.tag == "containers" or operation.streams or may_find_nothing(operation):
             continue
         body = small_body(ctx, operation)
         succeeded = Status(

@@ -15,6 +15,7 @@ from synth_pools.contract.http.client import ABSENT
 from synth_pools.contract.selections import (
     addresses_resource,
     changes_definition,
+    may_find_nothing,
     moves_pool,
     reads,
     runs_something,
@@ -31,6 +32,7 @@ def _names_task(operation: Operation) -> bool:
     "refusals.paused",
     runs_something,
     changes_definition,
+    may_find_nothing,
     "pause_pool",
     clauses="Pools: states#e8ac#928c#e2fa#31ba#a04c#78fd",
     needs="pause",
@@ -53,6 +55,7 @@ def refusals_paused(ctx: Context) -> None:
     "refusals.archived",
     runs_something,
     changes_definition,
+    may_find_nothing,
     "delete_pool",
     clauses="Pools: states#e8ac#928c#e2fa#31ba#a04c, delete_pool#3c83#1b67",
 )
@@ -150,10 +153,8 @@ def _reads(ctx: Context, rollout: Rollout) -> None:
 
 
 def _reads_of_pool(operation: Operation) -> bool:
-    names_more = {"artifact_path", "release_id"} & set(operation.id_names)
-    # A rollout need not leave a trajectory.
-    may_be_missing = names_more or operation.path.endswith("/trajectory")
-    return reads(operation) and addresses_resource(operation) and not may_be_missing
+    is_there = addresses_resource(operation) and not may_find_nothing(operation)
+    return reads(operation) and is_there
 
 
 def _ids(operation: Operation, rollout: Rollout) -> dict[str, str]:
