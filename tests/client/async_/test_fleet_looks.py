@@ -21,6 +21,7 @@ from synth_pools import (
     ServerError,
 )
 from synth_pools._client._async.fleet import pool_watch, worker
+from synth_pools._client.fleet import adaptive_limit
 from tests.client.async_.fleet_ends import (
     end_one_after_the_other,
     fleet_that_waits,
@@ -258,10 +259,16 @@ async def test_a_pool_that_is_full_of_the_fleet_s_rollouts_is_no_matter_of_patie
 
 @pytest.mark.parametrize("is_one", [False, True])
 async def test_patience_with_batches_that_are_refused_again_and_again(
-    server: FaultServer, fleet_client: AsyncContainerPoolsClient, is_one: bool
+    server: FaultServer,
+    fleet_client: AsyncContainerPoolsClient,
+    is_one: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One that is refused for ever ends its requests with the error, while others get through."""
-    service, outcomes = BatchService(), list[RolloutOutcome]()
+    # Pauses of all calls are far shorter than the patience, whichever call tries first after them.
+    monkeypatch.setattr(adaptive_limit, "FIRST_PAUSE_SECONDS", 0.02)
+    monkeypatch.setattr(adaptive_limit, "LONGEST_PAUSE_SECONDS", 0.05)
+    service, outcomes = BatchService(seconds=0.3 if is_one else 0.0), list[RolloutOutcome]()
     bad_keys: list[str] = []
 
     def refuse(request: Seen) -> Fault | None:
@@ -280,7 +287,7 @@ async def test_patience_with_batches_that_are_refused_again_and_again(
     service.refuse = refuse
     server.play(choose=service)
     fleet = fleet_client.rollouts.run_many(
-        P, requests(), max_in_flight=20, patience=1.5, on_result=outcomes.append
+        P, requests(), max_in_flight=20, patience=5.0, on_result=outcomes.append
     )
     fleet = fleet_that_waits(server, service, fleet)
     has_stopped = False
