@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -59,6 +61,10 @@ def top(every: float, once: bool, containers: bool, connection: ServiceOptions) 
     live = sys.stdout.isatty() and not once
     with connection.client() as client, contextlib.ExitStack() as stack:
         watch = _PoolWatch(client)
+        # One that is ignored, as in the background of a shell, stays ignored.
+        if live and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            stack.callback(signal.signal, signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGINT, watch.interrupt)
         if live and sys.stdin.isatty():
             stack.enter_context(_keys_read_at_once())
             threading.Thread(target=watch.read_keys, daemon=True).start()
@@ -83,8 +89,9 @@ class _PoolWatch:
         self._client = client
         # ^C may interrupt the wait at any moment. `threading.Event` does not survive that: its lock
         # is released twice.
-        # An item is a change, or True for the key that ends the page.
+        # An item is a change, or True for the key or the signal that ends the page.
         self._changes = queue.SimpleQueue[bool | None]()
+        self._is_interrupted = False
         self._followed: set[str] = set()
 
     def follow(self, pools: Sequence[str]) -> None:
@@ -95,6 +102,12 @@ class _PoolWatch:
                 # A daemon: at the end its connection is closed, and nothing waits for it.
                 threading.Thread(target=self._read, args=(pool_id,), daemon=True).start()
 
+    def interrupt(self, _number: int, _frame: FrameType | None) -> NoReturn:
+        """Act on ^C; a finalizer in which it comes drops the exception, but not the item."""
+        self._is_interrupted = True
+        self._changes.put(True)
+        raise KeyboardInterrupt
+
     def read_keys(self) -> None:
         """Read the terminal until q is pressed."""
         with contextlib.suppress(OSError, ValueError):
@@ -103,13 +116,19 @@ class _PoolWatch:
                     self._changes.put(True)
 
     def wait(self, seconds: float) -> bool:
-        """Wait for a change, or until the time limit in seconds; return whether q was pressed."""
+        """Wait for a change, or until the time limit in seconds; return whether q was pressed.
+
+        Raises:
+            KeyboardInterrupt: The user has interrupted it, now or before.
+        """
         with contextlib.suppress(queue.Empty):
             is_last = self._changes.get(timeout=seconds)
             # Changes in quick succession are drawn together.
             time.sleep(0 if is_last else _LEAST_SECONDS)
             while not is_last:
                 is_last = self._changes.get_nowait()
+            if self._is_interrupted:
+                raise KeyboardInterrupt
             return True
         return False
 

@@ -7,9 +7,11 @@ import json
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -258,13 +260,32 @@ def test_every_command_of_the_table_is_reached() -> None:
     assert {" ".join(filter(None, [row.group, row.name])) for row in COMMANDS} <= names
 
 
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_top_ends_by_an_interruption_that_a_finalizer_has_dropped(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def draw(*_: Any, **__: Any) -> str:
+        with suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        return ""
+
+    monkeypatch.setattr(top._PoolWatch, "_read", lambda *_: None)
+    monkeypatch.setattr(top, "_picture", draw)
+    monkeypatch.setattr(sys, "stdout", Screen())
+    monkeypatch.setenv("SYNTH_BACKEND_URL", backend.url)
+    monkeypatch.setenv("SYNTH_API_KEY", backend.api_key)
+    with pytest.raises(click.Abort):
+        root.main(["top", "--every", "3600"], standalone_mode=False)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_top_waits_between_two_pictures(
     backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     drawn: list[str] = []
     picture, waited = top._picture, top._PoolWatch.wait
 
@@ -285,7 +306,7 @@ def test_top_waits_between_two_pictures(
     monkeypatch.setattr(top._PoolWatch, "_read", lambda *_: None)
     monkeypatch.setattr(top, "_picture", draw)
     monkeypatch.setattr(top._PoolWatch, "wait", wait)
-    monkeypatch.setattr(sys, "stdout", Terminal())
+    monkeypatch.setattr(sys, "stdout", Screen())
     monkeypatch.setenv("SYNTH_BACKEND_URL", backend.url)
     monkeypatch.setenv("SYNTH_API_KEY", backend.api_key)
     with pytest.raises(click.Abort):

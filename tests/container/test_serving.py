@@ -58,7 +58,7 @@ def submit(http: httpx.Client, rollout_id: str, **env: Any) -> None:
 
 
 def test_a_signal_lets_rollouts_end_and_their_answers_be_read(tmp_path: Path) -> None:
-    with serving() as (running, http):
+    with serving(READ_SECONDS="60") as (running, http):
         submit(http, "a", until=str(tmp_path / "go"))
         running.send_signal(signal.SIGTERM)
         eventually(lambda: http.get("/health").status_code == 503)

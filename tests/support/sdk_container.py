@@ -2,7 +2,8 @@
 
 `env.kind` is `sleep`, `block`, `raise`, `unplayable` or `die`; a rollout of another kind completes
 with its seed as reward. Before that it waits for the file `env.until`. The ids of the rollouts that
-it starts are lines of the file in the variable `LEDGER`.
+it starts are lines of the file in the variable `LEDGER`; its end waits longer for its readers where
+`READ_SECONDS` says so.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import os
 import time
 from pathlib import Path
 
-from synth_pools.container import Container, EpisodeError, Result, Rollout
+from synth_pools.container import Container, EpisodeError, Result, Rollout, episodes
 
+episodes._READ_SECONDS = float(os.environ.get("READ_SECONDS", episodes._READ_SECONDS))
 container = Container("sdk", tasks={"short": {"words": 2}}, concurrency=8)
 
 
