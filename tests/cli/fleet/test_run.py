@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import signal
-import subprocess
 import threading
-import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -21,11 +17,8 @@ from synth_pools._client.fleet.journal_segments import segment_path
 from synth_pools.cli.fleet.results import ResultFile
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
-from tests.cli.fleet.conftest import rows_of
-from tests.support.commands import started
+from tests.cli.fleet.conftest import LIMIT, rows_of, started_run, states, wait_for
 from tests.support.containers import Seen, http, odd_container
-
-LIMIT = 60.0
 
 
 def test_it_runs_every_seed_and_sums_up(command: Command, pool: str, tmp_path: Path) -> None:
@@ -160,92 +153,6 @@ def test_failed_rollouts_are_told_and_run_again_alone(
     ]
     second = command("run", pool, "--seeds", "5..9", "--out", out, "--only", "failed")
     assert (second.returncode, "is of another run" in second.stderr) == (2, True)
-
-
-def started_run(
-    backend: LocalBackend, surroundings: dict[str, str], *words: object
-) -> AbstractContextManager[subprocess.Popen[str]]:
-    variables = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
-    return started("run", *words, environment={**surroundings, **variables})
-
-
-def wait_for(condition: Any) -> None:
-    give_up = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < give_up
-        time.sleep(0.05)
-
-
-def states(backend: LocalBackend, pool: str) -> list[str]:
-    with backend.client() as client:
-        return [rollout["status"] for rollout in client.iter_rollouts(pool)]
-
-
-def await_line(process: subprocess.Popen[str], text: str) -> None:
-    """Read standard error up to a line, past those of the progress."""
-    assert process.stderr is not None
-    assert any(text in line for line in process.stderr)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_the_same_command_goes_on(
-    backend: LocalBackend,
-    surroundings: dict[str, str],
-    command: Command,
-    tmp_path: Path,
-    number: signal.Signals,
-) -> None:
-    free, go = iter(range(3)), threading.Event()
-
-    def answer(request: Seen) -> bytes:
-        if request.method != "POST":
-            return http(404, {})
-        # All but the first ones last until the run was interrupted.
-        if next(free, None) is None:
-            go.wait(LIMIT)
-        return http(200, {"status": "completed", "reward": 1.0})
-
-    out, journal = tmp_path / "out.jsonl", tmp_path / "run.jsonl"
-    with odd_container(answer) as container, backend.client() as client:
-        pool = str(client.create_pool({"name": "x", "container_url": container.url})["id"])
-        base = (pool, "--seeds", "0..59", "--out", out, "--journal", journal)
-        with started_run(backend, surroundings, *base, "--in-flight", 2) as process:
-            wait_for(lambda: out.exists() and out.read_bytes().count(b"\n") == 3)
-            process.send_signal(number)
-            if number is signal.SIGINT:
-                await_line(process, "no further rollouts are started")
-            else:
-                process.wait(LIMIT)
-            go.set()
-            _, errors = process.communicate(timeout=LIMIT)
-        if number is signal.SIGINT:
-            assert process.returncode == 130
-            assert "the same command goes on" in errors
-            # The running rollouts have ended by themselves.
-            assert set(states(backend, pool)) == {"completed"}
-        result = command("journal", "show", journal, "-o", "jsonl")
-        assert result.returncode == 0
-        before = len(states(backend, pool))
-        assert before < 60
-        done = command("run", *base)
-        assert (done.returncode, "completed        60" in done.stdout) == (0, True), done.stderr
-        # None twice.
-        assert len(states(backend, pool)) == 60
-        assert sorted(row["index"] for row in rows_of(out)) == list(range(60))
-
-
-def test_a_second_interruption_cancels(
-    backend: LocalBackend, surroundings: dict[str, str], pool: str
-) -> None:
-    base = (pool, "--seeds", "0..9", "--env", "delay=600", "--in-flight", 3)
-    with started_run(backend, surroundings, *base) as process:
-        wait_for(lambda: states(backend, pool).count("running") == 3)
-        process.send_signal(signal.SIGINT)
-        await_line(process, "no further rollouts are started")
-        process.send_signal(signal.SIGINT)
-        _, errors = process.communicate(timeout=LIMIT)
-    assert (process.returncode, "10 of 10 have no result" in errors) == (130, True), errors
-    assert states(backend, pool) == ["cancelled"] * 3
 
 
 def test_a_wrong_key_is_one_line(command: Command, pool: str, tmp_path: Path) -> None:
@@ -407,7 +314,7 @@ def test_failed_rows_stay_until_their_new_ones_are_there(
         status[:] = ["completed"]
         permits.release(4)
         with started_run(backend, surroundings, *base, "--only", "failed") as process:
-            wait_for(lambda: len(rows_of(out)) == 12)
+            wait_for(lambda: out.read_bytes().count(b"\n") == 12)
             process.kill()
             process.wait(LIMIT)
         latest = {row["index"]: row["status"] for row in rows_of(out)}
