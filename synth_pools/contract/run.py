@@ -48,6 +48,8 @@ from synth_pools.contract.session import Session, remove_created, remove_leftove
 
 # Checks that are not scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")
+# Longest wait for the answers to creations at the end of a run.
+_CREATION_SECONDS = 15.0
 
 Progress = Callable[[str, int, int], None]
 
@@ -356,6 +358,10 @@ def _containers(session: Session) -> Iterator[Mapping[str, str]]:
 def _clean_up(run: RunRecord, session: Session, progress: Progress) -> None:
     if session.created.remaining():
         progress("clean-up", 0, 1)
+    # The answer to a deletion that overtakes its creation is 404, and the pool would stay.
+    deadline = time.monotonic() + _CREATION_SECONDS
+    while session.http.creating and time.monotonic() < deadline:
+        time.sleep(0.01)
     sweeper = _http_client(session.options, session.document)
     try:
         end_resources(sweeper, session.ends)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import json
 import os
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +21,7 @@ from synth_pools.contract import run_contract
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.exceptions import InterruptedRunError, UnjudgeableError
 from synth_pools.contract.fuzzing.runner import run_fuzzing
+from synth_pools.contract.harness.run_record import RunRecord
 from synth_pools.contract.http.client import HttpClient
 from synth_pools.contract.options import ApiKey, Options
 from synth_pools.contract.results import Outcome, Report
@@ -29,7 +32,7 @@ from synth_pools.spec import load_spec
 from tests.contract.faults.fault import KEY
 from tests.contract.harness.sessions import DOCUMENT, answering
 from tests.contract.selftest.watched import watched
-from tests.support.faults import answer, stall
+from tests.support.faults import Wire, answer, stall
 
 
 @pytest.mark.timeout(120)
@@ -122,6 +125,37 @@ def test_an_interrupted_run_has_its_report() -> None:
     report = raised.value.report
     assert report.obstacles == ("it was interrupted",)
     assert Outcome.HELD in report.counts()
+
+
+def test_no_deletion_overtakes_the_creation_that_was_open_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = importlib.import_module(run_contract.__module__)
+    may_answer = threading.Event()
+
+    async def create(wire: Wire) -> bool:
+        await asyncio.to_thread(may_answer.wait, 60)
+        return await answer(status=201)(wire)
+
+    def pause(_: float) -> None:
+        # Whoever waits here has seen the open creation.
+        may_answer.set()
+        creating.join(60)
+
+    clock = SimpleNamespace(monotonic=time.monotonic, sleep=pause)
+    monkeypatch.setattr(run, "time", clock)
+    answers = {"create_pool": create, "delete_pool": answer()}
+    with answering(answers) as (session, server):
+        session.register_pool("x")
+        creating = threading.Thread(
+            target=lambda: session.http.call("create_pool", json={"pool_id": "x"})
+        )
+        creating.start()
+        server.wait_for(1)
+        record = RunRecord(1, "quick", session=session)
+        run._clean_up(record, session, lambda *_: None)
+        assert may_answer.is_set()
+        assert [sent.method for sent in server.requests] == ["POST", "DELETE"]
 
 
 def _contact(**later: Any) -> dict[str, Any]:

@@ -111,6 +111,7 @@ class HttpClient:
         on_busy: A callback for each answer of a busy server; the request is then repeated.
         busy: The statuses of a busy server.
         untimed: The operations whose duration says nothing of the connection.
+        creating: One item for each open request that creates a pool.
     """
 
     base_url: str
@@ -123,6 +124,7 @@ class HttpClient:
     on_busy: Callable[[Exchange], None] = lambda exchange: None  # noqa: ARG005
     busy: tuple[int, ...] = (429, 503)
     untimed: frozenset[str] = frozenset()
+    creating: set[object] = field(default_factory=set)
     _client: httpx.Client = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -234,18 +236,22 @@ class HttpClient:
         """Send one request and read the response to its end or to the limit; see `call`."""
 
         def take(response: httpx.Response, deadline: float) -> tuple[bytes, str | None]:
-            parts: list[bytes] = []
-            size = 0
+            content = bytearray()
             for chunk in response.iter_bytes():
-                parts.append(chunk)
-                size += len(chunk)
+                content += chunk
                 if time.monotonic() > deadline:
-                    return b"".join(parts), f"the answer did not end within {limit:.0f} s"
-                if size > _LARGEST:
-                    return b"".join(parts), f"the answer is larger than {_LARGEST} bytes"
-            return b"".join(parts), None
+                    return bytes(content), f"the answer did not end within {limit:.0f} s"
+                if len(content) > _LARGEST:
+                    return bytes(content), f"the answer is larger than {_LARGEST} bytes"
+            return bytes(content), None
 
-        exchange = self._exchange(method, url, headers, body, operation, limit, take)
+        creation = object()
+        if operation == "create_pool":
+            self.creating.add(creation)
+        try:
+            exchange = self._exchange(method, url, headers, body, operation, limit, take)
+        finally:
+            self.creating.discard(creation)
         if exchange.trouble is None and operation not in self.untimed:
             self.round_trip = max(exchange.elapsed, _FORGET * self.round_trip)
         return exchange

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -24,6 +25,24 @@ def test_connections_of_threads_are_closed_at_once() -> None:
     closed: list[int] = []
     io.close_in(io.event_loop(), lambda: closed.append(1))
     assert closed == [1]
+
+
+async def test_a_limit_that_ends_during_a_turn_cancels_no_lock_that_is_free() -> None:
+    locks = [asyncio.Semaphore(1) for _ in range(8)]
+    acquired: list[asyncio.Semaphore] = []
+
+    async def work() -> None:
+        # Computes for so long that its limit ends here.
+        time.sleep(0.05)  # noqa: ASYNC251 - the loop is late
+        for lock in locks:
+            await asyncio.sleep(0)
+            await lock.acquire()
+            acquired.append(lock)
+        await asyncio.Event().wait()
+
+    with pytest.raises(TimeoutError):
+        await async_io.call_within(0.01, work)
+    assert acquired == locks
 
 
 class Journal:

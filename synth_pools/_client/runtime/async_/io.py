@@ -21,6 +21,9 @@ AsyncFunction = Callable[P, Coroutine[Any, Any, T]]
 
 # Limit for closing in another event loop, which may be busy.
 _CLOSING_SECONDS = 5.0
+# Turns of the loop between the end of a limit and the cancellation. httpcore takes its locks one
+# turn each, and a connection whose task is cancelled there stays in its pool for ever.
+_TURNS = 16
 _NO_LOOP = (
     "no running event loop of asyncio: the async client needs one; under trio use "
     "ContainerPoolsClient in a thread, by trio.to_thread.run_sync"
@@ -39,8 +42,22 @@ async def call_within(
         return await call(*args, **kwargs)
     if seconds <= 0:
         raise TimeoutError
-    async with asyncio.timeout(seconds):
-        return await call(*args, **kwargs)
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(None) as limit:
+        timer = loop.call_later(seconds, _expire, loop, limit, _TURNS)
+        try:
+            return await call(*args, **kwargs)
+        finally:
+            timer.cancel()
+
+
+def _expire(loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, turns: int) -> None:
+    # The limit may have been left meanwhile.
+    with contextlib.suppress(RuntimeError):
+        if turns:
+            loop.call_soon(_expire, loop, limit, turns - 1)
+        else:
+            limit.reschedule(loop.time())
 
 
 async def in_thread(call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
