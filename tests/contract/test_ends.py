@@ -138,7 +138,7 @@ def test_no_deletion_overtakes_the_creation_that_was_open_at_the_end(
         return await answer(status=201)(wire)
 
     def pause(_: float) -> None:
-        # Whoever waits here has seen the open creation.
+        # The clean-up waits for the creation.
         may_answer.set()
         creating.join(60)
 

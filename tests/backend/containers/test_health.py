@@ -122,7 +122,9 @@ def test_any_other_answer_is_a_sign_of_life(start: Callable[..., Server], answer
         assert (members["health"], members["last_error"]) == ("healthy", None)
 
 
-def test_a_container_is_looked_at_as_soon_as_it_is_there(server: Server) -> None:
+def test_a_container_is_looked_at_as_soon_as_it_is_there(start: Callable[..., Server]) -> None:
+    # There is no regular check meanwhile.
+    server = start(health_interval_seconds=3600)
     with odd_container(completed) as first, odd_container(completed) as second:
         pool_id = server.pool(container_url=first.url)
         eventually(lambda: first.checks)

@@ -32,7 +32,7 @@ async def test_a_limit_that_ends_during_a_turn_cancels_no_lock_that_is_free() ->
     acquired: list[asyncio.Semaphore] = []
 
     async def work() -> None:
-        # Computes for so long that its limit ends here.
+        # The limit ends while it computes.
         time.sleep(0.05)  # noqa: ASYNC251 - the loop is late
         for lock in locks:
             await asyncio.sleep(0)
