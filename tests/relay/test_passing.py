@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import gzip
 import json
+import os
 import socket
+import stat
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -77,6 +80,27 @@ def test_an_answer_is_passed_on_to_the_byte(session: Running, upstream: Recordin
     assert (answer.status_code, answer.content) == (201, odd)
     assert answer.headers["x-odd"] == "a, b"
     assert upstream.last.target == "/v1/chat/completions?x=%2F&y"
+
+
+def test_a_body_does_not_wait_until_its_head_is_acknowledged(
+    session: Running, upstream: RecordingServer
+) -> None:
+    upstream.reply_with(Reply.json(completion()))
+    body = json.dumps(chat()).encode()
+    with send_raw(session, body) as client:
+        assert client.recv(1) == b"H"
+        assert _sends_at_once(client.getsockname())
+
+
+def _sends_at_once(address: tuple[str, int]) -> bool:
+    """Find the other end of a connection in this process; return whether it delays nothing."""
+    for path in Path("/dev/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if stat.S_ISSOCK(path.stat().st_mode):
+                with socket.socket(fileno=os.dup(int(path.name))) as copy:
+                    if copy.getpeername() == address:
+                        return bool(copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+    raise AssertionError(address)
 
 
 def test_members_that_nobody_asked_for_are_cut_out_and_nothing_else(
