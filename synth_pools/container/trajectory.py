@@ -196,7 +196,7 @@ class Trajectory:
         """Add an observation to the step that called a tool, or to the last one.
 
         Args:
-            content: A text or any value.
+            content: A text or any value; None for the reward alone.
             call_id: The id of the tool call that it answers.
             reward: The reward of the step.
         """
@@ -210,14 +210,14 @@ class Trajectory:
             if step is None:
                 self.add("user", result["content"], extra=result.get("extra"), reward=reward)
                 return
-            text, extra_text = write_value(result), step.extra
+            text, extra_text = "" if content is None else write_value(result), step.extra
             if reward is not None:
                 extra_text = write_value({**json.loads(extra_text or "{}"), "reward": reward})
             growth = len(text) + 1 + len(extra_text) - len(step.extra)
             if self._size + growth <= LARGEST_ANSWER:
                 self._size += growth
                 step.size += growth
-                step.results.append(text)
+                step.results += [text] if text else []
                 step.extra = extra_text
 
     def replace(self, document: Mapping[str, Any]) -> None:
@@ -241,7 +241,7 @@ class Trajectory:
         """
         content, role = message.get("content"), message.get("role", "user")
         if role in ("tool", "function"):
-            self.observe(content, message.get("tool_call_id"))
+            self.observe("" if content is None else content, message.get("tool_call_id"))
             return None
         if role == "assistant":
             reasoning = message.get("reasoning_content") or message.get("reasoning")

@@ -15,8 +15,8 @@ import numpy
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.container.encoding import write_json
 from synth_pools.environments.adapter import Environment
+from synth_pools.environments.models import LIMITS, open_client
 from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.models import open_client
 from synth_pools.environments.policies import READS as POLICY_READS
 from synth_pools.environments.policies import Choose, asking, chooser, observe, recording
 
@@ -25,7 +25,7 @@ _NUMBERS = re.compile(r"\[[^\[\]]*\]|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _READS = {
     "policy": {**POLICY_READS, **MODEL_READS},
     "env": {"*": "arguments of gymnasium.make"},
-    "limits": {"max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}"},
+    "limits": {"max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}", **LIMITS},
 }
 
 
@@ -97,7 +97,7 @@ class _Episode:
         self.is_over = terminated or truncated
         self._rollout.reward = self.total
         self._rollout.metrics["steps"] = self._steps
-        observe(self._rollout, self.observation, float(reward))
+        observe(self._rollout, self.observation, float(reward), is_last=self.is_over)
         self._rollout.event(
             {
                 "step": self._steps,

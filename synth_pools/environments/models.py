@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import os
-import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +18,11 @@ READS = {
     "model": "name of the model",
     "inference_url": f"address of an OpenAI-compatible server; {URL_VARIABLE} of the container",
     **dict.fromkeys(SAMPLING, "passed on to the server"),
+}
+# Of all calls, where the environment counts turns itself.
+LIMITS = {
+    "max_tokens": "tokens of the model's calls after which the episode is stopped",
+    "max_cost_usd": "their cost after which it is stopped, where the server says one",
 }
 _NO_KEY_VARIABLE = "SYNTH_POOLS_NO_KEY"
 _LONGEST_REASON = 200
@@ -72,21 +75,14 @@ def open_client() -> httpx.AsyncClient:
     # Not needed by the frameworks that have a client of their own.
     import httpx
 
-    return httpx.AsyncClient(timeout=_CALL_SECONDS, verify=_certificates())
-
-
-@functools.cache
-def _certificates() -> ssl.SSLContext:
-    # As above. To read them costs more than an episode.
-    import httpx
-
-    return httpx.create_ssl_context()
+    # The relay is in this process, and to read certificates costs more than an episode.
+    return httpx.AsyncClient(timeout=_CALL_SECONDS, verify=False, trust_env=False)  # noqa: S501
 
 
 async def chat(
     http: httpx.AsyncClient, rollout: Rollout, model: Model, messages: Sequence[Mapping[str, Any]]
 ) -> str:
-    """Return the text that a model answers, a step of the rollout, and add to its usage.
+    """Return the text that a model answers; the call is recorded, and counts for the limits.
 
     Args:
         http: The client.
@@ -100,26 +96,20 @@ async def chat(
     # As above.
     import httpx
 
-    headers = {"authorization": f"Bearer {model.key}"} if model.key else {}
-    body = {**model.sampling, "model": model.name, "messages": list(messages)}
-    address = f"{model.url}/chat/completions"
+    body = {**model.sampling, "model": model.name, "messages": messages}
+    # Turns are steps of the environment, which counts them.
+    address = f"{rollout.open_model(tuple(LIMITS))}/chat/completions"
     try:
-        answer = await http.post(address, json=body, headers=headers)
+        answer = await http.post(address, json=body)
     except httpx.HTTPError as error:
         raise EpisodeError(f"The model at {model.url} cannot be reached: {error!r}") from None
     if not answer.is_success:
         reason = answer.text[:_LONGEST_REASON]
-        raise EpisodeError(f"The model at {model.url} answered {answer.status_code}: {reason}")
+        is_there = "upstream_error" not in reason
+        fault = f"answered {answer.status_code}" if is_there else "cannot be reached"
+        raise EpisodeError(f"The model at {model.url} {fault}: {reason}")
     try:
-        value = answer.json()
-        message = value["choices"][0]["message"]
-        text = message["content"]
-        usage = value.get("usage") or {}
-        rollout.usage(
-            input_tokens=usage.get("prompt_tokens"), output_tokens=usage.get("completion_tokens")
-        )
-        message = {**message, "role": "assistant"}
-        rollout.trajectory.add_message(message, model_name=model.name, metrics=usage)
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        text = answer.json()["choices"][0]["message"]["content"]
+    except (ValueError, KeyError, IndexError, TypeError):
         raise EpisodeError(f"The model at {model.url} answered no chat completion.") from None
     return text if isinstance(text, str) else ""

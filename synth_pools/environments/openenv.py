@@ -17,8 +17,8 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocke
 
 from synth_pools.container import Container, EpisodeError, Rollout
 from synth_pools.environments.adapter import Environment
+from synth_pools.environments.models import LIMITS, open_client
 from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.models import open_client
 from synth_pools.environments.openenv_server import OpenEnvServer
 from synth_pools.environments.policies import READS as POLICY_READS
 from synth_pools.environments.policies import (
@@ -42,7 +42,7 @@ _READS = {
         "turns": "steps after which the episode is over, where the environment never says so",
     },
     "env": {"*": "further fields of `reset`, such as `split` and `index`"},
-    "limits": {"max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}"},
+    "limits": {"max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}", **LIMITS},
 }
 _CANNOT = ("Tasks are not listed: `env` chooses them, where the server has some.",)
 
@@ -188,7 +188,8 @@ async def _play(
         # Null where a step has none.
         total += float(state.get("reward") or 0)
         rollout.reward, rollout.metrics["steps"] = total, step
-        observe(rollout, state.get("observation"), state.get("reward"))
+        is_last = bool(state.get("done"))
+        observe(rollout, state.get("observation"), state.get("reward"), is_last=is_last)
         rollout.event({"step": step, "action": action, **state})
     return total
 

@@ -71,10 +71,12 @@ def recording(rollout: Rollout, choose: Choose) -> Choose:
     return act
 
 
-def observe(rollout: Rollout, observation: Any, reward: float | None) -> None:
+def observe(rollout: Rollout, observation: Any, reward: float | None, *, is_last: bool) -> None:
     """Add what came of an action to its step."""
     if len(rollout.trajectory):
-        rollout.trajectory.observe(observation, reward=reward)
+        # A model is sent it in a step of its own.
+        is_sent = "model" in rollout.policy and not is_last
+        rollout.trajectory.observe(None if is_sent else observation, reward=reward)
 
 
 def asking(
@@ -99,10 +101,6 @@ def asking(
 
     async def act(observation: Any) -> Any:
         question = {"role": "user", "content": write_json(observation)}
-        if not len(rollout.trajectory):
-            # Later observations belong to the step before them.
-            rollout.trajectory.add("system", instructions)
-            rollout.trajectory.add("user", question["content"])
         text = await chat(http, rollout, model, [*messages, question])
         if has_memory:
             messages.extend((question, {"role": "assistant", "content": text}))

@@ -109,6 +109,8 @@ def test_a_model_plays_and_its_tokens_count(
     assert len(json.loads(question["message"])) == 4
     assert (step["message"], step["model_name"]) == ("0 or rather 1", policy["model"])
     assert (step["metrics"]["completion_tokens"], step["extra"]["reward"]) == (4, 1.0)
+    # The server says them, and the relay asks for them.
+    assert len(step["metrics"]["completion_token_ids"]) == 4
     body = models.prompts[-1]
     assert (body["model"], body["temperature"]) == (policy["model"], 0.2)
     assert "Discrete(2)" in body["messages"][0]["content"]
@@ -142,6 +144,11 @@ def test_a_limit_is_a_timeout_with_the_reward_so_far(backend: Server, cart_poles
     assert (rollout["status"], rollout["score"]) == ("failed", None)
     assert rollout["error"]["details"]["status"] == "timeout"
     assert rollout["result"]["partial"] == {"reward": 4.0}
+    chatty = {"model": "say:0 or rather 1"}
+    rollout = backend.run(cart_poles, seed=1, policy=chatty, limits={"max_tokens": 1})
+    assert rollout["error"]["details"]["status"] == "timeout"
+    assert rollout["result"]["status_detail"] == "The episode was stopped: max_tokens is 1."
+    assert rollout["result"]["partial"] == {"reward": 1.0}
     slow = {"model": "slow:60"}
     rollout = backend.run(cart_poles, seed=1, policy=slow, limits={"timeout_seconds": 1})
     assert rollout["error"]["details"]["status"] == "timeout"
