@@ -19,7 +19,7 @@ READS = {
     "inference_url": f"address of an OpenAI-compatible server; {URL_VARIABLE} of the container",
     **dict.fromkeys(SAMPLING, "passed on to the server"),
 }
-# Of all calls, where the environment counts turns itself.
+# Where the environment itself counts turns.
 LIMITS = {
     "max_tokens": "tokens of the model's calls after which the episode is stopped",
     "max_cost_usd": "their cost after which it is stopped, where the server says one",
