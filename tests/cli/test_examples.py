@@ -22,7 +22,7 @@ from tests.cli.conftest import Command
 from tests.support.commands import started
 from tests.support.containers import real_container
 
-LIMIT = 60.0
+LIMIT = 160.0
 CONTAINER = "http://127.0.0.1:9000"
 POOL = "docs-example-pool"
 ROLLOUT = "rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f"

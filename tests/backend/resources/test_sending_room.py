@@ -82,7 +82,12 @@ def test_one_item_larger_than_a_page_is_a_page(start: Callable[..., Server]) -> 
 
 
 def test_clients_that_do_not_read_are_cut_where_others_wait(start: Callable[..., Server]) -> None:
-    backend = start(max_unsent_bytes=5_000_000, write_timeout_seconds=60, validate_responses=False)
+    backend = start(
+        max_unsent_bytes=5_000_000,
+        write_timeout_seconds=120,
+        room_wait_seconds=60,
+        validate_responses=False,
+    )
     pool_id = backend.pool(metadata={"pad": "x" * 2_400_000})
     path = f"/v1/pools/{pool_id}"
     with deaf_client(backend, path) as first, deaf_client(backend, path) as second:

@@ -144,6 +144,13 @@ def test_a_rollout_goes_on_whatever_its_events_are(
     assert agent_data(server, rollout_id) == []
 
 
+@pytest.fixture
+def _all_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Count each rollout as a short one, however slow the machine is."""
+    monkeypatch.setattr(container_events, "_FIRST_PAUSE", 60.0)
+
+
+@pytest.mark.usefixtures("_all_are_short")
 def test_a_container_without_events_is_left_alone(server: Server, reporting: Reporting) -> None:
     reporting.answer = http(404, {"detail": "Not Found"})
     reporting.ends.set()
@@ -151,12 +158,6 @@ def test_a_container_without_events_is_left_alone(server: Server, reporting: Rep
     for _ in range(3):
         server.until(server.rollout(pool_id)["id"])
     assert len(reporting.queries) == 1
-
-
-@pytest.fixture
-def _all_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Count each rollout as a short one, however slow the machine is."""
-    monkeypatch.setattr(container_events, "_FIRST_PAUSE", 60.0)
 
 
 @pytest.mark.usefixtures("_all_are_short")
