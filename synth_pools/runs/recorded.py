@@ -92,7 +92,7 @@ def _results(
     for index, record in heapq.merge(*segments, sorted(latest.items()), key=itemgetter(0)):
         # Equal requests have equal digests.
         group = groups.setdefault(record.get("sha", index), len(groups))
-        yield _result(index, group, record, run.get("pool_id"))
+        yield _result(index, group, record, run)
 
 
 def _read_file(path: Path) -> tuple[dict[str, Any], dict[int, dict[str, Any]]]:
@@ -165,11 +165,14 @@ def _is_step(record: dict[str, Any]) -> bool:
     return fits and isinstance(record.get("i"), int) and isinstance(record.get("is"), str)
 
 
-def _result(index: int, group: int, record: dict[str, Any], pool_id: str | None) -> RecordedResult:
+def _result(
+    index: int, group: int, record: dict[str, Any], run: Mapping[str, Any]
+) -> RecordedResult:
     # Imported here: it loads the HTTP library, which help does not need.
     from synth_pools import RolloutFailedError, RolloutOutcome
     from synth_pools._client.fleet.usage import checked
 
+    pool_id, fields = run.get("pool_id"), run.get("fields", {})
     rollout, stored = record.get("rollout"), record.get("error")
     if record["is"] == "admitted" or (rollout is None and stored is None):
         row = result_row(RolloutOutcome(index, None, None, None, group=group), pool_id)
@@ -190,8 +193,11 @@ def _result(index: int, group: int, record: dict[str, Any], pool_id: str | None)
             status=str(document.get("status", "error")),
             rollout_id=str(document.get("id", "")),
         )
-    # The rollout contains its request; the journal has only a digest of it.
+    # The rollout contains its request, with the fields that the run added; the journal has only a
+    # digest of it.
     request = document.get("request")
+    if fields and isinstance(request, dict):
+        request = {name: value for name, value in request.items() if value != fields.get(name)}
     attempts = int(record.get("attempt", 0)) + 1
     spent = checked(record["usage"]) if "usage" in record else None
     outcome = RolloutOutcome(index, request, rollout, failure, attempts, group=group, spent=spent)

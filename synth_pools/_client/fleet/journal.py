@@ -27,7 +27,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from synth_pools._client.fleet.usage import Usage, checked
@@ -54,6 +54,7 @@ class Run:
         highest: Highest index of a request when the file was started; -1 without any.
         in_flight: Most requests in flight at a time.
         segments: Number of segments, which hold outcomes in place of the file.
+        fields: Fields that all requests are sent with, beside their own: ``run`` and ``labels``.
         version: Version of the file's format.
     """
 
@@ -63,6 +64,7 @@ class Run:
     highest: int = -1
     in_flight: int = MOST_IN_FLIGHT
     segments: int = 0
+    fields: Mapping[str, Any] = field(default_factory=dict)
     version: int = VERSION
 
     def key(self, index: int, attempt: int) -> str:
@@ -79,15 +81,24 @@ class Run:
                 "highest": self.highest,
                 "in_flight": self.in_flight,
                 "segments": self.segments,
+                **({"fields": self.fields} if self.fields else {}),
             }
         )
 
-    def difference(self, pool_id: str | None, base_url: str) -> str | None:
-        """Describe the difference from a run on a pool of a service; None without a difference."""
+    def difference(
+        self, pool_id: str | None, base_url: str, fields: Mapping[str, Any] | None = None
+    ) -> str | None:
+        """Describe the difference from a run on a pool of a service; None without a difference.
+
+        A run that began without fields, or goes on without, has no other ones.
+        """
         if self.pool_id != pool_id:
             return f"it is about {_pool(self.pool_id)}, not {_pool(pool_id)}"
         if self.base_url != base_url:
             return f"it is about the service at {self.base_url}, not {base_url}"
+        for name, value in (fields or {}).items():
+            if name in self.fields and self.fields[name] != value:
+                return f"it has the {name} {self.fields[name]!r}, not {value!r}"
         return None
 
 
@@ -254,6 +265,7 @@ def decode_run(line: bytes) -> Run:
         highest=_number(record, "highest", least=-1),
         in_flight=_number(record, "in_flight"),
         segments=_number(record, "segments"),
+        fields=_object(record.get("fields", {})),
     )
 
 
@@ -330,6 +342,12 @@ def _list(record: dict[str, Any], name: str, kind: Any) -> tuple[Any, ...]:
     if not isinstance(values, list) or not all(isinstance(value, kind) for value in values):
         raise BadLineError(f"{name} is missing")
     return tuple(values)
+
+
+def _object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise BadLineError("fields is no object")
+    return value
 
 
 def _number(record: dict[str, Any], name: str, least: int = 0) -> int:

@@ -16,8 +16,9 @@ import logging
 import os
 import threading
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from synth_pools._client.fleet.journal import (
     IN_SEGMENT,
@@ -85,6 +86,7 @@ class JournalFile:
         pool_id: The pool of the run; None if each request names a pool or none.
         base_url: URL of the service.
         in_flight: Most requests in flight at a time.
+        fields: Fields that all requests are sent with; a journal that has begun has its own.
         segment_bytes: Size at which the file is compacted.
 
     Attributes:
@@ -103,6 +105,7 @@ class JournalFile:
         base_url: str,
         *,
         in_flight: int = MOST_IN_FLIGHT,
+        fields: Mapping[str, Any] | None = None,
         segment_bytes: int = SEGMENT_BYTES,
     ) -> None:
         self._name = path
@@ -122,10 +125,11 @@ class JournalFile:
             self.entries = JournalIndex(in_flight)
             stored_run = self._read()
             if stored_run is None:
-                self._begin(pool_id, base_url, in_flight)
+                run_id = uuid.uuid4().hex
+                self._begin(Run(run_id, pool_id, base_url, -1, in_flight, fields=fields or {}))
             else:
                 self.run = stored_run
-            difference = self.run.difference(pool_id, base_url)
+            difference = self.run.difference(pool_id, base_url, fields)
             if difference is not None:
                 raise self._error(f"it belongs to another run: {difference}")
             self.reach = self.entries.reach if stored_run is not None else 0
@@ -365,8 +369,8 @@ class JournalFile:
             with contextlib.suppress(OSError):
                 fcntl.flock(file.fileno(), fcntl.LOCK_UN)
 
-    def _begin(self, pool_id: str | None, base_url: str, in_flight: int) -> None:
-        self.run = run = Run(uuid.uuid4().hex, pool_id, base_url, in_flight=in_flight)
+    def _begin(self, run: Run) -> None:
+        self.run = run
         self._segments = Segments(self._path, run.run_id)
         with self._writing:
             self._put(run.encode())

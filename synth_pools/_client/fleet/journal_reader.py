@@ -123,3 +123,12 @@ def _run(line: bytes) -> Run:
     if not line.endswith(b"\n"):
         raise BadLineError("its first line is not complete")
     return decode_run(line)
+
+
+def has_begun(path: Path) -> bool:
+    """Check that a journal has its first line."""
+    try:
+        with path.open("rb") as file:
+            return file.readline().endswith(b"\n")
+    except OSError:
+        return False

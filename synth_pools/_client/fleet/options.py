@@ -22,6 +22,7 @@ from synth_pools._client.fleet.prices import Prices
 from synth_pools.errors import RequestValidationError
 
 _MOST_IN_FLIGHT = 10_000
+_LONGEST_NAME = 128
 
 
 @dataclasses.dataclass(slots=True, kw_only=True)
@@ -48,9 +49,13 @@ class FleetOptions:
     max_tokens: int | None = None
     max_seconds: float | None = None
     on_budget: str = "finish"
+    run: str | None = None
+    labels: Mapping[str, str] | None = None
     price_list: Prices | None = dataclasses.field(init=False)
     budget: Budget = dataclasses.field(init=False)
     journal_path: Path | None = dataclasses.field(init=False)
+    # Fields of all requests, beside their own.
+    fields: dict[str, Any] = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:
         check_callback(self.on_result, "on_result")
@@ -68,6 +73,27 @@ class FleetOptions:
         self.budget = Budget(self.max_cost_usd, self.max_tokens, self.max_seconds, self.on_budget)
         if self.total is not None:
             check_count(self.total, "total", least=0, most=2**53)
+        self.fields = _fields(self.run, self.labels)
+
+
+def _fields(run: object, labels: object) -> dict[str, Any]:
+    if run is not None and not (isinstance(run, str) and 0 < len(run) <= _LONGEST_NAME):
+        raise RequestValidationError(f"run must be a text of 1 to {_LONGEST_NAME} characters")
+    texts = [*labels, *labels.values()] if isinstance(labels, Mapping) else [labels]
+    if labels is not None and not all(isinstance(text, str) for text in texts):
+        raise RequestValidationError("labels must be texts by their names")
+    fields = {"run": run, "labels": labels and dict(labels)}  # type: ignore[call-overload]
+    return {name: value for name, value in fields.items() if value}
+
+
+def completed(request: Any, fields: Mapping[str, Any]) -> Any:
+    """Return a request with the fields of all requests; its own come first, label by label."""
+    if not fields or not isinstance(request, dict):
+        return request
+    specific = {name: request[name] for name in fields if request.get(name) is not None}
+    if isinstance(specific.get("labels"), dict):
+        specific["labels"] = {**fields["labels"], **specific["labels"]}
+    return {**request, **fields, **specific}
 
 
 def check_requests(requests: object) -> None:

@@ -10,11 +10,14 @@ from typing import Any, Literal, get_args
 
 import click
 
+from synth_pools.cli.failures import CommandError
 from synth_pools.cli.files import FILE, check_distinct, force_option
 from synth_pools.cli.fleet.requests import RunRequests, read_requests
 from synth_pools.cli.fleet.summary import GroupedBy
-from synth_pools.cli.operations.bodies import body_from_words
+from synth_pools.cli.operations.bodies import body_from_words, validated_body
 from synth_pools.cli.output import form_option
+
+_LONGEST_NAME = 128
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,7 @@ class RunOptions:
     tasks: tuple[str, ...]
     env: tuple[str, ...]
     name: str | None
+    labels: tuple[str, ...]
     repeats: int
     in_flight: int
     retries: int
@@ -63,7 +67,25 @@ class RunOptions:
         )
         check_distinct(self.out, self.journal, self.file)
         check_distinct(self.journal, self.file)
+        # Checked before anything starts.
+        self.fields()
         return requests
+
+    def fields(self) -> dict[str, Any]:
+        """Return the name of the run and the labels, as `run_many` takes them.
+
+        Raises:
+            CommandError: One cannot be used.
+        """
+        fields: dict[str, Any] = {"run": self.name, "labels": {}}
+        if self.name is None and self.journal is not None and not self.journal.exists():
+            fields["run"] = self.journal.stem[:_LONGEST_NAME].encode(errors="replace").decode()
+        for text in self.labels:
+            name, equals, value = text.partition("=")
+            if not equals:
+                raise CommandError(f"--label {text!r}: write NAME=VALUE")
+            fields["labels"][name] = value
+        return validated_body(fields, "RolloutRequest", origin="--name and --label")
 
 
 def options_of_run(command: Callable[..., int]) -> Callable[..., int]:
@@ -104,7 +126,17 @@ _OPTIONS = (
         help="A setting of the environment; repeatable.",
     ),
     click.option(
-        "--name", metavar="NAME", help="The name of the run: metadata.run of all its rollouts."
+        "--name",
+        metavar="NAME",
+        help="The name of the run, on the service and in metadata.run of all its rollouts. "
+        "[default: on the service that of a new journal]",
+    ),
+    click.option(
+        "--label",
+        "labels",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A label of all its rollouts; repeatable.",
     ),
     click.option(
         "--repeats",

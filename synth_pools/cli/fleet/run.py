@@ -102,6 +102,7 @@ def carry_out(
                         on_budget=options.on_budget,
                         max_seconds=options.max_seconds,
                         **_remaining_budget(options, former),
+                        **options.fields(),
                     )
                 )
         finally:

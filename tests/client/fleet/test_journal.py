@@ -63,7 +63,7 @@ def test_a_line_comes_back_as_it_was(record: AdmissionRecord | OutcomeRecord) ->
 
 @given(st.none() | texts, texts)
 def test_the_first_line_comes_back_as_it_was(pool_id: str | None, base_url: str) -> None:
-    run = Run("0" * 32, pool_id, base_url)
+    run = Run("0" * 32, pool_id, base_url, fields={"run": base_url})
     assert journal.decode_run(run.encode()) == run
     assert run.difference(pool_id, base_url) is None
     assert "pool" in (run.difference(f"{pool_id}x", base_url) or "")

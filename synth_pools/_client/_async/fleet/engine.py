@@ -15,7 +15,7 @@ from synth_pools._client._async.fleet.cancellation import (
 )
 from synth_pools._client._async.fleet.creation import AsyncRolloutCreator
 from synth_pools._client._async.fleet.creation_batch import InFlight
-from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal
+from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal, open_journal
 from synth_pools._client._async.fleet.pool_watch import AsyncPoolWatches
 from synth_pools._client._async.fleet.retrying_caller import AsyncRetryingCaller
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
@@ -75,6 +75,7 @@ class AsyncFleetEngine:
                 stream_idle_timeout=min(config.stream_idle_timeout, _LONGEST_SILENCE_SECONDS),
             )
         )
+        self._scope = AsyncRolloutScope(self._transport, pool_id)
         self._tries = config.max_retries
         self._group = AsyncWorkerGroup()
         # A reader of outcomes waits for a change, a worker for room to take one more request.
@@ -176,19 +177,7 @@ class AsyncFleetEngine:
     async def _start(self) -> None:
         self.started = True
         self._transport.check_open()
-        options, base_url = self._options, self._transport.config.base_url
-        run = Run(uuid.uuid4().hex, self._pool_id, base_url)
-        if options.journal_path is not None:
-            self._journal = await AsyncFleetJournal.open(
-                options.journal_path, self._pool_id, base_url, options.max_in_flight
-            )
-            run = self._journal.file.run
-            self._highest = self._journal.file.entries.highest
-            if options.budget.sums_usage:
-                await in_thread(
-                    count_earlier, self._journal.file, options.budget, options.price_list
-                )
-        options.budget.start(self._transport.clock)
+        options = self._options
         self._caller = AsyncRetryingCaller(
             self._group,
             self._transport,
@@ -196,11 +185,20 @@ class AsyncFleetEngine:
             tries=self._tries + options.retries,
             patience=options.patience,
         )
+        run = Run(uuid.uuid4().hex, self._pool_id, self._transport.config.base_url)
+        self._journal = await open_journal(options, self._scope, self._caller)
+        if self._journal is not None:
+            run = self._journal.file.run
+            self._highest = self._journal.file.entries.highest
+            if options.budget.sums_usage:
+                await in_thread(
+                    count_earlier, self._journal.file, options.budget, options.price_list
+                )
+        options.budget.start(self._transport.clock)
         self._watches = AsyncPoolWatches(self._transport, self._caller, self._group, self._fail)
-        scope = AsyncRolloutScope(self._transport, self._pool_id)
-        self._creator = AsyncRolloutCreator(scope, self._group, self._journal, options.budget)
+        self._creator = AsyncRolloutCreator(self._scope, self._group, self._journal, options.budget)
         self._worker = AsyncFleetWorker(
-            scope,
+            self._scope,
             self._group,
             self._caller,
             self._creator,
@@ -405,7 +403,7 @@ class AsyncFleetEngine:
         """Cancel the requests in flight, `max_in_flight` at a time; return the rest."""
         worker = self._worker
         assert worker is not None  # noqa: S101 - the caller checks
-        scope = AsyncRolloutScope(self._patient(), self._pool_id)
+        scope = self._scope.by(self._patient())
         most = self._options.max_in_flight
         return await cancel_requests(
             worker.in_flight, lambda item: worker.cancel(item, scope), most
@@ -420,7 +418,7 @@ class AsyncFleetEngine:
             self._is_cancelled = True
         # A rollout that is being created is stopped by its worker.
         items = {i: item for i, item in dict(worker.in_flight).items() if item.rollout_id}
-        scope = AsyncRolloutScope(self._patient(), self._pool_id)
+        scope = self._scope.by(self._patient())
         await cancel_requests(
             items, lambda item: worker.stop(item, scope), self._options.max_in_flight
         )

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Self
+import logging
+from collections.abc import Mapping
+from typing import Any
 
+from synth_pools._client._async.fleet.retrying_caller import AsyncRetryingCaller
+from synth_pools._client._async.fleet.scope import AsyncRolloutScope
 from synth_pools._client.fleet.journal import OutcomeRecord, Record
 from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.fleet.journal_reader import has_begun
+from synth_pools._client.fleet.options import FleetOptions
 from synth_pools._client.runtime import register_for_forks
 from synth_pools._client.runtime.async_.io import AsyncGroupCommit, in_thread
+
+_LOG = logging.getLogger("synth_pools")
 
 
 class AsyncFleetJournal:
@@ -22,13 +29,6 @@ class AsyncFleetJournal:
         self.file = file
         self._commits = AsyncGroupCommit[Record](file.append)
 
-    @classmethod
-    async def open(cls, path: Path, pool_id: str | None, base_url: str, in_flight: int) -> Self:
-        """Open the journal at a path, as `JournalFile` does."""
-        file = await in_thread(JournalFile, path, pool_id, base_url, in_flight=in_flight)
-        register_for_forks(file)
-        return cls(file)
-
     async def append(self, record: Record) -> None:
         """Write a record, and return once it is on the disk; raises `JournalError`."""
         await self._commits.commit(record)
@@ -38,3 +38,39 @@ class AsyncFleetJournal:
         if self.file.is_near(index):
             return self.file.ending(index)
         return await in_thread(self.file.ending, index)
+
+
+async def open_journal(
+    options: FleetOptions, scope: AsyncRolloutScope, caller: AsyncRetryingCaller
+) -> AsyncFleetJournal | None:
+    """Open the journal of a fleet, if it has one, and set the fields of all its requests.
+
+    A repetition has to have the fields that were sent, so a journal goes on with the ones it
+    began with. They are no part of a request's digest.
+
+    Raises:
+        JournalError: It cannot be used, or belongs to another run.
+        SynthPoolsError: The service does not say whether it takes the fields.
+    """
+    path, journal = options.journal_path, None
+    fields: Mapping[str, Any] = options.fields
+    if fields and not (path is not None and has_begun(path)):
+        fields = fields if await caller.call(scope.has_runs) else {}
+    if path is not None:
+        file = await in_thread(
+            JournalFile,
+            path,
+            scope.pool_id,
+            scope.transport.config.base_url,
+            in_flight=options.max_in_flight,
+            fields=fields,
+        )
+        register_for_forks(file)
+        journal, fields = AsyncFleetJournal(file), file.run.fields
+    if options.fields and not fields:
+        _LOG.warning(
+            "run_many: the rollouts have neither run nor labels: the service does not offer runs, "
+            "or the journal began without them"
+        )
+    scope.fields = fields
+    return journal

@@ -93,6 +93,8 @@ class AsyncRolloutRunner(AsyncNamespace):
         max_tokens: int | None = None,
         max_seconds: float | None = None,
         on_budget: Literal["finish", "cancel"] = "finish",
+        run: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> AsyncFleet:
         """Make a fleet: a rollout for each request, a limited number at a time.
 
@@ -131,6 +133,10 @@ class AsyncRolloutRunner(AsyncNamespace):
             on_budget: ``"finish"`` or ``"cancel"`` what is under way then. Iterating ends with a
                 `BudgetReachedError` if requests are left; with a journal the same call with a
                 larger budget goes on, and starts again what was cancelled.
+            run: Name of the run that the rollouts are part of, where a request names none itself. A
+                service without ``runs`` among its features gets neither name nor labels, and a
+                warning is logged; a journal goes on with the ones it began with.
+            labels: Labels of the rollouts, beside those of their requests, which come first.
 
         Returns:
             The fleet: iterate over its outcomes.
@@ -160,6 +166,8 @@ class AsyncRolloutRunner(AsyncNamespace):
             max_tokens=max_tokens,
             max_seconds=max_seconds,
             on_budget=on_budget,
+            run=run,
+            labels=labels,
         )
         pool_id = path_segment(pool_id, "pool_id")
         return AsyncFleet(self._client._transport, pool_id, requests, options)
@@ -230,6 +238,8 @@ class AsyncAgentRolloutRunner(AsyncNamespace):
         max_tokens: int | None = None,
         max_seconds: float | None = None,
         on_budget: Literal["finish", "cancel"] = "finish",
+        run: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> AsyncFleet:
         """Make a fleet over pools: each rollout on the pool that it names or the service chooses.
 
@@ -259,6 +269,8 @@ class AsyncAgentRolloutRunner(AsyncNamespace):
             max_tokens: The same of tokens.
             max_seconds: The same of the seconds of this call.
             on_budget: ``"finish"`` or ``"cancel"`` what is under way then.
+            run: Name of the run that the rollouts are part of.
+            labels: Labels of the rollouts.
 
         Returns:
             The fleet: iterate over its outcomes.
@@ -288,6 +300,8 @@ class AsyncAgentRolloutRunner(AsyncNamespace):
             max_tokens=max_tokens,
             max_seconds=max_seconds,
             on_budget=on_budget,
+            run=run,
+            labels=labels,
         )
         return AsyncFleet(self._client._transport, None, requests, options)
 

@@ -30,6 +30,7 @@ from synth_pools._client.fleet.batch_answers import (
 from synth_pools._client.fleet.budget import Budget
 from synth_pools._client.fleet.error_category import ErrorCategory, classify_error
 from synth_pools._client.fleet.journal import AnswerRecord, BatchRecord
+from synth_pools._client.fleet.options import completed
 from synth_pools._client.fleet.outcomes import rollout_id_of
 from synth_pools._client.http.retry import has_no_operation, offers
 from synth_pools._client.runtime.sync_.concurrency import Condition, WorkerGroup
@@ -259,7 +260,7 @@ class RolloutCreator:
                 uuid.uuid4().hex,
                 tuple(member.index for member in items),
                 tuple(member.sha for member in items),
-                tuple(member.request for member in items),
+                tuple(completed(member.request, self._scope.fields) for member in items),
             )
             members = set(record.indices)
             batch = CreationBatch(record, members, is_stored=self._journal is None)

@@ -18,7 +18,7 @@ from synth_pools._client._sync.fleet.cancellation import (
 )
 from synth_pools._client._sync.fleet.creation import RolloutCreator
 from synth_pools._client._sync.fleet.creation_batch import InFlight
-from synth_pools._client._sync.fleet.fleet_journal import FleetJournal
+from synth_pools._client._sync.fleet.fleet_journal import FleetJournal, open_journal
 from synth_pools._client._sync.fleet.pool_watch import PoolWatches
 from synth_pools._client._sync.fleet.retrying_caller import RetryingCaller
 from synth_pools._client._sync.fleet.scope import RolloutScope
@@ -78,6 +78,7 @@ class FleetEngine:
                 stream_idle_timeout=min(config.stream_idle_timeout, _LONGEST_SILENCE_SECONDS),
             )
         )
+        self._scope = RolloutScope(self._transport, pool_id)
         self._tries = config.max_retries
         self._group = WorkerGroup()
         # A reader of outcomes waits for a change, a worker for room to take one more request.
@@ -179,17 +180,7 @@ class FleetEngine:
     def _start(self) -> None:
         self.started = True
         self._transport.check_open()
-        options, base_url = self._options, self._transport.config.base_url
-        run = Run(uuid.uuid4().hex, self._pool_id, base_url)
-        if options.journal_path is not None:
-            self._journal = FleetJournal.open(
-                options.journal_path, self._pool_id, base_url, options.max_in_flight
-            )
-            run = self._journal.file.run
-            self._highest = self._journal.file.entries.highest
-            if options.budget.sums_usage:
-                in_thread(count_earlier, self._journal.file, options.budget, options.price_list)
-        options.budget.start(self._transport.clock)
+        options = self._options
         self._caller = RetryingCaller(
             self._group,
             self._transport,
@@ -197,11 +188,18 @@ class FleetEngine:
             tries=self._tries + options.retries,
             patience=options.patience,
         )
+        run = Run(uuid.uuid4().hex, self._pool_id, self._transport.config.base_url)
+        self._journal = open_journal(options, self._scope, self._caller)
+        if self._journal is not None:
+            run = self._journal.file.run
+            self._highest = self._journal.file.entries.highest
+            if options.budget.sums_usage:
+                in_thread(count_earlier, self._journal.file, options.budget, options.price_list)
+        options.budget.start(self._transport.clock)
         self._watches = PoolWatches(self._transport, self._caller, self._group, self._fail)
-        scope = RolloutScope(self._transport, self._pool_id)
-        self._creator = RolloutCreator(scope, self._group, self._journal, options.budget)
+        self._creator = RolloutCreator(self._scope, self._group, self._journal, options.budget)
         self._worker = FleetWorker(
-            scope,
+            self._scope,
             self._group,
             self._caller,
             self._creator,
@@ -406,7 +404,7 @@ class FleetEngine:
         """Cancel the requests in flight, `max_in_flight` at a time; return the rest."""
         worker = self._worker
         assert worker is not None  # noqa: S101 - the caller checks
-        scope = RolloutScope(self._patient(), self._pool_id)
+        scope = self._scope.by(self._patient())
         most = self._options.max_in_flight
         return cancel_requests(worker.in_flight, lambda item: worker.cancel(item, scope), most)
 
@@ -419,7 +417,7 @@ class FleetEngine:
             self._is_cancelled = True
         # A rollout that is being created is stopped by its worker.
         items = {i: item for i, item in dict(worker.in_flight).items() if item.rollout_id}
-        scope = RolloutScope(self._patient(), self._pool_id)
+        scope = self._scope.by(self._patient())
         cancel_requests(items, lambda item: worker.stop(item, scope), self._options.max_in_flight)
 
     def _must_cancel(self) -> bool:

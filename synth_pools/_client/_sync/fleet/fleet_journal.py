@@ -5,13 +5,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Self
+import logging
+from collections.abc import Mapping
+from typing import Any
 
+from synth_pools._client._sync.fleet.retrying_caller import RetryingCaller
+from synth_pools._client._sync.fleet.scope import RolloutScope
 from synth_pools._client.fleet.journal import OutcomeRecord, Record
 from synth_pools._client.fleet.journal_file import JournalFile
+from synth_pools._client.fleet.journal_reader import has_begun
+from synth_pools._client.fleet.options import FleetOptions
 from synth_pools._client.runtime import register_for_forks
 from synth_pools._client.runtime.sync_.io import GroupCommit, in_thread
+
+_LOG = logging.getLogger("synth_pools")
 
 
 class FleetJournal:
@@ -25,13 +32,6 @@ class FleetJournal:
         self.file = file
         self._commits = GroupCommit[Record](file.append)
 
-    @classmethod
-    def open(cls, path: Path, pool_id: str | None, base_url: str, in_flight: int) -> Self:
-        """Open the journal at a path, as `JournalFile` does."""
-        file = in_thread(JournalFile, path, pool_id, base_url, in_flight=in_flight)
-        register_for_forks(file)
-        return cls(file)
-
     def append(self, record: Record) -> None:
         """Write a record, and return once it is on the disk; raises `JournalError`."""
         self._commits.commit(record)
@@ -41,3 +41,39 @@ class FleetJournal:
         if self.file.is_near(index):
             return self.file.ending(index)
         return in_thread(self.file.ending, index)
+
+
+def open_journal(
+    options: FleetOptions, scope: RolloutScope, caller: RetryingCaller
+) -> FleetJournal | None:
+    """Open the journal of a fleet, if it has one, and set the fields of all its requests.
+
+    A repetition has to have the fields that were sent, so a journal goes on with the ones it
+    began with. They are no part of a request's digest.
+
+    Raises:
+        JournalError: It cannot be used, or belongs to another run.
+        SynthPoolsError: The service does not say whether it takes the fields.
+    """
+    path, journal = options.journal_path, None
+    fields: Mapping[str, Any] = options.fields
+    if fields and not (path is not None and has_begun(path)):
+        fields = fields if caller.call(scope.has_runs) else {}
+    if path is not None:
+        file = in_thread(
+            JournalFile,
+            path,
+            scope.pool_id,
+            scope.transport.config.base_url,
+            in_flight=options.max_in_flight,
+            fields=fields,
+        )
+        register_for_forks(file)
+        journal, fields = FleetJournal(file), file.run.fields
+    if options.fields and not fields:
+        _LOG.warning(
+            "run_many: the rollouts have neither run nor labels: the service does not offer runs, "
+            "or the journal began without them"
+        )
+    scope.fields = fields
+    return journal

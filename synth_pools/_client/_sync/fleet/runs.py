@@ -96,6 +96,8 @@ class RolloutRunner(Namespace):
         max_tokens: int | None = None,
         max_seconds: float | None = None,
         on_budget: Literal["finish", "cancel"] = "finish",
+        run: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> Fleet:
         """Make a fleet: a rollout for each request, a limited number at a time.
 
@@ -134,6 +136,10 @@ class RolloutRunner(Namespace):
             on_budget: ``"finish"`` or ``"cancel"`` what is under way then. Iterating ends with a
                 `BudgetReachedError` if requests are left; with a journal the same call with a
                 larger budget goes on, and starts again what was cancelled.
+            run: Name of the run that the rollouts are part of, where a request names none itself. A
+                service without ``runs`` among its features gets neither name nor labels, and a
+                warning is logged; a journal goes on with the ones it began with.
+            labels: Labels of the rollouts, beside those of their requests, which come first.
 
         Returns:
             The fleet: iterate over its outcomes.
@@ -163,6 +169,8 @@ class RolloutRunner(Namespace):
             max_tokens=max_tokens,
             max_seconds=max_seconds,
             on_budget=on_budget,
+            run=run,
+            labels=labels,
         )
         pool_id = path_segment(pool_id, "pool_id")
         return Fleet(self._client._transport, pool_id, requests, options)
@@ -233,6 +241,8 @@ class AgentRolloutRunner(Namespace):
         max_tokens: int | None = None,
         max_seconds: float | None = None,
         on_budget: Literal["finish", "cancel"] = "finish",
+        run: str | None = None,
+        labels: Mapping[str, str] | None = None,
     ) -> Fleet:
         """Make a fleet over pools: each rollout on the pool that it names or the service chooses.
 
@@ -262,6 +272,8 @@ class AgentRolloutRunner(Namespace):
             max_tokens: The same of tokens.
             max_seconds: The same of the seconds of this call.
             on_budget: ``"finish"`` or ``"cancel"`` what is under way then.
+            run: Name of the run that the rollouts are part of.
+            labels: Labels of the rollouts.
 
         Returns:
             The fleet: iterate over its outcomes.
@@ -291,6 +303,8 @@ class AgentRolloutRunner(Namespace):
             max_tokens=max_tokens,
             max_seconds=max_seconds,
             on_budget=on_budget,
+            run=run,
+            labels=labels,
         )
         return Fleet(self._client._transport, None, requests, options)
 

@@ -6,18 +6,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
 
 from synth_pools._client._sync.attempts import offers_keys
 from synth_pools._client._sync.facade.agent_rollouts import AgentRolloutOperations
 from synth_pools._client._sync.facade.pools import PoolOperations
 from synth_pools._client._sync.facade.rollouts import RolloutOperations
+from synth_pools._client._sync.facade.service import ServiceOperations
 from synth_pools._client._sync.transport import Transport
 from synth_pools._client._sync.waiters import RolloutPath, lost_pool
 from synth_pools._client.fleet.error_category import is_paused
+from synth_pools._client.fleet.options import completed
 from synth_pools._client.http.request_builder import Call
-from synth_pools._client.http.retry import outcome_of
+from synth_pools._client.http.retry import has_no_operation, offers, outcome_of
 from synth_pools._client.runtime.sync_.io import Function
 from synth_pools.errors import ConflictError, NotRepeatedError, SynthPoolsError
 from synth_pools_api.operations import OperationId
@@ -34,19 +36,30 @@ class RolloutScope:
     Args:
         transport: Sender of the calls.
         pool_id: The pool; None if requests name their pools or the service chooses.
+
+    Attributes:
+        fields: Fields that all requests are sent with, beside their own.
     """
 
     def __init__(self, transport: Transport, pool_id: str | None) -> None:
         self.transport = transport
         self.pool_id = pool_id
+        self.fields: Mapping[str, Any] = {}
         # Keys of creations that may have had an effect, each with the last error, if it is known.
         self._lost: dict[str, SynthPoolsError | None] = {}
         self._keeps_keys_until = 0.0
         self._of_pool = RolloutOperations._on(transport)
         self._of_all = AgentRolloutOperations._on(transport)
 
+    def by(self, transport: Transport) -> Self:
+        """Return the same operations by another sender."""
+        scope = type(self)(transport, self.pool_id)
+        scope.fields = self.fields
+        return scope
+
     def creation(self, request: Any, idempotency_key: str | None) -> tuple[OperationId, Call]:
         """Return the call that starts a rollout."""
+        request = completed(request, self.fields)
         if self.pool_id is None:
             return "create_global_rollout", self._of_all._global_creation(request, idempotency_key)
         return "create_rollout", self._of_pool._creation(self.pool_id, request, idempotency_key)
@@ -77,6 +90,16 @@ class RolloutScope:
         except ConflictError as error:
             failure = error
         raise self.explained(request, failure)
+
+    def has_runs(self) -> bool:
+        """Ask whether the service takes names of runs and labels."""
+        try:
+            answer = ServiceOperations._on(self.transport).get_capabilities()
+        except SynthPoolsError as error:
+            if not has_no_operation(error):
+                raise
+            return False
+        return offers(answer, "runs")
 
     def note_lost(self, idempotency_key: str) -> None:
         """Note that an earlier request with this key may have had an effect."""
