@@ -257,9 +257,30 @@ class LayerResult:
 class DepartureGroup:
     """Departures with one cause: the first of them stands for all."""
 
-    first: Departure
-    count: int
-    operations: tuple[str, ...]
+    departures: tuple[Departure, ...]
+
+    @property
+    def first(self) -> Departure:
+        """Departure that the entry shows in full."""
+        return self.departures[0]
+
+    @property
+    def count(self) -> int:
+        """Number of observations."""
+        return sum(departure.times for departure in self.departures)
+
+    @property
+    def operations(self) -> tuple[str, ...]:
+        """Operations that depart, each once."""
+        return tuple(dict.fromkeys(departure.operation for departure in self.departures))
+
+    @property
+    def places(self) -> tuple[DepartureGroup, ...]:
+        """Places of the cause: observations in the same words are one place."""
+        by_title: dict[str, list[Departure]] = {}
+        for departure in self.departures:
+            by_title.setdefault(departure.title, []).append(departure)
+        return tuple(DepartureGroup(tuple(same)) for same in by_title.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,12 +358,7 @@ class Report:
         entries: dict[str, list[Departure]] = {}
         for key, same in by_cause.items():
             entries.setdefault(f"over|{same[0].over}" if same[0].over else key, []).extend(same)
-        groups = [
-            DepartureGroup(
-                same[0], sum(d.times for d in same), tuple(dict.fromkeys(d.operation for d in same))
-            )
-            for same in entries.values()
-        ]
+        groups = [DepartureGroup(tuple(same)) for same in entries.values()]
         return tuple(sorted(groups, key=lambda group: (group.first.harm, -len(group.operations))))
 
     def cell(self, operation: str, column: Column) -> Outcome | None:

@@ -12,7 +12,7 @@ from html import escape
 from importlib.resources import files
 
 from synth_pools.contract.http.reproduce import curl_line, python_line
-from synth_pools.contract.reports.text import MARKS, named, place, remarks, said, steps
+from synth_pools.contract.reports.text import MARKS, named, place, places, remarks, said, steps
 from synth_pools.contract.results import (
     Column,
     DepartureGroup,
@@ -130,7 +130,8 @@ def _departures(report: Report) -> Iterator[str]:
 def _group(number: int, group: DepartureGroup, report: Report) -> Iterator[str]:
     first = group.first
     times = "once" if group.count == 1 else f"{group.count} times"
-    searched = " ".join((*group.operations, first.check, str(first.clause), first.got))
+    words = (*group.operations, first.check, str(first.clause), first.got, *places(group))
+    searched = " ".join(words)
     open_attribute = " open" if number <= 3 else ""
     title = f"{number}. {named(group.operations)}: {first.title}"
     yield f'<details{open_attribute} data-state="departed" data-find="{escape(searched)}">'
@@ -142,6 +143,7 @@ def _group(number: int, group: DepartureGroup, report: Report) -> Iterator[str]:
         ("operations", ", ".join(group.operations)),
         ("expected", first.expected),
         ("got", first.got),
+        *(("also", text) for text in places(group)),
     )
     for label, text in pairs:
         yield f"<dt>{label}</dt><dd>{escape(text)}</dd>"

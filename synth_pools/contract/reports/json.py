@@ -55,6 +55,17 @@ def report_document(report: Report) -> dict[str, Any]:
                 **_departure(report, group.first),
                 "operations": list(group.operations),
                 "seen": group.count,
+                "places": [
+                    {
+                        "check": place.first.check,
+                        "operations": list(place.operations),
+                        "expected": place.first.expected,
+                        "got": place.first.got,
+                        "seen": place.count,
+                        "curl": place.first.exchange and curl_line(place.first.exchange),
+                    }
+                    for place in group.places
+                ],
             }
             for group in report.groups
         ],

@@ -32,6 +32,7 @@ MARKS = {
 }
 _NAMED = 6
 _STEPS = 5
+_PLACES = 8
 # Most entries, and most bytes of a line, on the terminal; the other reports are complete.
 _ENTRIES = 20
 _LINE = 2_000
@@ -144,6 +145,13 @@ def _group(number: int, group: DepartureGroup, report: Report, style: _Style) ->
         yield from _wrapped("says", text, style)
     for label, text in (("expected", first.expected), ("got", first.got)):
         yield from _wrapped(label, text, style)
+    if len(group.operations) > _NAMED:
+        yield from _wrapped("of", ", ".join(filter(None, group.operations)), style)
+    others = places(group)
+    for text in others[:_PLACES]:
+        yield from _wrapped("also", text, style)
+    if len(others) > _PLACES:
+        yield f"   also      {len(others) - _PLACES} more places"
     for line, count in steps(first)[-_STEPS:]:
         yield f"   before    {f'{count} times: ' if count > 1 else ''}{line}"
     if first.exchange is not None:
@@ -214,6 +222,15 @@ def place(report: Report, departure: Departure) -> str:
     location = section if line is None else f"{section} ({report.document}:{line})"
     # The demand of a clause with ids is a sentence, shown below it.
     return location if departure.clause.ids else f"{location}: {demand}"
+
+
+def places(group: DepartureGroup) -> list[str]:
+    """Return the places of an entry after its first one, each in one line."""
+    return [
+        f"{named(place.operations)} ({place.first.check}"
+        f"{f', {place.count} times' if place.count > 1 else ''}): {place.first.title}"
+        for place in group.places[1:]
+    ]
 
 
 def said(report: Report, departure: Departure) -> list[str]:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.harness.expectations import Check, Expectations
 from synth_pools.contract.http.client import Response
+from synth_pools.contract.reports.html import render_html
+from synth_pools.contract.reports.json import report_document
 from synth_pools.contract.reports.text import render_table
 from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer, Report
 from tests.contract.harness.sessions import DOCUMENT, URL, session
@@ -129,6 +131,40 @@ def test_a_terminal_shows_twenty_entries_in_lines_of_two_kilobytes() -> None:
     assert text.count("check     a.data") == 20
     assert "and 3 more in r.html" in text
     assert max(len(line.encode()) for line in text.splitlines()) <= 2_000
+
+
+def test_every_place_of_an_entry_is_shown() -> None:
+    names = [f"operation_{number}" for number in range(7)]
+    departures = [
+        *(replace(departure(name, "a.wide", "1"), over="wide") for name in names),
+        *(
+            replace(departure("get_pool", f"a.{number}", f"one {number}", "nothing"), over="wide")
+            for number in range(2)
+        ),
+        *(
+            replace(departure("x", "a.far", f"far {number}", f"{number} items"), over="wide")
+            for number in range(8)
+        ),
+    ]
+    report = _report(*departures)
+    (entry,) = report.groups
+    assert [place.count for place in entry.places] == [7, 2, *(1,) * 8]
+    text = render_table(report)
+    assert f"   of        {', '.join(names)}"[:60] in text
+    lines = [line for line in text.splitlines() if line.startswith("   also")]
+    assert lines[0].startswith("   also      get_pool (a.0, 2 times): nothing; expected ")
+    assert len(lines) == 9
+    assert lines[-1] == "   also      1 more places"
+    page = render_html(report)
+    assert page.count("<dt>also</dt>") == 9
+    assert "<dd>x (a.far): 7 items; expected " in page
+    (shown,) = report_document(report)["departures"]
+    assert [(place["check"], place["seen"]) for place in shown["places"][:3]] == [
+        ("a.wide", 7),
+        ("a.0", 2),
+        ("a.far", 1),
+    ]
+    assert shown["places"][0]["operations"] == names
 
 
 def test_a_departure_leads_to_its_line() -> None:
