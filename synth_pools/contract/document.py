@@ -175,6 +175,11 @@ class Document:
         properties: Mapping[str, Any] = node.get("properties", {}) if isinstance(node, dict) else {}
         return properties
 
+    def required(self, schema: str) -> tuple[str, ...]:
+        """Return the names of the properties that one of components.schemas requires."""
+        node = self._schemas.get(schema)
+        return tuple(node.get("required", ())) if isinstance(node, dict) else ()
+
     @cached_property
     def times(self) -> dict[str, tuple[str, ...]]:
         """The properties that are times, by the name of the schema."""

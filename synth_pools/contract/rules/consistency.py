@@ -99,7 +99,7 @@ def check_consistency(
     replays = operation.id == "replay_rollout"
     ids = {} if replays else operation.ids(document.path_of(exchange.url)) or {}
     for name, resource in resources_of(operation, exchange, body):
-        yield from _agrees_with_itself(operation, name, resource)
+        yield from _agrees_with_itself(document, operation, name, resource)
         yield from _is_the_one_asked_for(operation, ids, name, resource)
         yield from check_times(document, operation, exchange, name, resource)
     if rows is not None:
@@ -168,7 +168,7 @@ def _creation(operation: Operation, status: Any, rollout: Any) -> Iterator[RuleR
 
 
 def _agrees_with_itself(
-    operation: Operation, schema: str, resource: Mapping[str, Any]
+    document: Document, operation: Operation, schema: str, resource: Mapping[str, Any]
 ) -> Iterator[RuleResult]:
     subject = AnswerPart(operation, schema)
     for name, twin in TWINS.get(schema, ()):
@@ -178,7 +178,7 @@ def _agrees_with_itself(
     if schema == "Pool":
         for task in resource.get("tasks") or ():
             if isinstance(task, dict):
-                yield from _agrees_with_itself(operation, "Task", task)
+                yield from _agrees_with_itself(document, operation, "Task", task)
                 yield AnswerPart(operation, "Pool.tasks").judge_fields(
                     "agree.tasks",
                     "the tasks of a pool carry its id",
@@ -187,6 +187,7 @@ def _agrees_with_itself(
                 )
     elif schema == "Rollout":
         yield from _rollout(subject, resource)
+        yield from _as_requested(document, subject, resource)
     elif schema == "RolloutSummary":
         yield from _summary(subject, resource)
     if schema in FIGURES:
@@ -207,16 +208,25 @@ def _rollout(subject: AnswerPart, rollout: Mapping[str, Any]) -> Iterator[RuleRe
     if status == "completed":
         demand = "a completed rollout has a result"
         yield subject.judge("agree.result", demand, True, rollout.get("result") is not None)
-    request = rollout.get("request")
-    task_id = request.get("task_id") if isinstance(request, dict) else None
-    if "task_id" in rollout:
-        demand = "task_id is the one that the request names"
-        yield subject.judge_fields("agree.task_id", demand, task_id, rollout["task_id"])
-    for name, default in (("trace_correlation_id", None), ("mode", "async")):
-        if name in rollout and isinstance(request, dict):
+
+
+def _as_requested(
+    document: Document, subject: AnswerPart, rollout: Mapping[str, Any]
+) -> Iterator[RuleResult]:
+    """Judge the fields that a rollout and its request share; what is empty may be left out."""
+    raw_request = rollout.get("request")
+    request = raw_request if isinstance(raw_request, dict) else {}
+    for name, schema in document.properties("RolloutRequest").items():
+        expected = request.get(name)
+        if name not in document.properties("Rollout") or (name == "pool_id" and expected is None):
+            continue
+        default = schema.get("default") if isinstance(schema, dict) else None
+        expected = (default if expected is None else expected) or None
+        is_missing = expected is not None and name not in document.required("Rollout")
+        if name in rollout or is_missing:
             demand = f"{name} is that of the request"
-            expected = default if request.get(name) is None else request[name]
-            yield subject.judge_fields(f"agree.{name}", demand, expected, rollout[name])
+            actual = rollout.get(name) or None
+            yield subject.judge_fields(f"agree.{name}", demand, expected, actual)
 
 
 def _summary(subject: AnswerPart, summary: Mapping[str, Any]) -> Iterator[RuleResult]:

@@ -22,6 +22,7 @@ from synth_pools.contract.http.reproduce import OTHER_KEY
 from synth_pools.contract.http.sse import read_messages
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.consistency import resources_of
+from synth_pools.contract.rules.definitions import Definitions
 from synth_pools.contract.rules.listings import (
     FINAL_STATES,
     Contradiction,
@@ -40,9 +41,9 @@ from synth_pools.contract.rules.verdict import (
     show,
 )
 
-# Fields of a rollout since its creation; a replay repeats the last four.
+# Fields of a rollout since its creation; a replay repeats the last six.
 _CREATED = ("replay_of", "created_by", "created_at", "mode",
-            "pool_id", "task_id", "request", "trace_correlation_id")  # fmt: skip
+            "pool_id", "task_id", "request", "trace_correlation_id", "run", "labels")  # fmt: skip
 _REPEATED = _CREATED[4:]
 # Facts of a rollout's usage, by their names in its summary.
 _REPORTED = {
@@ -80,6 +81,7 @@ class FactBook:
         self._ends: dict[ResourceKey, list[float]] = defaultdict(list)
         self._lasted: dict[ResourceKey, tuple[float, float]] = {}
         self._listings = Listings()
+        self._definitions = Definitions()
         self._requests: dict[str, tuple[float, str]] = {}
         # The kind of resource, the name of its id, and the reader of its facts, by schema.
         self._readers: Mapping[str, tuple[str, str, _Read]] = {
@@ -88,6 +90,7 @@ class FactBook:
             "RolloutUsage": ("Rollout", "rollout_id", self._read_usage),
             "PoolMetrics": ("Pool", "pool_id", self._read_metrics),
             "Pool": ("Pool", "pool_id", self._read_pool),
+            "Task": ("Task", "task_id", self._definitions.read),
         }
 
     def ended(self) -> list[tuple[str, str]]:
@@ -107,13 +110,16 @@ class FactBook:
         Returns:
             The results of rules, each with the operation and the exchange that it is about.
         """
-        if operation is None or exchange.trouble or self._document.is_foreign:
+        if operation is None or self._document.is_foreign:
             return []
         keys = [text for name, text in exchange.request_headers if name.lower() == "authorization"]
         ids = operation.ids(self._document.path_of(exchange.url)) or {}
         answer = FactAnswer(operation, exchange, any(OTHER_KEY in key for key in keys), ids)
         kind = media_type(exchange)
         with self._lock:
+            self._definitions.change(answer)
+            if exchange.trouble:
+                return []
             self._read_request_id(answer)
         if exchange.status not in (200, 201, 202):
             pass
@@ -284,6 +290,7 @@ class FactBook:
                 answer.judge("facts.metrics", demand, met, str(count), cause)
 
     def _read_pool(self, answer: FactAnswer, subject: ResourceKey, pool: Mapping[str, Any]) -> None:
+        self._definitions.read(answer, subject, pool)
         self._state("facts.pool", answer, subject, "created_at", pool.get("created_at"))
         self._listings.add(subject, "", pool.get("created_at"))
         if pool.get("status") in FINAL_STATES["Pool"]:

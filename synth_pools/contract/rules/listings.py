@@ -39,12 +39,25 @@ def column_of(check: str) -> Column:
 
 @dataclass(slots=True)
 class FactAnswer:
-    """Answer that states facts."""
+    """Answer that states facts.
+
+    Attributes:
+        operation: The operation.
+        exchange: The exchange.
+        as_other: Whether the key was that of another organisation.
+        ids: The ids in the path.
+        before: Of a change, the definitions that it may change, and when they had been read.
+        is_first: Whether no other change came at the same time.
+        results: What departs.
+        agreed: The checks that held.
+    """
 
     operation: Operation
     exchange: Exchange
     as_other: bool
     ids: Mapping[str, str]
+    before: Mapping[ResourceKey, tuple[Mapping[str, Any], float]] = field(default_factory=dict)
+    is_first: bool = True
     results: list[Contradiction] = field(default_factory=list)
     agreed: set[str] = field(default_factory=set)
 

@@ -57,7 +57,8 @@ def complaints(*exchanges: Exchange) -> set[str]:
     for exchange in exchanges:
         operation = DOCUMENT.operation_of(exchange.method, exchange.url)
         # Each was sent when the one before it had been answered.
-        name, began = operation.id if operation else None, time.monotonic()
+        name = operation.id if operation else None
+        began = exchange.began or time.monotonic()
         addressed = replace(exchange, operation=name, began=began)
         collector.record(addressed, Layer.SCENARIO)
         results = check_event_stream(DOCUMENT, operation, addressed)

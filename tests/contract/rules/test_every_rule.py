@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ _TASK = f"{_POOL}/tasks/addition"
 _ROLLOUT = f"/v1/rollouts/{ROLLOUT}"
 _REQUEST_ID = (("x-request-id", "req_1"),)
 _NO = {"detail": "no", "error": {"code": "of_this_server", "message": "no"}}
+_DONE = example("rollout_completed")
 
 
 def _pool(**changed: Any) -> Exchange:
@@ -69,7 +71,6 @@ def _refused(status: int, body: Any = _NO, *headers: tuple[str, str], **more: An
     return answered("GET", _POOL, status, body, headers=(*_REQUEST_ID, *headers), **more)
 
 
-_DONE = example("rollout_completed")
 _OTHER = {**_DONE, "id": "rollout_2", "rollout_id": "rollout_2"}
 _NEWER = {**_OTHER, "created_at": "2027-01-01T00:00:00.000000Z"}
 
@@ -106,6 +107,9 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
     "agree.refused": _batch(refused=1),
     "agree.mode": _rollout(mode="sync"),
     "agree.trace_correlation_id": _rollout(trace_correlation_id="another"),
+    "agree.run": _rollout(run="another"),
+    "agree.labels": _rollout(labels={"another": "x"}),
+    "agree.pool_id": _rollout(request={**_DONE["request"], "pool_id": "other"}),
     "agree.queue_seconds": _timing(queue_seconds=7),
     "agree.run_seconds": _timing(run_seconds=7),
     "agree.sandbox_minutes": _figures("rollout_usage", _USAGE, sandbox_minutes=7),
@@ -125,6 +129,10 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
     "facts.artifacts": (_rollout(), _artifacts(), _artifacts(size_bytes=99)),
     "facts.pool": (_pool(), _pool(created_at="2020-01-01T00:00:00Z")),
     "facts.archived": (_pool(**_ARCHIVED), _pool(**{**_ARCHIVED, "capacity": 7})),
+    "facts.patched": (
+        _pool(),
+        answered("PATCH", _POOL, 200, {**example("pool"), "concurrency": 99}, sent={"name": "x"}),
+    ),
     "facts.metrics": (_rollout(), _figures("pool_metrics", _METRICS, completed_rollouts=0)),
     "facts.request_id": (_refused(404), _refused(404)),
     "facts.listed": (_rollout(), _page()),
@@ -223,7 +231,8 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
 # Names that end an id, by its first part.
 _NAMED = {
     "agree.": {field for pairs in TWINS.values() for field, _ in pairs}
-    | {"admitted", "refused", "mode", "trace_correlation_id", "queue_seconds", "run_seconds"},
+    | {"admitted", "refused", "queue_seconds", "run_seconds"}
+    | (DOCUMENT.properties("Rollout").keys() & DOCUMENT.properties("RolloutRequest").keys()),
     "asked.": {"pool_id", "task_id", "rollout_id", "release_id"},
     "echo.": {name for names in ECHOED.values() for name in names} | {"pool_id", "task_id"},
 }
@@ -282,6 +291,34 @@ def test_the_answers_depart_in_little_else() -> None:
     assert complaints(_page(_NEWER, _DONE)) == set()
     assert complaints(pool_streamed(("r", 1), ("s", 1), ("r", 2))) == set()
     assert complaints(_refused(503, _NO, ("retry-after", "1"))) == set()
+
+
+def test_what_a_patch_does_not_name_stays_unless_something_else_came_between() -> None:
+    task = {**example("task"), "task_config": {"a": 1}}
+    grown = {**task, "task_config": {"a": 1, "b": 2}, "backend": "another"}
+
+    def sent(began: float, method: str, path: str, body: Any, patch: Any = None) -> Exchange:
+        headers = (("x-request-id", f"req_{method}_{began}"), ("vary", "Prefer"))
+        answer = answered(method, path, 200, body, sent=patch, headers=headers)
+        return replace(answer, began=began, elapsed=2.0 if patch else 0.0)
+
+    def listed(began: float) -> Exchange:
+        return sent(began, "GET", f"{_POOL}/tasks", {"items": [task], "next_cursor": None})
+
+    def patched(began: float, shown: dict[str, Any], **patch: Any) -> Exchange:
+        return sent(began, "PATCH", _TASK, shown, patch)
+
+    page = listed(0.5)
+    config = {"task_config": {"b": 2}}
+    assert complaints(page, patched(1.0, grown, **config)) == {"facts.patched"}
+    assert complaints(page, patched(1.0, grown, **config, backend="another")) == set()
+    # A change at the same time may have made it another.
+    at_once = (patched(1.0, task, name="x"), patched(2.0, grown, **config))
+    assert complaints(page, *at_once) == set()
+    later = (listed(4.0), patched(5.0, grown, **config))
+    assert complaints(page, *at_once, *later) == {"facts.patched"}
+    unanswered = replace(at_once[0], status=None, trouble="no answer within 30 s")
+    assert complaints(page, unanswered, *later) == set()
 
 
 def test_a_page_that_begins_anew_is_seen_however_quickly_all_was_created() -> None:
