@@ -40,6 +40,7 @@ _ITEMS = {
     "TaskList": "Task",
     "RolloutList": "Rollout",
     "ArtifactList": "Artifact",
+    "RunList": "Run",
 }
 # Fields of a definition that the response repeats as they were sent.
 ECHOED: dict[str, tuple[str, ...]] = {
@@ -268,7 +269,7 @@ def _page(
         actual = most if len(items) <= int(limit) else f"{len(items)}"
         yield subject.judge("page.limit", "a page holds at most limit items", most, actual)
     states = query.get("state")
-    statuses = [item.get("status") for item in items]
+    statuses = [item["status"] for item in items if "status" in item]
     if states and len(states) == 1:
         strange = [status for status in statuses if status != states[0]]
         yield subject.judge("page.state", "state filters by the exact state", [], strange)
@@ -286,7 +287,7 @@ def _page(
         stamps = [item["created_at"] for item in items if isinstance(item.get("created_at"), str)]
         ordered = sorted(stamps, reverse=True) if _comparable(stamps) else stamps
         yield subject.judge("page.order", "a list is newest first", ordered, stamps)
-    keys = [str(item.get("id") or item.get("artifact_id")) for item in items]
+    keys = [str(item.get("id") or item.get("artifact_id") or item.get("name")) for item in items]
     yield subject.judge("page.once", "every item comes once", len(keys), len(set(keys)))
 
 

@@ -14,7 +14,7 @@ from synth_pools.contract.selections import reads
 # Fields of which one may follow from another one.
 _TOGETHER = (
     {"metadata", "pool_metadata"},
-    {"config", "pool_config", "target", "capacity", "concurrency"}
+    {"config", "pool_config", "target", "backend", "capacity", "concurrency"}
     | {"container_url", "container_urls"},
 )
 _WHOLE = frozenset({"id", "pool_id", "task_id", "tasks"})

@@ -76,9 +76,9 @@ class FactBook:
         self._lock = threading.Lock()
         self._facts: dict[tuple[ResourceKey, str], _Statement] = {}
         self._latest: dict[tuple[ResourceKey, str], Any] = {}
-        # When a rollout was first observed to have ended; the same by pool and state.
+        # When a rollout was first observed to have ended; the same by pool or run, and state.
         self._ended: dict[ResourceKey, float] = {}
-        self._ends: dict[ResourceKey, list[float]] = defaultdict(list)
+        self._ends: dict[tuple[ResourceKey, str], list[float]] = defaultdict(list)
         self._lasted: dict[ResourceKey, tuple[float, float]] = {}
         self._listings = Listings()
         self._definitions = Definitions()
@@ -89,6 +89,7 @@ class FactBook:
             "RolloutSummary": ("Rollout", "rollout_id", self._read_summary),
             "RolloutUsage": ("Rollout", "rollout_id", self._read_usage),
             "PoolMetrics": ("Pool", "pool_id", self._read_metrics),
+            "Run": ("Run", "name", self._read_run),
             "Pool": ("Pool", "pool_id", self._read_pool),
             "Task": ("Task", "task_id", self._definitions.read),
         }
@@ -223,7 +224,7 @@ class FactBook:
         self._listings.add(subject, pool_id, rollout.get("created_at"))
         if status not in FINAL:
             return
-        self._end(answer, subject, status, pool_id)
+        self._end(answer, subject, status, pool_id, rollout.get("run"))
         for name in self._document.properties("Rollout"):
             if name in rollout and name not in _CREATED:
                 self._state("facts.final", answer, subject, name, rollout[name])
@@ -280,14 +281,25 @@ class FactBook:
     def _read_metrics(
         self, answer: FactAnswer, subject: ResourceKey, metrics: Mapping[str, Any]
     ) -> None:
+        counts = {status: metrics.get(f"{status}_rollouts") for status in FINAL}
+        self._judge_counts("facts.metrics", answer, subject, counts)
+
+    def _read_run(self, answer: FactAnswer, subject: ResourceKey, run: Mapping[str, Any]) -> None:
+        counts = run.get("rollouts")
+        self._judge_counts(
+            "facts.runs", answer, subject, counts if isinstance(counts, dict) else {}
+        )
+
+    def _judge_counts(
+        self, check: str, answer: FactAnswer, subject: ResourceKey, counts: Mapping[str, Any]
+    ) -> None:
+        """Expect the counts of rollouts that have ended to include those that were read before."""
         for status in FINAL:
-            moments = self._ends.get((answer.as_other, subject[2], status), [])
-            least = bisect_left(moments, answer.exchange.began)
-            count = metrics.get(f"{status}_rollouts")
+            least = bisect_left(self._ends.get((subject, status), []), answer.exchange.began)
+            count = counts.get(status)
             if least and isinstance(count, int | float):
-                demand = f"{status}_rollouts counts the {least} that were read before"
-                met, cause = count >= least, f"facts.metrics|{status}"
-                answer.judge("facts.metrics", demand, met, str(count), cause)
+                demand = f"{status} rollouts include the {least} that were read before"
+                answer.judge(check, demand, count >= least, str(count), f"{check}|{status}")
 
     def _read_pool(self, answer: FactAnswer, subject: ResourceKey, pool: Mapping[str, Any]) -> None:
         self._definitions.read(answer, subject, pool)
@@ -332,11 +344,14 @@ class FactBook:
                 for name, value in facts.items():
                     self._state("facts.final", answer, subject, name, value)
 
-    def _end(self, answer: FactAnswer, subject: ResourceKey, status: str, pool_id: str) -> None:
+    def _end(
+        self, answer: FactAnswer, subject: ResourceKey, status: str, pool_id: str, run: Any
+    ) -> None:
         self._listings.finish(subject, status)
         if subject not in self._ended:
             self._ended[subject] = time.monotonic()
-            self._ends[answer.as_other, pool_id, status].append(self._ended[subject])
+            for counted in (("Pool", pool_id), ("Run", str(run))):
+                self._ends[(answer.as_other, *counted), status].append(self._ended[subject])
 
     def _had_ended(self, answer: FactAnswer, subject: ResourceKey) -> bool:
         return answer.exchange.began > self._ended.get(subject, float("inf"))

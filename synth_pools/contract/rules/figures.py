@@ -17,6 +17,8 @@ _SPANS = (
     ("run_seconds", "started_at", "finished_at"),
 )
 _WHOLE, _ROUNDING, _EXACT = 1.5, 0.1, 1e-6
+_SUMS = ("rollouts", "input_tokens", "output_tokens", "cost_usd")
+_MOST_TASKS = 1_000
 # How far two clocks may be apart: a proxy may write Date.
 _CLOCKS = timedelta(minutes=1)
 
@@ -72,12 +74,24 @@ def _usage(part: AnswerPart, usage: Mapping[str, Any]) -> Iterator[RuleResult]:
 def _metrics(part: AnswerPart, metrics: Mapping[str, Any]) -> Iterator[RuleResult]:
     completed, failed = (metrics.get(f"{name}_rollouts") for name in ("completed", "failed"))
     if isinstance(completed, int) and isinstance(failed, int) and "success_rate" in metrics:
-        total, rate = completed + failed, metrics["success_rate"]
-        demand = f"success_rate is {completed} of {total}"
-        expected = completed / total if total else None
+        ended, rate = completed + failed, metrics["success_rate"]
+        demand = f"success_rate is {completed} of {ended}"
+        expected = completed / ended if ended else None
         if isinstance(rate, int | float) and isinstance(expected, float):
             rate = expected if abs(rate - expected) < _EXACT else rate
         yield part.judge("agree.success_rate", demand, expected, rate)
+    usage, tasks = metrics.get("usage"), metrics.get("task_usage")
+    # A longer list is cut.
+    if isinstance(usage, dict) and isinstance(tasks, list) and len(tasks) < _MOST_TASKS:
+        for name in _SUMS:
+            amounts = [task.get(name) for task in tasks if isinstance(task, dict)]
+            reported = [amount for amount in amounts if isinstance(amount, int | float)]
+            total = sum(reported) if reported or name == "rollouts" else None
+            actual = usage.get(name)
+            if isinstance(actual, int | float) and total is not None:
+                actual = total if abs(actual - total) <= _EXACT * max(1.0, total) else actual
+            demand = f"usage.{name} is the sum of task_usage"
+            yield part.judge("agree.task_usage", demand, total, actual)
 
 
 def _validation(part: AnswerPart, verdict: Mapping[str, Any]) -> Iterator[RuleResult]:

@@ -16,16 +16,18 @@ _USAGES = ("get_rollout_usage", "get_global_rollout_usage")
 _FIELDS = ("llm_input_tokens", "llm_output_tokens", "cost_usd", "provider_costs")
 _LARGE = 400_000
 _SUMMARIES = ("get_rollout_summary", "get_global_rollout_summary")
-_COSTS = {"kit": 0.5, "other": 0.25}
+# More digits than amounts of money have.
+_COST = 0.7654321
+_COSTS = {"kit": 0.5, "other": 0.2654321}
 # The same usage under the names that servers and model providers use.
 _USAGE = {
     "llm_input_tokens": 123, "input_tokens": 123, "prompt_tokens": 123,
     "llm_output_tokens": 45, "output_tokens": 45, "completion_tokens": 45,
-    "cost_usd": 0.75, "total_cost_usd": 0.75, "provider_costs": _COSTS,
+    "cost_usd": _COST, "total_cost_usd": _COST, "provider_costs": _COSTS,
     "cached_input_tokens": 23, "kit_turns": 7,
 }  # fmt: skip
 _SUMMED = {
-    "input_tokens": 123, "output_tokens": 45, "cached_input_tokens": 23, "cost_usd": 0.75,
+    "input_tokens": 123, "output_tokens": 45, "cached_input_tokens": 23, "cost_usd": _COST,
     "kit_turns": 7,
 }  # fmt: skip
 
@@ -54,7 +56,7 @@ def reported_usage(ctx: Context) -> None:
     limits = {"max_cost_usd": 0.5}
     padding = {"padding": "x" * 5_000}
     rollout = run_rollout(ctx, pool_id, env={"usage": _USAGE}, metadata=padding, limits=limits)
-    for case, values in ((rollout, (123, 45, 0.75, _COSTS)), (silent, (None, None, None, {}))):
+    for case, values in ((rollout, (123, 45, _COST, _COSTS)), (silent, (None, None, None, {}))):
         min_sent, min_answered, max_sent, max_answered = ctx.session.received.bytes_of(case.id)
         bounds = (
             ("bytes_uploaded", min_sent, max_sent),
@@ -81,7 +83,7 @@ def reported_usage(ctx: Context) -> None:
     metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
     for place in ("usage", "task_usage.0"):
         judge = ctx.judge("get_pool_metrics", metrics)
-        for name, amount in (("rollouts", 1), *list(_SUMMED.items())[:2], ("cost_usd", 0.75)):
+        for name, amount in (("rollouts", 1), *list(_SUMMED.items())[:2], ("cost_usd", _COST)):
             judge.field(f"{place}.{name}", amount, optional=True)
     judge.field("task_usage.0.task_id", None, optional=True)
     sent = [at(request.body, "limits") for request in ctx.session.received.sent(rollout.id)]

@@ -8,7 +8,13 @@ from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import Rollout, iterate_pages, moment, run_rollout
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    iterate_pages,
+    moment,
+    run_rollout,
+    start_rollout,
+)
 from synth_pools.contract.http.client import at
 
 
@@ -23,15 +29,19 @@ from synth_pools.contract.http.client import at
         RunCounts.running#2ac7, RunCounts.completed#5142, RunCounts.failed#4042,
         RunCounts.cancelled#0bc5, RunList#7355, RunList.items#bb59, Run#1848
     """,
-    needs="runs",
+    needs=("runs", "live"),
 )
 def runs_sums(ctx: Context) -> None:
     names, runs = [], {}
     for number in range(2):
-        pools = [ctx.resources.pool(f"{number}-{place}") for place in range(2)]
+        pools = [ctx.resources.live_pool(f"{number}-{place}") for place in range(2)]
         name = f"run/é {pools[0]}"[:128]
         names.append(name)
         runs[name] = [run_rollout(ctx, pool_id, run=name) for pool_id in pools]
+        runs[name].append(run_rollout(ctx, pools[0], run=name, env={"fail": True}))
+        cancelled = start_rollout(ctx, pools[1], run=name, env={"delay": 600})
+        ctx.require(200, *cancelled.cancels(ctx)[0], json={})
+        runs[name].append(cancelled)
     for name, rollouts in runs.items():
         run = ctx.require(200, "get_run", {"run": name})
         judge = ctx.judge("get_run", run)

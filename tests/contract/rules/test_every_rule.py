@@ -72,6 +72,7 @@ def _refused(status: int, body: Any = _NO, *headers: tuple[str, str], **more: An
 
 
 _OTHER = {**_DONE, "id": "rollout_2", "rollout_id": "rollout_2"}
+_RUN = example("run")
 _NEWER = {**_OTHER, "created_at": "2027-01-01T00:00:00.000000Z"}
 
 _USAGE = f"{_ROLLOUT}/usage"
@@ -134,6 +135,10 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
         answered("PATCH", _POOL, 200, {**example("pool"), "concurrency": 99}, sent={"name": "x"}),
     ),
     "facts.metrics": (_rollout(), _figures("pool_metrics", _METRICS, completed_rollouts=0)),
+    "facts.runs": (
+        _rollout(run="a", request={**_DONE["request"], "run": "a"}),
+        answered("GET", "/v1/runs/a", 200, {**_RUN, "name": "a", "rollouts": {"completed": 0}}),
+    ),
     "facts.request_id": (_refused(404), _refused(404)),
     "facts.listed": (_rollout(), _page()),
     "schema.status": answered("GET", _POOL, 418, _NO),
@@ -169,6 +174,9 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
         503,
         {"error": {"code": "no_room", "message": "no", "retry_after_ms": 1001}},
         ("retry-after", "1"),
+    ),
+    "agree.task_usage": _figures(
+        "pool_metrics", _METRICS, usage={**example("pool_metrics")["usage"], "cost_usd": 99.0}
     ),
     "agree.id": _pool(id="other"),
     "agree.status": _pool(state="archived"),
@@ -237,7 +245,15 @@ _NAMED = {
     "echo.": {name for names in ECHOED.values() for name in names} | {"pool_id", "task_id"},
 }
 # Functions that build the result of a rule; its id comes first.
-_BUILDERS = ("RuleResult", "_judge", "judge", "judge_fields", "_required", "_state")
+_BUILDERS = (
+    "RuleResult",
+    "_judge",
+    "_judge_counts",
+    "judge",
+    "judge_fields",
+    "_required",
+    "_state",
+)
 
 
 def _emitted() -> set[str]:
