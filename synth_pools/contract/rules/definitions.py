@@ -69,11 +69,11 @@ class Definitions:
         former: Mapping[str, Any],
         resource: Mapping[str, Any],
     ) -> None:
-        named = {*patch, *_WHOLE}
+        own_names = {*patch, *_WHOLE}
         for group in _TOGETHER:
-            named |= group if named & group else set()
+            own_names |= group if own_names & group else set()
         for name in answer.operation.body_fields:
-            if name in former and name not in named:
+            if name in former and name not in own_names:
                 demand = f"{name}, which the patch does not name, stays: {show(former[name])}"
                 met = same_json(former[name], resource.get(name))
                 cause = f"facts.patched|{answer.operation.id}|{name}"

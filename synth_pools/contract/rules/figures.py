@@ -74,9 +74,9 @@ def _usage(part: AnswerPart, usage: Mapping[str, Any]) -> Iterator[RuleResult]:
 def _metrics(part: AnswerPart, metrics: Mapping[str, Any]) -> Iterator[RuleResult]:
     completed, failed = (metrics.get(f"{name}_rollouts") for name in ("completed", "failed"))
     if isinstance(completed, int) and isinstance(failed, int) and "success_rate" in metrics:
-        ended, rate = completed + failed, metrics["success_rate"]
-        demand = f"success_rate is {completed} of {ended}"
-        expected = completed / ended if ended else None
+        ended_count, rate = completed + failed, metrics["success_rate"]
+        demand = f"success_rate is {completed} of {ended_count}"
+        expected = completed / ended_count if ended_count else None
         if isinstance(rate, int | float) and isinstance(expected, float):
             rate = expected if abs(rate - expected) < _EXACT else rate
         yield part.judge("agree.success_rate", demand, expected, rate)
