@@ -293,7 +293,7 @@ class FactBook:
     def _judge_counts(
         self, check: str, answer: FactAnswer, subject: ResourceKey, counts: Mapping[str, Any]
     ) -> None:
-        """Expect the counts of rollouts that have ended to include those that were read before."""
+        """Expect the counts of ended rollouts to include all that were read before."""
         for status in FINAL:
             least = bisect_left(self._ends.get((subject, status), []), answer.exchange.began)
             count = counts.get(status)

@@ -158,13 +158,13 @@ def test_every_place_of_an_entry_is_shown() -> None:
     page = render_html(report)
     assert page.count("<dt>also</dt>") == 9
     assert "<dd>x (a.far): 7 items; expected " in page
-    (shown,) = report_document(report)["departures"]
-    assert [(place["check"], place["seen"]) for place in shown["places"][:3]] == [
+    (shown_entry,) = report_document(report)["departures"]
+    assert [(place["check"], place["seen"]) for place in shown_entry["places"][:3]] == [
         ("a.wide", 7),
         ("a.0", 2),
         ("a.far", 1),
     ]
-    assert shown["places"][0]["operations"] == names
+    assert shown_entry["places"][0]["operations"] == names
 
 
 def test_a_departure_leads_to_its_line() -> None:

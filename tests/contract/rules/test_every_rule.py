@@ -321,8 +321,8 @@ def test_what_a_patch_does_not_name_stays_unless_something_else_came_between() -
     def listed(began: float) -> Exchange:
         return sent(began, "GET", f"{_POOL}/tasks", {"items": [task], "next_cursor": None})
 
-    def patched(began: float, shown: dict[str, Any], **patch: Any) -> Exchange:
-        return sent(began, "PATCH", _TASK, shown, patch)
+    def patched(began: float, answer: dict[str, Any], **patch: Any) -> Exchange:
+        return sent(began, "PATCH", _TASK, answer, patch)
 
     page = listed(0.5)
     config = {"task_config": {"b": 2}}
