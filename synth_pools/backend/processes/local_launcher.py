@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -39,7 +41,15 @@ class LocalLauncher:
     async def _start(self, spec: ProcessSpec, order: StartOrder) -> Child:
         marker = self._registry.new_marker()
         async with self._watch.starting(marker):
-            return await spawn(spec, order, marker, self._passed)
+            starting = asyncio.ensure_future(spawn(spec, order, marker, self._passed))
+            try:
+                return await asyncio.shield(starting)
+            except asyncio.CancelledError:
+                # It may run, and have started others, which its owner would never end.
+                with contextlib.suppress(OSError, ValueError):
+                    await end_children([await starting], table=self._table)
+                self._watch.forget([marker])
+                raise
 
     async def remember(self, started: Child) -> None:
         await self._registry.add(started)

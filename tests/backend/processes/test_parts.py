@@ -248,8 +248,8 @@ async def test_the_event_loop_reads_no_process_and_those_that_end_together_share
     monkeypatch.setattr(psutil.Process, "environ", looking)
     table = ProcessTable()
     await asyncio.gather(*[end_children([child], table=table) for child in children])
-    # Each reads the table before the signal, and before it reports that all have ended.
-    assert 1 <= len(tables) <= 4
+    # Each needs the table before the signal, and before it reports that all have ended.
+    assert 1 <= len(tables) < 2 * len(children)
     assert bool(threads) is not can_tag
     assert threading.get_ident() not in {*threads, *tables}
 
