@@ -232,11 +232,11 @@ def test_a_further_attempt_waits_no_longer_than_it_may_take(
     [
         (["/nowhere/at/all"], "could not be started"),
         (FAILS, "ended with status"),
-        ([sys.executable, SMALL, "{port}", "deaf"], "was not healthy within 4 seconds"),
+        ([sys.executable, SMALL, "{port}", "deaf"], "was not healthy within 10 seconds"),
     ],
 )
 def test_one_that_never_gets_healthy(allowing: Server, argv: list[str], says: str) -> None:
-    config = {"process": {"argv": argv, "start_timeout_seconds": 4}}
+    config = {"process": {"argv": argv, "start_timeout_seconds": 10}}
     pool_id = allowing.pool(config=config)
     pool = until(allowing, pool_id, "failed")
     error = pool["error"]
@@ -410,10 +410,10 @@ def test_the_key_is_not_told_by_what_a_process_prints(
     allowing: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONTAINER_API_KEY", "the-key-of-the-containers")
-    argv = ["sh", "-c", 'echo "key $ENVIRONMENT_API_KEY"; exit 3']
+    argv = ["sh", "-c", 'echo "key $ENVIRONMENT_API_KEY"; exit 78']
     config: dict[str, Any] = {
         "container_key_env": "CONTAINER_API_KEY",
-        "process": {"argv": argv, "start_timeout_seconds": 2},
+        "process": {"argv": argv, "start_timeout_seconds": 60},
     }
     error = until(allowing, allowing.pool(config=config), "failed")["error"]
-    assert error["details"] == {"output": ["key ***"], "exit_code": 3}
+    assert error["details"] == {"output": ["key ***"], "exit_code": 78}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -24,10 +25,22 @@ def at(server: Server) -> dict[str, str]:
     return {"SYNTH_BACKEND_URL": server.url, "SYNTH_API_KEY": KEY}
 
 
-def test_a_pool_whose_process_ends_at_once_says_why(command: Command, server: Server) -> None:
-    program = "import sys; print('no module named torch', flush=True); sys.exit(3)"
-    argv = [sys.executable, "-c", program, "{port}"]
-    pool = server.pool(config={"process": {"argv": argv, "start_timeout_seconds": 2}})
+# Its second start ends with the status after which there is no third.
+ENDS_TWICE = """
+import pathlib, sys
+print("no module named torch", flush=True)
+before = pathlib.Path(sys.argv[2])
+is_second = before.exists()
+before.touch()
+sys.exit(78 if is_second else 3)
+"""
+
+
+def test_a_pool_whose_process_ends_at_once_says_why(
+    command: Command, server: Server, tmp_path: Path
+) -> None:
+    argv = [sys.executable, "-c", ENDS_TWICE, "{port}", str(tmp_path / "before")]
+    pool = server.pool(config={"process": {"argv": argv, "start_timeout_seconds": 60}})
     done = command("run", pool, "--seeds", "0..1", **at(server))
     assert (done.returncode, done.stdout) == (1, "")
     assert "takes no more" not in done.stderr
@@ -35,6 +48,7 @@ def test_a_pool_whose_process_ends_at_once_says_why(command: Command, server: Se
     assert "is failed: " in done.stderr
     # Each start of it ends alike, which is said once, if the pool has not failed by then.
     assert done.stderr.count("process 0 ended with 3: no module") <= 1
+    assert done.stderr.count("process 0 ended with 78: no module") <= 1
     assert ".;" not in done.stderr
     assert f"next: synth-pools logs {pool}" in done.stderr
     # It is known by now.
