@@ -30,6 +30,14 @@ def is_gone(server: Server, rollout_id: str) -> bool:
     return server.send("GET", f"/v1/rollouts/{rollout_id}").status_code == 404
 
 
+def age(folder: Path, *rollout_ids: str) -> None:
+    """Move the ends of rollouts of a stopped backend two days back."""
+    end = clock.timestamp(clock.unix_time() - 2 * DAY)
+    with closing(sqlite3.connect(folder / FILE_NAME)) as database, database:
+        for rollout_id in rollout_ids:
+            database.execute("UPDATE rollouts SET finished_at = ? WHERE id = ?", (end, rollout_id))
+
+
 @pytest.mark.sqlite
 def test_what_has_ended_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
     with serve(tmp_path) as before:
@@ -40,7 +48,8 @@ def test_what_has_ended_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
         key = {"idempotency-key": uuid.uuid4().hex}
         keyed = before.post(path, {}, 202, headers=key)["id"]
         before.until(keyed)
-    with serve(tmp_path, keep_finished_seconds=3) as server:
+    age(tmp_path, *old, failed, keyed)
+    with serve(tmp_path, keep_finished_seconds=DAY) as server:
         running = server.rollout(pool_id, env={"delay": 60})["id"]
         eventually(lambda: all(is_gone(server, rollout_id) for rollout_id in [*old, failed]))
         new = server.run(pool_id)["id"]
@@ -49,6 +58,8 @@ def test_what_has_ended_is_forgotten_and_nothing_else(tmp_path: Path) -> None:
             server.refused("GET", f"/v1/rollouts/{old[0]}{suffix}", 404, "rollout_not_found")
         # One that a key must still lead to stays, and so does one that has not ended.
         assert server.post(path, {}, 200, headers=key)["id"] == keyed
+    age(tmp_path, new)
+    with serve(tmp_path, keep_finished_seconds=DAY) as server:
         eventually(lambda: is_gone(server, new))
         listed = [item["id"] for item in server.get(path)["items"]]
         assert listed == [running, keyed]
