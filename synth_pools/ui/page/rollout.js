@@ -3,6 +3,7 @@ import { signal } from "./vendor/signals.js";
 import { link } from "./address.js";
 import { base, call, create, follow, get, itemsOf, journal, needs, path, pause, request } from "./api.js";
 import { Lines, Logs } from "./logs.js";
+import { Objects, objectsIn, Steps } from "./steps.js";
 import { hasEnded, hasFailed, Row } from "./store.js";
 import { html, ask, Badge, Code, Copy, every, Facts, Grid, moment, num, span } from "./ui.js";
 
@@ -42,6 +43,12 @@ function origin({ pool_id, request = {} }) {
   ];
 }
 
+/** A list of objects that a file holds, as a table; null if it holds anything else. @param {string} text */
+function tableOf(text) {
+  const rows = objectsIn(text);
+  return rows && html`<${Objects} rows=${rows} label="Content" />`;
+}
+
 export class RolloutView {
   /** @param {string} id */
   constructor(id) {
@@ -55,6 +62,9 @@ export class RolloutView {
     this.events = [];
     /** The starts of its attempts among them. @type {PoolsEvent[]} */
     this.starts = [];
+    this.steps = new Steps();
+    /** @type {Promise<any> | null} */
+    this.trajectory = null;
     this.limit = signal(FIRST_EVENTS);
     this.drawn = signal(0);
     this.frame = 0;
@@ -79,6 +89,8 @@ export class RolloutView {
     if (journal || !hasEnded(this.rollout.value.status)) return;
     const [usage, artifacts] = await Promise.all(["usage", "artifacts"].map((part) => get(`${this.url}/${part}`, signal).catch(() => null)));
     this.more.value = { usage, artifacts: artifacts && itemsOf(artifacts) };
+    if (!this.more.value.artifacts?.some(({ artifact_type: type }) => type === "trajectory")) return;
+    await (this.trajectory ??= get(`${this.url}/trajectory`, signal).then((trajectory) => this.steps.read(trajectory)).catch((error) => (this.steps.problem.value = error.message)));
   }
 
   async start() {
@@ -93,6 +105,7 @@ export class RolloutView {
       onState: () => {},
       onEvents: (events) => {
         this.events.push(...events);
+        this.steps.add(events);
         this.starts.push(...events.filter(({ event }) => event === "rollout.started"));
         const last = events.filter(({ event }) => event.startsWith("rollout.")).at(-1);
         isOver ||= !!last && hasEnded(last.event.slice(8));
@@ -228,6 +241,7 @@ export class RolloutView {
         ...(usage ? [["Tokens in / out", `${num(usage.llm_input_tokens)} / ${num(usage.llm_output_tokens)}`], ["Cost", usage.cost_usd == null ? "–" : `$${num(usage.cost_usd, 4)}`]] : []),
         ...(rollout.replay_of ? [["Replay of", html`<a href=${link(["rollouts", rollout.replay_of])}>${rollout.replay_of}</a>`]] : []),
       ]} />
+      ${this.steps.render()}
       ${!journal && html`<section><h2>Events <small>${num(events.length)}</small></h2>
         ${events.length > this.limit.value && html`<button onClick=${() => (this.limit.value += 2000)}>Show earlier ones</button>`}
         <ol class="events" tabindex="0" aria-label="Events">
@@ -248,7 +262,7 @@ export class RolloutView {
                 const { image } = this.preview.peek();
                 if (canvas && image) Object.assign(canvas, { width: image.width, height: image.height }).getContext("2d").drawImage(image, 0, 0);
               }}></canvas>`
-            : html`<pre tabindex="0">${this.preview.value.text}</pre>`}`}
+            : tableOf(this.preview.value.text) ?? html`<pre tabindex="0">${this.preview.value.text}</pre>`}`}
       </section>`}
       <section class="halves">
         <div><h2>Request</h2><${Code} label="request" text=${JSON.stringify(rollout.request ?? {}, null, 2)} /></div>

@@ -33,6 +33,18 @@ declare global {
     isDanger?: boolean;
     run: (values: Record<string, any>) => Promise<unknown>;
   }
+  interface Step {
+    number: number;
+    source: string;
+    model: string;
+    at: number;
+    isError: boolean;
+    seconds: number | null;
+    tokens: string;
+    cost?: number | null;
+    reward: unknown;
+    parts: [string, string][];
+  }
   interface PlotSet {
     label: string;
     rows: Row[];

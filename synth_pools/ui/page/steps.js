@@ -1,0 +1,178 @@
+// What happened in a rollout, step by step: of its trajectory, or of its events while it runs.
+import { signal } from "./vendor/signals.js";
+import { html, Grid, num, span } from "./ui.js";
+
+const FIRST_STEPS = 100;
+const LONG = 1500;
+const UNFOLDED_LINES = 24;
+const LARGEST_TEXT = 300000;
+const MOST_ROWS = 200;
+const MOST_COLUMNS = 20;
+const MOST_MARKS = 200;
+
+/** @param {any} value @returns {any[]} */
+const listOf = (value) => (Array.isArray(value) ? value : []);
+/** @param {any} value */
+const isObject = (value) => value && typeof value === "object" && !Array.isArray(value);
+
+/** The content of a message or of a result. @param {any} content @returns {string} */
+function textOf(content) {
+  if (content == null || typeof content === "string") return content ?? "";
+  const parts = listOf(content);
+  if (!parts.length || parts.some((part) => typeof part?.type !== "string")) return JSON.stringify(content, null, 2);
+  return parts.map((part) => part.text ?? part.source?.path ?? JSON.stringify(part)).join("\n");
+}
+
+/** The objects of a list, as JSON or one on each line; null if it is anything else. @param {string} text @returns {any[] | null} */
+export function objectsIn(text) {
+  const start = text.trimStart()[0];
+  if (text.length > LARGEST_TEXT || (start !== "[" && start !== "{")) return null;
+  try {
+    const rows = JSON.parse(start === "[" ? text : `[${text.trim().split("\n").join(",")}]`);
+    return rows.every(isObject) && rows.length > (start === "[" ? 0 : 1) ? rows : null;
+  } catch {
+    return null;
+  }
+}
+
+/** @param {string} text @param {string} words in lower case @returns {any[]} */
+function marked(text, words) {
+  const parts = [];
+  let end = 0;
+  const lower = words && text.toLowerCase();
+  // Some letters have another length in lower case.
+  if (lower && lower.length === text.length) {
+    for (let at; (at = lower.indexOf(words, end)) >= 0 && parts.length < 2 * MOST_MARKS; end = at + words.length) {
+      parts.push(text.slice(end, at), html`<mark>${text.slice(at, at + words.length)}</mark>`);
+    }
+  }
+  return [...parts, text.slice(end)];
+}
+
+/** A list of objects as a table. @param {{ rows: any[], label: string, words?: string }} props */
+export function Objects({ rows, label, words = "" }) {
+  const names = [...new Set(rows.flatMap(Object.keys))];
+  const head = names.slice(0, MOST_COLUMNS);
+  const cell = (/** @type {any} */ value) => html`<span class="cell">${marked(typeof value === "string" ? value : JSON.stringify(value) ?? "", words)}</span>`;
+  const isText = (/** @type {string} */ name) => rows.some((row) => typeof row[name] !== "number" && row[name] != null);
+  return html`<${Grid} label=${label} head=${head} texts=${head.filter(isText)} rows=${rows.slice(0, MOST_ROWS).map((row) => head.map((name) => cell(row[name])))} />
+    ${(rows.length > MOST_ROWS || names.length > MOST_COLUMNS) && html`<p class="soft">The first of ${num(rows.length)} rows and ${num(names.length)} columns.</p>`}`;
+}
+
+/** Text, folded where it is long; a list of objects in it as a table. @param {{ text: string, label: string, words?: string }} props */
+function Text({ text, label, words = "" }) {
+  const rows = objectsIn(text);
+  if (rows) return html`<${Objects} rows=${rows} label=${label} words=${words} />`;
+  const shown = text.slice(0, LARGEST_TEXT);
+  const body = html`<pre>${marked(shown, words)}${shown.length < text.length && "\n… The rest is in the artifact."}</pre>`;
+  const lines = shown.split("\n", UNFOLDED_LINES + 1);
+  if (text.length <= LONG && lines.length <= UNFOLDED_LINES) return body;
+  return html`<details open=${!!words && shown.toLowerCase().includes(words)}><summary>${lines[0].slice(0, 120)} … <small>${num(text.length)} characters</small></summary>${body}</details>`;
+}
+
+/** A step as its event has it, in a short form, or as its trajectory has it. @param {any} step @param {number} [before] when the one before it was @returns {Step} */
+function stepOf(step, before) {
+  const { metrics, extra, observation, tool_calls: calls } = step;
+  const { prompt_tokens: sent, completion_tokens: sampled, cost_usd: cost } = metrics ?? step;
+  const results = listOf(observation?.results).filter(isObject).concat(listOf(observation).map((content) => ({ content })));
+  const at = Date.parse(step.timestamp);
+  const error = [extra, ...results.map((result) => result.extra)].map((more) => more?.error || more?.is_error).find(Boolean);
+  return {
+    number: step.step_id, source: String(step.source), model: String(step.model_name ?? ""), at, isError: !!error,
+    seconds: extra?.seconds ?? (before && at >= before ? (at - before) / 1000 : null),
+    tokens: sent == null && sampled == null ? "" : `${num(sent)} + ${num(sampled)} tokens`, cost, reward: extra?.reward ?? step.reward,
+    parts: [
+      ["thought", textOf(step.reasoning_content)],
+      ["said", textOf(step.message)],
+      ...listOf(calls).filter(isObject).map((call) => ["called", `${call.function_name}(${typeof call.arguments === "string" ? call.arguments : JSON.stringify(call.arguments)})`]),
+      ...results.map((result) => ["observed", textOf(result.content)]),
+      ["error", error && typeof error !== "boolean" ? textOf(error.message ?? error) : ""],
+    ].filter(([, text]) => text),
+  };
+}
+
+export class Steps {
+  constructor() {
+    /** Whether they are of the trajectory. */
+    this.isWhole = false;
+    this.list = signal(/** @type {Step[]} */ ([]));
+    this.problem = signal("");
+    this.words = signal("");
+    this.limit = signal(FIRST_STEPS);
+    /** The step that is jumped to, until it is drawn. @type {Step | null | undefined} */
+    this.goal = null;
+    this.found = { list: this.list.value, words: "", steps: this.list.value };
+    /** The error that was jumped to last. */
+    this.last = 0;
+  }
+
+  /** Take over the steps among events of a rollout that runs. @param {PoolsEvent[]} events */
+  add(events) {
+    if (this.isWhole) return;
+    let list = this.list.peek();
+    for (const { event, timestamp, data } of events) {
+      // Another attempt has steps of its own.
+      if (event === "rollout.started") list = [];
+      if (data.type !== "step" || !Number.isInteger(data.step_id)) continue;
+      if (list === this.list.peek()) list = [...list];
+      list.push(stepOf({ timestamp: data.created_at ?? timestamp, ...data }, list.at(-1)?.at));
+    }
+    this.list.value = list;
+  }
+
+  /** Take over a trajectory in the place of events. @param {any} trajectory */
+  read({ steps }) {
+    this.isWhole = true;
+    this.list.value = listOf(steps).filter(isObject).map((step, index, all) => stepOf(step, Date.parse(all[index - 1]?.timestamp)));
+  }
+
+  /** The steps that have what is searched for. @param {string} words */
+  matching(words) {
+    const list = this.list.value;
+    if (this.found.list !== list || this.found.words !== words) {
+      const steps = words ? list.filter(({ parts }) => parts.some(([, text]) => text.toLowerCase().includes(words))) : list;
+      this.found = { list, words, steps };
+    }
+    return this.found.steps;
+  }
+
+  /** @param {Step[]} steps */
+  jump(steps) {
+    const errors = steps.filter(({ isError }) => isError);
+    this.goal = errors.find(({ number }) => number > this.last) ?? errors[0];
+    this.last = this.goal?.number ?? 0;
+    const place = steps.indexOf(/** @type {Step} */ (this.goal));
+    this.limit.value = Math.max(place + 1, this.limit.value);
+    // Drawn again even where the limit is as it was.
+    this.list.value = [...this.list.value];
+  }
+
+  /** @param {any} element @param {Step} step */
+  attach(element, step) {
+    if (!element || this.goal !== step) return;
+    this.goal = null;
+    element.scrollIntoView({ block: "nearest" });
+    element.focus();
+  }
+
+  render() {
+    const words = this.words.value.toLowerCase();
+    const steps = this.matching(words);
+    const all = this.list.value.length;
+    const errors = steps.filter(({ isError }) => isError).length;
+    const problem = this.problem.value && html`<p class="soft">${this.problem.value}</p>`;
+    if (!all) return problem;
+    return html`<section><h2>Steps <small>${num(all)}</small></h2>${problem}
+      <div class="tools">
+        <input type="search" placeholder="Search the steps" aria-label="Search the steps" value=${this.words.value} onInput=${(/** @type {any} */ { target }) => (this.words.value = target.value)} />
+        ${errors > 0 && html`<button onClick=${() => this.jump(steps)}>Next error <small>${num(errors)}</small></button>`}
+        <span class="soft" role="status">${words && `${num(steps.length)} of ${num(all)} steps`}</span>
+      </div>
+      <ol class="steps">${steps.slice(0, this.limit.value).map((step) => html`<li key=${step.number} tabindex="-1" class=${step.source} ref=${(/** @type {any} */ element) => this.attach(element, step)}>
+        <p><b>${step.number} ${step.source}</b> <span class="soft">${[step.model, step.tokens, step.seconds == null ? "" : span(step.seconds * 1000), step.cost == null ? "" : `$${num(step.cost, 6)}`].filter(Boolean).join(" · ")}</span>
+          ${step.isError && html` <b class="failed">error</b>`}${step.reward != null && html` <b>reward ${typeof step.reward === "number" ? num(step.reward, 6) : JSON.stringify(step.reward)}</b>`}</p>
+        ${step.parts.map(([kind, text]) => html`<div class=${`part ${kind}`}><small>${kind}</small><${Text} text=${text} label=${`${kind} in step ${step.number}`} words=${words} /></div>`)}
+      </li>`)}</ol>
+      ${steps.length > this.limit.value && html`<button onClick=${() => (this.limit.value += 10 * FIRST_STEPS)}>Show further ones</button>`}</section>`;
+  }
+}
