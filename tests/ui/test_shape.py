@@ -127,7 +127,8 @@ def test_equal_rewards_are_one_bar_and_failures_are_red(page: Page, backend: Loc
     page.run("location.hash = '#/pools/many/plots'")
     page.until("!!document.querySelector('.plot canvas')")
     rows = "document.querySelectorAll('[aria-label=\"Distribution of rewards\"] tbody tr')"
-    assert page.run(f"[...{rows}].map(e => e.textContent).join()") == "0.751,777"
+    # The rollouts come on several pages of the list.
+    page.until(f"[...{rows}].map(e => e.textContent).join() === '0.751,777'")
     meter = "document.querySelector('[aria-label=\"Failures by code\"] meter')"
     page.run(f"{meter}.scrollIntoView()")
     box = page.run(f"{BOX}({meter})")

@@ -5,12 +5,13 @@ import { link, readAddress } from "./address.js";
 import { base, get, journal, logIn, logOut, may, online, scopes, token } from "./api.js";
 import { CompareView, PoolsView, PoolView } from "./pools.js";
 import { RolloutView } from "./rollout.js";
+import { RunsView, RunView } from "./runs.js";
 import { html, Dialog } from "./ui.js";
 
 const problem = signal("");
 const view = signal(/** @type {any} */ (null));
 const place = signal("");
-const PLACES = journal ? {} : { pools: "Pools", rollouts: "Rollouts", compare: "Compare" };
+const PLACES = journal ? {} : { pools: "Pools", rollouts: "Rollouts", runs: "Runs", compare: "Compare" };
 
 /** @param {Parameters<typeof logIn>[0]} proof */
 const enter = (proof) => logIn(proof).catch((error) => (problem.value = error.message));
@@ -46,6 +47,12 @@ function viewOf([kind, ...names], query) {
     const chosen = { ...query, pool1, pool2 };
     if (!(open instanceof CompareView)) return new CompareView(chosen);
     open.open(chosen);
+    return open;
+  }
+  if (kind === "runs" && !journal && !names[0]) return new RunsView();
+  if (kind === "runs" && !journal) {
+    if (!(open instanceof RunView && open.name === names[0])) return new RunView(names[0], names[1], query);
+    open.open(names[1], query);
     return open;
   }
   const isPool = kind === "pools" && names[0] && !journal;

@@ -6,7 +6,7 @@ import { Lines, Logs } from "./logs.js";
 import { Groups, Plots } from "./plots.js";
 import { Rollouts } from "./store.js";
 import { Table } from "./table.js";
-import { html, ask, Badge, Code, Copy, Count, every, Facts, Grid, num } from "./ui.js";
+import { html, ask, Badge, Code, Copy, Count, dollars, every, Facts, Grid, num, usageFacts } from "./ui.js";
 
 const MOST_METRICS = 50;
 const TABS = { rollouts: "Rollouts", plots: "Plots", groups: "Groups", output: "Output", definition: "Definition" };
@@ -92,6 +92,7 @@ export class PoolsView {
   render() {
     const pools = this.pools.value;
     const queue = this.queue.value;
+    const isPaid = Object.values(this.metrics.value).some((metrics) => metrics?.usage?.cost_usd != null);
     return html`<header class="title"><h1>Pools</h1><div class="buttons">
         <select aria-label="Which pools" value=${this.state.value} onChange=${(/** @type {any} */ { target }) => { this.state.value = target.value; keepQuery({ state: target.value }); this.read().catch(() => {}); }}>
           ${["", "active", "paused", "failed", "archived"].map((state) => html`<option value=${state} selected=${state === this.state.value}>${state || "All but archived"}</option>`)}
@@ -100,7 +101,7 @@ export class PoolsView {
       </div></header>
       ${queue && html`<${Facts} items=${[["Running", html`<${Count} of=${queue.running} href=${link(["rollouts"], { status: "running" })} />`], ["Queued", html`<${Count} of=${queue.queued} href=${link(["rollouts"], { status: "queued" })} />`], ["Room for", num(queue.capacity)]]} />`}
       ${pools === null ? html`<p class="empty">Loading …</p>` : !pools.length ? html`<p class="empty">No pools here. A pool is where rollouts run: create one.</p>`
-        : html`<${Grid} label="Pools" texts=${["Pool", "State", "Containers"]} head=${["Pool", "State", "Load", "Queued", "Completed", "Failed", "Success", "Containers"]} rows=${pools.map((pool) => {
+        : html`<${Grid} label="Pools" texts=${["Pool", "State", "Containers"]} head=${["Pool", "State", "Load", "Queued", "Completed", "Failed", "Success", ...(isPaid ? ["Cost"] : []), "Containers"]} rows=${pools.map((pool) => {
             const metrics = this.metrics.value[pool.id];
             const place = ["pools", pool.id, "rollouts"];
             return [
@@ -108,6 +109,7 @@ export class PoolsView {
               html`<${Badge} status=${pool.status ?? pool.state} />`, html`<${Load} metrics=${metrics} />`,
               ...[["queued", metrics?.queued_rollouts], ["completed", metrics?.completed_rollouts], ["failed", metrics?.failed_rollouts]].map(([status, of]) => html`<${Count} of=${of} href=${link(place, { status })} />`),
               metrics?.success_rate == null ? "–" : `${num(metrics.success_rate * 100, 1)} %`,
+              ...(isPaid ? [dollars(metrics?.usage?.cost_usd)] : []),
               html`<span class="fit">${containersOf(pool, metrics)}</span>`,
             ];
           })} />`}`;
@@ -123,8 +125,7 @@ export class PoolView {
     this.tab = signal(tab);
     this.url = path`/v1/pools/${id ?? ""}`;
     this.abort = new AbortController();
-    this.store = new Rollouts(id);
-    this.table = new Table(this.store, query);
+    this.table = new Table(id, query);
     this.pool = signal(/** @type {Pool | null} */ (null));
     this.metrics = signal(/** @type {PoolMetrics | null} */ (null));
     this.isMissing = signal(false);
@@ -142,6 +143,10 @@ export class PoolView {
     this.tab.value = tab in this.tabs ? tab : "rollouts";
     if (this.tab.value === "rollouts") this.table.open(query);
     if (tab === "output") this.words.value = query.text ?? "";
+  }
+
+  get store() {
+    return this.table.store;
   }
 
   get title() {
@@ -237,6 +242,7 @@ export class PoolView {
       ${counts && html`<${Facts} items=${[
         ["Load", html`<${Load} metrics=${metrics} />`],
         ...counts.map(([label, of]) => [label, html`<${Count} of=${of} href=${link(rollouts, { status: `${label}`.toLowerCase() })} />`]),
+        ...usageFacts(metrics?.usage?.input_tokens, metrics?.usage?.output_tokens, metrics?.usage?.cost_usd, metrics?.completed_rollouts),
         ["Updates", store.state.value],
       ]} />`}
       ${Object.keys(this.tabs).length > 0 && html`<nav class="tabs" aria-label="Of this pool">${Object.entries(this.tabs).map(([name, label]) =>

@@ -5,7 +5,7 @@ import { base, call, create, follow, get, itemsOf, journal, needs, path, pause, 
 import { Lines, Logs } from "./logs.js";
 import { Objects, objectsIn, Steps } from "./steps.js";
 import { hasEnded, hasFailed, Row } from "./store.js";
-import { html, ask, Badge, Code, Copy, every, Facts, Grid, moment, num, span } from "./ui.js";
+import { html, ask, Badge, Code, Copy, every, Facts, Grid, moment, num, span, usageFacts } from "./ui.js";
 
 const FIRST_EVENTS = 100;
 // What a container wrote is read a moment later.
@@ -238,7 +238,9 @@ export class RolloutView {
         ["Task", row.task || "–"], ["Seed", String(rollout.request?.seed?.rawJSON ?? row.seed ?? "–")], ["Reward", num(row.reward, 6)],
         ["Created", moment(row.created)], ...(row.by ? [["By the key", row.by]] : []), ["Queued for", span(row.wait)],
         ["Ran for", span(row.took)],
-        ...(usage ? [["Tokens in / out", `${num(usage.llm_input_tokens)} / ${num(usage.llm_output_tokens)}`], ["Cost", usage.cost_usd == null ? "–" : `$${num(usage.cost_usd, 4)}`]] : []),
+        ...usageFacts(usage?.llm_input_tokens, usage?.llm_output_tokens, usage?.cost_usd),
+        ...(rollout.run ? [["Run", html`<a href=${link(["runs", rollout.run])}>${rollout.run}</a>`]] : []),
+        ...Object.entries(rollout.labels ?? {}),
         ...(rollout.replay_of ? [["Replay of", html`<a href=${link(["rollouts", rollout.replay_of])}>${rollout.replay_of}</a>`]] : []),
       ]} />
       ${this.steps.render()}

@@ -1,6 +1,6 @@
 // What happened in a rollout, step by step: of its trajectory, or of its events while it runs.
 import { signal } from "./vendor/signals.js";
-import { html, Grid, num, span } from "./ui.js";
+import { html, dollars, Grid, num, span } from "./ui.js";
 
 const FIRST_STEPS = 100;
 const LONG = 1500;
@@ -70,6 +70,9 @@ function Text({ text, label, words = "" }) {
   return html`<details open=${!!words && shown.toLowerCase().includes(words)}><summary>${lines[0].slice(0, 120)} … <small>${num(text.length)} characters</small></summary>${body}</details>`;
 }
 
+/** @param {string} kind @param {any} content @returns {[string, string]} */
+const part = (kind, content) => [kind, textOf(content)];
+
 /** A step as its event has it, in a short form, or as its trajectory has it. @param {any} step @param {number} [before] when the one before it was @returns {Step} */
 function stepOf(step, before) {
   const { metrics, extra, observation, tool_calls: calls } = step;
@@ -82,11 +85,11 @@ function stepOf(step, before) {
     seconds: extra?.seconds ?? (before && at >= before ? (at - before) / 1000 : null),
     tokens: sent == null && sampled == null ? "" : `${num(sent)} + ${num(sampled)} tokens`, cost, reward: extra?.reward ?? step.reward,
     parts: [
-      ["thought", textOf(step.reasoning_content)],
-      ["said", textOf(step.message)],
-      ...listOf(calls).filter(isObject).map((call) => ["called", `${call.function_name}(${typeof call.arguments === "string" ? call.arguments : JSON.stringify(call.arguments)})`]),
-      ...results.map((result) => ["observed", textOf(result.content)]),
-      ["error", error && typeof error !== "boolean" ? textOf(error.message ?? error) : ""],
+      part("thought", step.reasoning_content),
+      part("said", step.message),
+      ...listOf(calls).filter(isObject).map((call) => part("called", `${call.function_name}(${typeof call.arguments === "string" ? call.arguments : JSON.stringify(call.arguments)})`)),
+      ...results.map((result) => part("observed", result.content)),
+      part("error", error && typeof error !== "boolean" ? error.message ?? error : ""),
     ].filter(([, text]) => text),
   };
 }
@@ -169,7 +172,7 @@ export class Steps {
         <span class="soft" role="status">${words && `${num(steps.length)} of ${num(all)} steps`}</span>
       </div>
       <ol class="steps">${steps.slice(0, this.limit.value).map((step) => html`<li key=${step.number} tabindex="-1" class=${step.source} ref=${(/** @type {any} */ element) => this.attach(element, step)}>
-        <p><b>${step.number} ${step.source}</b> <span class="soft">${[step.model, step.tokens, step.seconds == null ? "" : span(step.seconds * 1000), step.cost == null ? "" : `$${num(step.cost, 6)}`].filter(Boolean).join(" · ")}</span>
+        <p><b>${step.number} ${step.source}</b> <span class="soft">${[step.model, step.tokens, step.seconds == null ? "" : span(step.seconds * 1000), step.cost == null ? "" : dollars(step.cost)].filter(Boolean).join(" · ")}</span>
           ${step.isError && html` <b class="failed">error</b>`}${step.reward != null && html` <b>reward ${typeof step.reward === "number" ? num(step.reward, 6) : JSON.stringify(step.reward)}</b>`}</p>
         ${step.parts.map(([kind, text]) => html`<div class=${`part ${kind}`}><small>${kind}</small><${Text} text=${text} label=${`${kind} in step ${step.number}`} words=${words} /></div>`)}
       </li>`)}</ol>

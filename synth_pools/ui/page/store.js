@@ -36,7 +36,9 @@ export class Row {
     this.message = error?.message ?? "";
     this.task = rollout.task_id ?? "";
     this.seed = request?.seed ?? request?.env?.seed ?? null;
-    this.run = String(request?.metadata?.run ?? "");
+    this.run = String(rollout.run ?? request?.metadata?.run ?? "");
+    /** Dollars, where the container reports them. @type {number | null} */
+    this.cost = rollout.result?.usage?.cost_usd ?? null;
     this.by = rollout.created_by ?? "";
     this.group = groupOf(request);
     this.at = time(rollout.updated_at);
@@ -73,9 +75,10 @@ function change(row, { event, timestamp, data }) {
 }
 
 export class Rollouts {
-  /** @param {string | null} pool */
-  constructor(pool) {
+  /** @param {string | null} pool @param {string} [filter] of the list, as in its query: such a list is polled */
+  constructor(pool, filter = "") {
     this.pool = pool;
+    this.filter = filter;
     this.list = pool ? path`/v1/pools/${pool}/rollouts` : "/v1/rollouts";
     /** Whether a pool's events are pushed, by its id. @type {Map<string, boolean>} */
     this.streams = new Map();
@@ -120,7 +123,7 @@ export class Rollouts {
   async run() {
     const { signal } = this.abort;
     // Streams open before the first page is read, so that no change is missed between the two.
-    if (!journal) await this.connectAll();
+    if (!journal && !this.filter) await this.connectAll();
     /** @type {string | undefined} */
     let cursor;
     do {
@@ -140,7 +143,7 @@ export class Rollouts {
       const wasPushed = this.isPushed;
       try {
         // Changes before the start of a stream are read from the lists.
-        if (journal || (await this.connectAll()) || !wasPushed) await this.ask();
+        if (journal || this.filter || (await this.connectAll()) || !wasPushed) await this.ask();
       } catch (error) {
         if (error instanceof ApiError && error.status < 500) throw error;
       }
@@ -159,7 +162,7 @@ export class Rollouts {
   /** @param {string} query @param {string} [cursor] */
   page(query, cursor) {
     const more = cursor ? path`&cursor=${cursor}` : "";
-    return get(`${this.list}?${query}${more}`, this.abort.signal);
+    return get(`${this.list}?${query}${more}${this.filter && `&${this.filter}`}`, this.abort.signal);
   }
 
   /** Open a pool's stream; false where the server has none. @param {string} id @returns {Promise<boolean>} */

@@ -1,7 +1,9 @@
 // The table of rollouts, which draws only the visible rows.
 import { signal } from "./vendor/signals.js";
 import { keepQuery, link } from "./address.js";
-import { html, Badge, Copy, isNarrow, moment, num, size, span } from "./ui.js";
+import { journal } from "./api.js";
+import { Rollouts } from "./store.js";
+import { html, Badge, Copy, dollars, isNarrow, moment, num, size, span } from "./ui.js";
 
 const ROW = 34;
 const AROUND = 6;
@@ -25,12 +27,36 @@ const COLUMNS = {
   created: ["Created", (row) => moment(row.created)],
   wait: ["Queued", (row) => span(row.wait)],
   took: ["Ran", (row) => span(row.took)],
+  cost: ["Cost", ({ cost }) => dollars(cost)],
 };
-const WIDE = ["id", "pool", "status", "reward", "seed", "task", "code", "by", "created", "wait", "took"];
+const WIDE = ["id", "pool", "status", "reward", "seed", "task", "code", "by", "created", "wait", "took", "cost"];
 const NARROW = ["seed", "status", "reward", "code"];
 /** On a phone the seed, which stays, opens the rollout. @type {Record<string, (row: Row) => any>} */
 const NARROW_CELLS = { seed: (row) => html`<${Open} row=${row} text=${row.seed ?? shortId(row)} />` };
 const FILTERS = /** @type {const} */ ({ status: "All states", code: "All errors", pool: "All pools", run: "All runs", by: "All keys" });
+
+/** Filters that the server applies, by their names in its query, with the attributes of their fields. @type {Record<string, Record<string, any>>} */
+const FIELDS = {
+  label: { title: "Label", placeholder: "name=value", pattern: "[^=]{1,63}=.*" },
+  task_id: { title: "Task" },
+  seed: { title: "Seed", type: "number", step: 1 },
+  created_after: { title: "From", type: "datetime-local" },
+  created_before: { title: "Before", type: "datetime-local" },
+};
+/** Those of the page, whose rollouts get their rewards while they are shown. @type {Record<string, Record<string, any>>} */
+const REWARDS = {
+  min_reward: { title: "Reward at least", type: "number", step: "any" },
+  max_reward: { title: "Reward at most", type: "number", step: "any" },
+};
+
+/** The filter of a list. @param {Record<string, string>} query @param {Record<string, string>} fixed */
+function filterOf(query, fixed) {
+  const chosen = Object.keys(FIELDS).filter((name) => query[name]).map((name) => {
+    const at = name.startsWith("created") ? new Date(query[name]) : null;
+    return [name, at && !Number.isNaN(at.getTime()) ? at.toISOString() : query[name]];
+  });
+  return String(new URLSearchParams([...Object.entries(fixed), ...chosen]));
+}
 
 /** @param {Iterable<string>} values @returns {[string, number][]} */
 export function counted(values) {
@@ -48,9 +74,10 @@ function matching(text) {
 }
 
 export class Table {
-  /** @param {import("./store.js").Rollouts} store @param {Record<string, string>} query */
-  constructor(store, query) {
-    this.store = store;
+  /** @param {string | null} pool @param {Record<string, string>} query @param {Record<string, string>} [fixed] filters of its list that stay */
+  constructor(pool, query, fixed = {}) {
+    this.fixed = fixed;
+    this.store = new Rollouts(pool, filterOf(query, fixed));
     /** The filters by name, `like`, `text`, `sort` and `row`, as they are in the address. */
     this.query = signal(query);
     this.top = signal(0);
@@ -66,6 +93,8 @@ export class Table {
     this.key = null;
     /** @type {Row[]} */
     this.rows = [];
+    this.hasCost = false;
+    this.isUnfolded = false;
     /** @type {Record<string, [string, number][]>} */
     this.counts = {};
   }
@@ -76,6 +105,11 @@ export class Table {
 
   /** Take over what an address says. @param {Record<string, string>} query */
   open(query) {
+    const filter = filterOf(query, this.fixed);
+    if (filter !== this.store.filter) {
+      this.store.close();
+      this.store = new Rollouts(this.store.pool, filter);
+    }
     this.query.value = query;
     this.target = Number(query.row) || 0;
     if (this.element && !this.target) this.element.scrollTop = 0;
@@ -92,7 +126,7 @@ export class Table {
     const changed = this.store.changed.value;
     const query = this.query.value;
     const [key, isDown] = this.sorting;
-    const isSame = this.key?.[1] === query;
+    const isSame = this.key?.[1] === query && this.key[2] === this.store;
     if (isSame && this.key[0] === changed) return;
     const now = performance.now();
     const isHeavy = key && this.rows.length > MANY;
@@ -100,9 +134,10 @@ export class Table {
       setTimeout(() => this.store.touch(), 300);
       return;
     }
-    this.key = [changed, query];
+    this.key = [changed, query, this.store];
     this.selected = now;
     let rows = this.store.rows;
+    this.hasCost = rows.some(({ cost }) => cost !== null);
     for (const name of /** @type {(keyof typeof FILTERS)[]} */ (Object.keys(FILTERS))) {
       this.counts[name] = counted(rows.map((row) => row[name])).filter(([value]) => value);
       if (query[name]) rows = rows.filter((row) => row[name] === query[name]);
@@ -111,6 +146,8 @@ export class Table {
       const group = this.store.byId.get(query.like)?.group;
       rows = rows.filter((row) => row.group === group);
     }
+    const { min_reward: least, max_reward: most } = query;
+    if (least || most) rows = rows.filter(({ reward }) => reward !== null && !(least && reward < Number(least)) && !(most && reward > Number(most)));
     const text = (query.text ?? "").trim().toLowerCase();
     if (text) rows = rows.filter(matching(text));
     if (key) {
@@ -149,6 +186,16 @@ export class Table {
     </select>`;
   }
 
+  /** The filters of the command line that are no choice, folded unless one is set. */
+  fields() {
+    const fields = Object.entries({ ...FIELDS, ...REWARDS });
+    const query = this.query.value;
+    return html`<details class="filters" open=${(this.isUnfolded ||= fields.some(([name]) => query[name]))}><summary>Filters</summary><div class="tools">
+      ${fields.map(([name, { title, ...rest }]) => html`<label>${title} <input value=${query[name] ?? ""} ...${rest}
+        onChange=${(/** @type {any} */ { target }) => (target.reportValidity() ? this.set(name, target.value) : undefined)} /></label>`)}
+    </div></details>`;
+  }
+
   /** Note the size of the table, and scroll to the row of the address once it is there. @param {any} element */
   attach(element) {
     this.element = element;
@@ -173,7 +220,7 @@ export class Table {
     this.select();
     size.value;
     const { rows, query: { value: query } } = this;
-    const columns = isNarrow.value ? NARROW : WIDE.filter((name) => (name !== "pool" || !this.store.pool) && (name !== "by" || this.counts.by.length > 0));
+    const columns = isNarrow.value ? NARROW : WIDE.filter((name) => (name !== "pool" || !this.store.pool) && (name !== "by" || this.counts.by.length > 0) && (name !== "cost" || this.hasCost));
     const first = Math.max(0, Math.min(Math.floor(this.top.value / ROW) - AROUND, rows.length - 1));
     const last = Math.min(rows.length, Math.ceil((this.top.value + this.height.value) / ROW) + AROUND);
     const [key, isDown] = this.sorting;
@@ -189,6 +236,7 @@ export class Table {
         ${query.like && html`<button onClick=${() => this.set("like", "")}>Same request as ${query.like.replace("rollout_", "").slice(0, 12)} ✕</button>`}
         <span class="soft" role="status">${rows.length === total ? "" : `${num(rows.length)} of `}${num(total)} rollouts${loading}</span>
       </div>
+      ${!journal && this.fields()}
       <div class="rows fill" tabindex="0" role="region" aria-label="Rollouts"
         ref=${(/** @type {any} */ element) => this.attach(element)} onScroll=${() => this.scroll()}>
         <table class=${isDated ? "dated" : ""} aria-rowcount=${rows.length + 1}>

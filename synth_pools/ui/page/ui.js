@@ -17,6 +17,9 @@ export const num = (value, digits = 3) =>
     ? "–"
     : value.toLocaleString("en", { maximumFractionDigits: digits });
 
+/** @param {number | null | undefined} value */
+export const dollars = (value) => (value == null ? "–" : `$${num(value, Math.abs(value) < 1 ? 6 : 2)}`);
+
 /** @param {number | null | undefined} ms a length of time */
 export function span(ms) {
   if (ms == null || Number.isNaN(ms)) return "–";
@@ -58,6 +61,13 @@ export const Facts = ({ items }) =>
   html`<dl class="facts">
     ${items.map(([label, value]) => html`<div><dt>${label}</dt><dd>${value}</dd></div>`)}
   </dl>`;
+
+/** Facts of what rollouts have used, where their containers report it. @param {number | null} [input] @param {number | null} [output] @param {number | null} [cost] @param {number} [completed] @returns {[string, string][]} */
+export const usageFacts = (input, output, cost, completed) => [
+  ...(input == null && output == null ? [] : [/** @type {[string, string]} */ (["Tokens in / out", `${num(input)} / ${num(output)}`])]),
+  ...(cost == null ? [] : [/** @type {[string, string]} */ (["Cost", dollars(cost)])]),
+  ...(cost == null || completed === undefined ? [] : [/** @type {[string, string]} */ (["Cost of a success", dollars(completed ? cost / completed : null)])]),
+];
 
 /** A count that leads to the rollouts behind it. @param {{ of: number | null | undefined, href: string }} props */
 export const Count = ({ of, href }) => (of ? html`<a href=${href}>${num(of)}</a>` : num(of));

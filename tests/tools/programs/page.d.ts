@@ -16,6 +16,7 @@ declare global {
   type RolloutUsage = Schema<"RolloutUsage">;
   type LogLine = Schema<"PoolLogLine">;
   type StartedProcess = Schema<"StartedProcess">;
+  type Run = Schema<"Run">;
   type QueueStatus = Schema<"QueueStatus">;
 
   interface AskedField {
