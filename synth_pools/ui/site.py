@@ -8,9 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from synth_pools.ui.assets import INDEX, Asset, load_assets
+from synth_pools.ui.comparisons import compared
 from synth_pools.ui.sessions import Keys, LoginLinks, Sessions, foreign_origin
 
 ROOT = "/ui/"
+COMPARISON = f"{ROOT}comparison"
 MOST_BODY_BYTES = 16 * 1024
 _SESSION = f"{ROOT}session"
 _READING = ("GET", "HEAD")
@@ -77,7 +79,10 @@ class Site:
 
     def answer(self, request: PageRequest) -> PageResponse:
         """Respond to a request; `is_page_path` must be true for its path."""
-        response = self._answer(request)
+        return self.finish(self._answer(request))
+
+    def finish(self, response: PageResponse) -> PageResponse:
+        """Add the headers that every response of the page has."""
         return PageResponse(response.status, response.body, {**_HEADERS, **response.headers})
 
     def _answer(self, request: PageRequest) -> PageResponse:
@@ -87,6 +92,10 @@ class Site:
             if request.method == "DELETE":
                 return self._log_out(request)
             return _refusal(405, "method_not_allowed", "POST logs in, DELETE logs out.")
+        if request.path == COMPARISON and request.method == "POST":
+            if not self.sessions.admits(request.headers):
+                return _refusal(401, "unauthorized", "Log in to the page.")
+            return comparison_response(request.body)
         if request.method not in _READING:
             return _refusal(405, "method_not_allowed", "The page can only be read.")
         if request.path in ("/", "/ui"):
@@ -137,6 +146,14 @@ class Site:
             return _refusal(403, "forbidden", reason)
         cookie = self.sessions.closing_cookie(request.headers, is_secure=request.is_secure)
         return _json(200, {}, {"set-cookie": cookie, "cache-control": "no-store"})
+
+
+def comparison_response(body: bytes) -> PageResponse:
+    """Respond to a request that compares two runs; it takes up to seconds of a processor."""
+    try:
+        return _json(200, compared(body), {"cache-control": "no-store"})
+    except ValueError as error:
+        return _refusal(422, "invalid_request", str(error))
 
 
 def _asset_response(asset: Asset, headers: Mapping[str, str]) -> PageResponse:

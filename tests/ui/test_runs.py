@@ -37,7 +37,7 @@ def pool(client: ContainerPoolsClient) -> Iterator[str]:
 
     @container.rollout
     def play(rollout: Rollout) -> Result:
-        rollout.usage(input_tokens=100, output_tokens=10, cost_usd=0.03 * rollout.seed)
+        rollout.usage(input_tokens=100, output_tokens=10, cost_usd=0.03 * (rollout.seed or 0))
         if rollout.seed == 4:
             raise ValueError("the model is silent")
         return Result(reward=rollout.env["reward"])

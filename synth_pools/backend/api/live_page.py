@@ -12,7 +12,7 @@ from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.errors import payload_too_large
 from synth_pools.backend.services import Services
 from synth_pools.ui.sessions import LoginLinks, Sessions
-from synth_pools.ui.site import MOST_BODY_BYTES, PageRequest, Site
+from synth_pools.ui.site import COMPARISON, MOST_BODY_BYTES, PageRequest, Site, comparison_response
 
 
 class LivePage:
@@ -38,18 +38,26 @@ class LivePage:
         """Respond to a request for one of the page's own paths.
 
         Raises:
-            ApiError: 413 for a body that is too large for a log-in.
+            ApiError: 413 for a body that is too large for a log-in, or for a comparison.
             ClientDisconnectedError: The client disconnected before the end of the body.
         """
         services = self._services
         body, reserved = await read_body(receive, headers, services.settings, services.parsing_room)
-        if reserved is not None:
-            reserved.release()
-        if len(body) > MOST_BODY_BYTES:
-            raise payload_too_large(MOST_BODY_BYTES)
-        response = self._site.answer(
-            PageRequest(scope["method"], scope["path"], headers, body, scope["scheme"] == "https")
+        request = PageRequest(
+            scope["method"], scope["path"], headers, body, scope["scheme"] == "https"
         )
+        is_admitted = self.key_name(headers) is not None
+        try:
+            if (request.method, request.path) == ("POST", COMPARISON) and is_admitted:
+                compared = await services.redaction_workers.run(comparison_response, body)
+                response = self._site.finish(compared)
+            elif len(body) > MOST_BODY_BYTES:
+                raise payload_too_large(MOST_BODY_BYTES)
+            else:
+                response = self._site.answer(request)
+        finally:
+            if reserved is not None:
+                reserved.release()
         content_type = response.headers.get("content-type", "text/plain")
         return TextResponse(response.body, content_type, response.status, response.headers)
 

@@ -3,7 +3,8 @@ import { render } from "./vendor/preact.js";
 import { computed, effect, signal } from "./vendor/signals.js";
 import { link, readAddress } from "./address.js";
 import { base, get, journal, logIn, logOut, may, online, scopes, token } from "./api.js";
-import { CompareView, PoolsView, PoolView } from "./pools.js";
+import { CompareView, PairView } from "./compare.js";
+import { PoolsView, PoolView } from "./pools.js";
 import { RolloutView } from "./rollout.js";
 import { RunsView, RunView } from "./runs.js";
 import { html, Dialog } from "./ui.js";
@@ -49,6 +50,7 @@ function viewOf([kind, ...names], query) {
     open.open(chosen);
     return open;
   }
+  if (kind === "pair" && names[1]) return new PairView(names.slice(0, 2));
   if (kind === "runs" && !journal && !names[0]) return new RunsView();
   if (kind === "runs" && !journal) {
     if (!(open instanceof RunView && open.name === names[0])) return new RunView(names[0], names[1], query);

@@ -1,10 +1,9 @@
-// All pools, one pool, and two of them side by side.
+// All pools, and one of them.
 import { signal } from "./vendor/signals.js";
 import { keepQuery, link } from "./address.js";
 import { ApiError, call, create, get, itemsOf, journal, needs, path } from "./api.js";
 import { Lines, Logs } from "./logs.js";
 import { Groups, Plots } from "./plots.js";
-import { Rollouts } from "./store.js";
 import { Table } from "./table.js";
 import { html, ask, Badge, Code, Copy, Count, dollars, every, Facts, Grid, num, usageFacts } from "./ui.js";
 
@@ -272,73 +271,5 @@ export class PoolView {
           <span class="soft" role="status">${words && `${num(matches.length)} of `}${num(lines.length)} lines, the newest at the end</span>
         </div><${Lines} lines=${matches} class="output fill" />`
         : html`<p class="empty">${problem ?? "The server has started no process for this pool, or none has written anything."}</p>`}`;
-  }
-}
-
-export class CompareView {
-  /** @param {Record<string, string>} query `pool1`, `run1`, `pool2` and `run2` */
-  constructor(query) {
-    this.abort = new AbortController();
-    this.query = signal(query);
-    this.pools = signal(/** @type {string[]} */ ([]));
-    this.stores = /** @type {(Rollouts | null)[]} */ ([null, null]);
-    this.open(query);
-    get("/v1/pools?limit=200", this.abort.signal).then((page) => (this.pools.value = itemsOf(page).map((pool) => pool.id)), () => {});
-  }
-
-  /** Take over what an address says. @param {Record<string, string>} query */
-  open(query) {
-    [query.pool1, query.pool2].forEach((pool, side) => {
-      if (this.stores[side]?.pool === pool) return;
-      this.stores[side]?.close();
-      this.stores[side] = pool ? new Rollouts(pool) : null;
-    });
-    this.query.value = query;
-  }
-
-  /** @param {number} number @param {string} run */
-  label(number, run = this.query.value[`run${number}`]) {
-    return [this.query.value[`pool${number}`], run].filter(Boolean).join(" ");
-  }
-
-  get title() {
-    const names = [this.label(1), this.label(2)].filter(Boolean);
-    return names.length ? names.join(" and ") : "Compare";
-  }
-
-  close() {
-    this.abort.abort();
-    this.stores.forEach((store) => store?.close());
-  }
-
-  /** @param {Record<string, string>} change */
-  choose(change) {
-    const { pool1, run1, pool2, run2 } = { ...this.query.value, ...change };
-    location.hash = link(["compare"], { pool1, run1, pool2, run2 });
-  }
-
-  /** @param {string} key @param {string} label @param {string} none @param {Iterable<string>} options */
-  choice(key, label, none, options) {
-    const value = this.query.value[key] ?? "";
-    return html`<select aria-label=${label} value=${value} onChange=${(/** @type {any} */ { target }) => this.choose({ ...(key.startsWith("pool") ? { [key.replace("pool", "run")]: "" } : {}), [key]: target.value })}>
-      ${[...new Set(["", value, ...options])].map((option) => html`<option value=${option} selected=${option === value}>${option || none}</option>`)}
-    </select>`;
-  }
-
-  render() {
-    const query = this.query.value;
-    const sets = this.stores.flatMap((store, side) => {
-      if (!store) return [];
-      store.changed.value;
-      const run = query[`run${side + 1}`];
-      const rows = store.rows.filter((row) => !run || row.run === run);
-      return [{ label: `${side + 1}: ${this.label(side + 1)}`, rows, place: ["pools", store.pool ?? "", "rollouts"], chosen: { run } }];
-    });
-    return html`<header class="title"><h1>${sets.length ? this.title : "Side by side"}</h1></header>
-      ${this.stores.map((store) => store?.problem.value && html`<p class="refusal" role="alert">${store.pool}: ${store.problem.value}</p>`)}
-      <div class="tools">${this.stores.map((store, side) => html`
-        ${this.choice(`pool${side + 1}`, `Pool ${side + 1}`, "Choose a pool", this.pools.value)}
-        ${this.choice(`run${side + 1}`, `Run ${side + 1}`, "All runs", new Set(store?.rows.map((row) => row.run)))}`)}</div>
-      ${sets.length === 2 ? html`<${Plots} sets=${sets} />` : html`<p class="empty">Choose two pools, or two runs of one: the metadata.run of a request names its run.</p>`}`;
   }
 }

@@ -62,7 +62,7 @@ export class RolloutView {
     this.events = [];
     /** The starts of its attempts among them. @type {PoolsEvent[]} */
     this.starts = [];
-    this.steps = new Steps();
+    this.steps = new Steps(id);
     /** @type {Promise<any> | null} */
     this.trajectory = null;
     this.limit = signal(FIRST_EVENTS);

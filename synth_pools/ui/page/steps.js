@@ -95,7 +95,9 @@ function stepOf(step, before) {
 }
 
 export class Steps {
-  constructor() {
+  /** @param {string} name of the rollout */
+  constructor(name) {
+    this.name = name;
     /** Whether they are of the trajectory. */
     this.isWhole = false;
     this.list = signal(/** @type {Step[]} */ ([]));
@@ -174,7 +176,7 @@ export class Steps {
       <ol class="steps">${steps.slice(0, this.limit.value).map((step) => html`<li key=${step.number} tabindex="-1" class=${step.source} ref=${(/** @type {any} */ element) => this.attach(element, step)}>
         <p><b>${step.number} ${step.source}</b> <span class="soft">${[step.model, step.tokens, step.seconds == null ? "" : span(step.seconds * 1000), step.cost == null ? "" : dollars(step.cost)].filter(Boolean).join(" · ")}</span>
           ${step.isError && html` <b class="failed">error</b>`}${step.reward != null && html` <b>reward ${typeof step.reward === "number" ? num(step.reward, 6) : JSON.stringify(step.reward)}</b>`}</p>
-        ${step.parts.map(([kind, text]) => html`<div class=${`part ${kind}`}><small>${kind}</small><${Text} text=${text} label=${`${kind} in step ${step.number}`} words=${words} /></div>`)}
+        ${step.parts.map(([kind, text], index) => html`<div class=${`part ${kind}`}><small>${kind}</small><${Text} text=${text} label=${`Step ${step.number}, part ${index + 1} of ${this.name}`} words=${words} /></div>`)}
       </li>`)}</ol>
       ${steps.length > this.limit.value && html`<button onClick=${() => (this.limit.value += 10 * FIRST_STEPS)}>Show further ones</button>`}</section>`;
   }
