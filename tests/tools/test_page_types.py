@@ -50,7 +50,7 @@ def test_the_page_keeps_the_types_of_the_document(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "before", "after"),
     [
-        ("rollout.js", "usage.llm_input_tokens", "usage.input_tokens"),
+        ("rollout.js", "usage?.llm_input_tokens", "usage?.input_tokens"),
         ("store.js", "event.rollout_id", "event.rolloutId"),
         ("pools.js", "metrics.queued_rollouts", "metrics.queued"),
         ("table.js", "row.reward", "row.rewards"),
