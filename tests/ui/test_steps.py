@@ -22,7 +22,12 @@ EVIL = "<img src=x onerror=\"document.title='broken'\">"
 ROWS = [{"city": "Köln", "people": 1_000_000}, {"city": EVIL, "people": 7, "old": True}]
 LONG = "\n".join(f"line {number}" for number in range(500)) + "\nThe needle is here."
 MANY = 130
-HOSTILE = 9
+HOSTILE, NESTED = 9, 10
+
+
+def trajectory(name: str, message: str) -> dict[str, Any]:
+    steps = [{"step_id": 1, "source": "agent", "message": message}]
+    return {"schema_version": "ATIF-v1.8", "agent": {"name": name, "version": "1"}, "steps": steps}
 
 
 @pytest.fixture
@@ -50,6 +55,10 @@ def pool(client: ContainerPoolsClient, watched: threading.Event) -> Iterator[str
             rollout.event({"type": "step", "step_id": 2, "tool_calls": [None], "extra": 7})
             rollout.event({"type": "step", "step_id": 3, "observation": [None, "fine"], **odd})
             return Result(reward=1)
+        if rollout.seed == NESTED:
+            inner = {**trajectory("inner", "Nothing here."), "trajectory_id": "t1"}
+            whole = {**trajectory("outer", "I ask another one."), "subagent_trajectories": [inner]}
+            return Result(reward=1, trajectory=whole)
         rollout.step("user", "Which cities are there?")
         call: dict[str, Any] = {"id": "c1", "function": "query", "arguments": {"table": "cities"}}
         rollout.step(
@@ -158,3 +167,16 @@ def test_events_that_only_look_like_steps_break_nothing(
     )
     page.until(f"{SHOWN}.length === 3")
     assert "fine" in page.run(SHOWN)[2]
+
+
+def test_the_steps_of_an_agent_that_was_called_unfold(
+    page: Page, client: ContainerPoolsClient, pool: str
+) -> None:
+    body: dict[str, Any] = {"mode": "sync", "seed": NESTED}
+    created = client.create_rollout(pool, body)
+    page.run(f"location.hash = '#/rollouts/{created['id']}'")
+    page.until(f"{SHOWN}.length === 1")
+    page.click("summary", "agent 1 of ")
+    page.until(f"{SHOWN}.length === 2")
+    assert "Nothing here." in page.run(SHOWN)[1]
+    check(page, "agents")

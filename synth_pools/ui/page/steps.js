@@ -59,9 +59,14 @@ export function Objects({ rows, label, words = "" }) {
     ${(rows.length > MOST_ROWS || names.length > MOST_COLUMNS) && html`<p class="soft">The first of ${num(rows.length)} rows and ${num(names.length)} columns.</p>`}`;
 }
 
-/** Text, folded where it is long; a list of objects in it as a table. @param {{ text: string, label: string, words?: string }} props */
-function Text({ text, label, words = "" }) {
-  const rows = objectsIn(text);
+/** The objects in parts of steps, which are drawn again and again. @type {WeakMap<[string, string], any[] | null>} */
+const objectsOf = new WeakMap();
+
+/** Text, folded where it is long; a list of objects in it as a table. @param {{ part: [string, string], label: string, words: string }} props */
+function Text({ part, label, words }) {
+  const text = part[1];
+  if (!objectsOf.has(part)) objectsOf.set(part, objectsIn(text));
+  const rows = objectsOf.get(part);
   if (rows) return html`<${Objects} rows=${rows} label=${label} words=${words} />`;
   const shown = text.slice(0, LARGEST_TEXT);
   const body = html`<pre>${marked(shown, words)}${shown.length < text.length && "\n… The rest is in the artifact."}</pre>`;
@@ -107,6 +112,9 @@ export class Steps {
     /** The step that is jumped to, until it is drawn. @type {Step | null | undefined} */
     this.goal = null;
     this.found = { list: this.list.value, words: "", steps: this.list.value };
+    /** Those of the agents that this one has called. @type {Steps[]} */
+    this.embedded = [];
+    this.isOpen = signal(false);
     /** The error that was jumped to last. */
     this.last = 0;
   }
@@ -126,8 +134,13 @@ export class Steps {
   }
 
   /** Take over a trajectory in the place of events. @param {any} trajectory */
-  read({ steps }) {
+  read({ steps, subagent_trajectories: embedded }) {
     this.isWhole = true;
+    this.embedded = listOf(embedded).filter(isObject).map((trajectory, index) => {
+      const inner = new Steps(`agent ${index + 1} of ${this.name}`);
+      inner.read(trajectory);
+      return inner;
+    });
     this.list.value = listOf(steps).filter(isObject).map((step, index, all) => stepOf(step, Date.parse(all[index - 1]?.timestamp)));
   }
 
@@ -160,6 +173,7 @@ export class Steps {
     element.focus();
   }
 
+  /** @returns {any} */
   render() {
     const words = this.words.value.toLowerCase();
     const steps = this.matching(words);
@@ -176,8 +190,9 @@ export class Steps {
       <ol class="steps">${steps.slice(0, this.limit.value).map((step) => html`<li key=${step.number} tabindex="-1" class=${step.source} ref=${(/** @type {any} */ element) => this.attach(element, step)}>
         <p><b>${step.number} ${step.source}</b> <span class="soft">${[step.model, step.tokens, step.seconds == null ? "" : span(step.seconds * 1000), step.cost == null ? "" : dollars(step.cost)].filter(Boolean).join(" · ")}</span>
           ${step.isError && html` <b class="failed">error</b>`}${step.reward != null && html` <b>reward ${typeof step.reward === "number" ? num(step.reward, 6) : JSON.stringify(step.reward)}</b>`}</p>
-        ${step.parts.map(([kind, text], index) => html`<div class=${`part ${kind}`}><small>${kind}</small><${Text} text=${text} label=${`Step ${step.number}, part ${index + 1} of ${this.name}`} words=${words} /></div>`)}
+        ${step.parts.map((part, index) => html`<div class=${`part ${part[0]}`}><small>${part[0]}</small><${Text} part=${part} label=${`Step ${step.number}, part ${index + 1} of ${this.name}`} words=${words} /></div>`)}
       </li>`)}</ol>
-      ${steps.length > this.limit.value && html`<button onClick=${() => (this.limit.value += 10 * FIRST_STEPS)}>Show further ones</button>`}</section>`;
+      ${steps.length > this.limit.value && html`<button onClick=${() => (this.limit.value += 10 * FIRST_STEPS)}>Show further ones</button>`}
+      ${this.embedded.map((inner) => html`<details onToggle=${(/** @type {any} */ { currentTarget }) => (inner.isOpen.value = currentTarget.open)}><summary>${inner.name}</summary>${inner.isOpen.value && inner.render()}</details>`)}</section>`;
   }
 }
