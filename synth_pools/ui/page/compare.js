@@ -46,6 +46,7 @@ export class CompareView {
     }
     this.result.value = null;
     this.key = "";
+    this.next = 0;
     this.query.value = query;
   }
 
@@ -102,7 +103,9 @@ export class CompareView {
     const runs = sets.map(({ rows }) => rows.toReversed().map(sent));
     const body = { names: sets.map(({ label }) => label), columns: SENT, runs, failures, other_tasks: tasks === "other" };
     const result = await call("POST", "comparison", { body, signal: this.abort.signal }).catch((error) => ({ problem: error.message }));
-    if (this.key === key) this.result.value = result;
+    // Something else was chosen meanwhile.
+    if (this.key !== key) return;
+    this.result.value = result;
     this.next = performance.now() + REST * (performance.now() - start);
   }
 
