@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -31,13 +32,22 @@ def client(backend: LocalBackend) -> Iterator[ContainerPoolsClient]:
 
 
 @pytest.fixture
-def pool(client: ContainerPoolsClient) -> Iterator[str]:
+def is_free() -> threading.Event:
+    """Clear while rollouts are held back."""
+    event = threading.Event()
+    event.set()
+    return event
+
+
+@pytest.fixture
+def pool(client: ContainerPoolsClient, is_free: threading.Event) -> Iterator[str]:
     """Pool with the runs `monday` and `tue/day`, each of the seeds 1 to 4, of which 4 fails."""
     container = Container("paid", tasks={"easy": {}, "hard": {}})
 
     @container.rollout
     def play(rollout: Rollout) -> Result:
         rollout.usage(input_tokens=100, output_tokens=10, cost_usd=0.03 * (rollout.seed or 0))
+        assert is_free.wait(60)
         if rollout.seed == 4:
             raise ValueError("the model is silent")
         return Result(reward=rollout.env["reward"])
@@ -154,3 +164,19 @@ def test_lists_have_the_filters_of_the_command_line(page: Page, pool: str) -> No
     page.until(f"{SEEDS} === '1'")
     page.screen(390, 844, phone=True)
     page.until("document.documentElement.scrollWidth <= 390")
+
+
+def test_a_rollout_that_ends_while_it_is_shown_has_its_dollars(
+    page: Page, client: ContainerPoolsClient, pool: str, is_free: threading.Event
+) -> None:
+    page.run(f"location.hash = '#/pools/{pool}'")
+    page.until(f"{SEEDS} === '4,3,2,1,4,3,2,1'")
+    page.until("document.querySelector('.facts')?.innerText.includes('live')")
+    is_free.clear()
+    try:
+        client.create_rollout(pool, {"seed": 7, "env": {"reward": 1}})
+        # Its seed is in no event: the page has read it meanwhile.
+        page.until(f"{SEEDS} === '7,4,3,2,1,4,3,2,1'")
+    finally:
+        is_free.set()
+    page.until("document.querySelector('.rows td.c-cost')?.innerText === '$0.21'")

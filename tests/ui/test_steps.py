@@ -57,8 +57,11 @@ def pool(client: ContainerPoolsClient, watched: threading.Event) -> Iterator[str
             return Result(reward=1)
         if rollout.seed == NESTED:
             inner = {**trajectory("inner", "Nothing here."), "trajectory_id": "t1"}
-            whole = {**trajectory("outer", "I ask another one."), "subagent_trajectories": [inner]}
-            return Result(reward=1, trajectory=whole)
+            document = {
+                **trajectory("outer", "I ask another one."),
+                "subagent_trajectories": [inner],
+            }
+            return Result(reward=1, trajectory=document)
         rollout.step("user", "Which cities are there?")
         call: dict[str, Any] = {"id": "c1", "function": "query", "arguments": {"table": "cities"}}
         rollout.step(

@@ -97,6 +97,7 @@ export class Rollouts {
     this.abort = new AbortController();
     this.timer = 0;
     this.isCatchingUp = false;
+    this.hasCost = false;
     this.isPushed = false;
     this.run().catch((error) => {
       if (!this.abort.signal.aborted) this.problem.value = error.message;
@@ -204,8 +205,11 @@ export class Rollouts {
       this.newer.push(row);
       this.catchUp();
     }
-    if (row) change(row, event);
-    else if (!this.isLoaded.value) {
+    if (row) {
+      change(row, event);
+      // Events say nothing of dollars.
+      if (this.hasCost && hasEnded(row.status)) this.catchUp(5);
+    } else if (!this.isLoaded.value) {
       const events = this.early.get(event.rollout_id);
       if (events) events.push(event);
       else this.early.set(event.rollout_id, [event]);
@@ -215,6 +219,7 @@ export class Rollouts {
   /** Take over a rollout as it was read. @param {any} rollout @param {Row[]} place of one that is new */
   merge(rollout, place) {
     const read = new Row(rollout);
+    this.hasCost ||= read.cost !== null;
     const row = this.byId.get(read.id);
     if (!row) {
       this.byId.set(read.id, read);
@@ -231,12 +236,12 @@ export class Rollouts {
     return isNew;
   }
 
-  /** Read the requests of rollouts that events have announced. */
-  async catchUp() {
+  /** Read what events have not said of the newest rollouts. @param {number} [seconds] */
+  async catchUp(seconds = 1) {
     if (this.isCatchingUp) return;
     this.isCatchingUp = true;
     try {
-      await pause(1, this.abort.signal);
+      await pause(seconds, this.abort.signal);
       this.isCatchingUp = false;
       await this.readNewest();
     } catch (error) {
