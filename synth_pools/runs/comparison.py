@@ -197,7 +197,7 @@ def compare(
     scores = [
         read_scores(run, f"run {number}", failures, threshold) for number, run in enumerate(runs, 1)
     ]
-    for run, name in zip(scores, names or _distinct([run.name for run in scores]), strict=True):
+    for run, name in zip(scores, _distinct(names or [run.name for run in scores]), strict=True):
         run.name = name
     first = scores[0]
     for run in scores[1:]:

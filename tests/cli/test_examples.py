@@ -55,7 +55,8 @@ def journals(command: Command, folder: Path) -> None:
 def comparable_runs(command: Command, folder: Path) -> None:
     for name in ("monday", "tuesday", "main", "branch"):
         out = folder / f"{name}.jsonl"
-        assert command("run", POOL, "--seeds", "0..1", "--out", out).returncode == 0
+        words = ("run", POOL, "--seeds", "0..1", "--name", name, "--out", out)
+        assert command(*words).returncode == 0
 
 
 def traffic(command: Command, folder: Path) -> None:

@@ -3,29 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from synth_pools.cli import output
+from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
 
 if TYPE_CHECKING:
+    from synth_pools import ContainerPoolsClient
     from synth_pools.runs.comparison import Comparison
 
 _FORMATS = ("table", "json", "markdown", "html")
 
 
 @click.command("compare")
-@click.argument(
-    "runs",
-    nargs=-1,
-    required=True,
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="RUN...",
-)
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
 @click.option(
     "-o",
     "--output",
@@ -74,19 +71,27 @@ _FORMATS = ("table", "json", "markdown", "html")
     type=click.IntRange(min=0),
     help="Changed pairs to show, of the better and of the worse.",
 )
+@connection_options
 def compare_command(
-    runs: tuple[Path, ...], form: str, fail_if_worse: float | None, most: int, **options: Any
+    runs: tuple[str, ...],
+    form: str,
+    fail_if_worse: float | None,
+    most: int,
+    connection: ServiceOptions,
+    **options: Any,
 ) -> int:
-    """Compare runs with the first RUN: each is a journal, or the results of `run --out`.
+    """Compare runs with the first RUN: each is a journal, the results of `run --out`, or a name.
 
-    Pairs the rollouts by task and seed and averages repeats. Shows the difference of the mean
-    rewards with its interval (a bootstrap over tasks, or over seeds if there is one task), a sign
-    test, what got better or worse, pass@k and pass^k of repeats, and time, tokens and cost.
+    A name that no file has is that of a run of the service, as of `run --name`. Pairs the rollouts
+    by task and seed and averages repeats. Shows the difference of the mean rewards with its
+    interval (a bootstrap over tasks, or over seeds if there is one task), a sign test, what got
+    better or worse, pass@k and pass^k of repeats, and time, tokens and cost.
 
     \b
     Examples:
       synth-pools compare monday.jsonl tuesday.jsonl
       synth-pools compare main.jsonl branch.jsonl --fail-if-worse 0.02 -o markdown
+      synth-pools compare monday tuesday
     """
     if len(runs) < 2:
         raise CommandError("give two runs or more")
@@ -94,7 +99,12 @@ def compare_command(
         # Imported here: it loads the HTTP library, which help does not need.
         from synth_pools.runs.comparison import compare
 
-        comparison = compare(*runs, **options)
+        sources = [_source(text, connection) for text in runs]
+        names = [
+            source.stem if isinstance(source, Path) else text
+            for text, source in zip(runs, sources, strict=True)
+        ]
+        comparison = compare(*sources, names=names, **options)
     for run in comparison.runs:
         if run.unended:
             output.say(f"{run.name}: {run.unended} have not ended and are left out")
@@ -106,6 +116,49 @@ def compare_command(
         output.say(f"{name} is worse than {comparison.runs[0].name} by more than {fail_if_worse:g}")
     has_unended = any(run.unended for run in comparison.runs[1:])
     return int(ExitStatus.FAILED if worse or has_unended else ExitStatus.DONE)
+
+
+def _source(text: str, connection: ServiceOptions) -> Path | list[dict[str, Any]]:
+    """Return the path of a file, or the rows of a run of the service.
+
+    Raises:
+        CommandError: There is neither.
+    """
+    path = Path(text)
+    if path.exists():
+        return path
+    try:
+        with connection.client() as client:
+            return _rows_of_run(client, text)
+    except CommandError as error:
+        raise CommandError(
+            f"{text}: there is no such file, and as a run of the service: {error.message}",
+            ExitStatus(error.exit_code),
+        ) from error
+
+
+def _rows_of_run(client: ContainerPoolsClient, name: str) -> list[dict[str, Any]]:
+    # Asked first: a service without runs ignores the filter, and lists the rollouts of all.
+    run = client.runs.get(name)
+    rows = [_row(item) for item in client.agent_rollouts.iter(run=name, limit=1000)]
+    # A list has no usage, and the run has that of all its rollouts: only the sums are compared.
+    sums = {name: run.get(f"llm_{name}") for name in ("input_tokens", "output_tokens")}
+    for row in rows[:1]:
+        row.update(sums, cost_usd=run.get("cost_usd"))
+    return rows
+
+
+def _row(rollout: Mapping[str, Any]) -> dict[str, Any]:
+    # Loaded by the client already.
+    from synth_pools import RolloutOutcome
+
+    # Rollouts of a task without seeds are its repeats.
+    row = RolloutOutcome(0, rollout.get("request"), dict(rollout), None).to_dict()
+    times = [rollout.get(name) for name in ("started_at", "finished_at")]
+    if all(times):
+        start, end = (datetime.fromisoformat(str(time)) for time in times)
+        row["seconds"] = (end - start).total_seconds()
+    return {**row, "status": row["status"] if times[1] else "running"}
 
 
 def _render(comparison: Comparison, form: str, most: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from synth_pools.local import LocalBackend
@@ -30,3 +31,44 @@ def test_its_rollouts_are_a_run_with_labels(
     ):
         done = command("run", pool, "--seeds", "0..2", *option)
         assert (done.returncode, message in done.stderr) == (2, True)
+
+
+def test_runs_are_compared_by_their_names(
+    command: Command, backend: LocalBackend, pool: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "compared-file.jsonl"
+    with backend.client() as client:
+        for name, bonus in (("compared-a", 0.0), ("compared/b", 0.25)):
+            requests = [{"seed": s, "env": {"reward": s / 8 + bonus}} for s in range(6)]
+            fleet = client.rollouts.run_many(pool, [*requests, {"seed": "refused"}], run=name)
+            outcomes = [outcome for outcome in fleet if outcome.ok]
+    file.write_text("".join(f"{json.dumps(outcome.to_dict())}\n" for outcome in outcomes))
+    done = command("compare", "compared-a", "compared/b", file, "-o", "json")
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    assert [run["name"] for run in document["runs"]] == ["compared-a", "compared/b", file.stem]
+    assert [run["rollouts"] for run in document["runs"]] == [6, 6, 6]
+    assert all(run["mean_seconds"] >= 0 for run in document["runs"])
+    for difference in document["differences"]:
+        assert (difference["mean"], difference["pairs"], len(difference["better"])) == (0.25, 6, 6)
+    ids = {outcome.rollout_id for outcome in outcomes}
+    pairs = document["differences"][0]["better"]
+    assert {pair["rollout_ids"][1][0] for pair in pairs} == ids
+    done = command("compare", "compared-a", "compared/b", "--fail-if-worse", "0")
+    assert (done.returncode, "compared/b against compared-a: +0.25" in done.stdout) == (0, True)
+
+
+def test_a_run_that_cannot_be_compared_is_refused(
+    command: Command, backend: LocalBackend, pool: str
+) -> None:
+    with backend.client() as client:
+        for name, env in (("compared-ended", {}), ("compared-open", {"delay": 60})):
+            rollout = client.rollouts.create(pool, {"seed": 1, "run": name, "env": env})
+    for words, status, message in (
+        (("compared-ended", "nowhere.jsonl"), 3, "nowhere.jsonl: there is no such file, and as"),
+        (("compared-open", "compared-ended"), 2, "no rollout of it has ended"),
+    ):
+        done = command("compare", *words)
+        assert (done.returncode, message in done.stderr) == (status, True), done.stderr
+    with backend.client() as client:
+        client.rollouts.cancel(pool, rollout["id"])
