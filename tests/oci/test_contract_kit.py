@@ -42,7 +42,11 @@ def test_pools_of_an_image_keep_the_contract(
         ("pool_images.started", "delete_pool"),
         ("pool_images.unavailable", "get_pool"),
         *(("images.lifecycle", name) for name in _RELEASES),
-        *(("images.bound", name) for name in ("bind_image_release", "bind_task_image_release")),
+        *(
+            ("images.bound", f"{verb}{task}_image_release")
+            for verb in ("bind", "unbind")
+            for task in ("", "_task")
+        ),
         ("images.unavailable", "create_image_release"),
     } <= holder
 

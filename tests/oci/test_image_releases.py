@@ -68,7 +68,7 @@ def test_a_release_keeps_its_image_and_takes_over_one_by_one(
     pool_id = allowing.pool(
         config={"image": small(env={"MORE": "pool"}, port=8123)}, tasks=[{"task_id": "t"}]
     )
-    assert ended_warming(allowing, pool_id)["status"] == "active"
+    first = ended_warming(allowing, pool_id)["config"]["image"]
     [former] = healthy(allowing, pool_id, 1)
     running = allowing.rollout(pool_id, params={"until": "/tmp/go"})["id"]
     allowing.until(running, "running")
@@ -111,6 +111,11 @@ def test_a_release_keeps_its_image_and_takes_over_one_by_one(
     bind(allowing, pool_id, red["id"])
     config = allowing.get(f"/v1/pools/{pool_id}")["config"]["image"]
     assert config["env"] == {"HOST": "0.0.0.0", "MORE": "pool"}
+    # Where it ran before.
+    unbound = allowing.call("POST", f"{path}/{red['id']}/unbind")
+    assert unbound == {"pool_id": pool_id, "task_id": "t", "release_id": red["id"]}
+    assert allowing.get(f"/v1/pools/{pool_id}")["config"]["image"] == first
+    bind(allowing, pool_id, red["id"])
     # Another image in the definition ends the binding.
     allowing.call("PATCH", f"/v1/pools/{pool_id}", json={"config": {"image": {"image": IMAGE}}})
     assert allowing.call("DELETE", f"{path}/{red['id']}") == red
@@ -209,7 +214,7 @@ def test_what_cannot_be_a_release_is_not_stored(
     # A release of one pool is none of another.
     stored = release(allowing, pool_id, IMAGE)
     other_id = allowing.pool(tasks=[{"task_id": "t"}])
-    for method, end in (("GET", ""), ("DELETE", ""), ("POST", "/bind")):
+    for method, end in (("GET", ""), ("DELETE", ""), ("POST", "/bind"), ("POST", "/unbind")):
         elsewhere = f"/v1/pools/{other_id}/runtime_image_releases/{stored['id']}{end}"
         allowing.refused(method, elsewhere, 404, "release_not_found")
     assert allowing.get(f"/v1/pools/{other_id}/runtime_image_releases")["items"] == []

@@ -252,12 +252,16 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
             ("get_image_release", "GET", ""),
             ("delete_image_release", "DELETE", ""),
             ("bind_image_release", "POST", "/bind"),
+            ("unbind_image_release", "POST", "/unbind"),
         )
     ),
-    (
-        ("bind_task_image_release",),
-        (P, T, "r1"),
-        Sent("POST", f"/v1/pools/{P}/tasks/{T}/runtime_image_releases/r1/bind"),
+    *(
+        (
+            (f"{verb}_task_image_release",),
+            (P, T, "r1"),
+            Sent("POST", f"/v1/pools/{P}/tasks/{T}/runtime_image_releases/r1/{verb}"),
+        )
+        for verb in ("bind", "unbind")
     ),
 ]
 

@@ -76,7 +76,7 @@ def delete_release(tx: Transaction, pool: Pool, release_id: str) -> Row:
     row = find_release(tx, pool.id, release_id)
     tasks = [name for name, bound in pool.releases.items() if bound["release_id"] == row["id"]]
     if tasks:
-        message = f"Task {tasks[0]!r} is bound to image release {row['id']!r}: bind another first."
+        message = f"Task {tasks[0]!r} is bound to image release {row['id']!r}: unbind it first."
         raise conflict("release_bound", message)
     tx.execute("DELETE FROM image_releases WHERE pool_id = ? AND id = ?", (pool.id, row["id"]))
     return row
@@ -97,14 +97,7 @@ def bind_release(
     Returns:
         The id of the task, and the pool as it is then.
     """
-    rows = tx.execute("SELECT id FROM tasks WHERE pool_id = ? LIMIT 2", (pool.id,)).fetchall()
-    is_only = len(rows) == 1
-    if task_id is None and not is_only:
-        raise conflict(
-            "single_task_required",
-            f"Pool {pool.id!r} has {'several tasks' if rows else 'no task'}: name one to bind.",
-        )
-    task = pools.find_task(tx, pool.id, rows[0]["id"] if task_id is None else task_id)
+    task, is_only = _task_of(tx, pool, task_id)
     task_id = str(task["id"])
     if pools.task_container_url(task) is not None:
         message = f"Task {task_id!r} has a container_url, which its rollouts run on: remove it."
@@ -113,8 +106,7 @@ def bind_release(
     former = pool.releases.get(task_id, {})
     actual_id = former.get("release_id", "")
     if expected_id not in (None, actual_id):
-        message = f"Task {task_id!r} is bound to {actual_id or 'no image release'!r} now."
-        raise conflict("release_mismatch", message)
+        raise _mismatch(task_id, actual_id)
     definition = pool.definition
     # Settings of the former release must not stay with the next one.
     base = former["base"] if "base" in former else image_of(definition)
@@ -125,3 +117,34 @@ def bind_release(
         definition["config"] = {**config_of(definition), "image": image}
     releases = {**pool.releases, task_id: bound}
     return task_id, pools.update_pool(tx, pool, definition, releases)
+
+
+def unbind_release(
+    tx: Transaction, pool: Pool, task_id: str | None, release_id: str
+) -> tuple[str, Pool]:
+    """Unbind a task, or the only one of its pool, from a release; the value is that of binding."""
+    task_id = str(_task_of(tx, pool, task_id)[0]["id"])
+    bound = pool.releases.get(task_id, {})
+    if bound.get("release_id") != find_release(tx, pool.id, release_id)["id"]:
+        raise _mismatch(task_id, bound.get("release_id", ""))
+    definition = pool.definition
+    if "base" in bound:
+        config = {**config_of(definition), "image": bound["base"]}
+        definition["config"] = {key: config[key] for key in config if key != "image" or config[key]}
+    releases = {name: pool.releases[name] for name in pool.releases if name != task_id}
+    return task_id, pools.update_pool(tx, pool, definition, releases)
+
+
+def _task_of(tx: Transaction, pool: Pool, task_id: str | None) -> tuple[Row, bool]:
+    """Return a task, or the only one if it is None, and whether the pool has no other."""
+    rows = tx.execute("SELECT id FROM tasks WHERE pool_id = ? LIMIT 2", (pool.id,)).fetchall()
+    if task_id is None and len(rows) != 1:
+        message = f"Pool {pool.id!r} has {'several tasks' if rows else 'no task'}: name one."
+        raise conflict("single_task_required", message)
+    task = pools.find_task(tx, pool.id, rows[0]["id"] if task_id is None else task_id)
+    return task, len(rows) == 1
+
+
+def _mismatch(task_id: str, actual_id: str) -> ApiError:
+    message = f"Task {task_id!r} is bound to {actual_id or 'no image release'!r} now."
+    return conflict("release_mismatch", message)

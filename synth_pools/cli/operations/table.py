@@ -375,6 +375,15 @@ COMMANDS: tuple[CommandRow, ...] = (
         "synth-pools images bind docs-example-pool release_1",
     ),
     CommandRow(
+        "images", "unbind", "act", (("unbind_image_release", ("pool_id", "release_id")), ("unbind_task_image_release", ("pool_id", "task_id", "release_id"))), ("pool_id", "release_id"),
+        (
+            CommandParameter("task_id", "--task", "text", (), "The id of a task of the pool"),
+        ),
+        "Unbind an image release from the task of a pool",
+        "Has the rollouts of the pool's only task run where they did before it was bound. Returns 409 `single_task_required` unless the pool has exactly one task, and 409 `release_mismatch` if the task is not bound to the release.",
+        "synth-pools images unbind docs-example-pool release_1",
+    ),
+    CommandRow(
         "deployments", "get", "get", (("get_deployment", ("pool_id", "task_id")),), ("pool_id", "task_id"),
         (
             CommandParameter("project_id", "--project-id", "text", (), "The id of the project that the deployment is one of"),

@@ -17,6 +17,7 @@ from synth_pools.contract.scenarios.pool_images import NOWHERE, create_image_poo
 _RELEASE = {"source_kind": "image_ref", "image_ref": f"kit.invalid/none@sha256:{'0' * 64}"}
 _NEEDS_IMAGE = "needs --image, with an image that the server can pull"
 _BINDS = ("bind_image_release", "bind_task_image_release")
+_UNBINDS = ("unbind_image_release", "unbind_task_image_release")
 
 
 @scenario(
@@ -56,6 +57,7 @@ def images_lifecycle(ctx: Context) -> None:
     "get_image_release",
     "delete_image_release",
     *_BINDS,
+    *_UNBINDS,
     clauses="""
         Image releases#8862, list_image_releases#01a9, ImageRelease.source_kind#19d5, Errors#67bd,
         Features.image_releases#d163, responses NotOffered#fe5a
@@ -85,8 +87,10 @@ def images_not_offered(ctx: Context) -> None:
 @scenario(
     "images.bind_refused",
     *_BINDS,
+    *_UNBINDS,
     clauses="""
         bind_image_release#8e4e, ImageRelease#1477, bind_task_image_release#bff2,
+        unbind_image_release#4d16, unbind_task_image_release#3658,
         ImageReleaseList#0298, list_image_releases#e90d, ImageRelease.id#fa1f
     """,
     needs="image_releases",
@@ -103,19 +107,23 @@ def images_bind_refused(ctx: Context) -> None:
             409, "another one is expected, or there is not exactly one task", code=code
         )
         ctx.check(refused, "bind_image_release", release, query=expected)
+        ctx.check(refused, "unbind_image_release", release)
         if tasks:
             refused = Status(409, "another one is expected", code="release_mismatch")
             ids = {**release, "task_id": "t"}
             ctx.check(refused, "bind_task_image_release", ids, query=expected)
+            ctx.check(refused, "unbind_task_image_release", ids)
 
 
 @scenario(
     "images.bound",
     *_BINDS,
+    *_UNBINDS,
     "delete_image_release",
     "create_rollout",
     clauses="""
-        Image releases#2906, delete_image_release#3bbb, bind_image_release#8e4e#b5a7,
+        Image releases#2906#9768, delete_image_release#3bbb, bind_image_release#8e4e#b5a7,
+        unbind_image_release#7904,
         bind_image_release responses 200#9ce9, parameters ExpectedReleaseId#cb19#cf6b
     """,
     needs="image_releases",
@@ -148,6 +156,14 @@ def images_bound(ctx: Context) -> None:
             not lost,
             show(final.at("error"), 200),
         )
+    for bind, unbind, ids in zip(_BINDS, _UNBINDS, (release, task), strict=True):
+        ctx.require(200, bind, ids)
+        unbound = ctx.require(200, unbind, ids)
+        for field, expected in task.items():
+            ctx.judge(unbind, unbound).field(field, expected)
+        refused = Status(409, "it is bound no more", code="release_mismatch")
+        ctx.check(refused, unbind, ids)
+    ctx.check(200, "delete_image_release", release)
 
 
 @scenario(
@@ -172,6 +188,7 @@ def images_unavailable(ctx: Context) -> None:
 @scenario(
     "images.unknown",
     *_BINDS,
+    *_UNBINDS,
     "get_image_release",
     "delete_image_release",
     clauses="""
@@ -183,7 +200,7 @@ def images_unavailable(ctx: Context) -> None:
 )
 def images_unknown(ctx: Context) -> None:
     ids = _ids(ctx)
-    for operation in ("get_image_release", "delete_image_release", *_BINDS):
+    for operation in ("get_image_release", "delete_image_release", *_BINDS, *_UNBINDS):
         own_ids = ctx.session.document.operations[operation].own_ids(ids)
         ctx.check(404, operation, own_ids)
         nowhere = ctx.check(404, operation, {**own_ids, "pool_id": ctx.resources.name("nowhere")})

@@ -92,6 +92,7 @@ def test_image_releases_are_not_offered(server: Server) -> None:
         ("GET", f"{releases}/r1", None),
         ("DELETE", f"{releases}/r1", None),
         ("POST", f"{releases}/r1/bind", None),
+        ("POST", f"{releases}/r1/unbind", None),
         ("POST", f"/v1/pools/{pool_id}/tasks/one/runtime_image_releases/r1/bind", None),
     ):
         server.refused(method, path, 501, "not_implemented", json=body)

@@ -132,6 +132,52 @@ async def test_a_binding_that_is_refused(
         assert await change(services, pool_id) == {}
 
 
+async def unbind(services: Services, pool_id: str, release_id: str, task: str | None = None) -> Any:
+    """Unbind a release, and return the pool's `config` and what is bound then."""
+
+    def work(tx: Transaction) -> Any:
+        _, changed = releases.unbind_release(tx, pools.find_pool(tx, pool_id), task, release_id)
+        return changed.view["config"], changed.releases
+
+    return await services.database.write(work)
+
+
+@pytest.mark.parametrize("base", [BASE, None])
+async def test_an_unbound_pool_is_what_it_was(tmp_path: Path, base: dict[str, Any] | None) -> None:
+    async with opened_services(tmp_path) as services:
+        pool_id = await create(services, base, "t")
+        first, second = [await add(services, pool_id, number) for number in (1, 2)]
+        for release_id in (first, second):
+            await bind(services, pool_id, release_id)
+        config, bound = await unbind(services, pool_id, second)
+        assert (config.get("image"), bound) == (base, {})
+        await services.database.write(
+            lambda tx: releases.delete_release(tx, pools.find_pool(tx, pool_id), second)
+        )
+        with pytest.raises(ApiError) as caught:
+            await unbind(services, pool_id, first)
+        assert caught.value.code == "release_mismatch"
+
+
+async def test_of_several_tasks_one_is_unbound(tmp_path: Path) -> None:
+    async with opened_services(tmp_path) as services:
+        pool_id = await create(services, BASE, "t", "u")
+        first, second = [await add(services, pool_id, number) for number in (1, 2)]
+        for task in ("t", "u"):
+            await bind(services, pool_id, first, task)
+        for release_id, task, code in (
+            (first, None, "single_task_required"),
+            (second, "t", "release_mismatch"),
+            ("none", "t", "release_not_found"),
+            (first, "v", "task_not_found"),
+        ):
+            with pytest.raises(ApiError) as caught:
+                await unbind(services, pool_id, release_id, task)
+            assert caught.value.code == code
+        config, bound = await unbind(services, pool_id, first, "t")
+        assert (config["image"], set(bound)) == (BASE, {"u"})
+
+
 async def test_a_task_with_an_address_is_not_bound(tmp_path: Path) -> None:
     async with opened_services(tmp_path) as services:
         pool_id = await create(services, BASE, "t")

@@ -38,7 +38,7 @@ class Releases:
         if operation == "list_image_releases":
             items = [_RELEASE] if self._there else []
             return 200, {"items": items, "releases": items, "next_cursor": None}
-        if not self._there or operation.startswith("bind"):
+        if not self._there or "bind" in operation:
             return 404, _NOT_FOUND
         if operation == "delete_image_release":
             self._there = self._keeps_deleted

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from . import delete_image_release as delete_image_release
     from . import get_image_release as get_image_release
     from . import list_image_releases as list_image_releases
+    from . import unbind_image_release as unbind_image_release
+    from . import unbind_task_image_release as unbind_task_image_release
 
 __all__ = (
     "bind_image_release",
@@ -19,6 +21,8 @@ __all__ = (
     "delete_image_release",
     "get_image_release",
     "list_image_releases",
+    "unbind_image_release",
+    "unbind_task_image_release",
 )
 
 _MODULES = {
@@ -28,6 +32,8 @@ _MODULES = {
     "delete_image_release": "delete_image_release",
     "get_image_release": "get_image_release",
     "list_image_releases": "list_image_releases",
+    "unbind_image_release": "unbind_image_release",
+    "unbind_task_image_release": "unbind_task_image_release",
 }
 
 if not TYPE_CHECKING:

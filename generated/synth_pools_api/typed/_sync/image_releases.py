@@ -151,3 +151,44 @@ class ImageReleasesApi(Group):
             path={"pool_id": pool_id},
             headers={"prefer": (str, prefer)},
         )
+
+    def unbind_image_release(self, pool_id: Id, release_id: Id) -> ImageReleaseBinding:
+        """Unbind an image release from the task of a pool.
+
+        Has the rollouts of the pool's only task run where they did before it was bound. Returns
+        409 `single_task_required` unless the pool has exactly one task, and 409
+        `release_mismatch` if the task is not bound to the release.
+
+        Args:
+            pool_id: The id of a pool.
+            release_id: The id of an image release of the pool.
+        """
+        from ...models.image_release_binding import ImageReleaseBinding
+
+        return self._calls.call(
+            "unbind_image_release",
+            operations.unbind_image_release._get_kwargs,
+            ImageReleaseBinding.from_dict,
+            path={"pool_id": pool_id, "release_id": release_id},
+        )
+
+    def unbind_task_image_release(
+        self, pool_id: Id, task_id: Id, release_id: Id
+    ) -> ImageReleaseBinding:
+        """Unbind an image release from a task.
+
+        As `unbind_image_release`, for the task in the path, whatever other tasks the pool has.
+
+        Args:
+            pool_id: The id of a pool.
+            task_id: The id of a task of the pool.
+            release_id: The id of an image release of the pool.
+        """
+        from ...models.image_release_binding import ImageReleaseBinding
+
+        return self._calls.call(
+            "unbind_task_image_release",
+            operations.unbind_task_image_release._get_kwargs,
+            ImageReleaseBinding.from_dict,
+            path={"pool_id": pool_id, "task_id": task_id, "release_id": release_id},
+        )

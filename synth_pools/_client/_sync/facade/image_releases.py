@@ -138,3 +138,38 @@ class ImageReleaseOperations(Operations):
             task_id=task_id,
             release_id=release_id,
         )
+
+    def unbind_image_release(self, pool_id: Id, release_id: Id) -> dict[str, Any]:
+        """Have the rollouts of a pool's only task run where they did before it was bound.
+
+        Args:
+            pool_id: Id of the pool.
+            release_id: Id of the release.
+
+        Returns:
+            The release that was bound.
+
+        Raises:
+            NotFoundError: There is no such pool or release.
+            ConflictError: The pool does not have exactly one task, or the release is not bound.
+        """
+        return self._ask("unbind_image_release", pool_id=pool_id, release_id=release_id)
+
+    def unbind_task_image_release(self, pool_id: Id, task_id: Id, release_id: Id) -> dict[str, Any]:
+        """Have the rollouts of a task run where they did before it was bound.
+
+        Args:
+            pool_id: Id of the pool.
+            task_id: Id of the task.
+            release_id: Id of the release.
+
+        Returns:
+            The release that was bound.
+
+        Raises:
+            NotFoundError: There is no such pool, task or release.
+            ConflictError: The release is not bound.
+        """
+        return self._ask(
+            "unbind_task_image_release", pool_id=pool_id, task_id=task_id, release_id=release_id
+        )

@@ -74,6 +74,8 @@ _OTHERS: Mapping[str, Handler] = {
     "delete_image_release": image_releases.delete_image_release,
     "bind_image_release": image_releases.bind_image_release,
     "bind_task_image_release": image_releases.bind_image_release,
+    "unbind_image_release": image_releases.unbind_image_release,
+    "unbind_task_image_release": image_releases.unbind_image_release,
     **dict.fromkeys(
         (
             *("get_deployment", "mutate_deployment"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from synth_pools.backend.api.disconnects import unless_disconnected
@@ -24,6 +25,7 @@ from synth_pools.backend.storage.image_releases import (
     release_document,
     releases_of,
     size_of_releases,
+    unbind_release,
 )
 from synth_pools.backend.storage.pools import Pool, find_pool, find_task
 
@@ -95,14 +97,23 @@ async def delete_image_release(request: Request) -> Response:
 
 async def bind_image_release(request: Request) -> Response:
     """Bind the task of the path, or the only one of the pool."""
+    expected_id = request.parameters.get("expected_release_id")
+    return await _change(request, partial(bind_release, expected_id=expected_id))
+
+
+async def unbind_image_release(request: Request) -> Response:
+    """Unbind the task of the path, or the only one of the pool."""
+    return await _change(request, unbind_release)
+
+
+async def _change(request: Request, change: Callable[..., tuple[str, Pool]]) -> Response:
     pool_id, services = (await _offered_pool(request)).id, request.services
     task_id, release_id = request.parameters.get("task_id"), request.path("release_id")
-    expected_id = request.parameters.get("expected_release_id")
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
         pool.require_changeable()
-        bound_id, changed = bind_release(tx, pool, task_id, release_id, expected_id)
+        bound_id, changed = change(tx, pool, task_id, release_id)
         for definition in (changed.definition, *changed.task_definitions.values()):
             check_start(services, definition)
         apply_after_commit(tx, services, changed)
