@@ -165,14 +165,15 @@ async def test_of_several_tasks_one_is_unbound(tmp_path: Path) -> None:
         first, second = [await add(services, pool_id, number) for number in (1, 2)]
         for task in ("t", "u"):
             await bind(services, pool_id, first, task)
-        for release_id, task, code in (
+        refusals: list[tuple[str, str | None, str]] = [
             (first, None, "single_task_required"),
             (second, "t", "release_mismatch"),
             ("none", "t", "release_not_found"),
             (first, "v", "task_not_found"),
-        ):
+        ]
+        for release_id, name, code in refusals:
             with pytest.raises(ApiError) as caught:
-                await unbind(services, pool_id, release_id, task)
+                await unbind(services, pool_id, release_id, name)
             assert caught.value.code == code
         config, bound = await unbind(services, pool_id, first, "t")
         assert (config["image"], set(bound)) == (BASE, {"u"})
