@@ -7,10 +7,10 @@ import contextlib
 import os
 import platform
 import subprocess
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import psutil
 
@@ -161,6 +161,22 @@ class _Protocol(asyncio.SubprocessProtocol):
         if not self.exited.done():
             self.exited_at = clock.unix_time()
             self.exited.set_result(None)
+
+
+async def start_whole(start: Coroutine[Any, Any, T], end: Callable[[T], Awaitable[None]]) -> T:
+    """Start a program; if cancelled meanwhile, end it with all that it has started by then.
+
+    Args:
+        start: Starts the program.
+        end: Ends it.
+    """
+    starting = asyncio.ensure_future(start)
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with contextlib.suppress(OSError, ValueError):
+            await end(await starting)
+        raise
 
 
 async def beside_others(

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.target import ContainerOrigin
-from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.child import Child, start_whole
 from synth_pools.backend.processes.engine import (
     ENGINE_VARIABLES,
     LABEL,
@@ -196,6 +196,11 @@ class ImageLauncher:
         token = clock.token(8)
         name = f"synth-pools-{token}"
         relay = None
+        origin = ContainerOrigin(engine.name, platform.node(), image.digest)
+
+        def container(client: Child) -> EngineContainer:
+            return EngineContainer(engine, name, client, order.output, origin, relay)
+
         if not spec.has_network:
             relay = SocketRelay(self.sockets / token, order.output.feed)
         try:
@@ -213,13 +218,13 @@ class ImageLauncher:
             self.sockets.mkdir(mode=0o700, exist_ok=True)
             folder = str(self.sockets)
             async with self.watch.starting(container_line(engine.name, name)):
-                client = await Child.spawn(arguments, environment, folder, None, order.output)
+                spawning = Child.spawn(arguments, environment, folder, None, order.output)
+                client = await start_whole(spawning, lambda client: self.end([container(client)]))
         except BaseException:
             if relay is not None:
                 relay.close()
             raise
-        origin = ContainerOrigin(engine.name, platform.node(), image.digest)
-        return EngineContainer(engine, name, client, order.output, origin, relay)
+        return container(client)
 
     def _words(
         self, image: Image, spec: ImageSpec, order: StartOrder, shared: Path | None

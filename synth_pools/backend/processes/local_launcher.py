@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-from synth_pools.backend.processes.child import Child
+from synth_pools.backend.processes.child import Child, start_whole
 from synth_pools.backend.processes.discovery import ProcessTable
 from synth_pools.backend.processes.launcher import StartOrder
 from synth_pools.backend.processes.orphans import OrphanWatch
@@ -41,15 +39,9 @@ class LocalLauncher:
     async def _start(self, spec: ProcessSpec, order: StartOrder) -> Child:
         marker = self._registry.new_marker()
         async with self._watch.starting(marker):
-            starting = asyncio.ensure_future(spawn(spec, order, marker, self._passed))
-            try:
-                return await asyncio.shield(starting)
-            except asyncio.CancelledError:
-                # It may run, and have started others, which its owner would never end.
-                with contextlib.suppress(OSError, ValueError):
-                    await end_children([await starting], table=self._table)
-                self._watch.forget([marker])
-                raise
+            return await start_whole(
+                spawn(spec, order, marker, self._passed), lambda child: self.end([child])
+            )
 
     async def remember(self, started: Child) -> None:
         await self._registry.add(started)

@@ -115,7 +115,8 @@ async def test_a_cancelled_start_leaves_no_process(
     argv = [sys.executable, "-c", WITH_A_CHILD, str(path)]
     spec = ProcessSpec.of({"config": {"process": {"argv": argv}}})
     assert spec is not None
-    registry: Any = SimpleNamespace(new_marker=lambda: f"{uuid.uuid4().hex}.of-the-tests")
+    marker = f"{uuid.uuid4().hex}.of-the-tests"
+    registry: Any = SimpleNamespace(new_marker=lambda: marker, remove=lambda _: asyncio.sleep(0))
     watch = OrphanWatch()
     launcher = LocalLauncher(registry, watch)
     output = OutputLogs().open("a pool", 0)
