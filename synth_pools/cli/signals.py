@@ -6,10 +6,14 @@ import contextlib
 import select
 import signal
 import socket
+import time
 from types import FrameType
 from typing import NoReturn, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# The system may hand a signal to any thread, and that wakes no other one. Python acts on it in the
+# main thread, once that runs: no wait there may be longer.
+LONGEST_WAIT_SECONDS = 0.5
 
 
 def raise_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -43,8 +47,13 @@ class StopSignals:
 
     def wait(self, limit: float) -> bool:
         """Wait for a signal, for at most `limit` seconds; return whether there was one."""
-        ready, _, _ = select.select([self._reader], [], [], limit)
-        return bool(ready)
+        deadline = time.monotonic() + limit
+        while True:
+            remaining = max(0.0, deadline - time.monotonic())
+            wait = min(remaining, LONGEST_WAIT_SECONDS)
+            ready, _, _ = select.select([self._reader], [], [], wait)
+            if ready or wait == remaining:
+                return bool(ready)
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self._restore()

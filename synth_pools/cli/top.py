@@ -17,6 +17,7 @@ import click
 
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.output import cell, grid, has_colour, runs_on_echo, write_text
+from synth_pools.cli.signals import LONGEST_WAIT_SECONDS
 
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
@@ -121,16 +122,23 @@ class _PoolWatch:
         Raises:
             KeyboardInterrupt: The user has interrupted it, now or before.
         """
+        deadline = time.monotonic() + seconds
+        while True:
+            remaining = max(0.0, deadline - time.monotonic())
+            try:
+                is_last = self._changes.get(timeout=min(remaining, LONGEST_WAIT_SECONDS))
+                break
+            except queue.Empty:
+                if remaining <= LONGEST_WAIT_SECONDS:
+                    return False
+        # Changes in quick succession are drawn together.
+        time.sleep(0 if is_last else _LEAST_SECONDS)
         with contextlib.suppress(queue.Empty):
-            is_last = self._changes.get(timeout=seconds)
-            # Changes in quick succession are drawn together.
-            time.sleep(0 if is_last else _LEAST_SECONDS)
             while not is_last:
                 is_last = self._changes.get_nowait()
-            if self._is_interrupted:
-                raise KeyboardInterrupt
-            return True
-        return False
+        if self._is_interrupted:
+            raise KeyboardInterrupt
+        return bool(is_last)
 
     def _read(self, pool_id: str) -> None:
         # Loaded by the client already.

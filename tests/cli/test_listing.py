@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import platform
 import re
 import shutil
 import signal
 import subprocess
 import sys
+import threading
+import time
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -281,6 +284,35 @@ def test_top_ends_by_an_interruption_that_a_finalizer_has_dropped(
     with pytest.raises(click.Abort):
         root.main(["top", "--every", "3600"], standalone_mode=False)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_top_ends_by_an_interruption_that_another_thread_gets(
+    backend: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    senders: list[threading.Thread] = []
+
+    def send() -> None:
+        time.sleep(0.2)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def draw(*_: Any, **__: Any) -> str:
+        assert not senders, "it goes on"
+        senders.append(threading.Thread(target=send))
+        senders[0].start()
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        return ""
+
+    monkeypatch.setattr(top._PoolWatch, "_read", lambda *_: None)
+    monkeypatch.setattr(top, "_picture", draw)
+    monkeypatch.setattr(sys, "stdout", Screen())
+    monkeypatch.setenv("SYNTH_BACKEND_URL", backend.url)
+    monkeypatch.setenv("SYNTH_API_KEY", backend.api_key)
+    try:
+        with pytest.raises(click.Abort):
+            root.main(["top", "--every", "100"], standalone_mode=False)
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        senders[0].join(60)
 
 
 def test_top_waits_between_two_pictures(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from types import ModuleType
@@ -12,6 +13,18 @@ import pytest
 from tests.support.authority import trusted_context
 from tests.support.fault_server import FaultServer
 from tests.support.variants import SECURE, new_event_loop
+
+
+@pytest.fixture
+def caplog(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
+    """Records without those of backends: of other tests some still run in this process."""
+
+    def is_of_no_backend(record: logging.LogRecord) -> bool:
+        return not record.name.startswith("synth_pools.backend")
+
+    caplog.handler.addFilter(is_of_no_backend)
+    yield caplog
+    caplog.handler.removeFilter(is_of_no_backend)
 
 
 @pytest.fixture(params=["httpx", "httpx2"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import threading
 from typing import Any
 
 import pytest
@@ -51,11 +52,17 @@ def test_a_line_has_what_is_known_and_nothing_else(
 ) -> None:
     caplog.set_level(logging.DEBUG, logger="synth_pools.backend.states")
     write_line(change, {"request_id": "req"})
-    [record] = caplog.records
+    [record] = own_records(caplog)
     assert (record.levelname, record.getMessage()) == (level, text)
     assert vars(record)["fields"] == fields | {"request_id": "req"}
     # Steps are for who asks for them.
     caplog.clear()
     caplog.set_level(logging.INFO, logger="synth_pools.backend.states")
     write_line(change, {})
-    assert [record.levelname for record in caplog.records] == ([] if level == "DEBUG" else [level])
+    levels = [record.levelname for record in own_records(caplog)]
+    assert levels == ([] if level == "DEBUG" else [level])
+
+
+def own_records(caplog: pytest.LogCaptureFixture) -> list[logging.LogRecord]:
+    """List the records of this thread: backends of other tests write into the same log."""
+    return [record for record in caplog.records if record.thread == threading.get_ident()]

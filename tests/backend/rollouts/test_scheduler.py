@@ -12,6 +12,7 @@ from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.scheduler import RunEnd, Scheduler, StartedAttempt
 from synth_pools.backend.storage.claims import Claim
+from tests.support.backend_server import logged_by
 
 LIMIT = 30.0
 
@@ -122,18 +123,18 @@ async def test_what_is_claimed_starts_as_places_become_free(
     await runs.until("a", "b", "c")
     # No more than there are places for.
     assert claims.asked == [2, 1]
-    assert caplog.records == []
+    assert logged_by(caplog, "synth_pools.backend.rollouts.scheduler") == []
     await created.close(LIMIT)
 
 
 async def test_a_queue_that_cannot_be_claimed_from_is_asked_when_there_is_reason_to(
-    caplog: pytest.LogCaptureFixture, failures: list[str]
+    failures: list[str],
 ) -> None:
     runs, claims = Runs(), Claims("a", failures=1)
     created = scheduler(runs, claims)
     created.announce("p", 1)
     async with asyncio.timeout(LIMIT):
-        while not caplog.records:  # noqa: ASYNC110 - nobody tells
+        while not failures:  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
     assert "cannot be claimed from" in failures[0]
     failures.clear()
