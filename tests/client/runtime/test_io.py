@@ -11,7 +11,7 @@ import pytest
 
 from synth_pools._client.runtime.async_ import io as async_io
 from synth_pools._client.runtime.sync_ import io
-from synth_pools.errors import JournalError
+from synth_pools.errors import APITimeoutError, JournalError
 
 
 def test_every_thread_may_use_the_connections_of_its_process() -> None:
@@ -43,6 +43,18 @@ async def test_a_limit_that_ends_during_a_turn_cancels_no_lock_that_is_free() ->
     with pytest.raises(TimeoutError):
         await async_io.call_within(0.01, work)
     assert acquired == locks
+
+
+async def test_the_limit_of_a_library_that_ends_with_a_limit_is_that_limit() -> None:
+    async def work(seconds: float) -> None:
+        time.sleep(seconds)  # noqa: ASYNC251 - the loop is late
+        raise APITimeoutError("sent nothing", method="GET", url="", path="", cause="ReadTimeout")
+
+    with pytest.raises(TimeoutError) as caught:
+        await async_io.call_within(0.01, work, 0.05)
+    assert not isinstance(caught.value, APITimeoutError)
+    with pytest.raises(APITimeoutError):
+        await async_io.call_within(60, work, 0)
 
 
 class Journal:

@@ -13,6 +13,8 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from typing import Any, Generic, ParamSpec, TypeVar
 
+from synth_pools.errors import APITimeoutError
+
 T = TypeVar("T")
 P = ParamSpec("P")
 
@@ -43,12 +45,18 @@ async def call_within(
     if seconds <= 0:
         raise TimeoutError
     loop = asyncio.get_running_loop()
+    until = loop.time() + seconds
     async with asyncio.timeout(None) as limit:
-        timer = loop.call_later(seconds, _expire, loop, limit, _TURNS)
+        timer = loop.call_at(until, _expire, loop, limit, _TURNS)
         try:
             return await call(*args, **kwargs)
+        except APITimeoutError:
+            # The library's own limit is no longer, and may end in one of those turns.
+            if loop.time() < until:
+                raise
         finally:
             timer.cancel()
+    raise TimeoutError
 
 
 def _expire(loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, turns: int) -> None:
