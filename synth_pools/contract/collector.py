@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from typing import Protocol
 
 from synth_pools.contract.document import Document, Operation
 from synth_pools.contract.http.reproduce import in_short
@@ -35,6 +36,22 @@ _PARTICULARS = re.compile(
     r"""'[^']*'|"[^"]*"|contract-kit-[\w.:-]+|(?:rollout|pool|task|evt)_[0-9a-f]{8,}|-?\d[\w.:+-]*"""
 )
 
+# Cause of all departures that come from late reads.
+_LATE = "reads.late"
+
+
+class LateReading(Protocol):
+    """Recognition of late reads; see `LateReads`."""
+
+    def explain(self, departure: Departure) -> bool:
+        """Return True if a departure comes from a late read."""
+        ...
+
+    def is_late(self, exchange: Exchange) -> bool:
+        """Return True if the same read is answered otherwise a moment later."""
+        ...
+
+
 _Key = tuple[str, str, Column, Layer]
 
 
@@ -46,7 +63,10 @@ class ResultCollector:
 
     Attributes:
         facts: The facts of earlier exchanges; None where they are not compared.
+        late_reads: Finds out which departures come from late reads; None if nothing does.
     """
+
+    late_reads: LateReading | None = None
 
     def __init__(
         self,
@@ -73,6 +93,10 @@ class ResultCollector:
         self._reached: Counter[tuple[str, int]] = Counter()
         self._requests = 0
 
+    def is_late(self, exchange: Exchange) -> bool:
+        """Return True if a read is late: it is answered otherwise a moment later."""
+        return self.late_reads is not None and self.late_reads.is_late(exchange)
+
     def held(self, check: str, operation: str, column: Column, layer: Layer) -> None:
         """Record that a check of an operation held."""
         with self._lock:
@@ -97,6 +121,9 @@ class ResultCollector:
 
     def departed(self, departure: Departure) -> None:
         """Record a departure; departures with one cause are counted, and the first is stored."""
+        if self.late_reads is not None and self.late_reads.explain(departure):
+            got = f"a late read, for it is otherwise a moment later: {departure.got}"
+            departure = replace(departure, got=got, cause=_LATE, over=_LATE)
         key = (departure.check, departure.operation, departure.column, departure.layer)
         cause = departure.group
         with self._lock:

@@ -275,6 +275,12 @@ class DepartureGroup:
         return tuple(dict.fromkeys(departure.operation for departure in self.departures))
 
     @property
+    def rank(self) -> tuple[int, int, bool]:
+        """Place of the entry in a report: by harm, width, and whether a scenario tells more."""
+        is_fact = self.first.check.startswith("facts.")
+        return self.first.harm, -len(self.operations), is_fact
+
+    @property
     def places(self) -> tuple[DepartureGroup, ...]:
         """Places of the cause: observations in the same words are one place."""
         by_title: dict[str, list[Departure]] = {}
@@ -359,7 +365,7 @@ class Report:
         for key, same in by_cause.items():
             entries.setdefault(f"over|{same[0].over}" if same[0].over else key, []).extend(same)
         groups = [DepartureGroup(tuple(same)) for same in entries.values()]
-        return tuple(sorted(groups, key=lambda group: (group.first.harm, -len(group.operations))))
+        return tuple(sorted(groups, key=lambda group: group.rank))
 
     def cell(self, operation: str, column: Column) -> Outcome | None:
         """Return the outcome of one cell of the table; None if no check judges it."""

@@ -23,6 +23,7 @@ from synth_pools.contract.foreign.run import (
     runs_generated_requests,
 )
 from synth_pools.contract.harness.executor import ScenarioExecutor
+from synth_pools.contract.harness.late_reads import LateReads
 from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
 from synth_pools.contract.harness.scope import chosen_operations
 from synth_pools.contract.harness.waits import Rollout
@@ -173,6 +174,7 @@ def run_contract(
             ResultCollector(run.document, on_exchange, FactBook(run.document)),
             patience=patience,
         )
+        session.collector.late_reads = LateReads(session)
         http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
         if document.is_foreign:
             with ending_at_deadline(session):

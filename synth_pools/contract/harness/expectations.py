@@ -283,8 +283,10 @@ class Expectations:
         Returns:
             Whether all readers see it.
         """
-        others = [sees for reader, sees, _ in readings if reader != writer]
-        is_visible = not others or any(others)
+        others = [(sees, response) for reader, sees, response in readings if reader != writer]
+        is_visible = not others or any(
+            sees or self._session.collector.is_late(response.exchange) for sees, response in others
+        )
         if not self.that(Expectation(writer, expected, written), is_visible, got):
             return False
         for reader, sees, response in readings:

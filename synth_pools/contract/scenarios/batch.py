@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synth_pools.contract.document import FINAL
+from synth_pools.contract.exceptions import StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
@@ -64,6 +65,9 @@ def batch_each(ctx: Context) -> None:
         is_created = isinstance(created_id, str) and error is None
         if not judge.that(f"{place} has a rollout, no error", is_created, observed):
             continue
+        pool_label = f"pool_id of {place}"
+        if not judge.equal(pool_label, expected_pool, at(rollout, "pool_id")):
+            continue
         created.append(Rollout(expected_pool, created_id))
         read = ctx.require(200, "get_rollout", created[-1].ids)
         metadata, label = request["metadata"], f"metadata of {place}"
@@ -120,7 +124,10 @@ def batch_key(ctx: Context) -> None:
     valid, later = ctx.session.rollout_body(seed=1), ctx.session.rollout_body(task_id="later")
     body = {**pool, "rollouts": [valid, later, valid]}
     first = ctx.require(200, _OPERATION, json=body, headers=headers)
-    before = _ids(_items(ctx, first, 3))
+    items = _items(ctx, first, 3)
+    before, pools = _ids(items), [at(items[place], "rollout", "pool_id") for place in (0, 2)]
+    if not ctx.judge(_OPERATION, first).equal("pool_id of each", [pool["pool_id"]] * 2, pools):
+        raise StopScenarioError
     conflict = Status(409, "the batch is another", code="idempotency_conflict")
     other_body = {**pool, "rollouts": [valid, valid, valid]}
     ctx.check(conflict, _OPERATION, json=other_body, headers=headers)
