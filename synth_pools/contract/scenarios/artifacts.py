@@ -134,19 +134,22 @@ def artifacts_either(ctx: Context) -> None:
 )
 def artifacts_failed(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
-    answer = {"status": "failed", "reward": 0, "artifact": [_FIRST, _SECOND]}
+    second = {"path": "logs/second", "content": "second"}
+    answer = {"status": "failed", "reward": 0, "artifact": [_FIRST, second]}
     rollout = run_rollout(ctx, pool_id, env={"answer": answer})
     for operation, ids in readers(ctx, rollout, "ArtifactList"):
         response = ctx.require(200, operation, ids)
         names = ids_of(response.list_at("items"), "artifact_name")
         label = "artifact_name of the artifacts of a failed rollout"
-        ctx.expect.equal(operation, label, ["first", "second"], names, response)
+        ctx.expect.equal(operation, label, ["first", "logs/second"], names, response)
+        path = str(at(response.list_at("items"), -1, "path"))
     for download in offered(ctx, _ONE, "get_global_rollout_artifacts_zip"):
-        ids = download.own_ids({**rollout.ids, "artifact_path": "second"})
+        ids = download.own_ids({**rollout.ids, "artifact_path": path})
         content = ctx.require(200, download.id, ids).exchange.response_body
-        # Without a word of the content in the archive it does not hold the file.
-        demand = "the content of an artifact of a failed rollout"
-        is_there = b"second" in content
+        # Without these words in the archive it does not hold the file.
+        word = b"second" if download.id == _ONE else path.encode()
+        demand = f"the artifact {path} of a failed rollout"
+        is_there = word in content
         ctx.judge(download.id).that(demand, is_there, f"{len(content)} bytes without it")
 
 
