@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -11,7 +12,7 @@ from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.waits import iterate_pages
-from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.http.client import ABSENT, EventStream, Response, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.roles.subject import Item, Resource, created_item, creation_body, make
 from synth_pools.contract.roles.views import DONE, Subject, find_listed, read
@@ -190,13 +191,21 @@ def ranges(ctx: Context, subject: Subject, resource: Resource) -> None:
     for first, last in ((0, 0), (1, 2), (len(content) - 2, len(content) - 1)):
         headers = {"range": f"bytes={first}-{last}"}
         part = ctx.check((206, 200), resource.download, item.ids, headers=headers)
-        judge = ctx.judge(resource.download, part)
-        expected = content[first : last + 1] if part.status == 206 else content
-        body = part.exchange.response_body
-        judge.that(f"{len(expected)} bytes of the whole", body == expected, f"{len(body)} bytes")
-        if part.status == 206:
-            header = f"bytes {first}-{last}/{len(content)}"
-            judge.equal("content-range", header, part.exchange.header("content-range"))
+        judge_part(ctx, resource.download, part, content, first, last)
+
+
+def judge_part(
+    ctx: Context, operation: str, part: Response, content: bytes, first: int, last: int
+) -> None:
+    """Expect the answer to a range to be these bytes of the content, or all of it with 200."""
+    judge = ctx.judge(operation, part)
+    expected = content[first : last + 1] if part.status == 206 else content
+    body = part.exchange.response_body
+    demand = f"bytes {first} to {last} of the whole: {expected[:40]!r}"
+    judge.that(demand, body == expected, f"{len(body)} bytes: {body[:40]!r}")
+    if part.status == 206:
+        header = f"bytes {first}-{last}/{len(content)}"
+        judge.equal("Content-Range", header, part.exchange.header("content-range"))
 
 
 def streams(ctx: Context, subject: Subject, resource: Resource) -> None:
@@ -205,13 +214,29 @@ def streams(ctx: Context, subject: Subject, resource: Resource) -> None:
     if resource.cancel:
         ctx.call(resource.cancel, item.ids, json=resource.cancel_body)
     readings = [ctx.stream(resource.events, item.ids, limit=10.0) for _ in range(2)]
-    first, second = ([(m.id, m.event, m.data) for m in stream.messages] for stream in readings)
+    judge_readers(ctx, resource.events, *readings)
+
+
+def judge_readers(ctx: Context, operation: str, expected: EventStream, stream: EventStream) -> None:
+    """Expect a reader of a stream to get what another one got, as far as both got."""
+    first, second = (
+        [(m.id, m.event, _in_order(m.data)) for m in reading.messages]
+        for reading in (expected, stream)
+    )
     shared = min(len(first), len(second))
-    judge = ctx.judge(resource.events, readings[1])
-    judge.that("the same messages for both readers", first[:shared] == second[:shared], "others")
-    if readings[0].complete and readings[1].complete:
-        counts = f"{len(first)} and {len(second)}"
-        judge.that("as many messages for both readers", len(first) == len(second), counts)
+    judge, counts = ctx.judge(operation, stream), f"{len(second)} messages: {stream.events}"
+    judge.that("the same messages for both readers", first[:shared] == second[:shared], counts)
+    if expected.complete and stream.complete:
+        demand = f"{len(first)} messages, as many for both readers"
+        judge.that(demand, len(first) == len(second), counts)
+
+
+def _in_order(data: str) -> str:
+    """Return JSON with its keys in order; other data as they are."""
+    try:
+        return json.dumps(json.loads(data), sort_keys=True)
+    except ValueError:
+        return data
 
 
 def _sibling(ctx: Context, subject: Subject, resource: Resource, first: Item) -> Item:

@@ -12,6 +12,7 @@ from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout
 from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.roles.reading import judge_part
 from synth_pools.contract.rules.verdict import show
 
 _ONE = "get_global_rollout_artifact"
@@ -83,20 +84,15 @@ def downloads_range(ctx: Context) -> None:
         content, etag = response.exchange.response_body, f'"{at(item, "sha256")}"'
         size = len(content)
         parts = (
-            ("bytes=1-2", content[1:3], 1),
-            ("bytes=1-", content[1:], 1),
-            ("bytes=-2", content[-2:], size - 2),
-            (f"bytes={size - 1}-{size + 99}", content[-1:], size - 1),
-            (f"bytes=-{size + 99}", content, 0),
+            ("bytes=1-2", 1, 2),
+            ("bytes=1-", 1, size - 1),
+            ("bytes=-2", size - 2, size - 1),
+            (f"bytes={size - 1}-{size + 99}", size - 1, size - 1),
+            (f"bytes=-{size + 99}", 0, size - 1),
         )
-        for range_header, expected, first in parts:
+        for range_header, first, last in parts:
             part = _get(ctx, 206, rollout, path, range=range_header)
-            actual = part.exchange.response_body
-            demand = f"the bytes of {range_header}: {expected[:40]!r}"
-            ctx.judge(_ONE, part).that(demand, actual == expected, repr(actual[:40]))
-            content_range = f"bytes {first}-{first + len(expected) - 1}/{size}"
-            header = part.exchange.header("content-range")
-            ctx.expect.equal(_ONE, f"Content-Range of {range_header}", content_range, header, part)
+            judge_part(ctx, _ONE, part, content, first, last)
         path_ids = {**rollout.global_ids, "artifact_path": path}
         beyond = {"range": f"bytes={size + 5}-"}
         ctx.check(Status(416, "it begins after the end"), _ONE, path_ids, headers=beyond)

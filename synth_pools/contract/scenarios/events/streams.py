@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -25,6 +24,7 @@ from synth_pools.contract.harness.waits import (
 from synth_pools.contract.http.client import ABSENT, EventStream, at
 from synth_pools.contract.http.sse import SseMessage, SseReader
 from synth_pools.contract.results import Clause
+from synth_pools.contract.roles.reading import judge_readers
 from synth_pools.contract.rules.verdict import same_json
 
 _STATE_AFTER = {
@@ -180,24 +180,11 @@ def events_readers(ctx: Context) -> None:
     patience = ctx.session.patience
     calls = [partial(ctx.stream, *way, limit=2 * patience) for way in ways]
     live = call_simultaneously(ctx, calls, 3 * patience)
-    expected = [_ordered(message.data) for message in _read(ctx, *ways[0]).messages]
+    afterwards = _read(ctx, *ways[0])
     for (operation, _), stream in zip(ways, live, strict=True):
-        judge = ctx.judge(operation, stream)
-        actual = [_ordered(message.data) for message in stream.messages]
-        judge.that(
-            f"the {len(expected)} events that are read afterwards",
-            actual == expected,
-            f"{len(actual)} events, live: {stream.events}",
-        )
+        judge_readers(ctx, operation, afterwards, stream)
         demand = "the server ends the response after the terminal event"
-        judge.that(demand, stream.complete, "it does not")
-
-
-def _ordered(data: str) -> str:
-    try:
-        return json.dumps(json.loads(data), sort_keys=True)
-    except ValueError:
-        return data
+        ctx.judge(operation, stream).that(demand, stream.complete, "it does not")
 
 
 @scenario(
