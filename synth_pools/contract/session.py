@@ -193,6 +193,11 @@ class Session:
             body.pop("pool_id", None)
         return body
 
+    def grouping(self) -> dict[str, Any]:
+        """Return the fields of a request that put a rollout in a run, if the server has runs."""
+        run_id = self.options.run_id
+        return {"run": run_id, "labels": {"kit": run_id}} if self.offers("runs") else {}
+
     def pauses(self, limit: float | None = None) -> Iterator[None]:
         """Pace a waiting loop, with short pauses at first.
 

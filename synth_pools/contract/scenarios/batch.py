@@ -35,7 +35,7 @@ def batch_each(ctx: Context) -> None:
     other_pool, archived_pool = ctx.resources.pool("other"), ctx.resources.pool("gone")
     ctx.require(200, "delete_pool", {"pool_id": archived_pool})
     cases: list[tuple[dict[str, Any], int, str]] = [
-        ({"metadata": {"which": 0}}, 202, pool_id),
+        ({"metadata": {"which": 0}, **ctx.session.grouping()}, 202, pool_id),
         ({"no_such_key": 1}, 422, ""),
         ({"task_id": "t", "metadata": {"which": 2}}, 202, pool_id),
         ({"task_id": "nowhere"}, 404, ""),

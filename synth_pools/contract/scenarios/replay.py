@@ -33,6 +33,7 @@ _OPERATION = "replay_rollout"
 def replay_again(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     request = {"task_id": "t", "seed": 7, "metadata": {"n": [1, None, "ü🌍"]}}
+    request |= ctx.session.grouping()
     request["trace_correlation_id"] = f"trace-{ctx.session.options.run_id}"
     original = run_rollout(ctx, pool_id, **request)
     before = ctx.require(200, "get_rollout", original.ids)

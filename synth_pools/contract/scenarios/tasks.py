@@ -15,7 +15,9 @@ from synth_pools.contract.rules.verdict import same_json
 
 
 def _definition(ctx: Context) -> dict[str, Any]:
+    containers = ctx.session.containers
     return {
+        **({"container_url": containers["good"]} if containers else {}),
         "task_id": f"task-{ctx.random.randrange(10**6)}",
         "backend": "of its own",
         "task_config": {"max_steps": 4, "deep": {"a": [1, 2]}},
