@@ -1,15 +1,15 @@
-"""Rule for patches: what the body does not name stays as it was before."""
+"""Rule for patches and moves between states: what the body does not name stays."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from synth_pools.contract.rules.listings import FactAnswer, ResourceKey
 from synth_pools.contract.rules.verdict import request_json, same_json, show
-from synth_pools.contract.selections import reads
+from synth_pools.contract.selections import moves_pool, reads
 
 # Fields of which one may follow from another one.
 _TOGETHER = (
@@ -17,7 +17,10 @@ _TOGETHER = (
     {"config", "pool_config", "target", "backend", "capacity", "concurrency"}
     | {"container_url", "container_urls"},
 )
+# Tasks have fields that follow from their pool.
 _WHOLE = frozenset({"id", "pool_id", "task_id", "tasks"})
+# Fields of a pool that no move from one state to another changes.
+_UNMOVED = ("name", "target", "backend", "config", "metadata", "tasks", "capacity", "concurrency")
 
 
 @dataclass(slots=True)
@@ -56,25 +59,28 @@ class Definitions:
         exchange, operation = answer.exchange, answer.operation
         pool = self._pools[answer.as_other, str(resource.get("pool_id"))]
         former, known_at = answer.before.get(subject, ({}, float("inf")))
-        if operation.method == "PATCH" and known_at <= exchange.began:
+        if known_at <= exchange.began and operation.method == "PATCH":
             patch = request_json(exchange)
-            self._compare(answer, patch if isinstance(patch, dict) else {}, former, resource)
+            own_names = {*patch, *_WHOLE} if isinstance(patch, dict) else {*_WHOLE}
+            for group in _TOGETHER:
+                own_names |= group if own_names & group else set()
+            names = [name for name in operation.body_fields if name not in own_names]
+            self._compare(answer, names, former, resource)
+        elif known_at <= exchange.began and moves_pool(operation):
+            self._compare(answer, _UNMOVED, former, resource)
         if exchange.began >= pool.changed if reads(operation) else answer.is_first:
             pool.latest[subject] = resource, exchange.began + exchange.elapsed
 
     def _compare(
         self,
         answer: FactAnswer,
-        patch: Mapping[str, Any],
+        names: Iterable[str],
         former: Mapping[str, Any],
         resource: Mapping[str, Any],
     ) -> None:
-        own_names = {*patch, *_WHOLE}
-        for group in _TOGETHER:
-            own_names |= group if own_names & group else set()
-        for name in answer.operation.body_fields:
-            if name in former and name not in own_names:
-                demand = f"{name}, which the patch does not name, stays: {show(former[name])}"
+        for name in names:
+            if name in former:
+                demand = f"{name}, which the request does not name, stays: {show(former[name])}"
                 met = same_json(former[name], resource.get(name))
                 cause = f"facts.patched|{answer.operation.id}|{name}"
                 answer.judge("facts.patched", demand, met, show(resource.get(name)), cause)

@@ -41,7 +41,7 @@ _WATCHED = 1.5
     needs="pause",
 )
 def pause_admits_nothing(ctx: Context) -> None:
-    pool_id = ctx.resources.pool(metadata={"kept": 1})
+    pool_id = ctx.resources.pool(metadata={"kept": 1}, tasks=[{"task_id": "t"}])
     path = {"pool_id": pool_id}
     body = ctx.session.rollout_body()
     updated = ctx.require(200, "pause_pool", path)

@@ -333,6 +333,9 @@ def test_what_a_patch_does_not_name_stays_unless_something_else_came_between() -
     assert complaints(page, *at_once) == set()
     later = (listed(4.0), patched(5.0, grown, **config))
     assert complaints(page, *at_once, *later) == {"facts.patched"}
+    pool = sent(0.5, "GET", _POOL, example("pool"))
+    moved = sent(1.0, "POST", f"{_POOL}/pause", {**example("pool"), "tasks": []})
+    assert "facts.patched" in complaints(pool, moved)
     unanswered = replace(at_once[0], status=None, trouble="no answer within 30 s")
     assert complaints(page, unanswered, *later) == set()
 
