@@ -61,14 +61,16 @@ def pools_deleted(ctx: Context) -> None:
 @scenario(
     "pools.archived",
     reads_one_rollout,
+    "list_tasks",
+    "list_rollouts",
     "update_pool",
     clauses="delete_pool#3c83, get_pool#fdaa, Errors#44df",
 )
 def pools_archived(ctx: Context) -> None:
-    pool_id = ctx.resources.pool()
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     path = {"pool_id": pool_id}
     rollout = run_rollout(ctx, pool_id)
-    readers = list(offered(ctx, reads_one_rollout))
+    readers = list(offered(ctx, reads_one_rollout, "list_tasks", "list_rollouts"))
     before = [ctx.require(200, reader.id, reader.own_ids(rollout.ids)) for reader in readers]
     ctx.require(200, "delete_pool", path)
     for reader, former in zip(readers, before, strict=True):
