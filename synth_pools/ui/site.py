@@ -173,5 +173,5 @@ def _refusal(status: int, code: str, message: str) -> PageResponse:
 
 
 def _json(status: int, document: Any, headers: Mapping[str, str]) -> PageResponse:
-    body = json.dumps(document).encode("ascii")
+    body = json.dumps(document, allow_nan=False).encode("ascii")
     return PageResponse(status, body, {"content-type": "application/json", **headers})

@@ -155,6 +155,8 @@ def test_a_comparison_takes_a_session_and_sense(server: Server) -> None:
         odd: list[Any] = [
             [], {}, None, request_of(runs=[FIRST]), request_of(runs=[FIRST, [1]]),
             request_of(columns=["a"]), request_of(names=3),
+            # No number of JSON is their difference.
+            request_of(runs=[least[:1], huge[:1]]),
         ]  # fmt: skip
         for document in odd:
             answer = http.post("/ui/comparison", json=document, headers=headers)
