@@ -21,14 +21,13 @@ from synth_pools.cli.fleet.options import RunOptions, options_of_run
 from synth_pools.cli.fleet.run import carry_out
 from synth_pools.cli.output import say
 from synth_pools.cli.signals import raise_interrupt
+from synth_pools.container.models import KEY_VARIABLE, URL_VARIABLE
 from synth_pools.environments.pools import environment_pool
 
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
     from synth_pools.backend.local_backend import LocalBackend
 
-_KEY = "OPENAI_API_KEY"
-_URL = "OPENAI_BASE_URL"
 _PORT_FILE = "port"
 _MOST_REPLICAS = 4
 _DEFAULT_SEEDS = 10
@@ -46,8 +45,8 @@ _DEFAULT_SEEDS = 10
 @click.option(
     "--model-url",
     metavar="URL",
-    help=f"The OpenAI-compatible server of the model, up to /v1; the variable {_KEY} has its key, "
-    "which no other server gets.",
+    help="The OpenAI-compatible server of the model, up to /v1; the variable "
+    f"{KEY_VARIABLE} has its key, which no other server gets.",
 )
 @click.option("--agent", metavar="NAME", help="The agent that plays: policy.agent.")
 @click.option(
@@ -67,7 +66,7 @@ _DEFAULT_SEEDS = 10
     "--pass-env",
     multiple=True,
     metavar="VARIABLE",
-    help=f"A variable that the processes get, besides {_KEY}; repeatable.",
+    help=f"A variable that the processes get, besides {KEY_VARIABLE}; repeatable.",
 )
 @click.option(
     "--data-dir",
@@ -107,7 +106,7 @@ def run_environment(
     replace(options, seeds=options.seeds or "0..0", tasks=()).requests(words)
     replicas = replicas or min(os.cpu_count() or 1, _MOST_REPLICAS)
     # Clients of models read it, and our own gives the key to this server alone.
-    variables = {_URL: model_url} if model_url else {}
+    variables = {URL_VARIABLE: model_url} if model_url else {}
     with refused_environments():
         pool = environment_pool(reference, replicas=replicas, python=python, variables=variables)
     if data_dir is None and options.journal is not None:
@@ -126,7 +125,7 @@ def run_environment(
                 place,
                 port=_former_port(place),
                 allow_processes=True,
-                process_envs=[_KEY, *pass_env],
+                process_envs=[KEY_VARIABLE, *pass_env],
             )
             with backend:
                 (place / _PORT_FILE).write_text(str(urlsplit(backend.url).port))

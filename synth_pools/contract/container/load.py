@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from http.client import HTTPConnection, HTTPSConnection
 from typing import Any, TypeVar
@@ -26,27 +25,21 @@ from synth_pools.contract.container.submissions import (
 )
 from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError, UnreachableError
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.waits import call_simultaneously
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import excerpt
 
 _CLIENTS = 10
+_PATIENCES = 10
 _CONNECT_SECONDS = 10.0
 # Seconds after which a client leaves that does not wait for its answer.
 _LEAVING_SECONDS = 0.05
 _Result = TypeVar("_Result")
 
 
-def _at_once(calls: Iterable[Callable[[], _Result]]) -> list[_Result]:
-    """Make calls in threads, and raise the first of their errors when all have ended."""
-    every_call = list(calls)
-    threads = ThreadPoolExecutor(len(every_call), "container-load")
-    try:
-        running = [threads.submit(call) for call in every_call]
-        wait(running)
-        return [future.result() for future in running]
-    finally:
-        # After ^C nobody waits for answers.
-        threads.shutdown(wait=False, cancel_futures=True)
+def _at_once(ctx: Context, calls: Sequence[Callable[[], _Result]]) -> list[_Result]:
+    # Each judges its own patience.
+    return call_simultaneously(ctx, calls, _PATIENCES * ctx.session.patience)
 
 
 def _rollouts(ctx: Context, count: int, *modes: str, **more: Any) -> list[Callable[[], None]]:
@@ -62,7 +55,7 @@ def _rollouts(ctx: Context, count: int, *modes: str, **more: Any) -> list[Callab
 
 @scenario("load.many", "run_rollout", clauses="info#1d3d#1482", alone=True)
 def load_many(ctx: Context) -> None:
-    _at_once(_rollouts(ctx, ctx.session.options.concurrency, "sync", "async"))
+    _at_once(ctx, _rollouts(ctx, ctx.session.options.concurrency, "sync", "async"))
 
 
 @scenario("load.health", "get_health", clauses="Health.healthy#689d", alone=True)
@@ -75,7 +68,7 @@ def load_health(ctx: Context) -> None:
             "it is well while it runs rollouts", is_well, excerpt(response.exchange)
         )
 
-    _at_once([*_rollouts(ctx, _CLIENTS, "sync"), *([watch] * 3)])
+    _at_once(ctx, [*_rollouts(ctx, _CLIENTS, "sync"), *([watch] * 3)])
 
 
 @scenario("load.slow_clients", "run_rollout", "get_health", clauses="info#b73a", alone=True)
@@ -112,7 +105,7 @@ def load_lost_clients(ctx: Context) -> None:
             ctx.session.http.call("run_rollout", json=body, limit=_LEAVING_SECONDS)
 
     bodies = [submission_body(ctx, "sync") for _ in range(_CLIENTS)]
-    _at_once([partial(leave, body) for body in bodies])
+    _at_once(ctx, [partial(leave, body) for body in bodies])
     _goes_on(ctx, "after others have left")
 
 
@@ -130,7 +123,7 @@ def _goes_on(ctx: Context, when: str) -> None:
 def load_repeated(ctx: Context) -> None:
     for mode in ("sync", "async"):
         body = submission_body(ctx, mode)
-        for submission in _at_once([partial(send, ctx, body)] * 2):
+        for submission in _at_once(ctx, [partial(send, ctx, body)] * 2):
             end_of(ctx, submission)
 
 
@@ -138,7 +131,7 @@ def load_repeated(ctx: Context) -> None:
 def load_second_pool(ctx: Context) -> None:
     telemetry = {"enabled": True, "transport": "poll"}
     second = _rollouts(ctx, _CLIENTS, "async", telemetry=telemetry)
-    _at_once([*_rollouts(ctx, _CLIENTS, "sync"), *second])
+    _at_once(ctx, [*_rollouts(ctx, _CLIENTS, "sync"), *second])
 
 
 @scenario("load.cancelled", "terminate_rollout", clauses="terminate_rollout#7960", alone=True)
