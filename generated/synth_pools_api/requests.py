@@ -125,6 +125,9 @@ class PoolConfigDict(TypedDict, total=False):
 
     timeout_seconds: float | None
     """The time limit of a rollout, in seconds, see *Time limits*."""
+    max_starts_per_second: float | None
+    """How many attempts at rollouts may start in a second, see *Rate of starts*. Null: no
+    limit."""
     submission_mode: SubmissionModeValue | None
     """How the server hands a rollout to a container. `sync`: one request, which lasts as long
     as the rollout. `async`: the server submits the rollout, then asks for its state

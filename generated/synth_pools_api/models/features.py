@@ -44,6 +44,7 @@ class Features:
                 beside `state`, `sort`,
                 and the operations on runs. Without it these parameters are not read.
             shares (bool | Unset): Shares of rollouts that wait. Without it `priority` changes nothing.
+            start_rates (bool | Unset): `config.max_starts_per_second`.
             support_bundle (bool | Unset): `get_global_rollout_support_bundle`.
             sync_mode (bool | Unset): `mode: sync`. Without it a creation with `mode: sync` returns as one with `mode:
                 async` does.
@@ -72,6 +73,7 @@ class Features:
     replay: bool | Unset = UNSET
     runs: bool | Unset = UNSET
     shares: bool | Unset = UNSET
+    start_rates: bool | Unset = UNSET
     support_bundle: bool | Unset = UNSET
     sync_mode: bool | Unset = UNSET
     trajectories: bool | Unset = UNSET
@@ -120,6 +122,8 @@ class Features:
         runs = self.runs
 
         shares = self.shares
+
+        start_rates = self.start_rates
 
         support_bundle = self.support_bundle
 
@@ -174,6 +178,8 @@ class Features:
             field_dict["runs"] = runs
         if shares is not UNSET:
             field_dict["shares"] = shares
+        if start_rates is not UNSET:
+            field_dict["start_rates"] = start_rates
         if support_bundle is not UNSET:
             field_dict["support_bundle"] = support_bundle
         if sync_mode is not UNSET:
@@ -230,6 +236,8 @@ class Features:
 
         shares = d.pop("shares", UNSET)
 
+        start_rates = d.pop("start_rates", UNSET)
+
         support_bundle = d.pop("support_bundle", UNSET)
 
         sync_mode = d.pop("sync_mode", UNSET)
@@ -260,6 +268,7 @@ class Features:
             replay=replay,
             runs=runs,
             shares=shares,
+            start_rates=start_rates,
             support_bundle=support_bundle,
             sync_mode=sync_mode,
             trajectories=trajectories,

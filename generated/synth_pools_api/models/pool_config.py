@@ -24,6 +24,8 @@ class PoolConfig:
 
     Attributes:
         timeout_seconds (float | None | Unset): The time limit of a rollout, in seconds, see *Time limits*.
+        max_starts_per_second (float | None | Unset): How many attempts at rollouts may start in a second, see *Rate of
+            starts*. Null: no limit.
         submission_mode (None | SubmissionMode | Unset): How the server hands a rollout to a container. `sync`: one
             request, which lasts as long as the rollout.
             `async`: the server submits the rollout, then asks for its state until it has ended.
@@ -46,6 +48,7 @@ class PoolConfig:
     """
 
     timeout_seconds: float | None | Unset = UNSET
+    max_starts_per_second: float | None | Unset = UNSET
     submission_mode: None | SubmissionMode | Unset = UNSET
     telemetry: dict[str, Any] | None | Unset = UNSET
     container_key_env: None | str | Unset = UNSET
@@ -62,6 +65,12 @@ class PoolConfig:
             timeout_seconds = UNSET
         else:
             timeout_seconds = self.timeout_seconds
+
+        max_starts_per_second: float | None | Unset
+        if isinstance(self.max_starts_per_second, Unset):
+            max_starts_per_second = UNSET
+        else:
+            max_starts_per_second = self.max_starts_per_second
 
         submission_mode: None | str | Unset
         if isinstance(self.submission_mode, Unset):
@@ -104,6 +113,8 @@ class PoolConfig:
         field_dict.update({})
         if timeout_seconds is not UNSET:
             field_dict["timeout_seconds"] = timeout_seconds
+        if max_starts_per_second is not UNSET:
+            field_dict["max_starts_per_second"] = max_starts_per_second
         if submission_mode is not UNSET:
             field_dict["submission_mode"] = submission_mode
         if telemetry is not UNSET:
@@ -125,6 +136,10 @@ class PoolConfig:
         d = dict(src_dict)
         timeout_seconds = read_optional(
             d.pop("timeout_seconds", UNSET), read_number, "timeout_seconds"
+        )
+
+        max_starts_per_second = read_optional(
+            d.pop("max_starts_per_second", UNSET), read_number, "max_starts_per_second"
         )
 
         submission_mode = read_choice(d.pop("submission_mode", UNSET), check_submission_mode)
@@ -163,6 +178,7 @@ class PoolConfig:
 
         pool_config = cls(
             timeout_seconds=timeout_seconds,
+            max_starts_per_second=max_starts_per_second,
             submission_mode=submission_mode,
             telemetry=telemetry,
             container_key_env=container_key_env,

@@ -23,6 +23,7 @@ class StoredPoolConfig:
 
     Attributes:
         timeout_seconds (float | None | Unset): The time limit of a rollout, in seconds, see *Time limits*.
+        max_starts_per_second (float | None | Unset): How many attempts at rollouts may start in a second.
         submission_mode (None | str | SubmissionMode | Unset): How the server hands a rollout to a container. `sync`:
             one request, which lasts as long as the rollout.
             `async`: the server submits the rollout, then asks for its state until it has ended.
@@ -34,6 +35,7 @@ class StoredPoolConfig:
     """
 
     timeout_seconds: float | None | Unset = UNSET
+    max_starts_per_second: float | None | Unset = UNSET
     submission_mode: None | str | SubmissionMode | Unset = UNSET
     container_key_env: None | str | Unset = UNSET
     process: None | PoolProcess | Unset = UNSET
@@ -48,6 +50,12 @@ class StoredPoolConfig:
             timeout_seconds = UNSET
         else:
             timeout_seconds = self.timeout_seconds
+
+        max_starts_per_second: float | None | Unset
+        if isinstance(self.max_starts_per_second, Unset):
+            max_starts_per_second = UNSET
+        else:
+            max_starts_per_second = self.max_starts_per_second
 
         submission_mode: None | str | Unset
         if isinstance(self.submission_mode, Unset):
@@ -82,6 +90,8 @@ class StoredPoolConfig:
         field_dict.update({})
         if timeout_seconds is not UNSET:
             field_dict["timeout_seconds"] = timeout_seconds
+        if max_starts_per_second is not UNSET:
+            field_dict["max_starts_per_second"] = max_starts_per_second
         if submission_mode is not UNSET:
             field_dict["submission_mode"] = submission_mode
         if container_key_env is not UNSET:
@@ -100,6 +110,10 @@ class StoredPoolConfig:
         d = dict(src_dict)
         timeout_seconds = read_optional(
             d.pop("timeout_seconds", UNSET), read_number, "timeout_seconds"
+        )
+
+        max_starts_per_second = read_optional(
+            d.pop("max_starts_per_second", UNSET), read_number, "max_starts_per_second"
         )
 
         submission_mode = read_optional(
@@ -127,6 +141,7 @@ class StoredPoolConfig:
 
         stored_pool_config = cls(
             timeout_seconds=timeout_seconds,
+            max_starts_per_second=max_starts_per_second,
             submission_mode=submission_mode,
             container_key_env=container_key_env,
             process=process,

@@ -8,10 +8,19 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from synth_pools.backend.containers.health_checks import HealthChecks
-from synth_pools.backend.containers.members import Address, Container, HealthState, Member, choose
+from synth_pools.backend.containers.members import (
+    Address,
+    Container,
+    HealthState,
+    Member,
+    Outage,
+    choose,
+)
 from synth_pools.backend.domain.definitions import (
+    StartRate,
     container_key_env,
     container_urls,
+    start_rate,
     starts_containers,
 )
 from synth_pools.backend.domain.releases import place_of
@@ -19,18 +28,6 @@ from synth_pools.backend.domain.releases import place_of
 
 class LeaseInterruptedError(Exception):
     """Waiting for a container of this pool must end now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Outage:
-    """Time during which no address of a pool listens."""
-
-    # Its start, by the monotonic clock.
-    since: float
-    # One of the addresses.
-    url: str
-    # The error of the attempt to connect.
-    reason: str
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +38,7 @@ class _PoolSet:
     interruption: object = field(default_factory=object)
     members: dict[str, Member] = field(default_factory=dict)
     key_env: str | None = None
+    start_rate: StartRate | None = None
     # True if its definition asks for processes, even before one is spawned.
     starts_containers: bool = False
     is_archived: bool = False
@@ -158,6 +156,7 @@ class Balancer:
             for member in pool.members.values():
                 if member.is_process:
                     member.container.key_env = key_env
+        pool.start_rate = start_rate(definition)
         pool.starts_containers = starts_containers(definition)
         pool.is_archived = False
         former = pool.members
@@ -287,6 +286,11 @@ class Balancer:
         if not pool.members:
             return not pool.starts_containers
         return any(member.takes_rollouts for member in pool.members.values())
+
+    def start_rate(self, pool_id: str) -> StartRate | None:
+        """Return the rate at which rollouts of the pool may start; None if it has no limit."""
+        pool = self._pools.get(pool_id)
+        return None if pool is None else pool.start_rate
 
     def outage(self, pool_id: str) -> Outage | None:
         """Return the outage of a pool if none of its addresses listens, else None."""

@@ -233,6 +233,18 @@ class Member:
             self.idle.set()
 
 
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """Time during which no address of a pool listens."""
+
+    # Its start, by the monotonic clock.
+    since: float
+    # One of the addresses.
+    url: str
+    # The error of the attempt to connect.
+    reason: str
+
+
 def choose(
     members: Iterable[Member],
     tried: Collection[str] = (),

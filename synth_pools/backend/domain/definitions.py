@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError, conflict, id_mismatch
 
 TARGETS = ("harbor", "openenv", "horizons", "horizons_private", "arbitrary")
 DEFAULT_TARGET = "arbitrary"
 DEFAULT_CAPACITY = 1
 DEFAULT_CONCURRENCY = 8
+_MOST_STARTS = 1000
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,127}")
 
@@ -128,6 +130,22 @@ def pool_view(definition: Mapping[str, Any]) -> dict[str, Any]:
     }
     view.update((key, value) for key, value in definition.items() if key not in view)
     return view
+
+
+class StartRate(NamedTuple):
+    """Rate of starts: the largest number of them in any period of this length."""
+
+    number: int
+    seconds: float
+
+
+def start_rate(definition: Mapping[str, Any]) -> StartRate | None:
+    """Return the rate at which rollouts of a pool may start; None if it has no limit."""
+    most = config_of(definition).get("max_starts_per_second")
+    # Databases may be older than this field, and hold anything under its name.
+    if not json_text.is_number(most) or not 0 < most <= _MOST_STARTS:
+        return None
+    return StartRate(int(most), 1.0) if most >= 1 else StartRate(1, 1 / most)
 
 
 def container_urls(definition: Mapping[str, Any]) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import OrderedDict, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappop, heappush, heapreplace
 
 from synth_pools.backend.containers.balancer import Lease
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.definitions import StartRate
 from synth_pools.backend.storage.claims import Claim, cost_of
 
 # Ids of cancelled rollouts that a share holds before it drops them.
@@ -119,6 +121,11 @@ class PoolQueue:
     is_claiming: bool = False
     # True if the last claim failed because all places of the pool were taken.
     is_blocked: bool = False
+    # Of a pool with a rate: the latest starts here, and the time of the next one by the starts of
+    # all backends, by the monotonic clock.
+    starts: deque[float] = field(default_factory=deque)
+    not_before: float = 0.0
+    alarm: asyncio.TimerHandle | None = None
 
     @property
     def has_work(self) -> bool:
@@ -159,6 +166,31 @@ class PoolQueue:
             return False
         return bool(self.resumed or ((self.returned or self.waiting) and not is_held))
 
+    def due_at(self, rate: StartRate) -> float:
+        """Return the time of the next start at this rate, by the monotonic clock."""
+        while len(self.starts) > rate.number:
+            self.starts.popleft()
+        is_full = len(self.starts) == rate.number
+        return max(self.not_before, self.starts[0] + rate.seconds if is_full else 0.0)
+
+    def count_start(self, rate: StartRate | None) -> None:
+        """Count a start of a pool that has a rate."""
+        if rate is not None:
+            self.starts.append(clock.monotonic())
+
+    def delay(self, seconds: float) -> None:
+        """Start nothing for some seconds, since all backends together have started enough."""
+        self.not_before = max(self.not_before, clock.monotonic() + seconds)
+        # One tries again then.
+        if self.starts:
+            self.starts.popleft()
+
+    def set_alarm(self, seconds: float, wake: Callable[[], None]) -> None:
+        """Call `wake` after some seconds, in place of any former alarm."""
+        if self.alarm is not None:
+            self.alarm.cancel()
+        self.alarm = asyncio.get_running_loop().call_later(seconds, wake)
+
     def take(self) -> str:
         """Take the next rollout to run."""
         if self.returned and not self.resumed:
@@ -182,7 +214,9 @@ class PoolQueue:
         """Queue claimed rollouts; `announcements` is their number before the claim."""
         self.concurrency = claim.concurrency
         self.has_unclaimed = claim.has_more or self.announcements != announcements
-        self.is_blocked = claim.has_more and not claim.rollout_ids
+        self.is_blocked = claim.has_more and not claim.rollout_ids and not claim.delay_seconds
+        if claim.delay_seconds:
+            self.delay(claim.delay_seconds)
         # Claimed in the order of their turns, and started at once.
         for rollout_id in claim.rollout_ids:
             self.waiting.add(rollout_id)

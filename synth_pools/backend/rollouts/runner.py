@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from synth_pools.backend.containers.balancer import Balancer, Lease, LeaseInterruptedError, Outage
+from synth_pools.backend.containers.balancer import Balancer, Lease, LeaseInterruptedError
 from synth_pools.backend.containers.client import ContainerClient
 from synth_pools.backend.containers.echo import EchoTarget
+from synth_pools.backend.containers.members import Outage
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.domain.errors import SHORTAGE, ApiError
@@ -23,7 +24,7 @@ from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.polling import follow, is_accepted, last_look
 from synth_pools.backend.rollouts.recovery import lost
 from synth_pools.backend.rollouts.results import interpret_politely
-from synth_pools.backend.rollouts.scheduler import RunEnd, StartedAttempt
+from synth_pools.backend.rollouts.scheduler import Delay, RunEnd, StartedAttempt
 from synth_pools.backend.rollouts.transitions import (
     NextAttempt,
     Transitions,
@@ -39,6 +40,9 @@ from synth_pools.backend.storage.pools import Pool, find_pool
 from synth_pools.backend.storage.rollout_changes import End
 from synth_pools.backend.storage.rollout_results import RolloutResult, failure
 from synth_pools.backend.storage.rollouts import find_rollout
+
+# A further attempt looks again after so many seconds, since the rate of its pool may change.
+_LONGEST_DELAY = 1.0
 
 
 class _NotSentError(Exception):
@@ -99,7 +103,7 @@ class Runner:
 
     async def run(
         self, pool_id: str, rollout_id: str, start: StartedAttempt | None = None
-    ) -> RunEnd:
+    ) -> RunEnd | Delay:
         """Run a rollout to its end, be it a waiting one or one that ran when the backend ended.
 
         If the task is cancelled, as for a cancelled rollout, the container is asked in the
@@ -111,7 +115,7 @@ class Runner:
             start: Its first attempt, if it is stored already.
 
         Returns:
-            The end of the run: done or put back.
+            The end of the run: done or put back, perhaps for the rate of its pool.
         """
         # Each write here must not be lost, so a full disk may only delay it.
         write = self._database.write_until_stored
@@ -129,7 +133,7 @@ class Runner:
 
         waiting = ContainerWait(outage, partial(self._waited_and_limit, rollout_id))
         while True:
-            attempt: Attempt | RunEnd | None = None
+            attempt: Attempt | RunEnd | Delay | None = None
             if start is None and self._balancer.places(pool_id):
                 find = partial(place_of_rollout, rollout_id)
                 place = await self._database.read_until_there(find)
@@ -155,7 +159,11 @@ class Runner:
             with lease:
                 if attempt is None:
                     attempt = await self._begin(NextAttempt(rollout_id, lease, tried, error, owner))
-                if isinstance(attempt, RunEnd):
+                if isinstance(attempt, Delay) and error is not None:
+                    lease.release()
+                    await asyncio.sleep(min(attempt.seconds, _LONGEST_DELAY))
+                    continue
+                if isinstance(attempt, RunEnd | Delay):
                     return attempt
                 lease.move(attempt.container_url)
                 try:
@@ -204,8 +212,8 @@ class Runner:
         finish = partial(self._transitions.finish, End(rollout_id, result, self._database.owner))
         await self._database.write_until_stored(finish)
 
-    async def _begin(self, attempt: NextAttempt) -> Attempt | RunEnd:
-        started: Attempt | RunEnd = await self._database.write_together_until_stored(
+    async def _begin(self, attempt: NextAttempt) -> Attempt | RunEnd | Delay:
+        started: Attempt | RunEnd | Delay = await self._database.write_together_until_stored(
             self._transitions.begin_all, attempt, inline=True
         )
         return started

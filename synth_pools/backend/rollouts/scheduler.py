@@ -11,6 +11,8 @@ from functools import partial
 from typing import NamedTuple, Protocol
 
 from synth_pools.backend.containers.balancer import Lease
+from synth_pools.backend.domain import clock
+from synth_pools.backend.domain.definitions import StartRate
 from synth_pools.backend.resources.background_tasks import BackgroundTasks, cancel_all
 from synth_pools.backend.rollouts.attempts import Attempt
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
@@ -37,6 +39,12 @@ class RunEnd(Enum):
     PUT_BACK = "put back"
 
 
+class Delay(NamedTuple):
+    """Seconds until a rollout may start by the rate of its pool; it keeps its turn."""
+
+    seconds: float
+
+
 class StartedAttempt(NamedTuple):
     """First attempt at a rollout, already stored, with the lease of its container."""
 
@@ -49,7 +57,7 @@ class RunsRollouts(Protocol):
 
     async def run(
         self, pool_id: str, rollout_id: str, start: StartedAttempt | None = None
-    ) -> RunEnd:
+    ) -> RunEnd | Delay:
         """Run a rollout to its end, or put it back if it may not start yet."""
         ...
 
@@ -69,13 +77,17 @@ class LeasesContainers(Protocol):
         """Return True if a container of the pool would take one more rollout."""
         ...
 
+    def start_rate(self, pool_id: str) -> StartRate | None:
+        """Return the rate at which rollouts of the pool may start; None if it has no limit."""
+        ...
+
     def acquire_if_open(self, pool_id: str) -> Lease | None:
         """Lease a container at once; return None if a rollout would have to wait for one."""
         ...
 
 
-# Claims rollouts of a pool, up to a number, and hands over the claim.
-ClaimRollouts = Callable[[str, int, Callable[[Claim], None]], Awaitable[None]]
+# Claims rollouts of a pool, up to a number and within its rate, and hands over the claim.
+ClaimRollouts = Callable[[str, int, StartRate | None, Callable[[Claim], None]], Awaitable[None]]
 
 
 class Scheduler:
@@ -189,6 +201,8 @@ class Scheduler:
             return None
         if self._winding_down or pool_id in self._held or not self._balancer.can_start(pool_id):
             return None
+        if self._balancer.start_rate(pool_id) is not None:
+            return None
         lease = self._balancer.acquire_if_open(pool_id)
         if lease is None:
             return None
@@ -249,6 +263,9 @@ class Scheduler:
         queue = self._pools.get(pool_id)
         if queue is not None:
             queue.concurrency = concurrency
+            # The rate may be another one, too.
+            queue.not_before = 0.0
+            queue.is_blocked = False
             self._wake.set()
 
     def stop(self, pool_id: str, rollout_ids: Iterable[str]) -> None:
@@ -300,13 +317,18 @@ class Scheduler:
                         return
                     if not self._can_start(pool_id, queue):
                         continue
+                    queue.count_start(self._balancer.start_rate(pool_id))
                     self._start(pool_id, queue, queue.take())
                     started += 1
                     if started % _BURST == 0:
                         await asyncio.sleep(0)
             if self._claim is not None:
                 for pool_id, queue in self._pools.items():
-                    if queue.may_claim and self._may_start(pool_id):
+                    if (
+                        queue.may_claim
+                        and self._may_start(pool_id)
+                        and not self._is_delayed(pool_id, queue)
+                    ):
                         queue.is_claiming = True
                         task = asyncio.create_task(self._try_to_claim(self._claim, pool_id, queue))
                         self._claiming.add(task)
@@ -320,7 +342,7 @@ class Scheduler:
         most = min(queue.free_places, _CLAIMED_AT_ONCE)
         take = partial(queue.take_claimed, announcements=queue.announcements)
         try:
-            await claim(pool_id, most, take)
+            await claim(pool_id, most, self._balancer.start_rate(pool_id), take)
         except (StorageError, DatabaseClosedError):
             # The next complete read of the database leads to another claim.
             queue.is_blocked = True
@@ -339,8 +361,19 @@ class Scheduler:
             self._wake.set()
 
     def _can_start(self, pool_id: str, queue: PoolQueue) -> bool:
-        is_held = pool_id in self._held
-        return queue.can_start(is_held=is_held) and self._balancer.can_start(pool_id)
+        if not queue.can_start(is_held=pool_id in self._held):
+            return False
+        # What ran before goes on at any rate.
+        is_due = bool(queue.resumed) or not self._is_delayed(pool_id, queue)
+        return is_due and self._balancer.can_start(pool_id)
+
+    def _is_delayed(self, pool_id: str, queue: PoolQueue) -> bool:
+        """Return True if the next start would be too soon for the rate of the pool."""
+        rate = self._balancer.start_rate(pool_id)
+        seconds = 0.0 if rate is None else queue.due_at(rate) - clock.monotonic()
+        if seconds > 0:
+            queue.set_alarm(seconds, self._wake.set)
+        return seconds > 0
 
     def _start(
         self, pool_id: str, queue: PoolQueue, rollout_id: str, start: StartedAttempt | None = None
@@ -364,8 +397,10 @@ class Scheduler:
             self._background.start(self._runner.fail_crashed(rollout_id))
             return
         queue = self._pools.get(pool_id)
-        if end is RunEnd.PUT_BACK and queue is not None:
+        if end is not RunEnd.DONE and queue is not None:
             queue.put_back(rollout_id)
+            if isinstance(end, Delay):
+                queue.delay(end.seconds)
 
     def _ended(
         self,

@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 from synth_pools.backend.containers.balancer import Balancer, Lease
 from synth_pools.backend.domain.clock import seconds_between
-from synth_pools.backend.domain.definitions import container_urls, starts_containers
+from synth_pools.backend.domain.definitions import container_urls, start_rate, starts_containers
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.rollouts.attempts import Attempt, ContainerChoice, is_address_of
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.recovery import is_lost, lost
-from synth_pools.backend.rollouts.scheduler import RunEnd
+from synth_pools.backend.rollouts.scheduler import Delay, RunEnd
 from synth_pools.backend.settings import Settings
 from synth_pools.backend.storage.contents.store import ContentStore
 from synth_pools.backend.storage.database import Executes, Row, Transaction
@@ -30,6 +30,7 @@ from synth_pools.backend.storage.rollout_changes import (
 )
 from synth_pools.backend.storage.rollout_results import failure
 from synth_pools.backend.storage.rollouts import FINAL, find_rollout, find_rollouts
+from synth_pools.backend.storage.start_rates import StartRates
 
 
 class NextAttempt(NamedTuple):
@@ -69,29 +70,36 @@ class Transitions:
 
     def begin_all(
         self, attempts: Sequence[tuple[Transaction, NextAttempt]]
-    ) -> list[Attempt | RunEnd | Exception]:
+    ) -> list[Attempt | RunEnd | Delay | Exception]:
         """Begin attempts, or resume unfinished ones, each with the transaction of its caller.
 
         Returns:
-            The attempts; the end of the run for a rollout that needs no attempt; the error for a
-            rollout that is gone or that another backend owns.
+            The attempts; the end of the run for a rollout that needs no attempt; the delay of one
+            that would start too soon after others of its pool; the error for a rollout that is gone
+            or that another backend owns.
         """
         first = attempts[0][0]
         rows = find_rollouts(first, [attempt.rollout_id for _, attempt in attempts])
         pools: dict[str, Pool] = {}
         choice = ContainerChoice(first)
-        results: list[Attempt | RunEnd | Start | Exception] = []
+        rates = StartRates(first)
+        results: list[Attempt | RunEnd | Delay | Start | Exception] = []
         for tx, attempt in attempts:
             try:
                 rollout = rows.get(attempt.rollout_id) or find_rollout(tx, attempt.rollout_id)
                 pool_id = rollout["pool_id"]
                 if pool_id not in pools:
                     pools[pool_id] = find_pool(tx, pool_id)
-                results.append(self._next(tx, rollout, pools[pool_id], attempt, choice))
+                result = self._next(tx, rollout, pools[pool_id], attempt, choice)
+                seconds = 0.0
+                if isinstance(result, Start):
+                    seconds = rates.take(pool_id, start_rate(pools[pool_id].view))
+                results.append(Delay(seconds) if seconds else result)
             except (ApiError, FencedError) as error:
                 results.append(error)
         starts = [result for result in results if isinstance(result, Start)]
         started = iter(zip(starts, start_rollouts(starts), strict=True))
+        rates.store()
         return [
             self._started(*next(started), pools) if isinstance(result, Start) else result
             for result in results

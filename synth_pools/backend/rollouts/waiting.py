@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from synth_pools.backend.containers.balancer import Outage
+from synth_pools.backend.containers.members import Outage
 from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.rollouts.attempts import Attempt

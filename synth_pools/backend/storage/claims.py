@@ -11,8 +11,10 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from operator import itemgetter
 
+from synth_pools.backend.domain.definitions import StartRate
 from synth_pools.backend.storage.database import Database, Executes, Row, Transaction
 from synth_pools.backend.storage.pools import Pool, find_pool
+from synth_pools.backend.storage.start_rates import StartRates
 from synth_pools.backend.storage.statements import POOL_COLUMNS
 
 # For statements with a table `pools`: what `number_unfinished` returns, without a function call.
@@ -74,10 +76,12 @@ class Claim:
     concurrency: int
     # True if unclaimed rollouts remain.
     has_more: bool
+    # Seconds until the rate of the pool admits another start; 0 if it admits one.
+    delay_seconds: float = 0.0
 
 
-def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
-    """Claim the next rollouts of a pool, within its free places over all backends."""
+def claim(tx: Transaction, pool_id: str, most: int, rate: StartRate | None = None) -> Claim:
+    """Claim the next rollouts of a pool, within its free places and rate over all backends."""
     pool = tx.execute(_PLACES, (pool_id,)).fetchone()
     if pool is None or pool["status"] == "archived" or pool["owner"] not in (None, tx.owner):
         return Claim((), 1, has_more=False)
@@ -85,6 +89,11 @@ def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
     number = min(most, waiting, concurrency - pool["running"] - pool["claimed"])
     if number <= 0 or pool["status"] != "active":
         return Claim((), concurrency, has_more=waiting > 0)
+    if rate is not None:
+        remaining, seconds = StartRates(tx).remaining(pool_id, rate)
+        if not remaining:
+            return Claim((), concurrency, has_more=True, delay_seconds=seconds)
+        number = min(number, remaining)
     if pool["shares"] > 1:
         rows = tx.execute(_TAKE_TURNS, (pool_id, number)).fetchall()
         tx.execute(_CLAIM_THESE, (tx.owner, pool_id, json.dumps([seq for seq, _ in rows])))
@@ -96,7 +105,11 @@ def claim(tx: Transaction, pool_id: str, most: int) -> Claim:
 
 
 async def claim_rollouts(
-    database: Database, pool_id: str, most: int, take: Callable[[Claim], None]
+    database: Database,
+    pool_id: str,
+    most: int,
+    rate: StartRate | None,
+    take: Callable[[Claim], None],
 ) -> None:
     """Claim the next rollouts of a pool.
 
@@ -104,6 +117,7 @@ async def claim_rollouts(
         database: The shared database.
         pool_id: The pool.
         most: The largest number of rollouts to claim.
+        rate: The rate at which rollouts of the pool may start; None if it has no limit.
         take: Called with the claim at its commit, unless this backend has lost it.
 
     Raises:
@@ -111,7 +125,7 @@ async def claim_rollouts(
     """
 
     def work(tx: Transaction) -> None:
-        claimed, owner = claim(tx, pool_id, most), tx.owner
+        claimed, owner = claim(tx, pool_id, most, rate), tx.owner
 
         def take_owned() -> None:
             # A backend that has lost its number has lost all its claims to others.

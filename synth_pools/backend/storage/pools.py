@@ -288,6 +288,7 @@ def archive_pool(tx: Transaction, pool: Pool) -> Pool:
         "UPDATE pools SET status = 'archived', updated_at = ?, archived_at = ? WHERE id = ?",
         (moment, moment, pool.id),
     )
+    tx.execute("DELETE FROM pool_starts WHERE pool_id = ?", (pool.id,))
     tx.changed(PoolChange(pool.id, "archived"))
     tx.tell("pool", pool.id)
     return find_pool(tx, pool.id)

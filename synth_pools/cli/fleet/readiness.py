@@ -72,6 +72,9 @@ def _wait_until_active(client: ContainerPoolsClient, pool: dict[str, Any]) -> No
     pool_id, status = pool["id"], pool.get("status")
     if status == "paused":
         say(f"pool {pool_id} is paused: its rollouts wait until it is resumed")
+    config = pool.get("config")
+    if isinstance(config, dict) and (rate := config.get("max_starts_per_second")):
+        say(f"pool {pool_id} starts at most {rate} rollouts a second: the others wait")
     reported: set[str] = set()
     unanswered = 0
     give_up_at = time.monotonic() + _LONGEST_WAIT_SECONDS

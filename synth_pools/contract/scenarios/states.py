@@ -37,6 +37,8 @@ _ARROWS = {
 }
 # Fewest reads of a running rollout before it may end, and most reads of any rollout.
 _RUNNING, _TURNS = 6, 40
+# Seconds by which times may be rounded.
+_ROUNDED = 0.001
 # Fewest seconds for which it runs, so that its usage shows them.
 _SECONDS = 2.0
 
@@ -263,6 +265,47 @@ def states_shares(ctx: Context) -> None:
             demand = f"at most {limit} of another share start before the last of one that waits"
             ctx.judge("create_rollout", response).that(demand, preceding <= limit, observed)
         return
+
+
+@scenario(
+    "states.start_rate",
+    "create_rollout",
+    "get_rollout",
+    "update_pool",
+    clauses="""
+        Rate of starts#df92#5113#52cd#5d04, PoolConfig.max_starts_per_second#bfb9#6a8f,
+        StoredPoolConfig.max_starts_per_second#d6aa, Features.start_rates#1680
+    """,
+    needs=("live", "start_rates"),
+)
+def states_start_rate(ctx: Context) -> None:
+    pool_id = ctx.resources.live_pool(concurrency=8, config={"max_starts_per_second": 2.5})
+    pool = {"pool_id": pool_id}
+    ctx.judge("get_pool", ctx.require(200, "get_pool", pool)).field(
+        "config.max_starts_per_second", 2.5
+    )
+    rollouts = [start_rollout(ctx, pool_id, env={"delay": 0}) for _ in range(5)]
+    finals = [wait_for(ctx, rollout, FINAL) for rollout in rollouts]
+    starts = sorted(
+        (start.timestamp(), number)
+        for number, final in enumerate(finals)
+        if (start := moment(final.at("started_at"))) is not None
+    )
+    for (earlier, _), (later, number) in zip(starts, starts[2:], strict=False):
+        observed = f"three within {later - earlier:.3f} s"
+        # Times may be rounded to milliseconds.
+        ctx.judge("create_rollout", finals[number]).that(
+            "no second has more than two starts", later - earlier > 1 - _ROUNDED, observed
+        )
+    slow = ctx.require(200, "update_pool", pool, json={"config": {"max_starts_per_second": 1e-5}})
+    waiting = start_rollout(ctx, pool_id, env={"delay": 0})
+    response = ctx.require(200, "get_rollout", waiting.ids)
+    ctx.judge("update_pool", slow).equal(
+        "status within a day of the start before", "queued", response.at("status")
+    )
+    ctx.require(200, "update_pool", pool, json={"config": {"max_starts_per_second": None}})
+    final = wait_for(ctx, waiting, FINAL)
+    ctx.judge("update_pool", final).field("status", "completed", "status without a rate")
 
 
 @scenario(

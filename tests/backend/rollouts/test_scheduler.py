@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from synth_pools.backend.containers.balancer import Lease
+from synth_pools.backend.domain.definitions import StartRate
 from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
 from synth_pools.backend.rollouts.scheduler import RunEnd, Scheduler, StartedAttempt
@@ -61,6 +62,9 @@ class Containers:
     def can_start(self, _: str) -> bool:
         return self.is_open
 
+    def start_rate(self, _: str) -> StartRate | None:
+        return None
+
     def acquire_if_open(self, _: str) -> Lease | None:
         return None
 
@@ -73,7 +77,10 @@ class Claims:
         self.failures = failures
         self.asked: list[int] = []
 
-    async def __call__(self, pool_id: str, most: int, take: Callable[[Claim], None]) -> None:
+    async def __call__(
+        self, pool_id: str, most: int, rate: StartRate | None, take: Callable[[Claim], None]
+    ) -> None:
+        assert rate is None
         self.asked.append(most)
         if self.failures:
             self.failures -= 1

@@ -288,6 +288,7 @@ async def get_capabilities(call: Call) -> Response:
         "replay",
         "runs",
         "shares",
+        "start_rates",
         "support_bundle",
         "sync_mode",
         "validate",

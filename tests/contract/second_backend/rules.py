@@ -204,6 +204,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "queue.queued": _QUEUE,
     "queue.running": _QUEUE,
     "queue.shares": _ROLLOUT,
+    "queue.start_rate": _ROLLOUT,
     "replay.names_it": ("replay_rollout",),
     "replay.request": ("replay_rollout",),
     "rewards.order": _ROLLOUT,

@@ -156,7 +156,10 @@ class Runner:
                 rollout.attempt += 1 if counts else 0
                 url = self._containers.choose(urls, rollout.container_url) if urls else None
                 rollout.container_url = url
+                while not pool.is_due(self._store.clock.now()):  # noqa: ASYNC110 - time passes
+                    await asyncio.sleep(0.02)
                 self._tell_start(rollout, previous)
+                pool.starts.append(self._store.clock.now())
                 try:
                     answer = await self._attempt(rollout, url)
                 except CallFailed as failed:

@@ -89,6 +89,17 @@ class Pool:
     # Starts of the shares that wait, and of the last one that started.
     shares: dict[str, float] = field(default_factory=dict)
     level: float = 0.0
+    # Times of the starts.
+    starts: list[datetime] = field(default_factory=list)
+
+    def is_due(self, now: datetime) -> bool:
+        """Return True if the rate of the pool admits a start."""
+        rate = self.config.get("max_starts_per_second")
+        if not rate or not self.keeps("queue.start_rate"):
+            return True
+        number, seconds = (int(rate), 1.0) if rate >= 1 else (1, 1 / rate)
+        latest = self.starts[-number:]
+        return len(latest) < number or (now - latest[0]).total_seconds() > seconds
 
     @property
     def name(self) -> str:

@@ -83,6 +83,7 @@ def test_all_operations_are_there_but_those_of_some_features() -> None:
         ("queue.in_order", "states.in_order", "create_rollout"),
         ("queue.priority", "states.shares", "create_rollout"),
         ("queue.shares", "states.shares", "create_rollout"),
+        ("queue.start_rate", "states.start_rate", "create_rollout"),
         ("tasks.updated_at", "times.task", "patch_task"),
         ("urls.of_this_host", "details.host", "get_pool_urls"),
     ],

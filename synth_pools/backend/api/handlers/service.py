@@ -24,6 +24,7 @@ _FEATURES = (
     "replay",
     "runs",
     "shares",
+    "start_rates",
     "support_bundle",
     "sync_mode",
     "trajectories",

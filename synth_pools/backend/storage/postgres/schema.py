@@ -322,9 +322,19 @@ CREATE TABLE runs (
 );
 """
 
+# Starts within the period of a pool's rate, for pools that have one.
+_VERSION_6 = """
+CREATE TABLE pool_starts (
+    pool_id TEXT COLLATE "C" NOT NULL,
+    started DOUBLE PRECISION NOT NULL,
+    number BIGINT NOT NULL
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
+CREATE INDEX pool_starts_by_time ON pool_starts (pool_id, started);
+"""
+
 # Each step migrates a database by one version. Released steps never change, except in parts that a
 # later step undoes: all steps run in one transaction, so the result is the same.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, SHARES)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, SHARES, _VERSION_6)
 
 VERSION = len(_STEPS)
 

@@ -227,11 +227,21 @@ CREATE TABLE runs (
 )
 """
 
+# Starts within the period of a pool's rate, for pools that have one.
+_VERSION_9 = """
+CREATE TABLE pool_starts (
+    pool_id TEXT NOT NULL,
+    started REAL NOT NULL,
+    number INTEGER NOT NULL
+);
+CREATE INDEX pool_starts_by_time ON pool_starts (pool_id, started)
+"""
+
 # Each step migrates a file by one version. Released steps never change, since existing files went
 # through them, and new files go through all of them.
 _STEPS = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7),
-    _VERSION_8,
+    *(_VERSION_8, _VERSION_9),
 )
 
 VERSION = len(_STEPS)
