@@ -164,7 +164,7 @@ def play_rollouts(server: Server, url: str) -> None:
         container_urls=[url],
         tasks=[task],
         metadata={"team": "docs"},
-        config={"timeout_seconds": 60, "submission_mode": "sync"},
+        config={"timeout_seconds": 60, "max_starts_per_second": 900, "submission_mode": "sync"},
     )
     path = f"/v1/pools/{pool}"
     for name in ("urls", "metrics", "tasks", "runtime_image_releases"):
