@@ -26,10 +26,6 @@ from synth_pools.backend.domain.definitions import (
 from synth_pools.backend.domain.releases import place_of
 
 
-class LeaseInterruptedError(Exception):
-    """Waiting for a container of this pool must end now."""
-
-
 @dataclass(slots=True, eq=False)
 class _PoolSet:
     """Containers of one pool."""

@@ -233,6 +233,10 @@ class Member:
             self.idle.set()
 
 
+class LeaseInterruptedError(Exception):
+    """Waiting for a container of this pool must end now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Outage:
     """Time during which no address of a pool listens."""

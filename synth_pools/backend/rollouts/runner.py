@@ -8,10 +8,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-from synth_pools.backend.containers.balancer import Balancer, Lease, LeaseInterruptedError
+from synth_pools.backend.containers.balancer import Balancer, Lease
 from synth_pools.backend.containers.client import ContainerClient
 from synth_pools.backend.containers.echo import EchoTarget
-from synth_pools.backend.containers.members import Outage
+from synth_pools.backend.containers.members import LeaseInterruptedError, Outage
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.domain.errors import SHORTAGE, ApiError
