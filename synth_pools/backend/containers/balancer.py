@@ -12,6 +12,7 @@ from synth_pools.backend.containers.members import (
     Address,
     Container,
     HealthState,
+    LeaseInterruptedError,
     Member,
     Outage,
     choose,

@@ -121,8 +121,8 @@ class PoolQueue:
     is_claiming: bool = False
     # True if the last claim failed because all places of the pool were taken.
     is_blocked: bool = False
-    # Of a pool with a rate: the latest starts here, and the time of the next one by the starts of
-    # all backends, by the monotonic clock.
+    # For a pool with a rate, by the monotonic clock: the latest starts of this backend, and the
+    # earliest time of a further start by the starts of all backends.
     starts: deque[float] = field(default_factory=deque)
     not_before: float = 0.0
     alarm: asyncio.TimerHandle | None = None
@@ -181,7 +181,7 @@ class PoolQueue:
     def delay(self, seconds: float) -> None:
         """Start nothing for some seconds, since all backends together have started enough."""
         self.not_before = max(self.not_before, clock.monotonic() + seconds)
-        # One tries again then.
+        # Then a single rollout tries again.
         if self.starts:
             self.starts.popleft()
 

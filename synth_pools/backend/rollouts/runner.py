@@ -41,7 +41,7 @@ from synth_pools.backend.storage.rollout_changes import End
 from synth_pools.backend.storage.rollout_results import RolloutResult, failure
 from synth_pools.backend.storage.rollouts import find_rollout
 
-# A further attempt looks again after so many seconds, since the rate of its pool may change.
+# Longest sleep of a further attempt before it asks again, since the rate of its pool may change.
 _LONGEST_DELAY = 1.0
 
 

@@ -363,7 +363,7 @@ class Scheduler:
     def _can_start(self, pool_id: str, queue: PoolQueue) -> bool:
         if not queue.can_start(is_held=pool_id in self._held):
             return False
-        # What ran before goes on at any rate.
+        # Rollouts that ran before a restart continue at any rate.
         is_due = bool(queue.resumed) or not self._is_delayed(pool_id, queue)
         return is_due and self._balancer.can_start(pool_id)
 
