@@ -95,11 +95,15 @@ def find_briefly(
 ) -> list[ListPosition] | None:
     """Return the next positions of a list; None if that takes a longer search."""
     driver, rest = _walk_of(query)
-    end = None
-    if rest:
-        end = _read(db, query, driver, [], after, None, 1, offset=_BRIEFLY - 1)
-    rows = _read(db, query, driver, rest, after, end[0] if end else None, limit)
-    return rows if not end or len(rows) == limit else None
+    if not rest:
+        return _read(db, query, driver, [], after, None, limit)
+    # A filter that matches many finds a page among few.
+    for count in sorted({min(_BRIEFLY, 4 * limit), _BRIEFLY}):
+        end = _read(db, query, driver, [], after, None, 1, offset=count - 1)
+        rows = _read(db, query, driver, rest, after, end[0] if end else None, limit)
+        if not end or len(rows) == limit:
+            return rows
+    return None
 
 
 def find(
