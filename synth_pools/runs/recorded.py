@@ -197,7 +197,11 @@ def _result(
     # digest of it.
     request = document.get("request")
     if fields and isinstance(request, dict):
-        request = {name: value for name, value in request.items() if value != fields.get(name)}
+        request = {
+            name: value
+            for name, value in request.items()
+            if name not in fields or value != fields[name]
+        }
     attempts = int(record.get("attempt", 0)) + 1
     spent = checked(record["usage"]) if "usage" in record else None
     outcome = RolloutOutcome(index, request, rollout, failure, attempts, group=group, spent=spent)
