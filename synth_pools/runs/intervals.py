@@ -81,6 +81,38 @@ def _student_interval(units: Sequence[Unit], confidence: float) -> Interval:
     return Interval(mean - reach, mean + reach)
 
 
+def repeats_reach(groups: Sequence[Sequence[float]], confidence: float) -> float:
+    """Return half the width of the interval of the mean over groups of repeats.
+
+    It is Student's, with the degrees of freedom of Welch and Satterthwaite, and speaks of these
+    groups alone: their differences from each other are no part of it. It is no narrower than what
+    outcomes may add that are too rare to be among the values (the rule of three), of the size of
+    the largest value, and of 1 at least.
+
+    Args:
+        groups: Values of the repeats of each request.
+        confidence: Confidence, between 0 and 1.
+
+    Returns:
+        The half; infinite if a group has fewer than two values.
+    """
+    if not groups or min(map(len, groups)) < 2:
+        return math.inf
+    errors, count = [], sum(map(len, groups))
+    size = max(1.0, *(abs(value) for values in groups for value in values))
+    least = size * math.log(2 / (1 - confidence)) / count
+    for values in groups:
+        mean = math.fsum(values) / len(values)
+        squares = math.fsum((value - mean) ** 2 for value in values)
+        errors.append((squares / (len(values) - 1) / len(values), len(values) - 1))
+    total = math.fsum(error for error, _ in errors)
+    if not total:
+        return least
+    freedom = total**2 / math.fsum(error**2 / less for error, less in errors)
+    quantile = student_quantile((1 + confidence) / 2, max(1, math.floor(freedom)))
+    return max(least, quantile * math.sqrt(total) / len(groups))
+
+
 def _bundled(units: Sequence[Unit], dice: random.Random) -> list[Unit]:
     if len(units) <= _MOST_UNITS:
         return list(units)

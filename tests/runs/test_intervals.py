@@ -12,6 +12,7 @@ from synth_pools.runs.intervals import (
     bootstrap_interval,
     pass_all,
     pass_at,
+    repeats_reach,
     sign_test,
     student_quantile,
 )
@@ -92,3 +93,42 @@ def test_pass_rates() -> None:
     assert pass_all(4, 3, 2) == 0.5
     assert pass_all(4, 4, 4) == 1
     assert pass_at(4, 0, 4) == 0
+
+
+SUCCESSES: dict[str, Callable[[random.Random], float]] = {
+    "any": lambda dice: dice.random(),
+    "even": lambda _: 0.5,
+    "few": lambda dice: dice.choice([0.0, 0.0, 0.0, 0.5, 1.0]),
+    "rare": lambda _: 0.02,
+}
+
+
+@pytest.mark.parametrize(("requests", "width"), [(5, 0.15), (20, 0.1), (60, 0.05)])
+@pytest.mark.parametrize("name", SUCCESSES)
+def test_repeats_that_end_where_they_are_sure_are_right(
+    name: str, requests: int, width: float
+) -> None:
+    """Repeats of successes, with looks after 2, 4, 8 and 16 of them, as `run --until-sure` has."""
+    right = 0
+    for number in range(100):
+        dice = random.Random(number)
+        rates = [SUCCESSES[name](dice) for _ in range(requests)]
+        groups: list[list[float]] = [[] for _ in rates]
+        for rounds in (2, 4, 8, 16):
+            for values, rate in zip(groups, rates, strict=True):
+                values += [float(dice.random() < rate) for _ in range(rounds - len(values))]
+            reach = repeats_reach(groups, 1 - 0.05 / 4)
+            if reach <= width:
+                break
+        means = [sum(values) / len(values) for values in groups]
+        right += abs(sum(means) - sum(rates)) / requests <= reach
+    assert right >= 93
+
+
+def test_repeats_that_agree_are_not_sure_at_once() -> None:
+    assert repeats_reach([[0.5]], 0.95) == float("inf")
+    assert repeats_reach([], 0.95) == float("inf")
+    assert repeats_reach([[0.5, 0.5]] * 100, 0.95) == pytest.approx(3.689 / 200, abs=1e-5)
+    assert repeats_reach([[10.0, 10.0]] * 100, 0.95) == pytest.approx(3.689 / 20, abs=1e-4)
+    # A single pair decides as in the textbook: 12.706 times the half of its difference.
+    assert repeats_reach([[0.0, 1.0]], 0.95) == pytest.approx(12.706 / 2, abs=1e-3)

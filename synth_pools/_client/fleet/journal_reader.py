@@ -98,6 +98,17 @@ class JournalReader:
             raise BadLineError("it was changed while it was read")
         return record
 
+    def highest(self) -> int:
+        """Return the highest request that the journal names; -1 without any.
+
+        Raises:
+            BadLineError: A segment is damaged.
+            OSError: A file cannot be read.
+        """
+        for _ in self.new():
+            pass
+        return self._index.highest
+
     def indices(self) -> Iterator[int]:
         """Yield the requests with a record, in their order."""
         return (

@@ -31,6 +31,7 @@ class RunOptions:
     name: str | None
     labels: tuple[str, ...]
     repeats: int
+    until_sure: float | None
     in_flight: int
     retries: int
     journal: Path | None
@@ -64,7 +65,13 @@ class RunOptions:
             tasks=self.tasks,
             name=self.name,
             repeats=self.repeats,
+            in_rounds=self.until_sure is not None,
         )
+        if self.until_sure is not None and (self.repeats < 2 or self.only is not None):
+            raise CommandError("--until-sure needs --repeats 2 or more, and no --only")
+        has_sums = self.max_cost is not None or self.max_tokens is not None
+        if self.until_sure is not None and has_sums and self.journal is None:
+            raise CommandError("--until-sure with --max-cost or --max-tokens needs --journal")
         check_distinct(self.out, self.journal, self.file)
         check_distinct(self.journal, self.file)
         # Checked before anything starts.
@@ -145,6 +152,13 @@ _OPTIONS = (
         show_default=True,
         metavar="N",
         help="Rollouts of each seed.",
+    ),
+    click.option(
+        "--until-sure",
+        type=click.FloatRange(0, min_open=True),
+        metavar="REWARD",
+        help="Look at the mean reward after 2, 4, 8, ... repeats, and stop once its 95 % interval "
+        "is no wider than this to either side.",
     ),
     click.option(
         "--in-flight",

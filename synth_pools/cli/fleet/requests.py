@@ -20,21 +20,25 @@ _MOST_SEEDS = 10_000_000
 class RunRequests:
     """Requests of a run by index: all repeats of a seed, all seeds of a base, then the next base.
 
+    With `in_rounds` each request runs once before any is repeated.
+
     Attributes:
         bases: Requests without seeds, or with seeds of their own if `seeds` is empty.
         seeds: The seeds.
         repeats: Rollouts of each request.
+        in_rounds: Whether repeats come round by round.
     """
 
     bases: Sequence[Mapping[str, Any]]
     seeds: tuple[range, ...] = ()
     repeats: int = 1
+    in_rounds: bool = False
 
     def __len__(self) -> int:
-        return self.repeats * len(self.bases) * self._seed_count
+        return self.repeats * self.group_count
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        base, place = divmod(index // self.repeats, self._seed_count)
+        base, place = divmod(self.group(index), self._seed_count)
         if not self.seeds:
             return {**self.bases[base]}
         for seeds in self.seeds:
@@ -45,7 +49,12 @@ class RunRequests:
 
     def group(self, index: int) -> int:
         """Return the number of the request that a repeat belongs to."""
-        return index // self.repeats
+        return index % self.group_count if self.in_rounds else index // self.repeats
+
+    @property
+    def group_count(self) -> int:
+        """Number of requests without their repeats."""
+        return len(self.bases) * self._seed_count
 
     @property
     def _seed_count(self) -> int:
@@ -60,6 +69,7 @@ def read_requests(
     tasks: Sequence[str],
     name: str | None,
     repeats: int,
+    in_rounds: bool = False,
 ) -> RunRequests:
     """Make the requests of a run from its options.
 
@@ -70,6 +80,7 @@ def read_requests(
         tasks: Each request is run on each of them.
         name: Name of the run, for the metadata of all requests.
         repeats: Rollouts of each request.
+        in_rounds: Whether repeats come round by round.
 
     Raises:
         CommandError: An option or a row cannot be used, or they contradict each other.
@@ -92,7 +103,8 @@ def read_requests(
         if tasks and "task_id" in row:
             raise CommandError(f"{place}: the task is given with --task, not here")
         bases += [{**row, "task_id": task} for task in tasks] if tasks else [row]
-    return RunRequests(bases, parse_seeds(seeds) if seeds is not None else (), repeats)
+    ranges = parse_seeds(seeds) if seeds is not None else ()
+    return RunRequests(bases, ranges, repeats, in_rounds)
 
 
 def parse_seeds(text: str) -> tuple[range, ...]:

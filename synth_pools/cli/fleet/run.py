@@ -18,6 +18,7 @@ import click
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
 from synth_pools.cli.files import check_writable, is_stdout, is_stream
+from synth_pools.cli.fleet.looks import Looks
 from synth_pools.cli.fleet.options import RunOptions, options_of_run
 from synth_pools.cli.fleet.readiness import has_own_processes, is_of_container, usable_pool
 from synth_pools.cli.fleet.requests import RunRequests
@@ -87,6 +88,7 @@ def carry_out(
         )
         results.former = former
         indices = _chosen(requests, former, options.only)
+        looks = Looks(requests, options.until_sure)
         running = _Run(requests, indices, pool_id, former, results, RunSummary(by=options.by))
         try:
             # The second ^C cancels it.
@@ -94,10 +96,10 @@ def carry_out(
                 asyncio.run(
                     running.go(
                         connection,
+                        looks,
                         max_in_flight=options.in_flight,
                         retries=options.retries,
                         journal=options.journal,
-                        total=len(indices),
                         prices=prices,
                         on_budget=options.on_budget,
                         max_seconds=options.max_seconds,
@@ -108,9 +110,9 @@ def carry_out(
         finally:
             running.end_line()
     summary = running.summary()
-    missing = len(requests) - summary.total
+    missing = running.planned - summary.total
     if options.form == "json":
-        head = {"pool_id": pool_id, "name": options.name, "requests": len(requests)}
+        head = {"pool_id": pool_id, "name": options.name, "requests": running.planned}
         text = json.dumps({**head, **summary.document()}, indent=2) + "\n"
     else:
         text = summary.text()
@@ -121,14 +123,14 @@ def carry_out(
         advice = (
             "the same command goes on" if options.journal else "--only missing goes on, with --out"
         )
-        say(f"interrupted: {missing} of {len(requests)} have no result; {advice}")
+        say(f"interrupted: {missing} of {running.planned} have no result; {advice}")
         return ExitStatus.INTERRUPTED
     if running.over_budget is not None:
-        say(f"{running.over_budget}; {missing} of {len(requests)} have no result")
+        say(f"{running.over_budget}; {missing} of {running.planned} have no result")
         return ExitStatus.BUDGET_REACHED
     status = ExitStatus.FAILED if summary.failed or missing else ExitStatus.DONE
     if missing:
-        say(f"{missing} of {len(requests)} have no result; --only missing runs them")
+        say(f"{missing} of {running.planned} have no result; --only missing runs them")
     least = options.fail_under
     if least is not None and not (summary.mean is not None and summary.mean >= least):
         mean = "there is no reward" if summary.mean is None else f"the mean is {summary.mean:.6g}"
@@ -243,6 +245,8 @@ class _Run:
         self.stopped = False
         # Why it started nothing more.
         self.over_budget: str | None = None
+        # Requests of the run, without the repeats that it does not need.
+        self.planned = len(requests)
         self._requests = requests
         self._indices = indices
         self._pool_id = pool_id
@@ -260,7 +264,7 @@ class _Run:
             self._summary.add(self._former.pop(index))
         return self._summary
 
-    async def go(self, service: ServiceOptions, **options: Any) -> None:
+    async def go(self, service: ServiceOptions, looks: Looks, **options: Any) -> None:
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
         assert task is not None  # noqa: S101 - it runs in one
 
@@ -275,38 +279,56 @@ class _Run:
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, interrupted)
+        began, seconds = time.monotonic(), options.pop("max_seconds")
         async with service.async_client() as client:
-            fleet = client.rollouts.run_many(
-                self._pool_id,
-                self._admitted(),
-                on_interrupt="cancel",
-                progress=self._show,
-                **options,
-            )
             # Loaded by the client already.
             from synth_pools.errors import BudgetReachedError
 
-            try:
-                async with fleet:
-                    async for outcome in fleet:
-                        self._keep(outcome)
-            except BudgetReachedError as error:
-                self.over_budget = str(error)
+            counted = 0
+            for end in looks.ends(options["journal"]):
+                indices = self._indices
+                if end < len(indices) or counted:
+                    # A journal has its requests from the first one on.
+                    indices = range(0 if options["journal"] else counted, end)
+                elapsed = time.monotonic() - began
+                fleet = client.rollouts.run_many(
+                    self._pool_id,
+                    self._admitted(indices),
+                    on_interrupt="cancel",
+                    progress=self._show,
+                    total=len(indices),
+                    max_seconds=None if seconds is None else max(0.0, seconds - elapsed),
+                    **options,
+                )
+                try:
+                    async with fleet:
+                        async for outcome in fleet:
+                            if (index := indices[outcome.index]) >= counted:
+                                looks.add(self._requests.group(index), self._keep(index, outcome))
+                except BudgetReachedError as error:
+                    self.over_budget = str(error)
+                self.end_line()
+                counted = end
+                if self.stopped or self.over_budget is not None:
+                    break
+                if looks.is_sure():
+                    self.planned = end
+                    break
         self._results.begin()
 
-    def _admitted(self) -> Iterator[dict[str, Any]]:
-        for index in self._indices:
+    def _admitted(self, indices: range | list[int]) -> Iterator[dict[str, Any]]:
+        for index in indices:
             if self.stopped:
                 return
             yield self._requests[index]
 
-    def _keep(self, outcome: RolloutOutcome) -> None:
-        index = self._indices[outcome.index]
+    def _keep(self, index: int, outcome: RolloutOutcome) -> dict[str, Any]:
         group = self._requests.group(index)
         row = {**result_row(outcome, self._pool_id), "index": index, "group": group}
         self._former.pop(index, None)
         self._summary.add(row)
         self._results.write(row)
+        return row
 
     def _show(self, progress: FleetProgress) -> None:
         now = time.monotonic()
