@@ -293,7 +293,7 @@ class _Run:
                 elapsed = time.monotonic() - began
                 fleet = client.rollouts.run_many(
                     self._pool_id,
-                    self._admitted(indices),
+                    self._admitted(indices, counted),
                     on_interrupt="cancel",
                     progress=self._show,
                     total=len(indices),
@@ -316,9 +316,10 @@ class _Run:
                     break
         self._results.begin()
 
-    def _admitted(self, indices: range | list[int]) -> Iterator[dict[str, Any]]:
+    def _admitted(self, indices: range | list[int], counted: int) -> Iterator[dict[str, Any]]:
         for index in indices:
-            if self.stopped:
+            # A journal has those before the last look, and is refused without them.
+            if self.stopped and index >= counted:
                 return
             yield self._requests[index]
 
