@@ -72,6 +72,23 @@ def read_journal(path: Path) -> RecordedRun:
     return RecordedRun(results, run.get("pool_id"), run.get("run_id"))
 
 
+def highest_request(path: Path) -> int:
+    """Return the highest request that a journal names; -1 without any, or if it is damaged.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    # Imported here: it loads the HTTP library, which help does not need.
+    from synth_pools._client.fleet.journal import BadLineError
+    from synth_pools._client.fleet.journal_reader import JournalReader
+
+    try:
+        return JournalReader(path).highest()
+    except BadLineError:
+        # The run itself says what is wrong with it.
+        return -1
+
+
 def iter_journal(path: Path) -> Iterator[RecordedResult]:
     """Yield the results in a journal, in the order of its requests.
 

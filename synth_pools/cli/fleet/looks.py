@@ -12,6 +12,7 @@ from synth_pools.cli.failures import reported_errors
 from synth_pools.cli.fleet.requests import RunRequests
 from synth_pools.cli.output import say
 from synth_pools.runs.intervals import repeats_reach
+from synth_pools.runs.recorded import highest_request
 from synth_pools.runs.rows import COMPLETED, finite_number
 
 _ERROR = 0.05
@@ -42,16 +43,8 @@ class Looks:
         ends = [count * self._requests.group_count for count in self._rounds]
         if self._width is None or journal is None or not journal.exists():
             return ends
-        # Imported here: it loads the HTTP library, which help does not need.
-        from synth_pools._client.fleet.journal import BadLineError
-        from synth_pools._client.fleet.journal_reader import JournalReader
-
-        try:
-            with reported_errors():
-                highest = JournalReader(journal).highest()
-        except BadLineError:
-            # The run itself says what is wrong with it.
-            return ends
+        with reported_errors():
+            highest = highest_request(journal)
         return [end for end in ends if end > highest] or ends[-1:]
 
     def add(self, group: int, row: Mapping[str, Any]) -> None:
