@@ -247,6 +247,10 @@ bench-backend: $(STAMP) ## What the local backend costs, next to the container b
 bench-postgres: $(STAMP) ## What a PostgreSQL database costs, next to SQLite
 	@$(BIN)/python -m bench.backend.stores --write docs/results/postgres-bench.md $(BENCH_OPTIONS)
 
+.PHONY: bench-lists
+bench-lists: $(STAMP) ## What lists of a million rollouts cost with any one filter or order, next to none
+	@$(BIN)/python -m bench.backend.lists --write docs/results/lists.md $(BENCH_OPTIONS)
+
 .PHONY: bench-relay
 bench-relay: $(STAMP) ## What a call of a model costs through the relay, next to the server alone
 	@$(BIN)/python -m bench.relay --write docs/results/relay.md $(BENCH_OPTIONS)
