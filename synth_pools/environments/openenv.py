@@ -188,7 +188,7 @@ async def _play(
         # Null where a step has none.
         total += float(state.get("reward") or 0)
         rollout.reward, rollout.metrics["steps"] = total, step
-        is_last = bool(state.get("done"))
+        is_last = bool(state.get("done")) or step == last
         observe(rollout, state.get("observation"), state.get("reward"), is_last=is_last)
         rollout.event({"step": step, "action": action, **state})
     return total

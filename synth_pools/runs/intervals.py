@@ -87,7 +87,7 @@ def repeats_reach(groups: Sequence[Sequence[float]], confidence: float) -> float
     It is Student's, with the degrees of freedom of Welch and Satterthwaite, and speaks of these
     groups alone: their differences from each other are no part of it. It is no narrower than what
     outcomes may add that are too rare to be among the values (the rule of three), of the size of
-    the largest value, and of 1 at least.
+    the largest value, and of 1 at least. So it is too narrow where values above 1 are as rare.
 
     Args:
         groups: Values of the repeats of each request.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import platform
 import subprocess
@@ -20,6 +21,8 @@ from synth_pools.backend.processes.discovery import ProcessIdentity, tagger
 from synth_pools.backend.processes.launcher import ContainerEnd
 from synth_pools.backend.processes.output import OutputSink
 from synth_pools.backend.resources.open_files import limit_restorer
+
+_log = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -174,8 +177,10 @@ async def start_whole(start: Coroutine[Any, Any, T], end: Callable[[T], Awaitabl
     try:
         return await asyncio.shield(starting)
     except asyncio.CancelledError:
-        with contextlib.suppress(OSError, ValueError):
-            await end(await starting)
+        try:
+            await end(await asyncio.shield(starting))
+        except Exception:  # noqa: BLE001 - the cancellation is what its caller waits for
+            _log.debug("what was being started did not start, or has ended", exc_info=True)
         raise
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -124,9 +125,11 @@ def _source(text: str, connection: ServiceOptions) -> Path | list[dict[str, Any]
     Raises:
         CommandError: There is neither.
     """
-    path = Path(text)
-    if path.exists():
-        return path
+    # A name may be longer than that of a file, or be that of a folder.
+    with contextlib.suppress(OSError):
+        path = Path(text)
+        if path.exists() and not path.is_dir():
+            return path
     try:
         with connection.client() as client:
             return _rows_of_run(client, text)
@@ -143,7 +146,8 @@ def _rows_of_run(client: ContainerPoolsClient, name: str) -> list[dict[str, Any]
     rows = [_row(item) for item in client.agent_rollouts.iter(run=name, limit=1000)]
     # A list has no usage, and the run has that of all its rollouts: only the sums are compared.
     sums = {name: run.get(f"llm_{name}") for name in ("input_tokens", "output_tokens")}
-    for row in rows[:1]:
+    # Of the first that is compared: what still runs is left out.
+    for row in [row for row in rows if row["status"] != "running"][:1]:
         row.update(sums, cost_usd=run.get("cost_usd"))
     return rows
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 
 from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
 from synth_pools.contract.http.client import at
@@ -31,6 +33,8 @@ class LateReads:
     def __init__(self, session: Session) -> None:
         self._session = session
         self._lock = threading.Lock()
+        # Set while a thread sends for this: what it receives may depart as well.
+        self._local = threading.local()
         self._lags = False
         self._probes = 0
         self._remaining = _MOST
@@ -38,6 +42,8 @@ class LateReads:
     def explain(self, departure: Departure) -> bool:
         """Return True if a departure comes from a late read."""
         exchange = departure.exchange
+        if self._is_sending:
+            return False
         if exchange is not None and exchange.method != "GET":
             # A change may have been compared with a late read of what was there before it.
             return departure.check.startswith("facts.") and self._lag()
@@ -45,7 +51,8 @@ class LateReads:
 
     def is_late(self, exchange: Exchange) -> bool:
         """Return True if readers lag, and the same read is answered otherwise a moment later."""
-        if exchange.method != "GET" or exchange.status is None or not self._lag():
+        is_read = exchange.method == "GET" and exchange.status is not None
+        if self._is_sending or not is_read or not self._lag():
             return False
         with self._lock:
             self._remaining -= 1
@@ -56,15 +63,33 @@ class LateReads:
         headers = {name: text for name, text in exchange.request_headers if text != "***"}
         operation, url = exchange.operation, exchange.url
         before = exchange.status, exchange.response_body
+
+        def read() -> tuple[int | None, bytes]:
+            again = http.send("GET", url, headers, None, operation, _STREAM_SECONDS)
+            return again.status, again.response_body
+
         try:
-            for pause in _PAUSES:
-                http.stop.wait(pause)
-                again = http.send("GET", url, headers, None, operation, _STREAM_SECONDS)
-                if (again.status, again.response_body) != before:
-                    return True
+            with self._sending():
+                for pause in _PAUSES:
+                    http.stop.wait(pause)
+                    if (again := read()) != before:
+                        # What changes all the time is not late.
+                        return read() == again
         except (StoppedError, UnreachableError):
             pass
         return False
+
+    @property
+    def _is_sending(self) -> bool:
+        return bool(getattr(self._local, "is_sending", False))
+
+    @contextlib.contextmanager
+    def _sending(self) -> Iterator[None]:
+        self._local.is_sending = True
+        try:
+            yield
+        finally:
+            self._local.is_sending = False
 
     def _lag(self) -> bool:
         """Return True if some readings were late; a later departure asks again, if none was."""
@@ -76,7 +101,8 @@ class LateReads:
             if not self._lags and self._probes < _MOST_PROBES:
                 self._probes += 1
                 try:
-                    self._lags = self._probe(session.pool_body(f"late-{self._probes}"))
+                    with self._sending():
+                        self._lags = self._probe(session.pool_body(f"late-{self._probes}"))
                 except (BusyError, StoppedError, UnreachableError):
                     self._probes = _MOST_PROBES
             return self._lags

@@ -350,7 +350,8 @@ class FactBook:
         self._listings.finish(subject, status)
         if subject not in self._ended:
             self._ended[subject] = time.monotonic()
-            for counted in (("Pool", pool_id), ("Run", str(run))):
+            runs = [("Run", run)] if isinstance(run, str) else []
+            for counted in (("Pool", pool_id), *runs):
                 self._ends[(answer.as_other, *counted), status].append(self._ended[subject])
 
     def _had_ended(self, answer: FactAnswer, subject: ResourceKey) -> bool:

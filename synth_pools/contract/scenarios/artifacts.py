@@ -137,6 +137,7 @@ def artifacts_failed(ctx: Context) -> None:
     second = {"path": "logs/second", "content": "second"}
     answer = {"status": "failed", "reward": 0, "artifact": [_FIRST, second]}
     rollout = run_rollout(ctx, pool_id, env={"answer": answer})
+    path = second["path"]
     for operation, ids in readers(ctx, rollout, "ArtifactList"):
         response = ctx.require(200, operation, ids)
         names = ids_of(response.list_at("items"), "artifact_name")

@@ -273,7 +273,7 @@ def states_shares(ctx: Context) -> None:
     "get_rollout",
     "update_pool",
     clauses="""
-        Rate of starts#df92#5113#52cd#5d04, PoolConfig.max_starts_per_second#bfb9#6a8f,
+        Rate of starts#df92#5113#b181#5d04, PoolConfig.max_starts_per_second#bfb9#6a8f,
         StoredPoolConfig.max_starts_per_second#d6aa, Features.start_rates#1680
     """,
     needs=("live", "start_rates"),

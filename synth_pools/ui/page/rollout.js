@@ -90,7 +90,10 @@ export class RolloutView {
     const [usage, artifacts] = await Promise.all(["usage", "artifacts"].map((part) => get(`${this.url}/${part}`, signal).catch(() => null)));
     this.more.value = { usage, artifacts: artifacts && itemsOf(artifacts) };
     if (!this.more.value.artifacts?.some(({ artifact_type: type }) => type === "trajectory")) return;
-    await (this.trajectory ??= get(`${this.url}/trajectory`, signal).then((trajectory) => this.steps.read(trajectory)).catch((error) => (this.steps.problem.value = error.message)));
+    await (this.trajectory ??= get(`${this.url}/trajectory`, signal).then((trajectory) => this.steps.read(trajectory)).catch((error) => {
+      this.trajectory = null;
+      this.steps.problem.value = error.message;
+    }));
   }
 
   async start() {

@@ -136,6 +136,7 @@ export class Steps {
   /** Take over a trajectory in the place of events. @param {any} trajectory */
   read({ steps, subagent_trajectories: embedded }) {
     this.isWhole = true;
+    this.problem.value = "";
     this.embedded = listOf(embedded).filter(isObject).map((trajectory, index) => {
       const inner = new Steps(`agent ${index + 1} of ${this.name}`);
       inner.read(trajectory);

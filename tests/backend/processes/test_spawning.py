@@ -131,3 +131,22 @@ async def test_a_cancelled_start_leaves_no_process(
         if is_alive(child):
             child.kill()
         await watch.close()
+
+
+async def test_a_cancelled_start_that_fails_is_cancelled() -> None:
+    is_waiting, ended = asyncio.Event(), list[int]()
+
+    async def start() -> int:
+        is_waiting.set()
+        await asyncio.sleep(0)
+        raise RuntimeError("other loops were starting programs")
+
+    async def end(number: int) -> None:
+        ended.append(number)
+
+    starting = asyncio.ensure_future(child_module.start_whole(start(), end))
+    await is_waiting.wait()
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    assert (starting.cancelled(), ended) == (True, [])

@@ -59,13 +59,16 @@ def test_runs_are_compared_by_their_names(
 
 
 def test_a_run_that_cannot_be_compared_is_refused(
-    command: Command, backend: LocalBackend, pool: str
+    command: Command, backend: LocalBackend, pool: str, tmp_path: Path
 ) -> None:
     with backend.client() as client:
         for name, env in (("compared-ended", {}), ("compared-open", {"delay": 60})):
             rollout = client.rollouts.create(pool, {"seed": 1, "run": name, "env": env})
     for words, status, message in (
         (("compared-ended", "nowhere.jsonl"), 3, "nowhere.jsonl: there is no such file, and as"),
+        # No file has such a name, and a folder is none.
+        (("compared-ended", "\u5b57" * 128), 3, "there is no such file, and as"),
+        (("compared-ended", tmp_path), 3, "there is no such file, and as"),
         (("compared-open", "compared-ended"), 2, "no rollout of it has ended"),
     ):
         done = command("compare", *words)

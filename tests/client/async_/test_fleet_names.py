@@ -66,12 +66,26 @@ async def test_a_service_without_runs_gets_none(
         await gather(fleet_client.rollouts.run_many(P, seeds(3), **options))
     assert sent(server) == seeds(3)
     [line] = [record.getMessage() for record in caplog.records]
-    assert "neither run nor labels: the service does not offer runs" in line
+    assert "no run and no labels: the service does not offer runs" in line
     # A later release of the service changes nothing: a repetition has to be what was sent.
     service.features["runs"] = True
     fleet = fleet_client.rollouts.run_many(P, seeds(5), **{**options, "run": "wednesday"})
     assert [outcome.replayed for outcome in await gather(fleet)].count(True) == 3
     assert sent(server) == seeds(5)
+
+
+async def test_a_journal_that_began_without_labels_says_so(
+    fleet_client: AsyncContainerPoolsClient,
+    service: BatchService,
+    caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+) -> None:
+    for options in ({"run": "tuesday"}, NAMED):
+        options = {"journal": tmp_path / "run", **options}
+        await gather(fleet_client.rollouts.run_many(P, seeds(2), **options))
+    [line] = [record.getMessage() for record in caplog.records]
+    assert "the rollouts have no labels" in line
+    assert len(service.keys) == 2
 
 
 @pytest.mark.parametrize("status", [404, 501])

@@ -60,3 +60,21 @@ def test_late_reads_are_one_entry_with_its_places() -> None:
     (entry,) = report.groups
     assert set(entry.operations) <= {"get_pool", "get_rollout"}
     assert all("a late read" in place.first.title for place in entry.places)
+
+
+def _busy() -> Fault:
+    """Build a fault: a pool is answered as a balancer does that has no server."""
+
+    async def before(request: Request, passing: Passing) -> Response | None:
+        if passing.operation != "get_pool":
+            return None
+        return Response(503, [("content-type", "text/html")], b"<html></html>")
+
+    return Fault("busy", "none", ("get_pool",), ("get_pool",), before=before)
+
+
+@pytest.mark.system
+def test_a_read_that_departs_while_late_reads_are_looked_for_holds_nothing_up() -> None:
+    report = _judged(_busy(), only=("pools.patch",))
+    assert report.exit_code != 0
+    assert "late read" not in str(report.groups)

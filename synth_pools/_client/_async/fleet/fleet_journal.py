@@ -67,10 +67,11 @@ async def open_journal(
         )
         register_for_forks(file)
         journal, fields = AsyncFleetJournal(file), file.run.fields
-    if options.fields and not fields:
+    if missing := [name for name in options.fields if name not in fields]:
         _LOG.warning(
-            "run_many: the rollouts have neither run nor labels: the service does not offer runs, "
-            "or the journal began without them"
+            "run_many: the rollouts have no %s: the service does not offer runs, or the journal "
+            "began without",
+            " and no ".join(missing),
         )
     scope.fields = fields
     return journal

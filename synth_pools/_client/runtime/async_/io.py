@@ -24,8 +24,11 @@ AsyncFunction = Callable[P, Coroutine[Any, Any, T]]
 # Limit for closing in another event loop, which may be busy.
 _CLOSING_SECONDS = 5.0
 # Turns of the loop between the end of a limit and the cancellation. httpcore takes its locks one
-# turn each, and a connection whose task is cancelled there stays in its pool for ever.
+# turn each, and a connection whose task is cancelled there stays in its pool for ever. In a busy
+# loop there are fewer, so that the limit holds.
 _TURNS = 16
+_FIRST_TURNS = 4
+_TURNS_SECONDS = 0.25
 _NO_LOOP = (
     "no running event loop of asyncio: the async client needs one; under trio use "
     "ContainerPoolsClient in a thread, by trio.to_thread.run_sync"
@@ -47,7 +50,7 @@ async def call_within(
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     async with asyncio.timeout(None) as limit:
-        timer = loop.call_at(until, _expire, loop, limit, _TURNS)
+        timer = loop.call_at(until, _expire, loop, limit, until + _TURNS_SECONDS, 0)
         try:
             return await call(*args, **kwargs)
         except APITimeoutError:
@@ -59,11 +62,13 @@ async def call_within(
     raise TimeoutError
 
 
-def _expire(loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, turns: int) -> None:
+def _expire(
+    loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, latest: float, turns: int
+) -> None:
     # The limit may have been left meanwhile.
     with contextlib.suppress(RuntimeError):
-        if turns:
-            loop.call_soon(_expire, loop, limit, turns - 1)
+        if turns < _FIRST_TURNS or (turns < _TURNS and loop.time() < latest):
+            loop.call_soon(_expire, loop, limit, latest, turns + 1)
         else:
             limit.reschedule(loop.time())
 
