@@ -156,7 +156,16 @@ def running_server(
     place: Path | None = None,
     primary: PostgresServer | None = None,
 ) -> Iterator[PostgresServer]:
-    """A server as long as the block runs, in a folder of its own in this place."""
+    """A server as long as the block runs, in a folder of its own.
+
+    Args:
+        options: Settings of the server.
+        place: Folder for it. As root it is passed over if other users cannot enter it: pytest takes
+            the permission from its folders again, whenever another pytest starts.
+        primary: The server whose standby it is.
+    """
+    if place is not None and os.getuid() == 0 and not _may_be_entered(place):
+        place = None
     folder = Path(tempfile.mkdtemp(prefix="synth-pools-postgres-", dir=place))
     try:
         server = PostgresServer(folder, options, primary)
@@ -168,6 +177,11 @@ def running_server(
             server.release_port()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _may_be_entered(folder: Path) -> bool:
+    """Check that other users may enter a folder."""
+    return all(path.stat().st_mode & stat.S_IXOTH for path in (folder, *folder.resolve().parents))
 
 
 def find_programs() -> Path:
