@@ -146,7 +146,7 @@ def _rows_of_run(client: ContainerPoolsClient, name: str) -> list[dict[str, Any]
     rows = [_row(item) for item in client.agent_rollouts.iter(run=name, limit=1000)]
     # A list has no usage, and the run has that of all its rollouts: only the sums are compared.
     sums = {name: run.get(f"llm_{name}") for name in ("input_tokens", "output_tokens")}
-    # Of the first that is compared: what still runs is left out.
+    # The first row that is compared has them: rows of running rollouts are left out.
     for row in [row for row in rows if row["status"] != "running"][:1]:
         row.update(sums, cost_usd=run.get("cost_usd"))
     return rows

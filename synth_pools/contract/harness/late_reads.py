@@ -73,7 +73,7 @@ class LateReads:
                 for pause in _PAUSES:
                     http.stop.wait(pause)
                     if (again := read()) != before:
-                        # What changes all the time is not late.
+                        # An answer that changes all the time is not late.
                         return read() == again
         except (StoppedError, UnreachableError):
             pass

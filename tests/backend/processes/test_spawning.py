@@ -134,7 +134,7 @@ async def test_a_cancelled_start_leaves_no_process(
 
 
 async def test_a_cancelled_start_that_fails_is_cancelled() -> None:
-    is_waiting, ended = asyncio.Event(), list[int]()
+    is_waiting, numbers = asyncio.Event(), list[int]()
 
     async def start() -> int:
         is_waiting.set()
@@ -142,11 +142,11 @@ async def test_a_cancelled_start_that_fails_is_cancelled() -> None:
         raise RuntimeError("other loops were starting programs")
 
     async def end(number: int) -> None:
-        ended.append(number)
+        numbers.append(number)
 
     starting = asyncio.ensure_future(child_module.start_whole(start(), end))
     await is_waiting.wait()
     starting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await starting
-    assert (starting.cancelled(), ended) == (True, [])
+    assert (starting.cancelled(), numbers) == (True, [])

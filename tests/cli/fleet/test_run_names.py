@@ -66,7 +66,7 @@ def test_a_run_that_cannot_be_compared_is_refused(
             rollout = client.rollouts.create(pool, {"seed": 1, "run": name, "env": env})
     for words, status, message in (
         (("compared-ended", "nowhere.jsonl"), 3, "nowhere.jsonl: there is no such file, and as"),
-        # No file has such a name, and a folder is none.
+        # The name is too long for a file; the path is that of a folder.
         (("compared-ended", "\u5b57" * 128), 3, "there is no such file, and as"),
         (("compared-ended", tmp_path), 3, "there is no such file, and as"),
         (("compared-open", "compared-ended"), 2, "no rollout of it has ended"),

@@ -31,7 +31,7 @@ def test_connections_of_threads_are_closed_at_once() -> None:
 async def test_a_limit_that_ends_during_a_turn_cancels_no_lock_that_is_free(
     monkeypatch: pytest.MonkeyPatch, is_busy: bool
 ) -> None:
-    """Where the loop is busy with other things, the limit holds first."""
+    """In a loop that is busy with other things the limit goes first."""
     monkeypatch.setattr(async_io, "_TURNS_SECONDS", 0.0 if is_busy else 60.0)
     locks = [asyncio.Semaphore(1) for _ in range(8)]
     acquired: list[asyncio.Semaphore] = []
