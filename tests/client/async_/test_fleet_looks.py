@@ -257,7 +257,7 @@ async def test_a_pool_that_is_full_of_the_fleet_s_rollouts_is_no_matter_of_patie
     assert [outcome.ok for outcome in await gather(fleet)] == [True] * 6
 
 
-@pytest.mark.parametrize("is_one", [False, True])
+@pytest.mark.parametrize("is_one", [pytest.param(False, marks=pytest.mark.system), True])
 async def test_patience_with_batches_that_are_refused_again_and_again(
     server: FaultServer,
     fleet_client: AsyncContainerPoolsClient,
@@ -314,8 +314,15 @@ POISONS: dict[str, tuple[Fault, type[Exception]]] = {
 
 
 @pytest.mark.usefixtures("short_minutes")
-@pytest.mark.parametrize("is_told", [False, True])
-@pytest.mark.parametrize("kind", [*POISONS])
+@pytest.mark.parametrize(
+    ("kind", "is_told"),
+    [
+        *((kind, True) for kind in POISONS),
+        ("500", False),
+        # Each takes the patience.
+        *(pytest.param(kind, False, marks=pytest.mark.system) for kind in POISONS if kind != "500"),
+    ],
+)
 async def test_a_rollout_that_can_never_be_read(
     server: FaultServer,
     pools: PoolService,
