@@ -265,7 +265,6 @@ async def test_patience_with_batches_that_are_refused_again_and_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """One that is refused for ever ends its requests with the error, while others get through."""
-    # Pauses of all calls are far shorter than the patience, whichever call tries first after them.
     monkeypatch.setattr(adaptive_limit, "FIRST_PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(adaptive_limit, "LONGEST_PAUSE_SECONDS", 0.05)
     service, outcomes = BatchService(seconds=0.3 if is_one else 0.0), list[RolloutOutcome]()
@@ -311,18 +310,14 @@ POISONS: dict[str, tuple[Fault, type[Exception]]] = {
     "403": (answer({}, 403), PermissionDeniedError),
     "reset": (reset(), APIConnectionError),
 }
+# Without being told each takes the patience.
+ENDINGS = [*((kind, True) for kind in POISONS), ("500", False)] + [
+    pytest.param(kind, False, marks=pytest.mark.system) for kind in POISONS if kind != "500"
+]
 
 
 @pytest.mark.usefixtures("short_minutes")
-@pytest.mark.parametrize(
-    ("kind", "is_told"),
-    [
-        *((kind, True) for kind in POISONS),
-        ("500", False),
-        # Each takes the patience.
-        *(pytest.param(kind, False, marks=pytest.mark.system) for kind in POISONS if kind != "500"),
-    ],
-)
+@pytest.mark.parametrize(("kind", "is_told"), ENDINGS)
 async def test_a_rollout_that_can_never_be_read(
     server: FaultServer,
     pools: PoolService,
