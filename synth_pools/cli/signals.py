@@ -7,13 +7,24 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn, Self
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 # The system may hand a signal to any thread, and that wakes no other one. Python acts on it in the
 # main thread, once that runs: no wait there may be longer.
-LONGEST_WAIT_SECONDS = 0.5
+_LONGEST_WAIT_SECONDS = 0.5
+
+
+def short_waits(limit: float) -> Iterator[float]:
+    """Yield the seconds of waits that follow each other, until `limit` seconds have passed."""
+    deadline = time.monotonic() + limit
+    remaining = limit
+    while remaining > _LONGEST_WAIT_SECONDS:
+        yield _LONGEST_WAIT_SECONDS
+        remaining = deadline - time.monotonic()
+    yield max(0.0, remaining)
 
 
 def raise_interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
@@ -47,13 +58,11 @@ class StopSignals:
 
     def wait(self, limit: float) -> bool:
         """Wait for a signal, for at most `limit` seconds; return whether there was one."""
-        deadline = time.monotonic() + limit
-        while True:
-            remaining = max(0.0, deadline - time.monotonic())
-            wait = min(remaining, LONGEST_WAIT_SECONDS)
+        for wait in short_waits(limit):
             ready, _, _ = select.select([self._reader], [], [], wait)
-            if ready or wait == remaining:
-                return bool(ready)
+            if ready:
+                return True
+        return False
 
     def _note(self, _number: int, _frame: FrameType | None) -> None:
         self._restore()

@@ -17,7 +17,7 @@ import click
 
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.output import cell, grid, has_colour, runs_on_echo, write_text
-from synth_pools.cli.signals import LONGEST_WAIT_SECONDS
+from synth_pools.cli.signals import short_waits
 
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
@@ -122,15 +122,12 @@ class _PoolWatch:
         Raises:
             KeyboardInterrupt: The user has interrupted it, now or before.
         """
-        deadline = time.monotonic() + seconds
-        while True:
-            remaining = max(0.0, deadline - time.monotonic())
-            try:
-                is_last = self._changes.get(timeout=min(remaining, LONGEST_WAIT_SECONDS))
+        for wait in short_waits(seconds):
+            with contextlib.suppress(queue.Empty):
+                is_last = self._changes.get(timeout=wait)
                 break
-            except queue.Empty:
-                if remaining <= LONGEST_WAIT_SECONDS:
-                    return False
+        else:
+            return False
         # Changes in quick succession are drawn together.
         time.sleep(0 if is_last else _LEAST_SECONDS)
         with contextlib.suppress(queue.Empty):

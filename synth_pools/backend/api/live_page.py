@@ -46,9 +46,9 @@ class LivePage:
         request = PageRequest(
             scope["method"], scope["path"], headers, body, scope["scheme"] == "https"
         )
-        is_admitted = self.key_name(headers) is not None
+        is_comparison = (request.method, request.path) == ("POST", COMPARISON)
         try:
-            if (request.method, request.path) == ("POST", COMPARISON) and is_admitted:
+            if is_comparison and self.key_name(headers) is not None:
                 compared = await services.redaction_workers.run(comparison_response, body)
                 response = self._site.finish(compared)
             elif len(body) > MOST_BODY_BYTES:
