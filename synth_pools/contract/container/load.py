@@ -11,12 +11,9 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from synth_pools.contract.container.level import scenario
-from synth_pools.contract.container.rollouts import terminate
 from synth_pools.contract.container.submissions import (
     State,
-    end_of,
     has_failed,
-    read_state,
     send,
     state_of,
     submission_body,
@@ -27,7 +24,6 @@ from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import call_simultaneously
 from synth_pools.contract.results import Outcome
-from synth_pools.contract.rules.verdict import excerpt
 
 _CLIENTS = 10
 _PATIENCES = 10
@@ -47,7 +43,7 @@ def _rollouts(ctx: Context, count: int, *modes: str, **more: Any) -> list[Callab
 
     def run(body: Mapping[str, Any]) -> None:
         with contextlib.suppress(StopScenarioError):
-            end_of(ctx, send(ctx, body))
+            send(ctx, body).end()
 
     cycle = itertools.islice(itertools.cycle(modes), count)
     return [partial(run, submission_body(ctx, mode, **more)) for mode in cycle]
@@ -64,9 +60,8 @@ def load_health(ctx: Context) -> None:
         # Silence says nothing while rollouts run.
         response = ctx.call("get_health", limit=ctx.session.patience)
         is_well = (response.status or 0) < 500 and response.at("healthy") is not False
-        ctx.judge("get_health", response).that(
-            "it is well while it runs rollouts", is_well, excerpt(response.exchange)
-        )
+        judge = ctx.judge("get_health", response)
+        judge.answered("it is well while it runs rollouts", is_well)
 
     _at_once(ctx, [*_rollouts(ctx, _CLIENTS, "sync"), *([watch] * 3)])
 
@@ -113,10 +108,8 @@ def _goes_on(ctx: Context, when: str) -> None:
     """Expect a health check and a rollout to be answered."""
     response = ctx.call("get_health", limit=ctx.session.patience)
     ctx.expect.in_time(response.exchange)
-    ctx.judge("get_health", response).that(
-        f"an answer {when}", response.status is not None, excerpt(response.exchange)
-    )
-    end_of(ctx, submit(ctx, "sync"))
+    ctx.judge("get_health", response).answered(f"an answer {when}", response.status is not None)
+    submit(ctx, "sync").end()
 
 
 @scenario("load.repeated", "run_rollout", clauses="info#3d30", alone=True)
@@ -124,7 +117,7 @@ def load_repeated(ctx: Context) -> None:
     for mode in ("sync", "async"):
         body = submission_body(ctx, mode)
         for submission in _at_once(ctx, [partial(send, ctx, body)] * 2):
-            end_of(ctx, submission)
+            submission.end()
 
 
 @scenario("load.second_pool", "run_rollout", clauses="info#1d3d#1482", alone=True)
@@ -137,10 +130,9 @@ def load_second_pool(ctx: Context) -> None:
 @scenario("load.cancelled", "terminate_rollout", clauses="terminate_rollout#7960", alone=True)
 def load_cancelled(ctx: Context) -> None:
     with under_way(ctx, 3) as [first, cancelled, last]:
-        terminate(ctx, cancelled)
+        cancelled.terminate()
         for submission in (first, last):
-            response = read_state(ctx, submission)
+            response = submission.read()
             goes_on = state_of(response) is State.UNDER_WAY or not has_failed(response)
-            ctx.judge("terminate_rollout", response).that(
-                "the other rollouts go on", goes_on, excerpt(response.exchange)
-            )
+            judge = ctx.judge("terminate_rollout", response)
+            judge.answered("the other rollouts go on", goes_on)

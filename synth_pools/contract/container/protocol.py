@@ -6,10 +6,8 @@ from synth_pools.contract.container.level import scenario
 from synth_pools.contract.container.submissions import (
     State,
     Submission,
-    end_of,
     has_failed,
     is_known,
-    read_state,
     refuse_left_out,
     reward_of,
     send,
@@ -43,10 +41,9 @@ def protocol_modes(ctx: Context) -> None:
     for mode in ("sync", "async"):
         submission = submit(ctx, mode)
         state = state_of(submission.answer)
-        ctx.judge("run_rollout", submission.answer).that(
-            "a state or a reward", state is not State.UNKNOWN, excerpt(submission.answer.exchange)
-        )
-        end_of(ctx, submission)
+        judge = ctx.judge("run_rollout", submission.answer)
+        judge.answered("a state or a reward", state is not State.UNKNOWN)
+        submission.end()
 
 
 @scenario("protocol.ended", "get_rollout", clauses="get_rollout#bbf8, KnownRollout#7430")
@@ -54,9 +51,9 @@ def protocol_ended(ctx: Context) -> None:
     note, rewards = "", []
     for mode in ("sync", "async"):
         submission = submit(ctx, mode)
-        end = end_of(ctx, submission)
+        end = submission.end()
         rewards.append(None if has_failed(end) else reward_of(end.json))
-        for again in (read_state(ctx, submission), read_state(ctx, submission)):
+        for again in (submission.read(), submission.read()):
             if is_known(again, submission.id):
                 _same_end(ctx, end, again)
             else:
@@ -64,8 +61,7 @@ def protocol_ended(ctx: Context) -> None:
     if end is submission.answer and note:
         raise InconclusiveError(Outcome.NOT_OFFERED, "get_rollout", note)
     is_whole = rewards[0] is None or rewards[1] is not None or has_failed(end)
-    judge = ctx.judge("get_rollout", end)
-    judge.that("the whole answer, with the reward", is_whole, excerpt(end.exchange))
+    ctx.judge("get_rollout", end).answered("the whole answer, with the reward", is_whole)
 
 
 def _same_end(ctx: Context, end: Response, again: Response) -> None:
@@ -89,13 +85,12 @@ def protocol_unknown(ctx: Context) -> None:
     # A body without a state is an answer to this question, though it is no `KnownRollout`.
     ctx.expect.record(response.exchange, judged=response.status != 200)
     is_unknown = not is_known(response, unknown["rollout_id"])
-    ctx.judge("get_rollout", response).that(
-        "no state of a rollout that was never sent", is_unknown, excerpt(response.exchange)
-    )
+    judge = ctx.judge("get_rollout", response)
+    judge.answered("no state of a rollout that was never sent", is_unknown)
     for operation, body in (("get_rollout_events", ABSENT), ("terminate_rollout", {})):
         response = ctx.call(operation, unknown, json=body)
         is_answer = (response.status or 500) < 500 or response.status == 501
-        ctx.judge(operation, response).that("2XX or 4XX", is_answer, excerpt(response.exchange))
+        ctx.judge(operation, response).answered("2XX or 4XX", is_answer)
 
 
 @scenario("protocol.ids", "run_rollout", clauses="parameters RolloutId#852c")
@@ -103,19 +98,19 @@ def protocol_ids(ctx: Context) -> None:
     name = ctx.resources.name()
     twins = [submit(ctx, "async", identity) for identity in (f"{name}.A_z", f"{name}.a_Z")]
     for submission in (*twins, submit(ctx, "async", name.ljust(128, "x"))):
-        end_of(ctx, submission)
+        submission.end()
 
 
 @scenario("protocol.fields", "run_rollout", clauses="RolloutSubmission#5a9d, run_rollout#65cc")
 def protocol_fields(ctx: Context) -> None:
-    end_of(ctx, submit(ctx, "sync", telemetry=_TELEMETRY))
-    end_of(ctx, submit(ctx, "sync", seed=7))
+    submit(ctx, "sync", telemetry=_TELEMETRY).end()
+    submit(ctx, "sync", seed=7).end()
 
 
 @scenario("protocol.direct", "run_rollout", clauses="run_rollout#c55d")
 def protocol_direct(ctx: Context) -> None:
     ctx.call("run_rollout", query={"seed": 7, "kit": "ü & =?#/%41"}, json={})
-    end_of(ctx, submit(ctx, "sync"))
+    submit(ctx, "sync").end()
 
 
 @scenario("protocol.repeated", "run_rollout", clauses="info#3d30#0850")
@@ -123,7 +118,7 @@ def protocol_repeated(ctx: Context) -> None:
     for mode in ("sync", "async"):
         body = submission_body(ctx, mode)
         for _ in range(2):
-            end_of(ctx, send(ctx, body))
+            send(ctx, body).end()
 
 
 @scenario("protocol.key", "run_rollout", clauses="info#2017")
@@ -136,16 +131,15 @@ def protocol_key(ctx: Context) -> None:
         response = ctx.call("run_rollout", json=sent, headers=headers)
         _refused(ctx, "run_rollout", response)
         for operation, body in (("get_rollout", ABSENT), ("terminate_rollout", {})):
-            right = ctx.session.http.call(operation, submission.ids, json=body)
+            right = ctx.session.http.call(operation, {"rollout_id": submission.id}, json=body)
             if right.status is not None and right.status < 300:
-                response = ctx.call(operation, submission.ids, headers=headers, json=body)
+                response = submission.call(operation, headers=headers, json=body)
                 _refused(ctx, operation, response)
 
 
 def _refused(ctx: Context, operation: str, response: Response) -> None:
-    observed = excerpt(response.exchange)
     judge = ctx.judge(operation, response, column=Column.AUTH)
-    judge.that(str(_NO_KEY), response.status in _NO_KEY.statuses, observed)
+    judge.answered(str(_NO_KEY), response.status in _NO_KEY.statuses)
 
 
 @scenario(
@@ -166,7 +160,7 @@ def protocol_events(ctx: Context) -> None:
             first, response = _page(ctx, submission, 0)
             if first or is_over:
                 break
-            is_over = state_of(read_state(ctx, submission)) is not State.UNDER_WAY
+            is_over = state_of(submission.read()) is not State.UNDER_WAY
         if first:
             break
     else:
@@ -184,7 +178,7 @@ def protocol_events(ctx: Context) -> None:
     judge.equal("the events, page by page,", first, collected[1:])
     beyond, response = _page(ctx, submission, first[-1] + 1_000_000)
     ctx.judge("get_rollout_events", response).equal("the events after the last one", [], beyond)
-    ctx.session.http.call("terminate_rollout", submission.ids, json={})
+    submission.clean_up()
 
 
 def _page(
@@ -192,7 +186,7 @@ def _page(
 ) -> tuple[list[int], Response]:
     """Return the sequences of a page of events, and the response."""
     query = {"after": after, "after_sequence": after, "limit": limit}
-    response = ctx.call("get_rollout_events", submission.ids, query=query)
+    response = submission.call("get_rollout_events", query=query)
     refuse_left_out(response, "get_rollout_events")
     ctx.expect.status(response, 200, "get_rollout_events")
     events = [event.get("sequence") for event in response.list_at("events") if event]

@@ -7,19 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from synth_pools.contract.container.level import scenario
-from synth_pools.contract.container.submissions import (
-    REWARDS,
-    State,
-    Submission,
-    end_of,
-    ended_in_time,
-    read_state,
-    refuse_left_out,
-    reward_of,
-    state_of,
-    submit,
-    under_way,
-)
+from synth_pools.contract.container.submissions import REWARDS, reward_of, submit, under_way
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.rules.verdict import show
@@ -38,7 +26,7 @@ def _ends(ctx: Context) -> Iterator[tuple[str, Response]]:
     """Yield the end of a rollout of each mode, with the operation that tells it."""
     for mode in ("sync", "async"):
         submission = submit(ctx, mode)
-        end = end_of(ctx, submission)
+        end = submission.end()
         yield _RESULTS[end is not submission.answer], end
 
 
@@ -106,21 +94,4 @@ def _is_base64(content: Any) -> bool:
 )
 def rollouts_terminated(ctx: Context) -> None:
     with under_way(ctx, 1) as [submission]:
-        terminate(ctx, submission)
-
-
-def terminate(ctx: Context, submission: Submission) -> None:
-    """Terminate a rollout, and expect it to end, or to be known no more.
-
-    Raises:
-        InconclusiveError: The container leaves it out, or everything takes long here.
-    """
-    response = ctx.call("terminate_rollout", submission.ids, json={})
-    refuse_left_out(response, "terminate_rollout")
-    if ctx.expect.status(response, (200, 201, 202, 204), "terminate_rollout"):
-        for _ in ctx.session.pauses():
-            response = read_state(ctx, submission)
-            if state_of(response) is not State.UNDER_WAY:
-                break
-        demand = "a rollout ends after a 2XX to its termination"
-        ended_in_time(ctx, "terminate_rollout", response, demand)
+        submission.terminate()

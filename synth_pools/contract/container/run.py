@@ -16,7 +16,6 @@ from synth_pools.contract.container.submissions import (
     State,
     Submission,
     SubmissionClient,
-    end_of,
     has_failed,
     state_of,
     submission_body,
@@ -198,7 +197,7 @@ def _first_contact(run: RunRecord, session: Session) -> None:
     if state_of(response) is State.UNKNOWN:
         raise UnjudgeableError(_no_rollout(session, response))
     try:
-        end = end_of(ctx, Submission(body["rollout_id"], response))
+        end = Submission(ctx, body["rollout_id"], response).end()
     except (InconclusiveError, StopScenarioError):
         raise UnjudgeableError("the first rollout did not end") from None
     # A container may run one rollout after the other.

@@ -14,7 +14,6 @@ from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.http.client import ABSENT, HttpClient, Response, at
 from synth_pools.contract.http.reproduce import CONTAINER_KEY
 from synth_pools.contract.results import Outcome
-from synth_pools.contract.rules.verdict import excerpt
 
 UNDER_WAY = frozenset(
     {"accepted", "created", "in_progress", "paused", "pending", "queued", "running", "starting"}
@@ -66,12 +65,75 @@ class SubmissionClient(HttpClient):
 class Submission:
     """A submitted rollout, and the answer to its submission."""
 
+    ctx: Context
     id: str
     answer: Response
 
-    @property
-    def ids(self) -> dict[str, str]:
-        return {"rollout_id": self.id}
+    def call(self, operation: str, **request: Any) -> Response:
+        """Send a request about the rollout; see `Context.call`."""
+        return self.ctx.call(operation, {"rollout_id": self.id}, **request)
+
+    def read(self) -> Response:
+        """Read the state; a rollout that has ended needs no clean-up."""
+        session = self.ctx.session
+        response = self.call("get_rollout", limit=session.patience)
+        if state_of(response) is State.ENDED:
+            session.created.discard(self.id)
+        return response
+
+    def end(self) -> Response:
+        """Return the answer with the end of the rollout; wait for it.
+
+        Raises:
+            StopScenarioError: The container loses the rollout, or it does not end.
+            InconclusiveError: It does not end, and everything takes long here.
+        """
+        response = self.answer
+        for _ in self.ctx.session.pauses():
+            if state_of(response) is State.ENDED:
+                self.ctx.session.created.discard(self.id)
+                return response
+            response = self.read()
+            is_there = response.exchange.late or is_known(response, self.id)
+            judge = self.ctx.judge("get_rollout", response)
+            if not judge.answered("a rollout that is under way is known", is_there):
+                raise StopScenarioError
+        self._judge_end("get_rollout", response, "the rollout ends")
+        raise StopScenarioError
+
+    def terminate(self) -> None:
+        """Terminate the rollout, and expect it to end, or to be known no more.
+
+        Raises:
+            InconclusiveError: The container leaves it out, or everything takes long here.
+        """
+        response = self.call("terminate_rollout", json={})
+        refuse_left_out(response, "terminate_rollout")
+        if self.ctx.expect.status(response, (200, 201, 202, 204), "terminate_rollout"):
+            for _ in self.ctx.session.pauses():
+                response = self.read()
+                if state_of(response) is not State.UNDER_WAY:
+                    break
+            demand = "a rollout ends after a 2XX to its termination"
+            self._judge_end("terminate_rollout", response, demand)
+
+    def clean_up(self) -> None:
+        """Terminate the rollout, whatever the container answers."""
+        self.ctx.session.http.call("terminate_rollout", {"rollout_id": self.id}, json={})
+
+    def _judge_end(self, operation: str, response: Response, demand: str) -> None:
+        """Judge the last answer of a wait for the end.
+
+        Raises:
+            InconclusiveError: It has not ended, and everything takes long here.
+        """
+        session = self.ctx.session
+        is_over = state_of(response) is not State.UNDER_WAY
+        waited = session.allowance(session.patience)
+        if not is_over and not session.is_proof(waited):
+            note = f"the rollout has not ended after {waited:.0f} s, and requests take long here"
+            raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
+        self.ctx.judge(operation, response).answered(demand, is_over)
 
 
 def state_of(response: Response) -> State:
@@ -138,50 +200,7 @@ def send(ctx: Context, body: Mapping[str, Any]) -> Submission:
     is_named = response.at("rollout_id") not in (ABSENT, None)
     if is_named and not ctx.judge("run_rollout", response).field("rollout_id", identity):
         raise StopScenarioError
-    return Submission(identity, response)
-
-
-def read_state(ctx: Context, submission: Submission) -> Response:
-    """Read the state of a rollout; one that has ended needs no clean-up."""
-    response = ctx.call("get_rollout", submission.ids, limit=ctx.session.patience)
-    if state_of(response) is State.ENDED:
-        ctx.session.created.discard(submission.id)
-    return response
-
-
-def end_of(ctx: Context, submission: Submission) -> Response:
-    """Return the answer with the end of a rollout; wait for it.
-
-    Raises:
-        StopScenarioError: The container loses the rollout, or it does not end.
-        InconclusiveError: It does not end, and everything takes long here.
-    """
-    response = submission.answer
-    for _ in ctx.session.pauses():
-        if state_of(response) is State.ENDED:
-            ctx.session.created.discard(submission.id)
-            return response
-        response = read_state(ctx, submission)
-        demand, observed = "a rollout that is under way is known", excerpt(response.exchange)
-        is_there = response.exchange.late or is_known(response, submission.id)
-        if not ctx.judge("get_rollout", response).that(demand, is_there, observed):
-            raise StopScenarioError
-    ended_in_time(ctx, "get_rollout", response, "the rollout ends")
-    raise StopScenarioError
-
-
-def ended_in_time(ctx: Context, operation: str, response: Response, demand: str) -> None:
-    """Judge the last answer of a wait for the end of a rollout.
-
-    Raises:
-        InconclusiveError: It has not ended, and everything takes long here.
-    """
-    is_over = state_of(response) is not State.UNDER_WAY
-    waited = ctx.session.allowance(ctx.session.patience)
-    if not is_over and not ctx.session.is_proof(waited):
-        note = f"the rollout has not ended after {waited:.0f} s, and requests take long here"
-        raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
-    ctx.judge(operation, response).that(demand, is_over, excerpt(response.exchange))
+    return Submission(ctx, identity, response)
 
 
 @contextlib.contextmanager
@@ -193,15 +212,14 @@ def under_way(ctx: Context, count: int) -> Iterator[list[Submission]]:
     """
     submissions = [submit(ctx, "async", slow=True) for _ in range(count)]
     for submission in submissions:
-        states = (state_of(submission.answer), state_of(read_state(ctx, submission)))
-        if State.ENDED in states:
+        if State.ENDED in (state_of(submission.answer), state_of(submission.read())):
             note = "no rollout lasts long enough: give --slow-request with one that does"
             raise InconclusiveError(Outcome.NOT_REACHED, "terminate_rollout", note)
     try:
         yield submissions
     finally:
         for submission in submissions:
-            ctx.session.http.call("terminate_rollout", submission.ids, json={})
+            submission.clean_up()
 
 
 def refuse_left_out(response: Response, operation: str) -> None:

@@ -200,7 +200,7 @@ def _expect_refusal(
         return
     if response.status in _REFUSALS or (response.status or 500) < 300:
         judge = ctx.judge(operation.id, response, column=Column.AUTH)
-        judge.that(f"401: {defect}", response.status in _REFUSALS, excerpt(response.exchange))
+        judge.answered(f"401: {defect}", response.status in _REFUSALS)
     else:
         note = f"{excerpt(response.exchange, 60)}, before it looks at the key"
         ctx.expect.inconclusive(operation.id, note)

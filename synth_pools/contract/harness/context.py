@@ -23,7 +23,7 @@ from synth_pools.contract.harness.resources import Resources
 from synth_pools.contract.http.client import ABSENT, EventStream, Response, at
 from synth_pools.contract.http.sse import SseReader
 from synth_pools.contract.results import Clause, Column, Layer, Outcome
-from synth_pools.contract.rules.verdict import same_json
+from synth_pools.contract.rules.verdict import excerpt, same_json
 from synth_pools.contract.session import Session
 
 _Way = TypeVar("_Way", bound=str | tuple[Any, ...])
@@ -57,6 +57,11 @@ class Judge:
             self.operation, demand, self.response, self.column, self.clause, about=self.about
         )
         return self.expect.that(expectation, met, observed)
+
+    def answered(self, demand: str, met: bool) -> bool:
+        """Record whether a demand is met; if not, the report shows the response."""
+        assert self.response is not None  # noqa: S101 - there is nothing else to show
+        return self.that(demand, met, excerpt(self.response.exchange))
 
     def equal(self, label: str, expected: Any, actual: Any) -> bool:
         """Expect two JSON values to be equal; see `Expectations.equal`."""

@@ -112,7 +112,7 @@ def deletes(ctx: Context, subject: Subject, resource: Resource) -> None:
     again = ctx.call(resource.delete, item.ids)
     is_calm = again.status in (*DONE, *GONE.statuses, 409)
     demand = "a second deletion succeeds, or finds nothing"
-    ctx.judge(resource.delete, again).that(demand, is_calm, excerpt(again.exchange))
+    ctx.judge(resource.delete, again).answered(demand, is_calm)
     if resource.read:
         read(ctx, resource, sibling)
 
@@ -222,7 +222,7 @@ def cancels(ctx: Context, subject: Subject, resource: Resource) -> None:
     again = ctx.call(resource.cancel, item.ids, json=resource.cancel_body)
     judge = ctx.judge(resource.cancel, again)
     is_calm = again.status in (*DONE, 404, 409, 400, 422)
-    judge.that("a second call changes nothing, or is refused", is_calm, excerpt(again.exchange))
+    judge.answered("a second call changes nothing, or is refused", is_calm)
     for reader, view, answer in views_of(ctx, resource, item):
         state = at(view, resource.state)
         ctx.expect.equal(reader, resource.state, at(before, resource.state), state, answer)
@@ -250,7 +250,7 @@ def refusals(ctx: Context, subject: Subject, resource: Resource) -> None:
         if (response.status or 500) < 300:
             created_item(ctx, resource, shared, response)
         demand, is_refused = "an invalid body is refused", 400 <= (response.status or 0) < 500
-        ctx.judge(resource.create, response).that(demand, is_refused, excerpt(response.exchange))
+        ctx.judge(resource.create, response).answered(demand, is_refused)
         if before is not None and is_refused:
             later = _count(ctx, resource, first)
             demand = f"{before} items, since nothing was made"
