@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any, Self
 
 from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import Answer, EventPage, Target, TargetError
 from synth_pools.backend.rollouts.notifier import RolloutNotifier
 from synth_pools.backend.rollouts.results import event_text, within
@@ -134,7 +135,7 @@ class ContainerEvents:
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
-        except (TargetError, FencedError) as error:
+        except (ApiError, TargetError, FencedError) as error:
             _log.debug("no more events of %s: %s", self._rollout_id, error)
             self._is_done = True
         except Exception:  # noqa: BLE001 - the rollout itself has nothing to do with it

@@ -122,7 +122,7 @@ class RolloutNotifier:
     def notify_end(self, rollout: Row) -> None:
         """Wake the readers of a rollout's events, and hand its row to the waiters for its end."""
         self.notify(rollout["id"], rollout["pool_id"])
-        self.end_waiters.hand_out(rollout)
+        self.end_waiters.hand_out(rollout["id"], rollout)
 
     def shared(self, log: EventLog, position: int) -> Piece | None:
         """Return the events after a position that other readers have read, as one piece."""
@@ -205,9 +205,9 @@ class EndWaiters:
             if not waiting:
                 del self._by_rollout[rollout_id]
 
-    def hand_out(self, rollout: Row) -> None:
-        """Hand the row of a rollout that has ended to all its waiters."""
-        for waiter in self._by_rollout.get(rollout["id"], ()):
+    def hand_out(self, rollout_id: str, rollout: Row | None) -> None:
+        """Hand the row of a rollout that has ended, None if deleted since, to all its waiters."""
+        for waiter in self._by_rollout.get(rollout_id, ()):
             waiter.take(rollout)
 
 
@@ -245,13 +245,13 @@ class EndWaiter:
             self._rollout_id = str(rollout["id"])
             self._waiters.add(self, self._rollout_id)
 
-    def take(self, rollout: Row) -> None:
-        """Take the row of the rollout, which has ended."""
+    def take(self, rollout: Row | None) -> None:
+        """Take the row of the rollout, which has ended; None if it was deleted since."""
         if not self._end.done():
             self._end.set_result(rollout)
 
     async def wait(self, limit_seconds: float) -> Row | None:
-        """Return the row of the rollout once it has ended; None after the time limit."""
+        """Return the row of the rollout once it has ended; None if deleted, or after the limit."""
         limit = asyncio.get_running_loop().call_later(limit_seconds, self._give_up)
         try:
             return await self._end

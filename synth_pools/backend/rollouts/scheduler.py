@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from synth_pools.backend.containers.balancer import Lease
 from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.definitions import StartRate
+from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.resources.background_tasks import BackgroundTasks, cancel_all
 from synth_pools.backend.rollouts.attempts import Attempt
 from synth_pools.backend.rollouts.completion_rates import CompletionRates
@@ -392,7 +393,10 @@ class Scheduler:
             self._refused()
             _log.warning("%s: what it was to write is refused", error)
             return
-        except Exception:  # noqa: BLE001 - one rollout's bug must not stop the others
+        except Exception as error:  # noqa: BLE001 - one rollout's bug must not stop the others
+            if isinstance(error, ApiError) and error.code == "rollout_not_found":
+                # It was cancelled on another backend, and its run deleted.
+                return
             _log.exception("rollout %s crashed the runner", rollout_id)
             self._background.start(self._runner.fail_crashed(rollout_id))
             return

@@ -180,12 +180,14 @@ class Peers:
     async def _hand_out(self, rollout_ids: list[str]) -> None:
         try:
             rows = await self.database.read_until_there(
-                partial(rollouts.ended_of, rollout_ids=rollout_ids)
+                partial(rollouts.find_rollouts, rollout_ids=rollout_ids)
             )
         except DatabaseClosedError:
             return
-        for row in rows:
-            self.notifier.end_waiters.hand_out(row)
+        for rollout_id in rollout_ids:
+            row = rows.get(rollout_id)
+            if row is None or row["status"] in rollouts.FINAL:
+                self.notifier.end_waiters.hand_out(rollout_id, row)
 
 
 def _read_state(

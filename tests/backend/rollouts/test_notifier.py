@@ -24,10 +24,18 @@ async def test_all_who_wait_for_a_rollout_are_handed_its_row() -> None:
         waits = [asyncio.create_task(waiter.wait(60)) for waiter in (first, two)]
         await asyncio.sleep(0)
         assert len(waiters) == 3
-        waiters.hand_out(final)
+        waiters.hand_out("r", final)
         assert await asyncio.gather(*waits) == [final, final]
         assert await third.wait(0) is None
     assert len(waiters) == 0
+
+
+async def test_the_wait_for_a_rollout_ends_with_its_deletion() -> None:
+    waiters = EndWaiters()
+    with EndWaiter(waiters) as waiter:
+        waiter.attach(row("running"))
+        waiters.hand_out("r", None)
+        assert await waiter.wait(600) is None
 
 
 async def test_an_end_before_the_wait_is_not_missed() -> None:
@@ -40,11 +48,11 @@ async def test_an_end_before_the_wait_is_not_missed() -> None:
         assert await repeated.wait(0) is final
         # The next write of the same batch ends it: nobody waits yet.
         cancelled_at_once.attach(row("queued"))
-        waiters.hand_out(row("cancelled"))
+        waiters.hand_out("r", row("cancelled"))
         actual = await cancelled_at_once.wait(0)
         assert actual is not None
         assert actual["status"] == "cancelled"
-        waiters.hand_out(final)
+        waiters.hand_out("r", final)
     assert len(waiters) == 0
 
 
@@ -57,7 +65,7 @@ async def test_one_that_has_left_is_forgotten() -> None:
         waiting.cancel()
         await asyncio.wait([waiting])
         # It has not left its block yet.
-        waiters.hand_out(row("completed"))
+        waiters.hand_out("r", row("completed"))
     assert len(waiters) == 0
     # Its request was cancelled before the commit.
     with EndWaiter(waiters) as early:
