@@ -13,7 +13,7 @@ from synth_pools.contract.http.client import ABSENT, HttpClient, Response
 from synth_pools.contract.session import Session
 
 # Probed last, since they remove resources that the other probes need.
-_LAST = ("delete_task", "delete_pool")
+_LAST = ("delete_run", "delete_task", "delete_pool")
 _SECONDS = 10.0
 # Operations that show whether a backend reaches the kit's own containers.
 FOR_CONTAINERS = ("create_pool", "get_pool_container_health")
@@ -83,6 +83,7 @@ def _resources(session: Session) -> Mapping[str, str]:
     """Create a pool, a task and a rollout where possible, and return their ids."""
     name = session.pool_id("offered")
     ids = {"pool_id": name, "task_id": "t", "rollout_id": name, "artifact_path": "artifact"}
+    ids["run"] = name
     if session.options.read_only or lacking(session.document, ("create_pool", "create_rollout")):
         return ids
     session.register_pool(name)
@@ -90,9 +91,13 @@ def _resources(session: Session) -> Mapping[str, str]:
     if session.http.call("create_pool", json=body, limit=_SECONDS).status in (404, 405, 501):
         session.created.discard(name)
         return ids
-    created = session.http.call(
-        "create_rollout", {"pool_id": name}, json=session.rollout_body(), limit=_SECONDS
-    )
+    pool = {"pool_id": name}
+    # A backend without runs may refuse the field.
+    for run in ({"run": name}, {}):
+        body = session.rollout_body(**run)
+        created = session.http.call("create_rollout", pool, json=body, limit=_SECONDS)
+        if created.status != 422:
+            break
     rollout = created.at("rollout_id")
     return {**ids, "rollout_id": rollout} if isinstance(rollout, str) else ids
 

@@ -101,8 +101,11 @@ def test_an_operation_is_there_unless_it_answers_as_an_unknown_path_does(
         name = run.pool_id("offered")
         assert ("GET", f"/v1/pools/{name}/rollouts/made") in paths
         assert asked(server, "create_pool")[0].json["tasks"] == [{"task_id": "t"}]
+        # A run is there as long as a rollout of its name.
+        assert ("GET", f"/v1/runs/{name}") in paths
+        assert asked(server, "create_rollout")[0].json["run"] == name
         # Deletions come last; the first two requests created their resources.
-        assert [method for method, _ in paths[-2:]] == ["DELETE"] * 2
+        assert [method for method, _ in paths[-3:]] == ["DELETE"] * 3
         # An operation with a body gets an invalid one.
         assert asked(server, "update_pool")[0].json == []
         assert asked(server, "get_pool")[0].body == b""
@@ -132,6 +135,19 @@ def test_without_a_pool_of_its_own_it_asks_for_unknown_ids(
         assert len(asked(server, "create_rollout")) == 1 + created
     assert len(run.created.remaining()) == created
     assert there == {operation for operation in answers if created}
+
+
+def test_a_rollout_without_a_run_is_created_where_the_field_is_refused() -> None:
+    answers = {
+        **dict.fromkeys(DOCUMENT.operations, _no("no_such_path")),
+        "create_pool": answer({"id": "p"}, 201),
+        "create_rollout": answer({}, 422),
+    }
+    with answering(answers) as (run, server):
+        offered_operations(run)
+        bodies = [request.json for request in asked(server, "create_rollout")]
+    # The third request tries the operation itself, without a usable body.
+    assert ["run" in body for body in bodies] == [True, False, False]
 
 
 def test_a_read_only_run_tries_those_that_read_and_takes_the_others_for_there() -> None:
