@@ -139,7 +139,7 @@ TABLE = (
         summary="``client.runs``: sums of the rollouts of a name.",
         bases=("facade.base:AsyncNamespace",),
         client="facade.runs:AsyncRunOperations",
-        names={"list": "list_runs", "iter": "iter_runs", "get": "get_run"},
+        names={"list": "list_runs", "iter": "iter_runs", "get": "get_run", "delete": "delete_run"},
     ),
     Namespace(
         module="metrics",

@@ -114,6 +114,7 @@ ErrorCode: TypeAlias = Literal[
     "engine_unavailable",
     "image_unavailable",
     "release_bound",
+    "run_active",
     "release_mismatch",
     "single_task_required",
     "no_active_pool",

@@ -17,6 +17,7 @@ OperationId = Literal[
     "create_task",
     "delete_image_release",
     "delete_pool",
+    "delete_run",
     "delete_task",
     "execute_pool_container_rollout",
     "execute_task_container_rollout",
@@ -276,6 +277,7 @@ OPERATIONS: dict[OperationId, Operation] = {
         "always",
     ),
     "delete_pool": Operation("delete_pool", "DELETE", "/v1/pools/{pool_id}", "pools", "always"),
+    "delete_run": Operation("delete_run", "DELETE", "/v1/runs/{run}", "runs", "always"),
     "delete_task": Operation(
         "delete_task", "DELETE", "/v1/pools/{pool_id}/tasks/{task_id}", "tasks", "always"
     ),

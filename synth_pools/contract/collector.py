@@ -178,6 +178,11 @@ class ResultCollector:
         ):
             self.add_results((result,), stated_by, source, layer, before)
 
+    def forget_run(self, name: str) -> None:
+        """Demand no rollout of a run any more, from before the request that deletes it."""
+        if self.facts is not None:
+            self.facts.forget_run(name)
+
     def _is_accepted_wrongly(self, operation: Operation | None, exchange: Exchange) -> bool:
         """Return True if an invalid body was accepted: the document promises no answer to it.
 

@@ -204,6 +204,7 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
     ),
     (("list_runs", "runs.list"), (), Sent("GET", "/v1/runs?limit=100")),
     (("get_run", "runs.get"), ("a/b",), Sent("GET", "/v1/runs/a%2Fb")),
+    (("delete_run", "runs.delete"), ("a/b",), Sent("DELETE", "/v1/runs/a%2Fb")),
     (("replay_rollout", "agent_rollouts.replay"), (R,), Sent("POST", f"/v1/rollouts/{R}/replay")),
     (("pause_pool", "pause"), (P,), Sent("POST", f"/v1/pools/{P}/pause")),
     (("resume_pool", "resume"), (P,), Sent("POST", f"/v1/pools/{P}/resume")),

@@ -87,6 +87,7 @@ def test_runs_are_listed_with_their_counts_rewards_and_dollars(
     page.until(f"{SEEDS} === '4,3,2,1'")
     facts = page.text(".facts")
     for text in (
+        f"Configuration\n{client.runs.get('tue/day')['configuration_digest'][:12]}",
         "Completed\n3",
         "Failed\n1",
         "Tokens in / out\n400 / 40",

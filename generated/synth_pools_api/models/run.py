@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..reading import read_integer, read_number, read_optional, read_text
+from ..reading import read_integer, read_number, read_object, read_optional, read_text
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
@@ -33,6 +33,13 @@ class Run:
         cost_usd (float | None): Cost in US dollars in all; null where no container reports any.
         created_by (None | str | Unset): The name of the key that created its first rollout; null or left out where the
             key has no name.
+        configuration (dict[str, Any] | None | Unset): The request of its first rollout with the rollout's `pool_id`,
+            without fields that are null and without
+            `instance_id`, `labels`, `mode`, `priority`, `run`, `seed`, `task_id` and `trace_correlation_id`. Requests of
+            later rollouts may say something else. Left out in lists; null where the server did not store it.
+        configuration_digest (None | str | Unset): The SHA-256 of a text of `configuration`, in hexadecimal.
+            Configurations that are equal as JSON have the same
+            one, others do not.
     """
 
     name: str
@@ -45,6 +52,8 @@ class Run:
     llm_output_tokens: int | None
     cost_usd: float | None
     created_by: None | str | Unset = UNSET
+    configuration: dict[str, Any] | None | Unset = UNSET
+    configuration_digest: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
@@ -76,6 +85,18 @@ class Run:
         else:
             created_by = self.created_by
 
+        configuration: dict[str, Any] | None | Unset
+        if isinstance(self.configuration, Unset):
+            configuration = UNSET
+        else:
+            configuration = self.configuration
+
+        configuration_digest: None | str | Unset
+        if isinstance(self.configuration_digest, Unset):
+            configuration_digest = UNSET
+        else:
+            configuration_digest = self.configuration_digest
+
         field_dict: dict[str, Any] = {}
         field_dict.update(self.additional_properties)
         field_dict.update(
@@ -93,6 +114,10 @@ class Run:
         )
         if created_by is not UNSET:
             field_dict["created_by"] = created_by
+        if configuration is not UNSET:
+            field_dict["configuration"] = configuration
+        if configuration_digest is not UNSET:
+            field_dict["configuration_digest"] = configuration_digest
 
         return field_dict
 
@@ -125,6 +150,12 @@ class Run:
 
         created_by = read_optional(d.pop("created_by", UNSET), read_text, "created_by")
 
+        configuration = read_optional(d.pop("configuration", UNSET), read_object, "configuration")
+
+        configuration_digest = read_optional(
+            d.pop("configuration_digest", UNSET), read_text, "configuration_digest"
+        )
+
         run = cls(
             name=name,
             created_at=created_at,
@@ -136,6 +167,8 @@ class Run:
             llm_output_tokens=llm_output_tokens,
             cost_usd=cost_usd,
             created_by=created_by,
+            configuration=configuration,
+            configuration_digest=configuration_digest,
         )
 
         run.additional_properties = d

@@ -114,6 +114,15 @@ async def forget_finished(
             await asyncio.sleep(pause)
 
 
+async def forget_run(database: Database, contents: ContentStore, run: str, last_seq: int) -> None:
+    """Delete the finished rollouts of a run, up to a position, a limited number at a time."""
+    work = partial(rollouts.delete_of_run, run=run, last_seq=last_seq, limit=_MOST_FORGOTTEN)
+    forgotten = _MOST_FORGOTTEN
+    while forgotten == _MOST_FORGOTTEN:
+        forgotten, names = await database.write(work)
+        await _remove_unnamed(database, contents, names)
+
+
 async def keep_within(database: Database, contents: ContentStore, most_bytes: int) -> None:
     """Remove the oldest contents of artifacts periodically, down to a size."""
     work = partial(artifact_rows.forget_oldest, most_bytes=most_bytes, limit=_MOST_FORGOTTEN)

@@ -21,7 +21,7 @@ from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.state_changes import RolloutChange
 from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.storage import artifacts as artifact_rows
-from synth_pools.backend.storage import events
+from synth_pools.backend.storage import events, runs
 from synth_pools.backend.storage.database import Row, Transaction
 from synth_pools.backend.storage.peers import FencedError
 from synth_pools.backend.storage.rollout_results import RolloutResult
@@ -46,9 +46,6 @@ _FIRST_VALUES = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS BIGINT)"
 _INSERT = (
     f"INSERT INTO rollouts ({_FIRST_COLUMNS}, status, replay_of, created_at, updated_at,"  # noqa: S608
     f" last_sequence) VALUES ({_FIRST_VALUES}, 'queued', ?, ?, ?, 1)"
-)
-_INSERT_RUN = (
-    "INSERT INTO runs (name, created_by, created_at) VALUES (?, ?, ?) ON CONFLICT (name) DO NOTHING"
 )
 _INSERT_LABEL = "INSERT INTO rollout_labels (label, rollout_seq) VALUES (?, ?)"
 _INSERT_STARTED = (
@@ -188,11 +185,14 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
 
 def _insert_run_rows(new: Sequence[NewRollout], rows: Sequence[Row], moment: str) -> None:
     """Store the labels of new rollouts, and the runs of which they are the first."""
-    runs = {
-        row["run"]: (row["run"], row["created_by"], moment) for row in reversed(rows) if row["run"]
-    }
-    if runs:
-        new[0].tx.executemany(_INSERT_RUN, runs.values())
+    firsts: dict[str, NewRollout] = {}
+    for rollout, row in zip(new, rows, strict=True):
+        if row["run"]:
+            firsts.setdefault(row["run"], rollout)
+    if firsts:
+        for name in runs.missing_runs(new[0].tx, list(firsts)):
+            first = firsts[name]
+            runs.insert_run(new[0].tx, name, first.pool_id, first.request, first.created_by, moment)
     # Few rollouts have labels, and the way of the others is short.
     if labelled := [row for row in rows if row["labels"] != "{}"]:
         new[0].tx.executemany(_INSERT_LABEL, label_rows(labelled))

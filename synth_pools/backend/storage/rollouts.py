@@ -157,11 +157,6 @@ def container_position(db: Executes, rollout_id: str) -> tuple[int, int]:
     return (last if isinstance(last, int) else 0), counts[0]
 
 
-def ended_of(db: Executes, rollout_ids: Sequence[str]) -> list[Row]:
-    """Return those of these rollouts that have ended."""
-    return [row for row in find_rollouts(db, rollout_ids).values() if row["status"] in FINAL]
-
-
 def unfinished(db: Executes) -> Sequence[Row]:
     """Return ids and pools of unfinished rollouts: running ones first, then by age."""
     sql = (
@@ -209,6 +204,19 @@ def delete_finished(
         " AND created >= ?) ORDER BY finished_at LIMIT ?",
         (before, keys_since, limit),
     ).fetchall()
+    return _delete(tx, rows)
+
+
+def delete_of_run(tx: Transaction, run: str, last_seq: int, limit: int) -> tuple[int, set[str]]:
+    """Delete the oldest rollouts of a run, up to a position; return as `delete_finished` does."""
+    rows = tx.execute(
+        "SELECT seq, run, labels FROM rollouts WHERE run = ? AND seq <= ? ORDER BY seq LIMIT ?",
+        (run, last_seq, limit),
+    ).fetchall()
+    return _delete(tx, rows)
+
+
+def _delete(tx: Transaction, rows: Sequence[Row]) -> tuple[int, set[str]]:
     seqs = [row["seq"] for row in rows]
     if seqs:
         events.delete(tx, seqs)

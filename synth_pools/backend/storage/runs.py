@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from synth_pools.backend.domain import json_text
-from synth_pools.backend.storage.database import Executes, Row
+from synth_pools.backend.storage.database import Executes, Row, Transaction
 from synth_pools.backend.storage.rollouts import STATES
+from synth_pools.backend.storage.statements import byte_length
+
+# Fields of a request that are no part of the configuration of its run.
+_OF_ONE_ROLLOUT = frozenset(
+    {"instance_id", "labels", "mode", "priority", "run", "seed", "task_id", "trace_correlation_id"}
+)
+_INSERT = (
+    "INSERT INTO runs (name, configuration, configuration_digest, created_by, created_at)"
+    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING"
+)
 
 # All columns of the sums are in the index of the runs.
 _COUNTS = (f"SUM(CASE WHEN status = '{state}' THEN 1 ELSE 0 END) AS {state}" for state in STATES)
 _RUNS = f"""
-SELECT runs.seq, name, runs.created_by, runs.created_at, {", ".join(_COUNTS)},
+SELECT runs.seq, name, runs.created_by, runs.created_at, configuration_digest,
+    MAX(rollouts.seq) AS last_seq, {", ".join(_COUNTS)},
     COUNT(reward_value) AS rewards, AVG(reward_value) AS mean_reward,
     COALESCE(SUM(duration), 0.0) AS run_seconds, SUM(input_tokens) AS llm_input_tokens,
     SUM(output_tokens) AS llm_output_tokens, SUM(rollouts.cost_usd) AS cost_usd
 FROM runs JOIN rollouts ON rollouts.run = runs.name WHERE {{condition}}
-GROUP BY runs.seq, name, runs.created_by, runs.created_at ORDER BY runs.seq DESC
+GROUP BY runs.seq, name, runs.created_by, runs.created_at, configuration_digest
+ORDER BY runs.seq DESC
 """  # noqa: S608 - of ours
 
 
@@ -35,11 +49,61 @@ def read_runs(db: Executes, seqs: Sequence[int]) -> list[str]:
     return [_document(row) for row in rows]
 
 
-def find_run(db: Executes, name: str) -> str | None:
-    """Return a run as JSON text; None for a name that no rollout has."""
-    condition = "runs.name = ?"
-    row = db.execute(_RUNS.format(condition=condition), (json_text.escaped(name),)).fetchone()
-    return None if row is None else _document(row)
+class RunSums(NamedTuple):
+    """Run as JSON text, as in a list, and what the text does not say."""
+
+    document: str
+    unfinished_count: int
+    # The position of its latest rollout.
+    last_seq: int
+    configuration_bytes: int
+
+
+def find_run(db: Executes, name: str) -> RunSums | None:
+    """Return a run; None for a name that no rollout has."""
+    escaped = json_text.escaped(name)
+    row = db.execute(_RUNS.format(condition="runs.name = ?"), (escaped,)).fetchone()
+    if row is None:
+        return None
+    sql = f"SELECT {byte_length('configuration')} FROM runs WHERE name = ?"  # noqa: S608 - of ours
+    [size] = db.execute(sql, (escaped,)).fetchone() or (0,)
+    unfinished_count = int(row["queued"]) + int(row["running"])
+    return RunSums(_document(row), unfinished_count, row["last_seq"], size)
+
+
+def with_configuration(db: Executes, name: str, document: str) -> str:
+    """Add the configuration of a run to its JSON text."""
+    sql = "SELECT configuration FROM runs WHERE name = ?"
+    [configuration] = db.execute(sql, (json_text.escaped(name),)).fetchone() or ("null",)
+    return f'{document[:-1]},"configuration":{configuration}}}'
+
+
+def missing_runs(tx: Transaction, names: Sequence[str]) -> list[str]:
+    """Return those of these stored names that no run has, in this order."""
+    rows = tx.execute(
+        "SELECT name FROM runs WHERE name IN (SELECT value FROM json_each(?))", (json.dumps(names),)
+    )
+    existing = {row["name"] for row in rows}
+    return [name for name in names if name not in existing]
+
+
+def insert_run(
+    tx: Transaction,
+    name: str,
+    pool_id: str,
+    request: Mapping[str, Any],
+    created_by: str | None,
+    moment: str,
+) -> None:
+    """Store a run by its first rollout."""
+    common = {
+        field: value
+        for field, value in request.items()
+        if field not in _OF_ONE_ROLLOUT and value is not None
+    }
+    configuration = json_text.canonical({**common, "pool_id": pool_id})
+    digest = hashlib.sha256(configuration.encode("ascii")).hexdigest()
+    tx.execute(_INSERT, (name, configuration, digest, created_by, moment))
 
 
 def _document(row: Row) -> str:
@@ -49,6 +113,7 @@ def _document(row: Row) -> str:
             "name": json.loads(f'"{row["name"]}"'),
             "created_by": row["created_by"],
             "created_at": row["created_at"],
+            "configuration_digest": row["configuration_digest"],
             "rollouts": {state: int(row[state]) for state in STATES},
             "rewards": int(row["rewards"]),
             "mean_reward": row["mean_reward"],

@@ -334,6 +334,14 @@ COMMANDS: tuple[CommandRow, ...] = (
         aliases=("show",),
     ),
     CommandRow(
+        "runs", "delete", "act", (("delete_run", ("run",)),), ("run",),
+        (),
+        "Delete a run",
+        "Deletes the rollouts of the run with their events, trajectories and artifacts, and returns the run as it was last, as in a list. From then on they are in no list, count or sum. Returns 409 `run_active`, and deletes nothing, while one of them is queued or running. A rollout that is admitted meanwhile stays. A repetition returns 404 `not_found`.",
+        "synth-pools runs delete tuesday --yes",
+        aliases=("rm",), destroys=True,
+    ),
+    CommandRow(
         "images", "list", "list", (("list_image_releases", ("pool_id",)),), ("pool_id",),
         (),
         "List the image releases of a pool",

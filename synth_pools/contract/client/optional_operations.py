@@ -41,23 +41,27 @@ def check_optional_operations(ctx: Context, call: Any) -> None:
             actual = call_method(ctx, call, "get_pool_logs", name, pool_id)
             expect_alike(ctx, "get_pool_logs", name, raw, raw.at("lines"), at(actual, "lines"))
     if offers("runs"):
-        name = f"client {pool_id}"[:128]
-        run_rollout(ctx, pool_id, run=name)
-        raw = ctx.require(200, "get_run", {"run": name})
-        for method in ("get_run", "runs.get"):
-            expect_alike(
-                ctx,
-                "get_run",
-                method,
-                raw,
-                raw.json,
-                call_method(ctx, call, "get_run", method, name),
-            )
-        for method in ("list_runs", "runs.list"):
-            page = call_method(ctx, call, "list_runs", method)
-            expect_alike(ctx, "list_runs", method, raw, raw.json, at(page, "items", 0))
+        _runs(ctx, call, pool_id)
     if offers("image_releases"):
         _image_releases(ctx, call, pool_id)
+
+
+def _runs(ctx: Context, call: Any, pool_id: str) -> None:
+    for number, (read, listed, delete) in enumerate(
+        (("get_run", "list_runs", "delete_run"), ("runs.get", "runs.list", "runs.delete"))
+    ):
+        name = f"client {number} {pool_id}"[:128]
+        run_rollout(ctx, pool_id, run=name)
+        raw = ctx.require(200, "get_run", {"run": name})
+        actual = call_method(ctx, call, "get_run", read, name)
+        expect_alike(ctx, "get_run", read, raw, raw.json, actual)
+        short = {key: raw.json[key] for key in raw.json if key != "configuration"}
+        page = call_method(ctx, call, "list_runs", listed)
+        expect_alike(ctx, "list_runs", listed, raw, short, at(page, "items", 0))
+        ctx.session.collector.forget_run(name)
+        actual = call_method(ctx, call, "delete_run", delete, name)
+        ctx.check(404, "get_run", {"run": name})
+        expect_alike(ctx, "delete_run", delete, raw, short, actual)
 
 
 def _validation(ctx: Context, call: Any, pool_id: str) -> None:

@@ -48,7 +48,7 @@ class RequestTargets:
 
     def target(self, operation: str) -> RequestTarget | None:
         """Return the target of an operation; None if the operation would delete it."""
-        if operation in ("delete_pool", "delete_task"):
+        if operation in ("delete_pool", "delete_task", "delete_run"):
             return None
         if operation in ("replace_pool", "update_pool", "pause_pool", "resume_pool"):
             return self.pool_writes
@@ -126,7 +126,8 @@ class RequestTargeting:
         if request.method == "GET":
             return
         for name, value in request.path_parameters.items():
-            if _ID.fullmatch(str(value)):
+            # A run may have any name.
+            if name == "run" or _ID.fullmatch(str(value)):
                 request.path_parameters[name] = self._new()
 
     def _body(self, request: GeneratedRequest, body: dict[str, Any]) -> None:

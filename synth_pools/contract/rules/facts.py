@@ -79,6 +79,9 @@ class FactBook:
         # When a rollout was first observed to have ended; the same by pool or run, and state.
         self._ended: dict[ResourceKey, float] = {}
         self._ends: dict[tuple[ResourceKey, str], list[float]] = defaultdict(list)
+        # The rollouts of each run, and the runs whose deletion was requested.
+        self._members: dict[ResourceKey, set[ResourceKey]] = defaultdict(set)
+        self._deleted_runs: set[ResourceKey] = set()
         self._lasted: dict[ResourceKey, tuple[float, float]] = {}
         self._listings = Listings()
         self._definitions = Definitions()
@@ -101,6 +104,19 @@ class FactBook:
             pools = [(self._listings.pool_of(subject), subject[2]) for subject in subjects]
             return [(pool_id, name) for pool_id, name in pools if pool_id is not None]
 
+    def forget_run(self, name: str, *, as_other: bool = False) -> None:
+        """Demand no rollout of a run any more, from before the request that deletes it."""
+        run = (as_other, "Run", name)
+        with self._lock:
+            self._deleted_runs.add(run)
+            for subject in self._members.pop(run, ()):
+                pool_id, status = self._listings.forget(subject)
+                ended_at = self._ended.pop(subject, None)
+                if ended_at is not None:
+                    self._ends[(as_other, "Pool", pool_id), status].remove(ended_at)
+            for status in FINAL:
+                self._ends.pop((run, status), None)
+
     def compare(self, operation: Operation | None, exchange: Exchange) -> list[Contradiction]:
         """Compare what an answer states with the answers before it.
 
@@ -117,6 +133,8 @@ class FactBook:
         ids = operation.ids(self._document.path_of(exchange.url)) or {}
         answer = FactAnswer(operation, exchange, any(OTHER_KEY in key for key in keys), ids)
         kind = media_type(exchange)
+        if operation.id == "delete_run" and (exchange.status or 200) < 300:
+            self.forget_run(ids.get("run", ""), as_other=answer.as_other)
         with self._lock:
             self._definitions.change(answer)
             if exchange.trouble:
@@ -221,10 +239,17 @@ class FactBook:
                 if name in rollout:
                     self._state("facts.replay", answer, repeated, name, rollout[name])
         pool_id, status = str(rollout.get("pool_id")), str(rollout.get("status"))
-        self._listings.add(subject, pool_id, rollout.get("created_at"))
+        run_name = rollout.get("run")
+        runs = [(answer.as_other, "Run", run_name)] if isinstance(run_name, str) else []
+        is_deleted = not self._deleted_runs.isdisjoint(runs)
+        if not is_deleted:
+            for run in runs:
+                self._members[run].add(subject)
+            self._listings.add(subject, pool_id, rollout.get("created_at"))
         if status not in FINAL:
             return
-        self._end(answer, subject, status, pool_id, rollout.get("run"))
+        if not is_deleted:
+            self._end(subject, status, (answer.as_other, "Pool", pool_id), *runs)
         for name in self._document.properties("Rollout"):
             if name in rollout and name not in _CREATED:
                 self._state("facts.final", answer, subject, name, rollout[name])
@@ -344,15 +369,12 @@ class FactBook:
                 for name, value in facts.items():
                     self._state("facts.final", answer, subject, name, value)
 
-    def _end(
-        self, answer: FactAnswer, subject: ResourceKey, status: str, pool_id: str, run: Any
-    ) -> None:
+    def _end(self, subject: ResourceKey, status: str, *counted: ResourceKey) -> None:
         self._listings.finish(subject, status)
         if subject not in self._ended:
             self._ended[subject] = time.monotonic()
-            runs = [("Run", run)] if isinstance(run, str) else []
-            for counted in (("Pool", pool_id), *runs):
-                self._ends[(answer.as_other, *counted), status].append(self._ended[subject])
+            for place in counted:
+                self._ends[place, status].append(self._ended[subject])
 
     def _had_ended(self, answer: FactAnswer, subject: ResourceKey) -> bool:
         return answer.exchange.began > self._ended.get(subject, float("inf"))

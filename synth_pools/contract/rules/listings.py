@@ -108,6 +108,13 @@ class Listings:
         if listed is not None and not listed.status:
             listed.status, listed.final_since = status, time.monotonic()
 
+    def forget(self, subject: ResourceKey) -> tuple[str, str]:
+        """Demand a deleted rollout of no list; return the pool and the final state that it had."""
+        deleted = _Listed("", float("inf"), "deleted")
+        former = self._listed.get(subject, deleted)
+        self._listed[subject] = deleted
+        return former.pool_id, former.status
+
     def judge_page(self, answer: FactAnswer, body: Mapping[str, Any], items: list[Any]) -> None:
         """Expect the page to follow the one before it, and to hold all that belongs on it."""
         query = dict(parse_qsl(urlsplit(answer.exchange.url).query, keep_blank_values=True))

@@ -225,6 +225,7 @@ def organisations_cursors(ctx: Context) -> None:
 
 @scenario(
     "organisations.runs",
+    "delete_run",
     "get_run",
     "list_runs",
     "list_global_rollouts",
@@ -237,7 +238,9 @@ def organisations_runs(ctx: Context) -> None:
     name = f"ours {pool_id}"[:128]
     run_rollout(ctx, pool_id, run=name, labels={"of": name[:255]})
     refused = Status(404, "a run of another organisation", code="not_found")
-    ctx.check(refused, "get_run", {"run": name}, authorization=_OTHER)
+    for operation in ("delete_run", "get_run"):
+        ctx.check(refused, operation, {"run": name}, authorization=_OTHER)
+    ctx.check(Status(200, "nobody else deletes it"), "get_run", {"run": name})
     for query in ({"run": name}, {"label": f"of={name}"}):
         page = ctx.require(200, "list_global_rollouts", query=query, authorization=_OTHER)
         ctx.judge("list_global_rollouts", page).field("items", [], "rollouts of others")

@@ -1,4 +1,4 @@
-"""Scenarios of runs: the sums of the rollouts of a name."""
+"""Scenarios of runs: their sums, their configuration, and their deletion."""
 
 from __future__ import annotations
 
@@ -6,16 +6,20 @@ from typing import Any
 
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Status
+from synth_pools.contract.harness.expectations import Status, StatusLike
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.waits import (
     Rollout,
     iterate_pages,
     moment,
+    rollout_id,
     run_rollout,
     start_rollout,
+    wait_for,
 )
-from synth_pools.contract.http.client import at
+from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.selections import reads_one_rollout
 
 
 @scenario(
@@ -63,7 +67,8 @@ def runs_sums(ctx: Context) -> None:
     judge.that("the latest begun first, each once", observed == names[::-1], str(observed))
     for item in listed:
         run = ctx.require(200, "get_run", {"run": at(item, "name")})
-        judge.that("as get_run has it", _is_same(item, run.json), str(run.json))
+        is_equal = _is_same(item, as_listed(run))
+        judge.that("as get_run has it, but for the configuration", is_equal, str(run.json))
     ctx.check(
         Status(404, "no such run", code="not_found"), "get_run", {"run": f"no {names[0]}"[:128]}
     )
@@ -77,6 +82,147 @@ def _is_same(expected: Any, actual: Any) -> bool:
     if isinstance(expected, float) and isinstance(actual, int | float):
         return abs(expected - actual) < 1e-6
     return bool(expected == actual)
+
+
+def as_listed(run: Response) -> Any:
+    """Return the answer of get_run as lists have it, without the configuration."""
+    if not isinstance(run.json, dict):
+        return run.json
+    return {name: value for name, value in run.json.items() if name != "configuration"}
+
+
+# Fields of a request that are no part of the configuration of its run.
+_OF_ONE_ROLLOUT = (
+    *("instance_id", "labels", "mode", "priority", "run", "seed", "task_id"),
+    "trace_correlation_id",
+)
+
+
+@scenario(
+    "runs.configuration",
+    "get_run",
+    "list_runs",
+    clauses="""
+        Run.configuration#c7ae#3004#afa4, Run.configuration_digest#e698#5176
+    """,
+    needs="runs",
+)
+def runs_configuration(ctx: Context) -> None:
+    pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
+    names = [f"{name} {pool_id}"[:128] for name in ("first", "equal", "other")]
+    own_fields = {"seed": 7, "labels": {"kit": "x"}, "priority": 1, "task_id": "t", "env": None}
+    metadata: dict[str, Any] = {"a": 1, "b": [None, "é"]}
+    request = {"run": names[0], "metadata": metadata, "trace_correlation_id": "kit", **own_fields}
+    run_rollout(ctx, pool_id, **request)
+    run_rollout(ctx, pool_id, run=names[0], metadata={"a": 2})
+    # Equal as JSON, though written otherwise.
+    run_rollout(ctx, pool_id, run=names[1], metadata={"b": [None, "é"], "a": 1.0})
+    run_rollout(ctx, pool_id, run=names[2], metadata={"a": 2})
+    runs = [ctx.require(200, "get_run", {"run": name}) for name in names]
+    body = ctx.session.rollout_body(**request)
+    expected = {
+        name: value
+        for name, value in body.items()
+        if value is not None and name not in _OF_ONE_ROLLOUT
+    }
+    ctx.judge("get_run", runs[0]).field("configuration", {**expected, "pool_id": pool_id})
+    digests = [run.at("configuration_digest") for run in runs]
+    judge = ctx.judge("get_run", runs[1])
+    judge.that("a digest", isinstance(digests[0], str), repr(digests[0]))
+    judge.that("the digest of an equal one", digests[0] == digests[1], str(digests))
+    judge.that("another digest of another one", digests[0] != digests[2], str(digests))
+
+    def enough(items: list[Any]) -> bool:
+        return {at(item, "name") for item in items} >= set(names)
+
+    items, response, _ = iterate_pages(ctx, "list_runs", {}, {"limit": 100}, enough=enough)
+    listed = {at(item, "name"): item for item in items if at(item, "name") in names}
+    judge = ctx.judge("list_runs", response)
+    observed = [at(listed.get(name), "configuration_digest") for name in names]
+    judge.that("the same digests", observed == digests, str(observed))
+    are_short = all(at(item, "configuration") is ABSENT for item in listed.values())
+    judge.that("no configuration in lists", are_short, str(listed))
+
+
+@scenario(
+    "runs.deleted",
+    reads_one_rollout,
+    "delete_run",
+    "get_run",
+    "list_runs",
+    "list_rollouts",
+    "get_pool_metrics",
+    clauses="""
+        delete_run#c3bb#20ef#7de8#113c, How long rollouts are kept#2f96
+    """,
+    needs=("runs", "live"),
+)
+def runs_deleted(ctx: Context) -> None:
+    pool_id = ctx.resources.live_pool()
+    run, other_run = {"run": f"deleted {pool_id}"[:128]}, {"run": f"kept {pool_id}"[:128]}
+    rollouts = [run_rollout(ctx, pool_id, **run) for _ in range(2)]
+    other_rollout = run_rollout(ctx, pool_id, **other_run)
+    active = start_rollout(ctx, pool_id, **run, env={"delay": 600})
+    refused = Status(409, "one of its rollouts has not ended", code="run_active")
+    _delete(ctx, refused, run["run"])
+    for rollout in (*rollouts, active):
+        ctx.check(Status(200, "nothing was deleted"), "get_rollout", rollout.ids)
+    ctx.require(200, *active.cancels(ctx)[0], json={})
+    wait_for(ctx, active, FINAL)
+    rollouts.append(active)
+    last = ctx.require(200, "get_run", run)
+    response = _delete(ctx, 200, run["run"])
+    judge = ctx.judge("delete_run", response)
+    is_last = _is_same(response.json, as_listed(last))
+    judge.that("the run as it was last", is_last, str(response.json))
+    deleted = Status(404, "the run was deleted", code="not_found")
+    ctx.check(deleted, "get_run", run)
+    _delete(ctx, deleted, run["run"])
+    for number, rollout in enumerate(rollouts):
+        for operation in offered(ctx, reads_one_rollout):
+            # Each of one, and one of each.
+            if number in (0, len(operation.id) % len(rollouts)):
+                refusal = Status(404, "its run was deleted", code="rollout_not_found")
+                ctx.check(refusal, operation.id, operation.own_ids(rollout.ids))
+    page = ctx.require(200, "list_rollouts", {"pool_id": pool_id}, query={"limit": 100})
+    observed = [at(item, "id") for item in page.list_at("items")]
+    are_left = observed == [other_rollout.id]
+    ctx.judge("list_rollouts", page).that("the other run", are_left, str(observed))
+    runs = ctx.require(200, "list_runs", query={"limit": 1000})
+    names = [at(item, "name") for item in runs.list_at("items")]
+    ctx.judge("list_runs", runs).that("no deleted run", run["run"] not in names, str(names[:9]))
+    ctx.check(Status(200, "another run"), "get_run", other_run)
+    metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
+    judge = ctx.judge("get_pool_metrics", metrics)
+    status = ctx.require(200, "get_rollout", other_rollout.ids).at("status")
+    for state in FINAL:
+        judge.field(f"{state}_rollouts", int(state == status), "the rollouts that are left")
+
+
+@scenario(
+    "runs.deleted_key",
+    "delete_run",
+    "create_rollout",
+    clauses="How long rollouts are kept#fd73",
+    needs=("runs", "idempotency_keys"),
+)
+def runs_deleted_key(ctx: Context) -> None:
+    pool_id = ctx.resources.pool()
+    pool, name = {"pool_id": pool_id}, f"keyed {pool_id}"[:128]
+    headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
+    body = ctx.session.rollout_body(run=name)
+    created = ctx.require((200, 202), "create_rollout", pool, json=body, headers=headers)
+    wait_for(ctx, Rollout(pool_id, rollout_id(created)), FINAL)
+    _delete(ctx, 200, name)
+    refusal = Status(404, "the rollout of the key was deleted", code="rollout_not_found")
+    ctx.check(refusal, "create_rollout", pool, json=body, headers=headers)
+    ctx.check(Status(404, "nothing was created", code="not_found"), "get_run", {"run": name})
+
+
+def _delete(ctx: Context, status: StatusLike, name: str) -> Response:
+    # Other scenarios may be listing its rollouts.
+    ctx.session.collector.forget_run(name)
+    return ctx.check(status, "delete_run", {"run": name})
 
 
 def _sums(ctx: Context, rollouts: list[Rollout]) -> dict[str, Any]:

@@ -118,6 +118,7 @@ export class RunView {
       <p class="refusal" role="alert">${this.problem.value || store.problem.value}</p>
       ${run && html`<${Facts} items=${[
         ["Begun", moment(Date.parse(run.created_at))], ...(run.created_by ? [["By the key", run.created_by]] : []),
+        ...(run.configuration_digest ? [["Configuration", run.configuration_digest.slice(0, 12)]] : []),
         ...countsOf(run).map((count, index) => [capital(STATES[index]), count]), ["Mean reward", num(run.mean_reward, 6)],
         ...usageFacts(run.llm_input_tokens, run.llm_output_tokens, run.cost_usd, run.rollouts.completed),
       ]} />`}

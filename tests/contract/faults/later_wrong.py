@@ -13,6 +13,7 @@ from tests.contract.faults.fault import (
     Fault,
     Passing,
     answers,
+    dropped,
     error_response,
     json_response,
     put,
@@ -377,4 +378,31 @@ POOLS = [
     ),
 ]
 
-FAULTS = [*POOLS, *VALIDATION, *BATCHES, *REPLAYS, *PAUSES, *DOWNLOADS, *CONTAINERS, *SEVERAL]
+
+async def _run_stays(request: Request, passing: Passing) -> Response | None:
+    """Answer as a deletion does, and delete nothing."""
+    current = await passing.ask(sibling(request, "GET", request.path))
+    value = current.json()
+    if current.status != 200 or value["rollouts"]["running"] or value["rollouts"]["queued"]:
+        return None
+    return current.with_json({name: value[name] for name in value if name != "configuration"})
+
+
+RUNS = [
+    _on("run_deletion_only_says_so", "runs", "delete_run", before=_run_stays),
+    _on(
+        "runs_without_digests", "runs", "list_runs", after=answers(dropped("configuration_digest"))
+    ),
+]
+
+FAULTS = [
+    *POOLS,
+    *RUNS,
+    *VALIDATION,
+    *BATCHES,
+    *REPLAYS,
+    *PAUSES,
+    *DOWNLOADS,
+    *CONTAINERS,
+    *SEVERAL,
+]

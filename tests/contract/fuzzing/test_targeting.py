@@ -57,6 +57,12 @@ def test_no_write_reaches_a_pool_of_somebody_else(operation: str) -> None:
         assert pool == "pool-writes" or pool.startswith(MARK)
 
 
+def test_no_deletion_reaches_a_run_of_somebody_else() -> None:
+    for number in range(200):
+        case = retargeted("delete_run", "DELETE", path={"run": f"of somebody/é {number}"})
+        assert case.path_parameters["run"].startswith(MARK)
+
+
 def test_a_global_rollout_stays_in_a_pool_of_ours() -> None:
     for negative in (frozenset[str](), frozenset({"body"})):
         case = retargeted("create_global_rollout", "POST", body={"seed": 1}, negative=negative)

@@ -340,6 +340,29 @@ def test_what_a_patch_does_not_name_stays_unless_something_else_came_between() -
     assert complaints(page, unanswered, *later) == set()
 
 
+def test_a_deleted_run_is_demanded_nowhere() -> None:
+    rollout = _rollout(run="a", request={**_DONE["request"], "run": "a"})
+    run = {**_RUN, "name": "a", "rollouts": {**_RUN["rollouts"], "completed": 1}}
+    deleted = answered("DELETE", "/v1/runs/a", 200, run)
+    metrics = {f"{state}_rollouts": 0 for state in ("completed", "failed", "cancelled")}
+    figures = _figures("pool_metrics", _METRICS, **metrics, success_rate=None)
+    later = answered("GET", "/v1/runs/a", 200, {**run, "rollouts": {"completed": 0}})
+    for answer, rule in (
+        (_page(), "facts.listed"),
+        (figures, "facts.metrics"),
+        (later, "facts.runs"),
+    ):
+        assert rule in complaints(rollout, answer)
+        assert rule not in complaints(rollout, deleted, answer)
+        # An answer from before the deletion may be judged after it.
+        assert rule not in complaints(rollout, deleted, rollout, answer)
+        refused = answered("DELETE", "/v1/runs/a", 409, _NO)
+        assert rule in complaints(rollout, refused, answer)
+        # Other runs keep theirs.
+        of_other = answered("DELETE", "/v1/runs/b", 200, {**run, "name": "b"})
+        assert rule in complaints(rollout, of_other, answer)
+
+
 def test_a_page_that_begins_anew_is_seen_however_quickly_all_was_created() -> None:
     first, second, third = (
         {**_DONE, "id": f"r{place}", "rollout_id": f"r{place}"} for place in (3, 2, 1)

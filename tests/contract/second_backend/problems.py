@@ -26,6 +26,7 @@ _STATUS = {
     "pool_not_active": 409,
     "no_active_pool": 409,
     "rollout_finished": 409,
+    "run_active": 409,
     "idempotency_conflict": 409,
     "payload_too_large": 413,
     "unsupported_media_type": 415,

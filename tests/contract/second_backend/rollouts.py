@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import secrets
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,7 @@ from tests.contract.second_backend.document import body_faults, version
 from tests.contract.second_backend.events import EventLog
 from tests.contract.second_backend.pools import admits
 from tests.contract.second_backend.problems import Problem, invalid
-from tests.contract.second_backend.state import Pool, Rollout, canonical, text_of
+from tests.contract.second_backend.state import Pool, Rollout, canonical
 
 
 @operation("list_rollouts", "list_global_rollouts")
@@ -82,66 +81,6 @@ def _figure(rollout: Rollout, sort: str) -> float | None:
     return 0.0
 
 
-@operation("list_runs")
-async def list_runs(call: Call) -> Response:
-    runs = sorted(_runs(call).values(), key=lambda run: run[0].number, reverse=True)
-    scope = ("runs", call.owner)
-    issued, number = call.store.cursors.get(call.query.get("cursor", ""), ((), 0))
-    if "cursor" in call.query:
-        runs = [run for run in runs if issued == scope and run[0].number < number]
-    limit = call.query["limit"]
-    following = None
-    if len(runs) > limit:
-        following = secrets.token_urlsafe(18)
-        call.store.cursors[following] = (scope, runs[limit - 1][0].number)
-    return answer({"items": [_run(call, run) for run in runs[:limit]], "next_cursor": following})
-
-
-@operation("get_run")
-async def get_run(call: Call) -> Response:
-    rollouts = _runs(call).get(call.path["run"])
-    if rollouts is None:
-        raise Problem("not_found", "No rollout has this run.")
-    return answer(_run(call, rollouts))
-
-
-def _runs(call: Call) -> dict[str, list[Rollout]]:
-    runs: dict[str, list[Rollout]] = {}
-    for rollout in call.store.rollouts.values():
-        is_ours = rollout.pool.owner == call.owner or not call.keeps("auth.others_hidden")
-        name = rollout.request.get("run")
-        if is_ours and name is not None:
-            runs.setdefault(name, []).append(rollout)
-    return {name: sorted(run, key=lambda item: item.number) for name, run in runs.items()}
-
-
-def _run(call: Call, rollouts: list[Rollout]) -> dict[str, Any]:
-    states = [rollout.state for rollout in rollouts]
-    rewards = [rollout.reward for rollout in rollouts if rollout.reward is not None]
-    usages = [rollout.usage(call.store.clock.now()) for rollout in rollouts]
-    sums: dict[str, Any] = {}
-    for name in ("llm_input_tokens", "llm_output_tokens", "cost_usd"):
-        values = [usage[name] for usage in usages if usage[name] is not None]
-        sums[name] = sum(values) if values else None
-    mean = sum(rewards) / len(rewards) if rewards and call.keeps("runs.mean") else None
-    return {
-        "name": rollouts[0].request["run"],
-        "created_at": text_of(rollouts[0].created_at),
-        "rollouts": {
-            state: states.count(state)
-            for state in ("queued", "running", "completed", "failed", "cancelled")
-        },
-        "rewards": len(rewards),
-        "mean_reward": mean,
-        "run_seconds": sum(
-            rollout.seconds(rollout.finished_at)
-            for rollout in rollouts
-            if rollout.finished_at is not None
-        ),
-        **sums,
-    }
-
-
 @operation("create_rollout")
 async def create_rollout(call: Call) -> Response:
     pool = call.pool()
@@ -187,6 +126,7 @@ async def create_batch(call: Call) -> Response:
                 created[index] = _admit_item(call, request)
             rollout = created[index]
             assert rollout is not None
+            _require_kept(call, rollout)
             item |= {"rollout": rollout.shown(), "status": _status(call, rollout)}
         except Problem as problem:
             status = problem.status if call.keeps("batch.status") else 400
@@ -325,12 +265,18 @@ async def _created(call: Call, path_id: str | None, make: Any) -> Response:
         created = [make()]
         _remember(call, path_id, created)
     [rollout] = created
+    _require_kept(call, rollout)
     waits = rollout.mode == "sync" and call.offers("sync_mode")
     if waits and not call.keeps("sync.waits"):
         return answer(rollout.shown(), 200)
     if waits:
         await rollout.done.wait()
     return answer(rollout.shown(), _status(call, rollout))
+
+
+def _require_kept(call: Call, rollout: Rollout) -> None:
+    if rollout.id not in call.store.rollouts:
+        raise Problem("rollout_not_found", "The rollout of this key was deleted.")
 
 
 def _status(call: Call, rollout: Rollout) -> int:

@@ -15,12 +15,13 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 # Both modules add their handlers to the table of operations.
-from tests.contract.second_backend import pools, rollouts, web
+from tests.contract.second_backend import pools, rollouts, runs, web
 from tests.contract.second_backend.problems import Problem
 from tests.contract.second_backend.rules import Rules
 
 assert pools.list_pools is not None
 assert rollouts.list_rollouts is not None
+assert runs.list_runs is not None
 
 
 class _JsonErrors(H11Protocol):

@@ -84,6 +84,8 @@ def test_all_operations_are_there_but_those_of_some_features() -> None:
         ("queue.priority", "states.shares", "create_rollout"),
         ("queue.shares", "states.shares", "create_rollout"),
         ("queue.start_rate", "states.start_rate", "create_rollout"),
+        ("runs.active", "runs.deleted", "delete_run"),
+        ("runs.digest", "runs.configuration", "get_run"),
         ("tasks.updated_at", "times.task", "patch_task"),
         ("urls.of_this_host", "details.host", "get_pool_urls"),
     ],

@@ -5,12 +5,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     pass
+    from . import delete_run as delete_run
     from . import get_run as get_run
     from . import list_runs as list_runs
 
-__all__ = ("get_run", "list_runs")
+__all__ = ("delete_run", "get_run", "list_runs")
 
-_MODULES = {"get_run": "get_run", "list_runs": "list_runs"}
+_MODULES = {"delete_run": "delete_run", "get_run": "get_run", "list_runs": "list_runs"}
 
 if not TYPE_CHECKING:
 

@@ -15,6 +15,24 @@ if TYPE_CHECKING:
 class RunsApi(Group):
     """Rollouts that were started together, by the name that their requests give."""
 
+    def delete_run(self, run: str) -> Run:
+        """Delete a run.
+
+        Deletes the rollouts of the run with their events, trajectories and artifacts, and
+        returns the run as it was last, as in a list. From then on they are in no list, count or
+        sum. Returns 409 `run_active`, and deletes nothing, while one of them is queued or
+        running. A rollout that is admitted meanwhile stays. A repetition returns 404
+        `not_found`.
+
+        Args:
+            run: The name of a run.
+        """
+        from ...models.run import Run
+
+        return self._calls.call(
+            "delete_run", operations.delete_run._get_kwargs, Run.from_dict, path={"run": run}
+        )
+
     def get_run(self, run: str) -> Run:
         """Get a run.
 

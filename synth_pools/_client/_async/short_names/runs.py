@@ -49,7 +49,7 @@ class AsyncRunsNamespace(AsyncNamespace):
         return self._client.iter_runs(limit=limit, cursor=cursor, prefetch=prefetch)
 
     async def get(self, run: str) -> dict[str, Any]:
-        """Get a run: who began it and when, its rollouts by state, rewards, tokens and cost.
+        """Get a run: who began it and when, its configuration, rollouts, rewards, tokens and cost.
 
         Args:
             run: Name of the run.
@@ -61,3 +61,18 @@ class AsyncRunsNamespace(AsyncNamespace):
             NotFoundError: None of the rollouts is part of such a run.
         """
         return await self._client.get_run(run)
+
+    async def delete(self, run: str) -> dict[str, Any]:
+        """Delete the rollouts of a run with their events, trajectories and artifacts.
+
+        Args:
+            run: Name of the run.
+
+        Returns:
+            The run as it was last.
+
+        Raises:
+            NotFoundError: None of the rollouts is part of such a run, as after a deletion.
+            ConflictError: One of its rollouts is queued or running; nothing was deleted.
+        """
+        return await self._client.delete_run(run)

@@ -51,7 +51,7 @@ class RunOperations(Operations):
         )
 
     def get_run(self, run: str) -> dict[str, Any]:
-        """Get a run: who began it and when, its rollouts by state, rewards, tokens and cost.
+        """Get a run: who began it and when, its configuration, rollouts, rewards, tokens and cost.
 
         Args:
             run: Name of the run.
@@ -63,6 +63,21 @@ class RunOperations(Operations):
             NotFoundError: None of the rollouts is part of such a run.
         """
         return self._ask("get_run", run=run)
+
+    def delete_run(self, run: str) -> dict[str, Any]:
+        """Delete the rollouts of a run with their events, trajectories and artifacts.
+
+        Args:
+            run: Name of the run.
+
+        Returns:
+            The run as it was last.
+
+        Raises:
+            NotFoundError: None of the rollouts is part of such a run, as after a deletion.
+            ConflictError: One of its rollouts is queued or running; nothing was deleted.
+        """
+        return self._ask("delete_run", run=run)
 
 
 def _page(limit: int, cursor: str | None) -> dict[str, Any]:

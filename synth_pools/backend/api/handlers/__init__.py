@@ -54,6 +54,7 @@ _OTHERS: Mapping[str, Handler] = {
     "stream_pool_events": events.stream_pool_events,
     "list_runs": rollouts.list_runs,
     "get_run": rollouts.get_run,
+    "delete_run": rollouts.delete_run,
     "list_tasks": tasks.list_tasks,
     "create_task": tasks.create_task,
     "update_task": tasks.update_task,

@@ -15,7 +15,7 @@ from synth_pools.backend.api.pagination import Page, read_page, read_sized
 from synth_pools.backend.api.requests import Request
 from synth_pools.backend.api.responses import Response, json_response, json_text_response
 from synth_pools.backend.domain import clock, json_text
-from synth_pools.backend.domain.errors import ApiError, invalid, not_found
+from synth_pools.backend.domain.errors import ApiError, conflict, invalid, not_found
 from synth_pools.backend.rollouts.admission.idempotency import BatchKey, IdempotencyKey
 from synth_pools.backend.rollouts.admission.service import BatchItem
 from synth_pools.backend.rollouts.notifier import EndWaiter
@@ -24,6 +24,7 @@ from synth_pools.backend.storage import rollouts, runs
 from synth_pools.backend.storage.cursors import ListPosition, page_document
 from synth_pools.backend.storage.database import Row, Snapshot
 from synth_pools.backend.storage.pools import find_pool
+from synth_pools.backend.storage.retention import forget_run
 from synth_pools.backend.storage.rollout_documents import (
     rollout_document,
     summary_document,
@@ -259,8 +260,27 @@ async def list_runs(request: Request) -> Response:
 
 
 async def get_run(request: Request) -> Response:
+    name, run = request.path("run"), await _find_run(request)
+    size = len(run.document) + run.configuration_bytes
+    return await read_sized(
+        request, size, lambda db: runs.with_configuration(db, name, run.document)
+    )
+
+
+async def delete_run(request: Request) -> Response:
+    name, run = request.path("run"), await _find_run(request)
+    if run.unfinished_count:
+        message = f"Rollouts of the run that are queued or running: {run.unfinished_count}."
+        raise conflict("run_active", message)
+    services = request.services
+    await forget_run(services.database, services.contents, json_text.escaped(name), run.last_seq)
+    return json_text_response(run.document)
+
+
+async def _find_run(request: Request) -> runs.RunSums:
+    """Return the run of the path, summed apart; raise 404 if there is none."""
     name = request.path("run")
-    document = await request.services.database.read_apart(lambda db: runs.find_run(db, name))
-    if document is None:
+    run = await request.services.database.read_apart(lambda db: runs.find_run(db, name))
+    if run is None:
         raise not_found(f"There is no run {name!r}: none of the rollouts has this name.")
-    return json_text_response(document)
+    return run

@@ -60,10 +60,14 @@ class Existing(NamedTuple):
     # None if the rollout is gone.
     row: Row | None
 
-    def row_for(self, key: IdempotencyKey) -> Row:
-        """Return the rollout; raise 409 if the body differs, 404 if the rollout is gone."""
+    def require_body(self, key: IdempotencyKey) -> None:
+        """Raise 409 if the body differs."""
         if self.body_sha256 != key.body_sha256:
             raise body_differs(self.rollout_id)
+
+    def row_for(self, key: IdempotencyKey) -> Row:
+        """Return the rollout; raise 409 if the body differs, 404 if the rollout is gone."""
+        self.require_body(key)
         if self.row is None:
             raise rollout_not_found(self.rollout_id, None)
         return self.row
@@ -123,7 +127,11 @@ class BatchKey:
 
     def is_reserved(self, tx: Transaction) -> bool:
         """Return True if the key has admitted an item before; raise 409 for another batch."""
-        return self._body_key.existing(tx) is not None
+        existing = find_existing(tx, (self._body_key,)).get(self._body_key.identity)
+        # Its rollout may be deleted; each item has a key of its own.
+        if existing is not None:
+            existing.require_body(self._body_key)
+        return existing is not None
 
     def reserve(self, tx: Transaction, rollout_id: str) -> None:
         """Store the body's digest once a rollout is admitted: refusals reserve no key."""

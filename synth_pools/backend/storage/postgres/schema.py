@@ -332,9 +332,13 @@ CREATE TABLE pool_starts (
 CREATE INDEX pool_starts_by_time ON pool_starts (pool_id, started);
 """
 
+_VERSION_7 = """
+ALTER TABLE runs ADD COLUMN configuration_digest TEXT COLLATE "C";
+"""
+
 # Each step migrates a database by one version. Released steps never change, except in parts that a
 # later step undoes: all steps run in one transaction, so the result is the same.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, SHARES, _VERSION_6)
+_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, SHARES, _VERSION_6, _VERSION_7)
 
 VERSION = len(_STEPS)
 

@@ -237,11 +237,13 @@ CREATE TABLE pool_starts (
 CREATE INDEX pool_starts_by_time ON pool_starts (pool_id, started)
 """
 
+_VERSION_10 = "ALTER TABLE runs ADD COLUMN configuration_digest TEXT"
+
 # Each step migrates a file by one version. Released steps never change, since existing files went
 # through them, and new files go through all of them.
 _STEPS = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7),
-    *(_VERSION_8, _VERSION_9),
+    *(_VERSION_8, _VERSION_9, _VERSION_10),
 )
 
 VERSION = len(_STEPS)
