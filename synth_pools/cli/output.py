@@ -208,7 +208,7 @@ def width() -> int:
 
 def id_of(value: Any) -> str:
     """Return the id of an object; `-` if it has none."""
-    names = ("id", "rollout_id", "task_id", "pool_id", "path")
+    names = ("id", "rollout_id", "task_id", "pool_id", "path", "name")
     keys = value if isinstance(value, dict) else {}
     return safe_text(next((str(keys[name]) for name in names if keys.get(name)), "-"))
 

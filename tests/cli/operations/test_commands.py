@@ -305,6 +305,14 @@ def test_what_destroys_needs_a_yes(command: Command) -> None:
     assert command("pools", "rm", "doomed", "--yes", "-o", "id").stdout == "doomed\n"
 
 
+def test_a_run_is_deleted_by_its_name(command: Command) -> None:
+    command("pools", "create", "id=of-runs", "name=x")
+    command("rollouts", "create", "--pool", "of-runs", "run=a/b", "mode=sync")
+    assert "a/b" in command("runs", "list", "-o", "id").stdout.splitlines()
+    assert command("runs", "delete", "a/b", "--yes", "-o", "id").stdout == "a/b\n"
+    assert command("runs", "show", "a/b").returncode == 3
+
+
 def test_a_terminal_is_asked_and_has_colours(
     backend: LocalBackend, surroundings: dict[str, str], command: Command
 ) -> None:
