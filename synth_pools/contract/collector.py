@@ -24,7 +24,7 @@ from synth_pools.contract.results import (
 from synth_pools.contract.rules.conformance import check_conformance
 from synth_pools.contract.rules.consistency import check_consistency
 from synth_pools.contract.rules.facts import FactBook
-from synth_pools.contract.rules.verdict import RuleResult, request_json
+from synth_pools.contract.rules.verdict import Doubt, RuleResult, request_json
 
 # Causes that each cell of the report keeps, each with its first departure.
 _MOST_CAUSES = 40
@@ -43,12 +43,12 @@ _LATE = "reads.late"
 class LateReading(Protocol):
     """Recognition of late reads; see `LateReads`."""
 
-    def explain(self, departure: Departure) -> bool:
-        """Return True if a departure comes from a late read."""
-        ...
-
     def is_late(self, exchange: Exchange) -> bool:
         """Return True if the same read is answered otherwise a moment later."""
+        ...
+
+    def lag(self) -> bool:
+        """Return True if some reads of the server are late."""
         ...
 
 
@@ -92,6 +92,7 @@ class ResultCollector:
         self._rules: set[str] = set()
         self._reached: Counter[tuple[str, int]] = Counter()
         self._requests = 0
+        self._doubtful: list[tuple[Departure, Doubt]] = []
 
     def is_late(self, exchange: Exchange) -> bool:
         """Return True if a read is late: it is answered otherwise a moment later."""
@@ -119,9 +120,20 @@ class ResultCollector:
                     self._outcomes[key] = Outcome.NOT_REACHED
                     self._notes[key] = note
 
-    def departed(self, departure: Departure) -> None:
-        """Record a departure; departures with one cause are counted, and the first is stored."""
-        if self.late_reads is not None and self.late_reads.explain(departure):
+    def departed(self, departure: Departure, doubt: Doubt | None = None) -> None:
+        """Record a departure; departures with one cause are counted, and the first is stored.
+
+        Args:
+            departure: The departure.
+            doubt: What may yet explain it, until the end of the run.
+        """
+        if doubt is not None:
+            if doubt.rests_on_read and self.late_reads is not None and self.late_reads.lag():
+                return
+            with self._lock:
+                self._doubtful.append((departure, doubt))
+            return
+        if departure.exchange is not None and self.is_late(departure.exchange):
             got = f"a late read, for it is otherwise a moment later: {departure.got}"
             departure = replace(departure, got=got, cause=_LATE, over=_LATE)
         key = (departure.check, departure.operation, departure.column, departure.layer)
@@ -166,15 +178,15 @@ class ResultCollector:
         name = operation.id if operation else exchange.operation or ""
         # The sender judges a late answer; its body may be incomplete.
         cut_off = exchange.late and not (operation is not None and operation.streams)
-        if cut_off or not judged or self._is_accepted_wrongly(operation, exchange):
-            return
-        results = (
-            *check_conformance(self._document, operation, exchange),
-            *check_consistency(self._document, operation, exchange),
-        )
-        self.add_results(results, name, exchange, layer, before)
+        judged &= not cut_off and not self._is_accepted_wrongly(operation, exchange)
+        if judged:
+            results = (
+                *check_conformance(self._document, operation, exchange),
+                *check_consistency(self._document, operation, exchange),
+            )
+            self.add_results(results, name, exchange, layer, before)
         for stated_by, result, source in (
-            self.facts.compare(operation, exchange) if self.facts else ()
+            self.facts.compare(operation, exchange, judged=judged) if self.facts else ()
         ):
             self.add_results((result,), stated_by, source, layer, before)
 
@@ -220,11 +232,17 @@ class ResultCollector:
                     before=before(),
                     cause=result.cause,
                     over=result.over,
-                )
+                ),
+                result.doubt,
             )
 
     def result(self) -> LayerResult:
         """Return everything that was collected so far."""
+        with self._lock:
+            doubtful, self._doubtful = self._doubtful, []
+        for departure, doubt in doubtful:
+            if not doubt.is_founded:
+                self.departed(departure)
         with self._lock:
             outcomes = tuple(
                 CheckOutcome(

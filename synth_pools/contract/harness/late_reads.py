@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
 from synth_pools.contract.http.client import at
-from synth_pools.contract.results import Departure, Exchange
+from synth_pools.contract.results import Exchange
 from synth_pools.contract.session import Session
 
 # Reads that are repeated in a run, each up to a few times, and seconds before each time.
@@ -39,20 +39,10 @@ class LateReads:
         self._probes = 0
         self._remaining = _MOST
 
-    def explain(self, departure: Departure) -> bool:
-        """Return True if a departure comes from a late read."""
-        exchange = departure.exchange
-        if self._is_sending:
-            return False
-        if exchange is not None and exchange.method != "GET":
-            # A change may have been compared with a late read of what was there before it.
-            return departure.check.startswith("facts.") and self._lag()
-        return exchange is not None and self.is_late(exchange)
-
     def is_late(self, exchange: Exchange) -> bool:
         """Return True if readers lag, and the same read is answered otherwise a moment later."""
         is_read = exchange.method == "GET" and exchange.status is not None
-        if self._is_sending or not is_read or not self._lag():
+        if not is_read or not self.lag():
             return False
         with self._lock:
             self._remaining -= 1
@@ -91,11 +81,12 @@ class LateReads:
         finally:
             self._local.is_sending = False
 
-    def _lag(self) -> bool:
+    def lag(self) -> bool:
         """Return True if some readings were late; a later departure asks again, if none was."""
         session = self._session
         can_probe = not session.options.read_only and not session.document.is_foreign
-        if not can_probe or any(name not in session.document.operations for name in _POOL):
+        can_probe &= all(name in session.document.operations for name in _POOL)
+        if self._is_sending or not can_probe:
             return False
         with self._lock:
             if not self._lags and self._probes < _MOST_PROBES:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from synth_pools.contract.rules.listings import FactAnswer, ResourceKey
-from synth_pools.contract.rules.verdict import request_json, same_json, show
+from synth_pools.contract.rules.listings import FactAnswer, ResourceKey, StatedDefinition
+from synth_pools.contract.rules.verdict import Doubt, request_json, same_json, show
 from synth_pools.contract.selections import moves_pool, reads
 
 # Fields of which one may follow from another one.
@@ -28,12 +28,14 @@ class _Definitions:
     """Latest definitions of a pool and its tasks.
 
     Attributes:
-        latest: Each as it was read last, and when that answer had come.
+        latest: Each as the latest change answered it, else as it was read last.
         changed: When the latest change had come.
+        doubts: Doubts about answers that differ from what was there.
     """
 
-    latest: dict[ResourceKey, tuple[Mapping[str, Any], float]] = field(default_factory=dict)
+    latest: dict[ResourceKey, StatedDefinition] = field(default_factory=dict)
     changed: float = 0.0
+    doubts: list[Doubt] = field(default_factory=list)
 
 
 class Definitions:
@@ -48,6 +50,9 @@ class Definitions:
         if reads(operation) or "pool_id" not in answer.ids:
             return
         pool = self._pools[answer.as_other, answer.ids["pool_id"]]
+        # Answers come in any order: this change may have come before one that was compared.
+        for doubt in pool.doubts:
+            doubt.is_founded |= exchange.began < doubt.until
         answer.before, pool.latest = pool.latest, {}
         # A change without an answer may yet come.
         end = exchange.began + exchange.elapsed if exchange.status else float("inf")
@@ -58,29 +63,41 @@ class Definitions:
         """Compare the answer to a patch with what was there, and remember it."""
         exchange, operation = answer.exchange, answer.operation
         pool = self._pools[answer.as_other, str(resource.get("pool_id"))]
-        former, known_at = answer.before.get(subject, ({}, float("inf")))
-        if known_at <= exchange.began and operation.method == "PATCH":
+        former = answer.before.get(subject)
+        if former is None or former.known_at > exchange.began:
+            pass
+        elif operation.method == "PATCH":
             patch = request_json(exchange)
             own_names = {*patch, *_WHOLE} if isinstance(patch, dict) else {*_WHOLE}
             for group in _TOGETHER:
                 own_names |= group if own_names & group else set()
             names = [name for name in operation.body_fields if name not in own_names]
-            self._compare(answer, names, former, resource)
-        elif known_at <= exchange.began and moves_pool(operation):
-            self._compare(answer, _UNMOVED, former, resource)
-        if exchange.began >= pool.changed if reads(operation) else answer.is_first:
-            pool.latest[subject] = resource, exchange.began + exchange.elapsed
+            pool.doubts += self._compare(answer, names, former, resource)
+        elif moves_pool(operation):
+            pool.doubts += self._compare(answer, _UNMOVED, former, resource)
+        is_read = reads(operation)
+        # A read may be late: the answer of a change counts for more.
+        is_due = subject not in pool.latest or pool.latest[subject].is_read
+        if exchange.began >= pool.changed and is_due if is_read else answer.is_first:
+            pool.latest[subject] = StatedDefinition(
+                resource, exchange.began + exchange.elapsed, is_read
+            )
 
     def _compare(
         self,
         answer: FactAnswer,
         names: Iterable[str],
-        former: Mapping[str, Any],
+        former: StatedDefinition,
         resource: Mapping[str, Any],
-    ) -> None:
+    ) -> Iterator[Doubt]:
+        until = answer.exchange.began + answer.exchange.elapsed
         for name in names:
-            if name in former:
-                demand = f"{name}, which the request does not name, stays: {show(former[name])}"
-                met = same_json(former[name], resource.get(name))
+            if name in former.fields:
+                expected, actual = former.fields[name], resource.get(name)
+                demand = f"{name}, which the request does not name, stays: {show(expected)}"
+                met = same_json(expected, actual)
                 cause = f"facts.patched|{answer.operation.id}|{name}"
-                answer.judge("facts.patched", demand, met, show(resource.get(name)), cause)
+                doubt = Doubt(until, former.is_read)
+                answer.judge("facts.patched", demand, met, show(actual), cause, doubt)
+                if not met:
+                    yield doubt

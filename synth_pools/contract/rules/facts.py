@@ -117,12 +117,15 @@ class FactBook:
             for status in FINAL:
                 self._ends.pop((run, status), None)
 
-    def compare(self, operation: Operation | None, exchange: Exchange) -> list[Contradiction]:
+    def compare(
+        self, operation: Operation | None, exchange: Exchange, *, judged: bool = True
+    ) -> list[Contradiction]:
         """Compare what an answer states with the answers before it.
 
         Args:
             operation: The operation; a request that addresses none states nothing.
             exchange: The exchange.
+            judged: Whether the answer counts; its request may have changed something in any case.
 
         Returns:
             The results of rules, each with the operation and the exchange that it is about.
@@ -137,7 +140,7 @@ class FactBook:
             self.forget_run(ids.get("run", ""), as_other=answer.as_other)
         with self._lock:
             self._definitions.change(answer)
-            if exchange.trouble:
+            if exchange.trouble or not judged:
                 return []
             self._read_request_id(answer)
         if exchange.status not in (200, 201, 202):

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.results import Clause, Column, Exchange
-from synth_pools.contract.rules.verdict import RuleResult, moment
+from synth_pools.contract.rules.verdict import Doubt, RuleResult, moment
 
 FINAL_STATES: Mapping[str, tuple[str, ...]] = {
     "Rollout": FINAL,
@@ -37,6 +37,15 @@ def column_of(check: str) -> Column:
     return Column.ERRORS if check == "facts.request_id" else Column.BEHAVIOUR
 
 
+@dataclass(frozen=True, slots=True)
+class StatedDefinition:
+    """Definition in an answer, when that had come, and whether it was one to a read."""
+
+    fields: Mapping[str, Any]
+    known_at: float
+    is_read: bool
+
+
 @dataclass(slots=True)
 class FactAnswer:
     """Answer that states facts.
@@ -46,7 +55,7 @@ class FactAnswer:
         exchange: The exchange.
         as_other: Whether the key was that of another organisation.
         ids: The ids in the path.
-        before: Of a change, the definitions that it may change, and when they had been read.
+        before: Of a change, the definitions that it may change.
         is_first: Whether no other change came at the same time.
         results: What departs.
         agreed: The checks that held.
@@ -56,17 +65,27 @@ class FactAnswer:
     exchange: Exchange
     as_other: bool
     ids: Mapping[str, str]
-    before: Mapping[ResourceKey, tuple[Mapping[str, Any], float]] = field(default_factory=dict)
+    before: Mapping[ResourceKey, StatedDefinition] = field(default_factory=dict)
     is_first: bool = True
     results: list[Contradiction] = field(default_factory=list)
     agreed: set[str] = field(default_factory=set)
 
-    def judge(self, check: str, demand: str, met: bool, got: str, cause: str = "") -> None:
+    def judge(
+        self,
+        check: str,
+        demand: str,
+        met: bool,
+        got: str,
+        cause: str = "",
+        doubt: Doubt | None = None,
+    ) -> None:
         if met:
             self.agreed.add(check)
             return
         clause = Clause(self.operation.route, demand)
-        result = RuleResult(check, column_of(check), clause, demand, got, cause or check)
+        result = RuleResult(
+            check, column_of(check), clause, demand, got, cause or check, doubt=doubt
+        )
         self.results.append((self.operation.id, result, self.exchange))
 
 

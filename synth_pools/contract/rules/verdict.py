@@ -12,6 +12,21 @@ from synth_pools.contract.openapi.schemas import read_number
 from synth_pools.contract.results import Clause, Column, Exchange, shorten
 
 
+@dataclass(slots=True, eq=False)
+class Doubt:
+    """Doubt about a result until the end of the run.
+
+    Attributes:
+        until: The time of the answer: a change that began before it may be the reason.
+        rests_on_read: Whether it compares with a read, which may have been late.
+        is_founded: Whether such a change came.
+    """
+
+    until: float
+    rests_on_read: bool
+    is_founded: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class RuleResult:
     """Result of one rule for one exchange.
@@ -24,6 +39,7 @@ class RuleResult:
         got: The observation in words; None if the demand held.
         cause: The key of the defect; results of one defect share it.
         over: See `Departure`.
+        doubt: What may yet explain it; None for nothing.
     """
 
     check: str
@@ -33,6 +49,7 @@ class RuleResult:
     got: str | None
     cause: str = ""
     over: str = ""
+    doubt: Doubt | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from typing import Any
 
-from synth_pools.contract.collector import ResultCollector
+from synth_pools.contract.collector import LateReading, ResultCollector
 from synth_pools.contract.document import Document
 from synth_pools.contract.results import Exchange, Layer, Outcome
 from synth_pools.contract.rules.event_streams import check_event_stream
@@ -51,9 +51,10 @@ def answered(
     )
 
 
-def complaints(*exchanges: Exchange) -> set[str]:
+def complaints(*exchanges: Exchange, late_reads: LateReading | None = None) -> set[str]:
     """Have the kit's collector judge exchanges, and return the checks that departed."""
     collector = ResultCollector(DOCUMENT, facts=FactBook(DOCUMENT))
+    collector.late_reads = late_reads
     for exchange in exchanges:
         operation = DOCUMENT.operation_of(exchange.method, exchange.url)
         # Each was sent when the one before it had been answered.

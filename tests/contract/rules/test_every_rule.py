@@ -309,6 +309,16 @@ def test_the_answers_depart_in_little_else() -> None:
     assert complaints(_refused(503, _NO, ("retry-after", "1"))) == set()
 
 
+class _Lagging:
+    """Server whose reads are late, but none that it was asked about."""
+
+    def is_late(self, exchange: Exchange) -> bool:
+        return False
+
+    def lag(self) -> bool:
+        return True
+
+
 def test_what_a_patch_does_not_name_stays_unless_something_else_came_between() -> None:
     task = {**example("task"), "task_config": {"a": 1}}
     grown = {**task, "task_config": {"a": 1, "b": 2}, "backend": "another"}
@@ -338,6 +348,20 @@ def test_what_a_patch_does_not_name_stays_unless_something_else_came_between() -
     assert "facts.patched" in complaints(pool, moved)
     unanswered = replace(at_once[0], status=None, trouble="no answer within 30 s")
     assert complaints(page, unanswered, *later) == set()
+    # The change that explains it is answered later, or recorded later.
+    doubtful, cause = patched(1.0, grown, **config), patched(2.5, grown, backend="another")
+    for later_one in (cause, replace(cause, began=0.6, elapsed=0.2), replace(cause, status=422)):
+        assert "facts.patched" not in complaints(page, doubtful, later_one)
+    assert complaints(page, doubtful, replace(cause, began=3.0)) == {"facts.patched"}
+    # The answer to a change counts for more than a read, which may be late.
+    stale = sent(3.5, "GET", f"{_POOL}/tasks", {"items": [task], "next_cursor": None})
+    again = {**grown, "task_config": {"a": 1, "b": 3}}
+    third = patched(4.0, again, task_config={"b": 3})
+    assert complaints(replace(cause, began=0.6), stale, third) == set()
+    # Where reads are late, only such an answer counts.
+    assert complaints(page, doubtful, late_reads=_Lagging()) == set()
+    lost = patched(7.0, {**again, "backend": "a third"}, task_config={"b": 3})
+    assert complaints(third, lost, late_reads=_Lagging()) == {"facts.patched"}
 
 
 def test_a_deleted_run_is_demanded_nowhere() -> None:
