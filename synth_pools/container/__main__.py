@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from synth_pools.container.container import Container
-from synth_pools.container.ends import describe_setup, end_setup
+from synth_pools.container.ends import SetupError, describe_setup, end_setup
 
 
 def _main() -> None:
@@ -25,18 +25,19 @@ def _main() -> None:
     # A file may raise anything.
     except Exception as error:  # noqa: BLE001
         end_setup(describe_setup(error))
-    if options.name is not None:
-        containers = {name: value for name, value in containers.items() if name == options.name}
-    if len(set(containers.values())) != 1:
-        names = ", ".join(containers) or "none"
-        sys.exit(f"{options.file} has not one container, but: {names}. Choose it with --name.")
-    next(iter(containers.values())).serve(port=options.port, host=options.host)
+    names = [name for name in containers if options.name in (None, name)]
+    if len({containers[name] for name in names}) != 1:
+        if not containers:
+            sys.exit(f"{options.file} has no container: make one with Container(...).")
+        named = "not one container" if options.name is None else f"no container {options.name!r}"
+        sys.exit(f"{options.file} has {named}, but: {', '.join(containers)}. Choose with --name.")
+    containers[names[0]].serve(port=options.port, host=options.host)
 
 
 def _containers_in(file: Path) -> dict[str, Container]:
     spec = importlib.util.spec_from_file_location(file.stem, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file} is no file of Python.")
+    if spec is None or spec.loader is None or not file.is_file():
+        raise SetupError(f"There is no file {file} of Python.")
     # Its neighbours can be imported, as from a script.
     sys.path.insert(0, str(file.resolve().parent))
     module = importlib.util.module_from_spec(spec)

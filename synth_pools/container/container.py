@@ -133,7 +133,7 @@ class Container(Definition):
                 asyncio.run(serve_container(self, listener, start, drain_seconds))
         except SetupError as error:
             end_setup(str(error))
-        except (OSError, ValueError) as error:
+        except OSError as error:
             sys.exit(str(error))
 
     @contextlib.contextmanager

@@ -228,10 +228,11 @@ def describe_setup(error: BaseException) -> str:
         return f"The container cannot start. {error}"
     lines = "".join(traceback.format_exception(_without_ours(error)))
     where = f"{place}: " if (place := _place_of(error)) else ""
-    advice = ""
+    # A pool has the last line alone.
+    sentence = " ".join(_sentence(error).split())
     if isinstance(error, ModuleNotFoundError):
-        advice = f" Install it into the environment of {sys.executable}."
-    return f"{lines}The container cannot start. {where}{_sentence(error)}{advice}"
+        sentence = f"{sentence.rstrip('.')}. Install it into the environment of {sys.executable}."
+    return f"{lines}The container cannot start. {where}{sentence}"
 
 
 def _place_of(error: BaseException) -> str | None:
@@ -252,8 +253,14 @@ def _without_ours(error: BaseException) -> BaseException:
     rest = error.__traceback__
     while rest is not None and _is_library(rest.tb_frame.f_code.co_filename):
         rest = rest.tb_next
-    return error.with_traceback(rest or error.__traceback__)
+    # What is no Python has its place with it.
+    is_unread = rest is None and isinstance(error, SyntaxError)
+    return error.with_traceback(None if is_unread else rest or error.__traceback__)
 
 
 def _sentence(error: BaseException) -> str:
-    return "".join(traceback.format_exception_only(error)).strip().removesuffix(":")
+    lines = traceback.format_exception_only(error)
+    if isinstance(error, SyntaxError):
+        # Its place and its line of code come first.
+        lines = [line for line in lines if not line.startswith(" ")]
+    return "".join(lines).strip().removesuffix(":")

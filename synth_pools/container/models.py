@@ -22,7 +22,9 @@ _START_SECONDS = 30.0
 _END_SECONDS = 1.0
 
 
-def server_of(policy: Mapping[str, Any]) -> tuple[str, str]:
+def server_of(
+    policy: Mapping[str, Any], variables: Mapping[str, str] = os.environ
+) -> tuple[str, str]:
     """Return the address of the server of a policy's model, and its key, which may be empty.
 
     The key is `OPENAI_API_KEY` of the container. Where its `OPENAI_BASE_URL` is set, only a server
@@ -31,14 +33,14 @@ def server_of(policy: Mapping[str, Any]) -> tuple[str, str]:
     Raises:
         EpisodeError: The policy has no address.
     """
-    own_url = os.environ.get(URL_VARIABLE, "")
+    own_url = variables.get(URL_VARIABLE, "")
     url = policy.get("inference_url") or own_url
     if not isinstance(url, str) or _origin(url) is None:
         raise EpisodeError(
             "The policy has no address of a model: `inference_url` is one such as "
             "http://127.0.0.1:8000/v1."
         )
-    key = os.environ.get(KEY_VARIABLE, "")
+    key = variables.get(KEY_VARIABLE, "")
     if own_url and _origin(own_url) != _origin(url):
         key = ""
     return url.rstrip("/"), key
@@ -77,7 +79,7 @@ class RecordedModels:
             limits: The names of the limits that calls have, at its first use.
 
         Raises:
-            EpisodeError: The policy has no address.
+            EpisodeError: The policy has no address, or a limit is no number.
         """
         opening = asyncio.run_coroutine_threadsafe(self._open(rollout, limits), self._loop)
         return opening.result(_START_SECONDS)
@@ -95,10 +97,9 @@ class RecordedModels:
         if rollout.is_cancelled:
             raise EpisodeError("The rollout was cancelled.")
         if rollout not in self._sessions:
-            values = {name: _number(rollout.limits.get(name)) for name in limits}
             upstream = self._relay.upstream(url, key or None)
             show = partial(_show, rollout)
-            limited = EpisodeLimits(**values)
+            limited = EpisodeLimits(**{name: rollout.limit(name) for name in limits})
             session = RelaySession(upstream, rollout.trajectory, limited, on_step=show)
             self._relay.open(session)
             self._sessions[rollout] = session
@@ -131,7 +132,3 @@ def _show(rollout: Rollout, step: Mapping[str, Any] | None) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         if step is not None:
             rollout.event(step_event(step))
-
-
-def _number(value: Any) -> Any:
-    return value if type(value) in (int, float) else None

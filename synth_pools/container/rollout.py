@@ -120,6 +120,20 @@ class Rollout:
         """Seconds until the episode is stopped, at least 0; None without a limit."""
         return None if self.deadline is None else max(0.0, self.deadline - time.monotonic())
 
+    def limit(self, name: str) -> Any:
+        """Return one of the limits; None where it was not given.
+
+        Args:
+            name: Its name, such as `max_turns`.
+
+        Raises:
+            EpisodeError: It is no number.
+        """
+        value = self.limits.get(name)
+        if value is not None and type(value) not in (int, float):
+            raise EpisodeError(f"`limits.{name}` is no number: {write_json(value)}.")
+        return value
+
     @property
     def model_url(self) -> str:
         """Address of the policy's model, an OpenAI-compatible one for this rollout alone.
@@ -129,7 +143,7 @@ class Rollout:
         they are refused.
 
         Raises:
-            EpisodeError: The policy has no address.
+            EpisodeError: The policy has no address, or a limit is no number.
             asyncio.CancelledError: The rollout was cancelled.
         """
         return self.open_model()

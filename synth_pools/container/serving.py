@@ -132,8 +132,7 @@ def listen(
     """Listen where a pool says in `SOCKET`, or in `HOST` and `PORT`, else at an address.
 
     Raises:
-        OSError: The address cannot be listened at.
-        ValueError: `PORT` is no number.
+        OSError: The address cannot be listened at, or `PORT` is no port.
     """
     if path := variables.get("SOCKET"):
         Path(path).unlink(missing_ok=True)
@@ -144,12 +143,13 @@ def listen(
         listener.listen()
         return listener
     host = host or variables.get("HOST") or "127.0.0.1"
-    port = int(variables.get("PORT") or (_DEFAULT_PORT if port is None else port))
+    number = variables.get("PORT") or (_DEFAULT_PORT if port is None else port)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise OSError(f"Nothing can listen at port {port} of {host}: {error.strerror}") from None
+        listener = socket.create_server((host, int(number)), family=family, backlog=1024)
+    except (OSError, OverflowError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise OSError(f"Nothing can listen at port {number} of {host}: {reason}") from None
     # Else an answer's body waits for the reader to acknowledge its head. Connections have it from
     # here: asyncio sets it for sockets that name their protocol alone.
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

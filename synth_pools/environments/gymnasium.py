@@ -65,7 +65,7 @@ class _Episode:
 
     def __init__(self, name: str, rollout: Rollout) -> None:
         self._rollout = rollout
-        self._turns = rollout.limits.get("max_turns") or _MOST_TURNS
+        self._turns = rollout.limit("max_turns") or _MOST_TURNS
         self._steps = 0
         try:
             self.env: gymnasium.Env[Any, Any] = gymnasium.make(name, **rollout.env)

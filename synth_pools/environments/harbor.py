@@ -127,7 +127,7 @@ def _agent_of(rollout: Rollout) -> AgentConfig:
     model = model_of(policy)
     kwargs = dict(policy.get("agent_kwargs") or {})
     if agent == "terminus-2":
-        if most := rollout.limits.get("max_turns"):
+        if most := rollout.limit("max_turns"):
             # It does not say that it was stopped: a further turn shows it.
             kwargs["max_turns"] = most + 1
         kwargs = {"record_terminal_session": False, **kwargs}
@@ -195,7 +195,7 @@ def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
         sentence = f"{problem.exception_type}: {problem.exception_message[:500]}"
         raise EpisodeError(sentence, "timeout" if is_late else "failed")
     details = (result.agent_result and result.agent_result.metadata) or {}
-    most = rollout.limits.get("max_turns")
+    most = rollout.limit("max_turns")
     if most and details.get("n_episodes", 0) > most:
         raise EpisodeError(f"The episode was stopped after {most} turns.", "timeout")
     if not result.reward_valid or rollout.reward is None:

@@ -51,6 +51,9 @@ _CANNOT = (
 def adapt(name: str) -> Environment:
     """Return the environment of a task: `tasks.py@sums`, or one of an installed package."""
     init_display_type("none")
+    file = name.partition("@")[0]
+    if file.endswith(".py") and not Path(file).is_file():
+        raise SetupError(f"There is no file {file}: the one with a task is named before @.")
     folder = open_folder("inspect")
     # XDG_DATA_HOME would move the images of podman, too.
     appdirs.user_data_path = appdirs.user_cache_path = lambda *_, **__: folder / "data"
@@ -114,7 +117,7 @@ async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, log_f
     sampling = {"seed": rollout.seed, **policy.sampling}
     if stop := sampling.pop("stop", None):
         sampling["stop_seqs"] = [stop] if isinstance(stop, str) else stop
-    remaining, limits = rollout.remaining, rollout.limits
+    remaining = rollout.remaining
     try:
         logs = await evaluate(
             model=_model(policy.name, policy.url, policy.key),
@@ -124,8 +127,8 @@ async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, log_f
             sample_id=sample_id if isinstance(sample_id, int) else glob.escape(sample_id),
             # Whole seconds, and time to score it before its rollout is stopped.
             time_limit=int(remaining - 0.5) or None if remaining else None,
-            turn_limit=limits.get("max_turns"),
-            token_limit=limits.get("max_tokens"),
+            turn_limit=rollout.limit("max_turns"),
+            token_limit=rollout.limit("max_tokens"),
             # The client below it repeats a call twice.
             max_retries=0,
             **sampling,

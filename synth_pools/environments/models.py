@@ -104,10 +104,14 @@ async def chat(
     except httpx.HTTPError as error:
         raise EpisodeError(f"The model at {model.url} cannot be reached: {error!r}") from None
     if not answer.is_success:
-        reason = answer.text[:_LONGEST_REASON]
-        is_there = "upstream_error" not in reason
-        fault = f"answered {answer.status_code}" if is_there else "cannot be reached"
-        raise EpisodeError(f"The model at {model.url} {fault}: {reason}")
+        try:
+            problem = answer.json()["error"]
+            code, reason = problem.get("code"), str(problem["message"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            code, reason = None, answer.text
+        fault = f"answered {answer.status_code}"
+        fault = "cannot be reached" if code == "upstream_error" else fault
+        raise EpisodeError(f"The model at {model.url} {fault}: {reason[:_LONGEST_REASON]}")
     try:
         text = answer.json()["choices"][0]["message"]["content"]
     except (ValueError, KeyError, IndexError, TypeError):

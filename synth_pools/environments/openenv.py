@@ -175,7 +175,7 @@ async def _answer(socket: ClientConnection, kind: str) -> dict[str, Any]:
 async def _play(
     rollout: Rollout, socket: ClientConnection, state: dict[str, Any], act: Act
 ) -> float:
-    most = rollout.limits.get("max_turns") or _MOST_TURNS
+    most = rollout.limit("max_turns") or _MOST_TURNS
     last = rollout.policy.get("turns")
     total, step = 0.0, 0
     while not state.get("done") and step != last:

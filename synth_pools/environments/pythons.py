@@ -149,7 +149,7 @@ def install(
         further: Requirements of the environments themselves, as pip takes them.
 
     Raises:
-        NotInstalledError: A step failed.
+        NotInstalledError: A step failed; an earlier installation stays.
     """
     python = installed_python(kind)
     folder = python.parent.parent
@@ -160,7 +160,10 @@ def install(
         raise NotInstalledError(f"{kind.name} needs Python {needed}: name one by --python.")
     source = base or (f">={needed}" if is_old else sys.executable)
     requirements = [*requirements_of(kind), *further]
-    # An interrupted installation leaves no environment.
+    # Programs of an environment have its path in them, so the former one has to leave it.
+    former = folder.with_name(f".{folder.name}.former")
+    if folder.exists() and not former.exists():
+        folder.rename(former)
     shutil.rmtree(folder, ignore_errors=True)
     if uv is not None:
         make = [uv, "venv", "--quiet", "--python", source, str(folder)]
@@ -173,7 +176,11 @@ def install(
         for command in (make, fill):
             if run(command):
                 raise NotInstalledError(f"{kind.name} was not installed: {' '.join(command)}")
-        return check_python(python, kind)
+        installed = check_python(python, kind)
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
+        if former.exists():
+            former.rename(folder)
         raise
+    shutil.rmtree(former, ignore_errors=True)
+    return installed

@@ -130,9 +130,10 @@ def _agent(config: Any, rollout: Rollout) -> Any:
     env = rollout.env
     if odd := sorted(set(env) - {"harness", "runtime"}):
         raise EpisodeError(f"`env` has {odd[0]}, but this environment reads harness and runtime.")
-    turns, tokens = rollout.limits.get("max_turns"), rollout.limits.get("max_tokens")
-    update: dict[str, Any] = {"max_turns": turns or config.max_turns}
-    update["max_total_tokens"] = tokens or config.max_total_tokens
+    update: dict[str, Any] = {
+        "max_turns": rollout.limit("max_turns") or config.max_turns,
+        "max_total_tokens": rollout.limit("max_tokens") or config.max_total_tokens,
+    }
     if rollout.remaining is not None:
         # Time to score it before its rollout is stopped.
         seconds = max(rollout.remaining - 0.5, rollout.remaining / 2, 0.01)

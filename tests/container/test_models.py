@@ -116,6 +116,8 @@ def test_a_limit_ends_the_episode(models: ScriptedModels) -> None:
             insist(rollout)
         return 0.25
 
+    played = play(insist, models, limits={"max_turns": "2"})
+    assert (played.status, played.detail) == ("failed", '`limits.max_turns` is no number: "2".')
     # A function that ends well all the same has its reward.
     played = play(give_up, models, limits={"max_tokens": 2})
     assert (played.status, played.reward) == ("completed", 0.25)

@@ -17,6 +17,7 @@ import httpx
 import pytest
 
 from synth_pools.container import Container
+from synth_pools.container.ends import describe_setup
 from synth_pools.container.serving import address_of, listen
 from tests.support import sdk_container
 from tests.support.backend_server import eventually
@@ -130,11 +131,16 @@ def test_a_container_that_cannot_start_says_why_and_what_to_do(tmp_path: Path) -
         code, output = output_of(FILE, "--port", port)
     assert code == 1
     assert output.startswith(f"Nothing can listen at port {port} of 127.0.0.1: Address already")
-    assert "invalid literal" in output_of(FILE, PORT="many")[1]
+    assert "port many of 127.0.0.1: invalid literal" in output_of(FILE, PORT="many")[1]
+    for number in (-1, 65536):
+        with pytest.raises(OSError, match=rf"port {number} of 127\.0\.0\.1: .*0-65535"):
+            listen(None, number, {})
     file = tmp_path / "two.py"
     begin = "from synth_pools.container import Container\n"
     file.write_text(f"{begin}a = Container('a')\nb = Container('b')\n")
     assert "not one container, but: a, b" in output_of(str(file))[1]
+    message = f"{file} has no container 'c', but: a, b. Choose with --name.\n"
+    assert output_of(str(file), "--name", "c") == (1, message)
     assert "Container 'a' has no function" in output_of(str(file), "--name", "a")[1].replace(
         "container", "Container"
     )
@@ -147,7 +153,25 @@ def test_a_container_that_cannot_start_says_why_and_what_to_do(tmp_path: Path) -
     last = output.splitlines()[-1]
     assert last.startswith(f"The container cannot start. {file}, line 2: FileNotFoundError: ")
     assert last.endswith("'/nothing'")
-    assert "cannot start" in output_of(str(tmp_path / "missing.py"))[1]
+    file.write_text("def play(:\n    pass\n")
+    code, output = output_of(str(file))
+    assert (code, output.splitlines()[-1]) == (
+        78,
+        f"The container cannot start. {file}, line 1: SyntaxError: invalid syntax",
+    )
+    assert "importlib" not in output
+    missing = str(tmp_path / "missing.py")
+    message = f"The container cannot start. There is no file {missing} of Python.\n"
+    assert output_of(missing) == (78, message)
+
+
+def test_the_last_line_of_a_failed_start_has_all_of_the_reason() -> None:
+    error = ModuleNotFoundError("No module named 'words',\nnor a package")
+    last = describe_setup(error).splitlines()[-1]
+    start = (
+        "The container cannot start. ModuleNotFoundError: No module named 'words', nor a package. "
+    )
+    assert last.startswith(f"{start}Install it into the environment of ")
 
 
 def test_it_needs_the_standard_library_and_what_serves_it_alone() -> None:

@@ -21,6 +21,7 @@ pytestmark = [pytest.mark.environments, pytest.mark.xdist_group("gymnasium")]
 
 REFERENCE = "gymnasium:CartPole-v1"
 LEFT_AND_RIGHT = {"actions": [0, 1] * 300}
+NOWHERE = "http://127.0.0.1:1/v1"
 # Long enough to be masked.
 KEY = "sk-of-the-model-0123456789"
 
@@ -127,6 +128,7 @@ def test_a_model_plays_and_its_tokens_count(
         ({"model": "fail:500"}, "failed", "answered 500"),
         ({"model": "odd:{}"}, "failed", "no chat completion"),
         ({"model": "cut"}, "failed", "cannot be reached"),
+        ({"model": "any", "inference_url": NOWHERE}, "failed", f"at {NOWHERE} cannot be reached"),
         ({}, "failed", "plays no such policy"),
     ],
 )
@@ -144,6 +146,8 @@ def test_a_limit_is_a_timeout_with_the_reward_so_far(backend: Server, cart_poles
     assert (rollout["status"], rollout["score"]) == ("failed", None)
     assert rollout["error"]["details"]["status"] == "timeout"
     assert rollout["result"]["partial"] == {"reward": 4.0}
+    rollout = backend.run(cart_poles, seed=1, policy=LEFT_AND_RIGHT, limits={"max_turns": "4"})
+    assert rollout["result"]["status_detail"] == '`limits.max_turns` is no number: "4".'
     chatty = {"model": "say:0 or rather 1"}
     rollout = backend.run(cart_poles, seed=1, policy=chatty, limits={"max_tokens": 1})
     assert rollout["error"]["details"]["status"] == "timeout"

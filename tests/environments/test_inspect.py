@@ -159,6 +159,7 @@ def test_a_process_that_ignores_its_cancellation_is_replaced(
     ("name", "sentence"),
     [
         ("broken.py@words", "broken.py, line 5: ModuleNotFoundError: No module named 'missing_w"),
+        ("missing.py@words", "There is no file missing.py: "),
         ("tasks.py@nothing", "Task named 'nothing' not found"),
         ("tasks.py", "write one of ['sums', 'tools', 'endless'] behind @"),
     ],

@@ -183,7 +183,8 @@ def serve_environment(reference: str, python: str | None, port: int) -> int:
 def install_environment(name: str, requirements: tuple[str, ...], python: str | None) -> int:
     """Install a framework into an environment of its own, beside the profiles.
 
-    uv makes it where there is one, else venv and pip. An earlier installation is replaced.
+    uv makes it where there is one, else venv and pip. An earlier installation is replaced
+    once the new one works.
     Each REQUIREMENT is installed with it: what your environments need besides the framework.
 
     \b

@@ -18,10 +18,12 @@ from synth_pools.cli.access.connection import ServiceOptions
 from synth_pools.cli.environments.pools import python_option, refused_environments
 from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported_errors
 from synth_pools.cli.fleet.options import RunOptions, options_of_run
+from synth_pools.cli.fleet.requests import RunRequests
 from synth_pools.cli.fleet.run import carry_out
 from synth_pools.cli.output import say
 from synth_pools.cli.signals import raise_interrupt
-from synth_pools.container.models import KEY_VARIABLE, URL_VARIABLE
+from synth_pools.container import EpisodeError
+from synth_pools.container.models import KEY_VARIABLE, URL_VARIABLE, server_of
 from synth_pools.environments.pools import environment_pool
 
 if TYPE_CHECKING:
@@ -46,7 +48,7 @@ _DEFAULT_SEEDS = 10
     "--model-url",
     metavar="URL",
     help="The OpenAI-compatible server of the model, up to /v1; the variable "
-    f"{KEY_VARIABLE} has its key, which no other server gets.",
+    f"{KEY_VARIABLE} has its key, which no other server gets. [default: {URL_VARIABLE}]",
 )
 @click.option("--agent", metavar="NAME", help="The agent that plays: policy.agent.")
 @click.option(
@@ -101,9 +103,12 @@ def run_environment(
       synth-pools env run gymnasium:FrozenLake-v1 --model llama \\
           --model-url http://127.0.0.1:8000/v1 limits.max_turns=20
     """
+    model_url = model_url or (model and os.environ.get(URL_VARIABLE)) or None
     words = [*_policy_words(policy, model, model_url, agent), *body]
     # Options that cannot be used are refused before anything starts.
-    replace(options, seeds=options.seeds or "0..0", tasks=()).requests(words)
+    requests = replace(options, seeds=options.seeds or "0..0", tasks=()).requests(words)
+    if URL_VARIABLE not in pass_env:
+        _check_models(requests)
     replicas = replicas or min(os.cpu_count() or 1, _MOST_REPLICAS)
     # Clients of models read it, and our own gives the key to this server alone.
     variables = {URL_VARIABLE: model_url} if model_url else {}
@@ -136,6 +141,21 @@ def run_environment(
         return ExitStatus.INTERRUPTED
 
 
+def _check_models(requests: RunRequests) -> None:
+    """Refuse models without an address, which no process of the environment could call.
+
+    Raises:
+        CommandError: There is one.
+    """
+    for request in requests.bases:
+        policy = request.get("policy", {})
+        if "model" in policy:
+            try:
+                server_of(policy, {})
+            except EpisodeError as error:
+                raise CommandError(f"{error} Give it with --model-url.") from None
+
+
 def _former_port(data_dir: Path) -> int:
     """Return the port of the last run on these data, to which its journal belongs; else 0."""
     try:
@@ -156,15 +176,15 @@ def _run(
     with reported_errors(), backend.client() as client:
         _set_up(client, pool)
         tasks = _tasks(client, pool["id"])
+    if options.tasks and tasks is None:
+        raise CommandError(f"{pool['name']} has no tasks: give --seeds")
     if options.tasks == ("all",) or not (options.tasks or options.seeds or options.file):
         if tasks is not None:
             options = replace(options, tasks=tuple(tasks)[:limit])
-        elif options.tasks:
-            raise CommandError(f"{pool['name']} has no tasks: give --seeds")
         else:
             options = replace(options, seeds=f"0..{(limit or _DEFAULT_SEEDS) - 1}")
     with reported_errors(), backend.client() as client:
-        _add_tasks(client, pool["id"], options.tasks, tasks)
+        _add_tasks(client, pool["id"], options.tasks, tasks or {})
     connection = ServiceOptions(url=backend.url, key_file=backend.key_file)
     # Its backend ends with the run: there is no later command about it.
     return carry_out(options, options.requests(words), {"id": pool["id"]}, connection)
@@ -211,19 +231,15 @@ def _tasks(client: ContainerPoolsClient, pool_id: str) -> dict[str, Any] | None:
 
 
 def _add_tasks(
-    client: ContainerPoolsClient,
-    pool_id: str,
-    chosen: Sequence[str],
-    tasks: Mapping[str, Any] | None,
+    client: ContainerPoolsClient, pool_id: str, chosen: Sequence[str], tasks: Mapping[str, Any]
 ) -> None:
     present = {task["id"] for task in client.list_tasks(pool_id)["items"]}
     for task_id in chosen:
-        if tasks is not None and task_id not in tasks:
+        if task_id not in tasks:
             names = ", ".join(list(tasks)[:5])
             raise CommandError(f"there is no task {task_id!r}; the first ones are {names}")
         if task_id not in present:
-            metadata = {} if tasks is None else tasks[task_id]
-            client.create_task(pool_id, {"id": task_id, "task_metadata": metadata})
+            client.create_task(pool_id, {"id": task_id, "task_metadata": tasks[task_id]})
 
 
 def _policy_words(

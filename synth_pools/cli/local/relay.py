@@ -44,9 +44,8 @@ _REST = 10
 @click.option(
     "--upstream-key",
     metavar="VARIABLE",
-    default=_DEFAULT_KEY,
-    show_default=True,
-    help="The variable with the key of the server; without it, that of the agent is passed on.",
+    help="The variable with the key of the server; without one, that of the agent is passed on. "
+    f"[default: {_DEFAULT_KEY}]",
 )
 @click.option(
     "--max-turns", type=click.IntRange(1), metavar="N", help="The most calls of an agent."
@@ -67,7 +66,7 @@ def relay_command(
     record: Path,
     port: int,
     host: str,
-    upstream_key: str,
+    upstream_key: str | None,
     max_turns: int | None,
     max_tokens: int | None,
     max_cost: float | None,
@@ -76,7 +75,8 @@ def relay_command(
     """Pass calls of a model on to its server, and record them, until ^C or SIGTERM.
 
     It prints an OpenAI-compatible address, and a key for agents that are given another address. A
-    name behind the key, as in KEY.first, has a trajectory and limits of its own. Exit status: 0.
+    name behind the key, as in KEY.first, has a trajectory and limits of its own: up to 64 letters
+    and digits, also - and _. Exit status: 0.
 
     \b
     Example:
@@ -86,12 +86,15 @@ def relay_command(
         # Imported here: other commands do not need the extra `container`.
         from synth_pools.relay import EpisodeLimits, ModelRelay
 
+    key = os.environ.get(upstream_key or _DEFAULT_KEY)
+    if upstream_key is not None and not key:
+        raise CommandError(f"--upstream-key: there is no variable {upstream_key}, or it is empty")
     limits = EpisodeLimits(max_turns, max_tokens, max_cost)
     records = _Records(record, limits, dict(map(_price_of, prices)))
     relay = ModelRelay(records.find)
     try:
         record.mkdir(parents=True, exist_ok=True)
-        records.upstream = relay.upstream(upstream, os.environ.get(upstream_key) or None)
+        records.upstream = relay.upstream(upstream, key or None)
         with StopSignals() as signals:
             asyncio.run(_serve(relay, records, signals, host, port))
     except (OSError, ValueError) as error:
@@ -146,16 +149,16 @@ class _Records:
         key, _, name = token.partition(".")
         if not secrets.compare_digest(key.encode(), self.key.encode()):
             return None
-        if token not in self._sessions:
+        if name not in self._sessions:
             if (name and not _NAME.fullmatch(name)) or len(self._sessions) >= _MOST_NAMES:
                 return None
             trajectory = Trajectory(session_id=name or None)
             file = _RecordFile(self._folder, name or "calls", trajectory)
             self._files.append(file)
-            self._sessions[token] = RelaySession(
+            self._sessions[name] = RelaySession(
                 self.upstream, trajectory, self._limits, self._prices, token, file.note
             )
-        return self._sessions[token]
+        return self._sessions[name]
 
     async def write(self, *, is_last: bool = False) -> None:
         """Write the files of agents that have called since."""

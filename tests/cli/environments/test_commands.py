@@ -66,6 +66,8 @@ def test_a_missing_framework_is_told_before_anything_starts(
     [
         (["gym:CartPole-v1"], "The kinds are gymnasium"),
         (["gymnasium:A-v1", "--policy", "{bad"], "--policy is no JSON"),
+        (["gymnasium:A-v1", "--model", "m"], "has no address of a model"),
+        (["gymnasium:A-v1", "--model", "m", "--model-url", "here"], "Give it with --model-url."),
         (["gymnasium:A-v1", "--seeds", "5"], "--seeds: a number alone"),
         (["gymnasium:A-v1", "limits=many"], "limits"),
         (["gymnasium:A-v1", "--python", "/nothing/python"], "no program"),

@@ -61,10 +61,13 @@ def test_each_agent_has_a_file_and_limits_of_its_own(
         assert ask(f"{root}/v1", "d", authorization=f"Bearer {key}.first").status_code == 400
         assert ask(f"{root}/v1", "e", authorization=f"Bearer {key}.../x").status_code == 401
         assert ask(f"{root}/v1", "f", authorization="Bearer x").status_code == 401
+        # Without a name behind it, it is the same agent.
+        assert ask(f"{root}/v1", "g", authorization=f"Bearer {key}.").is_success
+        assert ask(address, "h").status_code == 400
         # They are there while it runs.
         first, calls = folder / "first-2.json", folder / "calls.json"
         eventually(lambda: first.exists() and len(messages(first)) == 5, 30)
-        eventually(calls.exists, 30)
+        eventually(lambda: calls.exists() and len(messages(calls)) == 5, 30)
         assert models.requests[-1].headers["authorization"] == "Bearer sk-secret"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
@@ -74,8 +77,8 @@ def test_each_agent_has_a_file_and_limits_of_its_own(
     ]  # fmt: skip
     refusal = "The episode was stopped: max_turns is 2."
     assert messages(first) == ["b", "ho", "c", "ho", refusal]
-    assert messages(calls) == ["a", "ho"]
-    assert json.loads(calls.read_text())["final_metrics"]["total_cost_usd"] == 3e-6
+    assert messages(calls) == ["a", "ho", "g", "ho", refusal]
+    assert json.loads(calls.read_text())["final_metrics"]["total_cost_usd"] == 6e-6
     assert stat.S_IMODE(calls.stat().st_mode) == 0o600
     for secret in ("sk-secret", key):
         assert secret not in first.read_text() + out
@@ -102,6 +105,7 @@ def test_what_was_recorded_survives_a_kill(
         (["--upstream", "ftp://x"], "such as http://127.0.0.1:8000/v1"),
         (["--upstream", "http://x/v1", "--price", "m=x"], "MODEL=INPUT/OUTPUT"),
         (["--upstream", "http://x/v1", "--price", "m=1/."], "MODEL=INPUT/OUTPUT"),
+        (["--upstream", "http://x/v1", "--upstream-key", "NOT_SET"], "no variable NOT_SET"),
     ],
 )
 def test_what_cannot_be_used_is_refused(
