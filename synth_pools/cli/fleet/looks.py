@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
-from synth_pools.cli.failures import reported_errors
 from synth_pools.cli.fleet.requests import RunRequests
 from synth_pools.cli.output import say
 from synth_pools.runs.intervals import repeats_reach
-from synth_pools.runs.recorded import highest_request
 from synth_pools.runs.rows import COMPLETED, finite_number
 
 _ERROR = 0.05
@@ -38,13 +35,13 @@ class Looks:
         while width is not None and (count := 2 ** len(self._rounds)) < requests.repeats:
             self._rounds.insert(-1, count)
 
-    def ends(self, journal: Path | None) -> list[int]:
-        """Return how many requests have run at each look; a journal goes on where it was."""
+    def ends(self, highest: int) -> list[int]:
+        """Return how many requests have run at each look.
+
+        Args:
+            highest: Highest request of the journal that it goes on with; -1 without any.
+        """
         ends = [count * self._requests.group_count for count in self._rounds]
-        if self._width is None or journal is None or not journal.exists():
-            return ends
-        with reported_errors():
-            highest = highest_request(journal)
         return [end for end in ends if end > highest] or ends[-1:]
 
     def add(self, group: int, row: Mapping[str, Any]) -> None:

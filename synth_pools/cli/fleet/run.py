@@ -27,7 +27,7 @@ from synth_pools.cli.fleet.summary import RunSummary
 from synth_pools.cli.operations.bodies import read_object
 from synth_pools.cli.operations.commands import complete_places
 from synth_pools.cli.output import has_colour, say, width, write_text
-from synth_pools.runs.recorded import request_digest, result_row
+from synth_pools.runs.recorded import highest_request, request_digest, result_row
 from synth_pools.runs.rows import COMPLETED, read_rows
 from synth_pools.runs.usage import UsageSums
 
@@ -284,16 +284,17 @@ class _Run:
             # Loaded by the client already.
             from synth_pools.errors import BudgetReachedError
 
-            counted = 0
-            for end in looks.ends(options["journal"]):
+            journal, counted = options["journal"], 0
+            highest = highest_request(journal) if journal is not None and journal.exists() else -1
+            for end in looks.ends(highest):
                 indices = self._indices
                 if end < len(indices) or counted:
                     # A journal has its requests from the first one on.
-                    indices = range(0 if options["journal"] else counted, end)
+                    indices = range(0 if journal else counted, end)
                 elapsed = time.monotonic() - began
                 fleet = client.rollouts.run_many(
                     self._pool_id,
-                    self._admitted(indices, counted),
+                    self._admitted(indices, max(counted, highest + 1)),
                     on_interrupt="cancel",
                     progress=self._show,
                     total=len(indices),
@@ -316,10 +317,10 @@ class _Run:
                     break
         self._results.begin()
 
-    def _admitted(self, indices: range | list[int], counted: int) -> Iterator[dict[str, Any]]:
+    def _admitted(self, indices: range | list[int], recorded: int) -> Iterator[dict[str, Any]]:
         for index in indices:
-            # A journal has those before the last look, and is refused without them.
-            if self.stopped and index >= counted:
+            # A journal is refused without the requests that it has.
+            if self.stopped and index >= recorded:
                 return
             yield self._requests[index]
 

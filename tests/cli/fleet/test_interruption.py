@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import threading
@@ -66,6 +67,27 @@ def test_the_same_command_goes_on(
         # None twice.
         assert len(states(backend, pool)) == 60
         assert sorted(row["index"] for row in rows_of(out)) == list(range(60))
+
+
+def test_an_interruption_while_results_are_read_again(
+    backend: LocalBackend,
+    surroundings: dict[str, str],
+    command: Command,
+    pool: str,
+    tmp_path: Path,
+) -> None:
+    # More than a pipe takes: the run waits for its reader among the first results.
+    request = f"metadata.note={'x' * 2000}"
+    base = (pool, "--seeds", "0..59", request, "--journal", tmp_path / "run.jsonl")
+    assert command("run", *base).returncode == 0
+    pipe = tmp_path / "results"
+    os.mkfifo(pipe)
+    with started_run(backend, surroundings, *base, "--out", pipe, "--in-flight", 1) as process:
+        with pipe.open() as results:
+            process.send_signal(signal.SIGINT)
+            assert len(results.readlines()) == 60
+        _, errors = process.communicate(timeout=LIMIT)
+    assert (process.returncode, "0 of 60 have no result" in errors) == (130, True), errors
 
 
 def test_a_second_interruption_cancels(
