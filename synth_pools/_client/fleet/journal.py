@@ -33,6 +33,8 @@ from typing import Any
 from synth_pools._client.fleet.usage import Usage, checked
 
 VERSION = 3
+# The same with fields of the run: releases that do not know them would repeat requests without.
+_WITH_FIELDS = 4
 # The first version whose lines have checksums. The blocks of a segment have their own.
 _CHECKED = 3
 IN_SEGMENT = 0
@@ -74,7 +76,7 @@ class Run:
     def encode(self) -> bytes:
         return _line(
             {
-                "synth_pools_journal": VERSION,
+                "synth_pools_journal": _WITH_FIELDS if self.fields else VERSION,
                 "run_id": self.run_id,
                 "pool_id": self.pool_id,
                 "base_url": self.base_url,
@@ -252,8 +254,9 @@ def decode_run(line: bytes) -> Run:
     version = record.get("synth_pools_journal")
     if version is None:
         raise BadLineError("it is not a journal")
-    if version not in range(1, VERSION + 1):
-        raise BadLineError(f"it is of version {version!r}, and only {VERSION} is known here")
+    if version not in range(1, _WITH_FIELDS + 1):
+        raise BadLineError(f"it is of version {version!r}, and only {_WITH_FIELDS} is known here")
+    version = min(version, VERSION)
     _parse(line, version)
     run_id = _text(record, "run_id")
     pool_id = None if record.get("pool_id", "") is None else _text(record, "pool_id")

@@ -63,7 +63,10 @@ def test_a_line_comes_back_as_it_was(record: AdmissionRecord | OutcomeRecord) ->
 
 @given(st.none() | texts, texts)
 def test_the_first_line_comes_back_as_it_was(pool_id: str | None, base_url: str) -> None:
+    assert Run("0" * 32, pool_id, base_url).encode().startswith(b'{"synth_pools_journal":3,')
     run = Run("0" * 32, pool_id, base_url, fields={"run": base_url})
+    # A release without these would repeat requests without them.
+    assert run.encode().startswith(b'{"synth_pools_journal":4,')
     assert journal.decode_run(run.encode()) == run
     assert run.difference(pool_id, base_url) is None
     assert "pool" in (run.difference(f"{pool_id}x", base_url) or "")
@@ -207,7 +210,8 @@ def test_a_bit_that_changes_while_the_journal_is_open_is_not_believed(tmp_path: 
         (b"not a journal", "not a journal"),
         (b"not a journal\n", "line 1: it is not a JSON object"),
         (b'{"a": 1}\n', "line 1: it is not a journal"),
-        (b'{"synth_pools_journal":4}\n', "line 1: it is of version 4"),
+        (b'{"synth_pools_journal":5}\n', "line 1: it is of version 5, and only 4 is known here"),
+        (b'{"synth_pools_journal":4}\n', "line 1: it has no checksum"),
         (b'{"synth_pools_journal":3}\n', "line 1: it has no checksum"),
         (b'{"synth_pools_journal":2}\n', "line 1: run_id is missing"),
         (b'{"synth_pools_journal":1}\n', "line 1: run_id is missing"),
