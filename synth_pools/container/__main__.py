@@ -29,8 +29,8 @@ def _main() -> None:
     if len({containers[name] for name in names}) != 1:
         if not containers:
             sys.exit(f"{options.file} has no container: make one with Container(...).")
-        named = "not one container" if options.name is None else f"no container {options.name!r}"
-        sys.exit(f"{options.file} has {named}, but: {', '.join(containers)}. Choose with --name.")
+        lack = "not one container" if options.name is None else f"no container {options.name!r}"
+        sys.exit(f"{options.file} has {lack}, but: {', '.join(containers)}. Choose with --name.")
     containers[names[0]].serve(port=options.port, host=options.host)
 
 

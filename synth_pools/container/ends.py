@@ -253,7 +253,7 @@ def _without_ours(error: BaseException) -> BaseException:
     rest = error.__traceback__
     while rest is not None and _is_library(rest.tb_frame.f_code.co_filename):
         rest = rest.tb_next
-    # What is no Python has its place with it.
+    # Code that cannot be read has its place with it.
     is_unread = rest is None and isinstance(error, SyntaxError)
     return error.with_traceback(None if is_unread else rest or error.__traceback__)
 
