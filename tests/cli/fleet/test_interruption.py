@@ -70,11 +70,7 @@ def test_the_same_command_goes_on(
 
 
 def test_an_interruption_while_results_are_read_again(
-    backend: LocalBackend,
-    surroundings: dict[str, str],
-    command: Command,
-    pool: str,
-    tmp_path: Path,
+    backend: LocalBackend, surroundings: dict[str, str], command: Command, pool: str, tmp_path: Path
 ) -> None:
     # More than a pipe takes: the run waits for its reader among the first results.
     request = f"metadata.note={'x' * 2000}"
