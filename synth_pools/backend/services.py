@@ -78,8 +78,9 @@ class Services:
     reading_turns: Turns
     counting_turns: Turns
     workers: Workers
-    # Separate, since a redaction may take a minute, and answers of containers must not wait for it.
+    # Separate: a redaction may take a minute, a comparison seconds, and nothing else may wait then.
     redaction_workers: Workers
+    comparison_workers: Workers
     recorder: MetricsRecorder
     background: BackgroundTasks
 
@@ -155,8 +156,9 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
         stack.callback(contents.close)
         workers = Workers()
         stack.push_async_callback(workers.close)
-        redaction_workers = Workers()
+        redaction_workers, comparison_workers = Workers(), Workers()
         stack.push_async_callback(redaction_workers.close)
+        stack.push_async_callback(comparison_workers.close)
         parsing_room = ByteBudget(settings.max_parsing_bytes)
         containers = ContainerClient(settings, parsing_room, workers)
         stack.push_async_callback(containers.close)
@@ -252,6 +254,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             counting_turns=Turns(settings.room_wait_seconds),
             workers=workers,
             redaction_workers=redaction_workers,
+            comparison_workers=comparison_workers,
             recorder=recorder,
             background=background,
         )

@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+# Of both runs together: they take some seconds of a processor.
+_MOST_ROWS = 100_000
+
 
 def compared(body: bytes) -> dict[str, Any]:
     """Compare two runs, paired by task and seed.
@@ -27,6 +30,9 @@ def compared(body: bytes) -> dict[str, Any]:
     try:
         request = json.loads(body)
         columns, (first, later) = request["columns"], request["runs"]
+        if (count := len(first) + len(later)) > _MOST_ROWS:
+            problem = f"The page compares at most {_MOST_ROWS:,} rollouts, and these are {count:,}"
+            return {"problem": f"{problem}: `synth-pools compare` takes any number."}
         runs = [[dict(zip(columns, row, strict=True)) for row in rows] for rows in (first, later)]
         names = [str(name) for name in request["names"]]
         failures, other_tasks = request["failures"], bool(request["other_tasks"])

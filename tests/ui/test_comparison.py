@@ -167,6 +167,7 @@ def test_a_comparison_takes_a_session_and_sense(server: Server) -> None:
             ({"failures": "one"}, "neither 'zero' nor 'leave-out'"),
             ({"names": ["first"]}, "2 runs and 1 names"),
             ({"runs": [least, huge]}, "overflow"),
+            ({"runs": [[[]] * 50_000, [[]] * 50_001]}, "at most 100,000 rollouts"),
         ):
             answer = http.post("/ui/comparison", json=request_of(**changes), headers=headers)
             assert (answer.status_code, problem in answer.json()["problem"]) == (200, True)

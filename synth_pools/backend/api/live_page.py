@@ -49,7 +49,7 @@ class LivePage:
         is_comparison = (request.method, request.path) == ("POST", COMPARISON)
         try:
             if is_comparison and self.key_name(headers) is not None:
-                compared = await services.redaction_workers.run(comparison_response, body)
+                compared = await services.comparison_workers.run(comparison_response, body)
                 response = self._site.finish(compared)
             elif len(body) > MOST_BODY_BYTES:
                 raise payload_too_large(MOST_BODY_BYTES)
