@@ -16,7 +16,7 @@ from synth_pools.contract.selections import addresses
     "create_rollout",
     "create_global_rollout",
     "list_rollouts",
-    clauses="Growth#6e96, create_rollout#9077, RolloutRequest#0de1#3fba",
+    clauses="Growth#56df, create_rollout#9077, RolloutRequest#0de1#3fba",
 )
 def rollouts_unknown_keys(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
