@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-# Of both runs together: they take some seconds of a processor.
+# Rollouts of both runs together, which take some seconds of a processor.
 _MOST_ROWS = 100_000
 
 
