@@ -120,6 +120,7 @@ ErrorCode: TypeAlias = Literal[
     "no_active_pool",
     "rollout_finished",
     "idempotency_conflict",
+    "query_refused",
     "payload_too_large",
     "unsupported_media_type",
     "range_not_satisfiable",

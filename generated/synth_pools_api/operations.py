@@ -68,6 +68,7 @@ OperationId = Literal[
     "replace_pool",
     "replay_rollout",
     "resume_pool",
+    "run_query",
     "stream_global_rollout_events",
     "stream_pool_events",
     "stream_rollout_events",
@@ -567,6 +568,9 @@ OPERATIONS: dict[OperationId, Operation] = {
     ),
     "resume_pool": Operation(
         "resume_pool", "POST", "/v1/pools/{pool_id}/resume", "pools", "always"
+    ),
+    "run_query": Operation(
+        "run_query", "POST", "/v1/query", "service", "always", body_keys=frozenset(["limit", "sql"])
     ),
     "stream_global_rollout_events": Operation(
         "stream_global_rollout_events",

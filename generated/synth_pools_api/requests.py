@@ -327,6 +327,16 @@ class PoolProcessDict(TypedDict, total=False):
     """What each process holds of its machine. Not used with `launcher: local`."""
 
 
+class QueryRequestDict(TypedDict, total=False):
+    """A statement that reads the views of *Queries*."""
+
+    sql: Required[str]
+    """One statement in the SQL of the server's database, which begins with SELECT, WITH or
+    VALUES."""
+    limit: int
+    """The most rows of the answer."""
+
+
 class RolloutBatchRequestDict(TypedDict, total=False):
     """Rollouts to be admitted together, each on its own."""
 

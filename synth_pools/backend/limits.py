@@ -54,6 +54,7 @@ class Limits:
         body_timeout_seconds: Time for the body of a request to arrive, in seconds.
         room_wait_seconds: Longest wait of a request for memory for a large document, and for its
             turn to be read, in seconds each.
+        max_query_seconds: Longest time of a query, in seconds; at most 240.
         write_timeout_seconds: Time after which a client that reads nothing is disconnected, in
             seconds.
 
@@ -104,6 +105,7 @@ class Limits:
     room_wait_seconds: float = _limit(
         10.0, "How long a request waits for room for a large document, and for its turn."
     )
+    max_query_seconds: float = _limit(10.0, "How long a query may take.", most=240)
     write_timeout_seconds: float = _limit(
         60.0, "How long a client may read nothing of what is ready for it."
     )

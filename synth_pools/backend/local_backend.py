@@ -53,6 +53,8 @@ class LocalBackend:
             one, removed at the stop.
         store: The URL of the PostgreSQL database for pools, rollouts and events, which needs the
             extra `postgres` and may be shared by several backends; None stores them in `data_dir`.
+        query_store: The same database's URL by a user who reads the views of queries and nothing
+            else; None answers no queries of a `store`.
         artifacts_dir: The folder of the contents of artifacts, which backends with a common `store`
             share too; None stores them in `data_dir`.
         artifacts: Instead of a folder, a bucket of S3-compatible storage for the contents,
@@ -100,6 +102,7 @@ class LocalBackend:
         data_dir: str | os.PathLike[str] | None = None,
         *,
         store: str | None = None,
+        query_store: str | None = None,
         artifacts_dir: str | os.PathLike[str] | None = None,
         artifacts: str | None = None,
         artifacts_endpoint: str | None = None,
@@ -143,6 +146,7 @@ class LocalBackend:
         self._options = BackendOptions.checked(
             limits,
             store=store,
+            query_store=query_store,
             artifacts_dir=artifacts_dir,
             artifacts=artifacts,
             artifacts_endpoint=artifacts_endpoint,

@@ -44,7 +44,8 @@ from synth_pools.backend.storage.contents.opening import open_contents, sweep_co
 from synth_pools.backend.storage.contents.store import ContentStore, RemoteContents
 from synth_pools.backend.storage.cursors import Cursors, cursor_secret
 from synth_pools.backend.storage.database import Database, StorageError
-from synth_pools.backend.storage.opening import open_database
+from synth_pools.backend.storage.opening import open_database, open_queries
+from synth_pools.backend.storage.queries import Queries
 from synth_pools.backend.storage.retention import (
     RetentionClock,
     forget_finished,
@@ -60,6 +61,8 @@ class Services:
     settings: Settings
     contract: Contract
     database: Database
+    # None if there is nothing that may answer them.
+    queries: Queries | None
     contents: ContentStore
     cursors: Cursors
     notifier: RolloutNotifier
@@ -77,6 +80,7 @@ class Services:
     # Large reads, and counts of many rows, which must not wait for each other.
     reading_turns: Turns
     counting_turns: Turns
+    query_turns: Turns
     workers: Workers
     # Separate: a redaction may take a minute, a comparison seconds, and nothing else may wait then.
     redaction_workers: Workers
@@ -151,6 +155,9 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
     async with contextlib.AsyncExitStack() as stack:
         database = await open_database(settings, recorder)
         stack.push_async_callback(database.close)
+        queries = await open_queries(settings)
+        if queries is not None:
+            stack.push_async_callback(queries.close)
         with _explaining(settings):
             contents = await open_contents(settings, database)
         stack.callback(contents.close)
@@ -236,6 +243,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             settings=settings,
             contract=contract,
             database=database,
+            queries=queries,
             contents=contents,
             cursors=Cursors(secret),
             notifier=notifier,
@@ -252,6 +260,7 @@ async def open_services(settings: Settings, contract: Contract) -> AsyncIterator
             sending_room=SendingRoom(settings.max_unsent_bytes, settings.room_wait_seconds),
             reading_turns=Turns(settings.room_wait_seconds),
             counting_turns=Turns(settings.room_wait_seconds),
+            query_turns=Turns(settings.room_wait_seconds),
             workers=workers,
             redaction_workers=redaction_workers,
             comparison_workers=comparison_workers,

@@ -220,6 +220,12 @@ class BackendOptions(Limits):
         "password here: the variable SYNTH_POOLS_STORE, PGPASSWORD or ~/.pgpass keep it private. "
         "[default: SQLite in the data directory]",
     )
+    query_store: StoreURL | None = _option(  # noqa: RUF009 - as for all others
+        None,
+        "store",
+        "The address of the store by a user who reads the views of queries and nothing else, or "
+        "the variable SYNTH_POOLS_QUERY_STORE. [default: no queries of a store]",
+    )
     artifacts_dir: Path | None = _option(  # noqa: RUF009 - as above
         None,
         "folder",
@@ -346,6 +352,8 @@ class BackendOptions(Limits):
             raise BadOptionError(
                 "artifacts_dir is shared by backends with one store: give that too"
             )
+        if values.get("query_store") is not None and values.get("store") is None:
+            raise BadOptionError("query_store is for queries of a store: give that too")
         if values.get("artifacts") is not None and values.get("artifacts_dir") is not None:
             raise BadOptionError("give artifacts or artifacts_dir, not both")
         if values.get("artifacts_endpoint") and values.get("artifacts") is None:

@@ -34,6 +34,7 @@ WRITTEN: dict[str, tuple[str, str, str]] = {
     "journal": ("fleet.journal", "journal", "Show and merge the journals of runs."),
     "compare": ("fleet.compare", "compare_command", "Compare runs: what got better."),
     "export": ("fleet.export", "export", "Write the results of a run for other tools."),
+    "query": ("fleet.query", "query", "Read runs, rollouts, usage and events with SQL."),
     "ui": ("local.page", "ui", "Show a backend, or the journal of a fleet, in the browser."),
     "mcp": ("agents.mcp", "mcp", "Serve the operations as tools of MCP, for coding agents."),
     "backup": ("local.backup", "backup", "Copy the data of a backend to a new directory DIR."),

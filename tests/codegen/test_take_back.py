@@ -45,7 +45,7 @@ def refused(root: Path) -> str:
 # A text that occurs once in the document, its replacement, and the part that takes the edit.
 EDITS = {
     "a sentence of a tag": (
-        "    description: The service as a whole.\n",
+        "    description: How busy a pool is and how well its rollouts go.\n",
         "    description: All of the service.\n",
         "openapi.yaml",
     ),
@@ -122,7 +122,9 @@ def test_the_same_edit_in_both_places_is_one(root: Path) -> None:
 def test_edits_in_both_places_stop_at_the_line(root: Path) -> None:
     line = edit(root / "openapi.yaml", "summary: List pools\n", "summary: Pools\n")
     part = root / "api/openapi.yaml"
-    part_line = edit(part, "description: The service as a whole.", "description: All.")
+    part_line = edit(
+        part, "description: How busy a pool is and how well its rollouts go.", "description: All."
+    )
     origin = (root / "api/paths/pools.yaml").read_text(encoding="utf-8")
     number = origin.count("\n", 0, origin.index("summary: List pools")) + 1
     *lines, advice = refused(root).splitlines()

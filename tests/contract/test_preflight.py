@@ -284,7 +284,7 @@ def _access(lenient: str = "", features: bool = True, **options: Any) -> tuple[S
     with FaultServer(choose=choose) as server:
         names = dict.fromkeys(("pause", "validate", "batch", "replay", "artifact_downloads",
                                "support_bundle", "image_releases", "deployments",
-                               "container_probes", "trajectories", "runs",
+                               "container_probes", "trajectories", "runs", "query",
                                "pool_events", "pool_logs"), features)  # fmt: skip
         run = session(names, url=server.url, **options)
         check_access(run, Rollout("p", "r"))

@@ -216,6 +216,7 @@ def test_a_default_stands_in_its_keyword() -> None:
         "RolloutEnv.fail": False,
         "RolloutEnv.reward": 1.0,
         "RolloutEnv.events": 1,
+        "QueryRequest.limit": 10_000,
     }
     prose = [name for name, node in properties() if "default" in node.get("description", "")]
     assert not prose, "a default belongs into its keyword"

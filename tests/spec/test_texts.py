@@ -89,7 +89,7 @@ def test_a_name_that_begins_like_an_operation_is_one() -> None:
     verbs = "|".join({name.partition("_")[0] for name in OPERATIONS} - {"stream"})
     properties = {name for schema in SCHEMAS.values() for name in schema.get("properties", ())}
     for document, operations in (
-        (SPEC, {*OPERATIONS, *properties}),
+        (SPEC, {*OPERATIONS, *properties, *SCHEMAS["ErrorCode"]["enum"]}),
         (containers, {*OPERATIONS, *container_operations}),
     ):
         mentioned = set(re.findall(rf"`((?:{verbs})_\w+)`", json.dumps(document)))

@@ -203,6 +203,7 @@ _LATER: list[tuple[tuple[str, ...], tuple[Any, ...], Sent]] = [
         Sent("POST", "/v1/rollouts/batch", BATCH),
     ),
     (("list_runs", "runs.list"), (), Sent("GET", "/v1/runs?limit=100")),
+    (("run_query",), ("SELECT 1",), Sent("POST", "/v1/query", {"sql": "SELECT 1"})),
     (("get_run", "runs.get"), ("a/b",), Sent("GET", "/v1/runs/a%2Fb")),
     (("delete_run", "runs.delete"), ("a/b",), Sent("DELETE", "/v1/runs/a%2Fb")),
     (("replay_rollout", "agent_rollouts.replay"), (R,), Sent("POST", f"/v1/rollouts/{R}/replay")),

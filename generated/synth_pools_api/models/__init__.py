@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from .pool_urls import PoolUrls as PoolUrls
     from .process_environment import ProcessEnvironment as ProcessEnvironment
     from .process_launcher import ProcessLauncher as ProcessLauncher
+    from .query_request import QueryRequest as QueryRequest
+    from .query_result import QueryResult as QueryResult
     from .queue_status import QueueStatus as QueueStatus
     from .reported_usage import ReportedUsage as ReportedUsage
     from .reward_data import RewardData as RewardData
@@ -180,6 +182,8 @@ __all__ = (
     "PoolUrls",
     "ProcessEnvironment",
     "ProcessLauncher",
+    "QueryRequest",
+    "QueryResult",
     "QueueStatus",
     "ReportedUsage",
     "RewardData",
@@ -293,6 +297,8 @@ _MODULES = {
     "PoolUrls": "pool_urls",
     "ProcessEnvironment": "process_environment",
     "ProcessLauncher": "process_launcher",
+    "QueryRequest": "query_request",
+    "QueryResult": "query_result",
     "QueueStatus": "queue_status",
     "ReportedUsage": "reported_usage",
     "RewardData": "reward_data",

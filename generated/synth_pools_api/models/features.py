@@ -38,6 +38,7 @@ class Features:
             pool_events (bool | Unset): `stream_pool_events`.
             pool_logs (bool | Unset): `get_pool_logs`.
             processes (bool | Unset): `config.process`.
+            query (bool | Unset): `run_query`.
             ray (bool | Unset): `launcher: ray` of `config.process` and `config.image`.
             replay (bool | Unset): `replay_rollout`.
             runs (bool | Unset): `run` and `labels` of rollouts, the filters of `list_rollouts` and `list_global_rollouts`
@@ -69,6 +70,7 @@ class Features:
     pool_events: bool | Unset = UNSET
     pool_logs: bool | Unset = UNSET
     processes: bool | Unset = UNSET
+    query: bool | Unset = UNSET
     ray: bool | Unset = UNSET
     replay: bool | Unset = UNSET
     runs: bool | Unset = UNSET
@@ -114,6 +116,8 @@ class Features:
         pool_logs = self.pool_logs
 
         processes = self.processes
+
+        query = self.query
 
         ray = self.ray
 
@@ -170,6 +174,8 @@ class Features:
             field_dict["pool_logs"] = pool_logs
         if processes is not UNSET:
             field_dict["processes"] = processes
+        if query is not UNSET:
+            field_dict["query"] = query
         if ray is not UNSET:
             field_dict["ray"] = ray
         if replay is not UNSET:
@@ -228,6 +234,8 @@ class Features:
 
         processes = d.pop("processes", UNSET)
 
+        query = d.pop("query", UNSET)
+
         ray = d.pop("ray", UNSET)
 
         replay = d.pop("replay", UNSET)
@@ -264,6 +272,7 @@ class Features:
             pool_events=pool_events,
             pool_logs=pool_logs,
             processes=processes,
+            query=query,
             ray=ray,
             replay=replay,
             runs=runs,

@@ -208,8 +208,8 @@ def _own_secrets(services: Services) -> Iterator[str]:
     """Yield every secret that this backend was started with."""
     settings = services.settings
     yield from services.keys.secrets()
-    if settings.store is not None:
-        yield from settings.store.secrets
+    for store in filter(None, (settings.store, settings.query_store)):
+        yield from store.secrets
     key_envs = {*settings.container_key_envs, *settings.process_envs}
     yield from (
         value for name, value in os.environ.items() if names_secret(name) or name in key_envs

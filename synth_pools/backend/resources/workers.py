@@ -11,8 +11,10 @@ import contextlib
 import io
 import os
 import pickle
+import select
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, cast
 
@@ -93,7 +95,7 @@ class Workers:
                 raise WorkerDiedError(f"a process ended {_TRIES} times before it had an answer")
 
     async def close(self) -> None:
-        """End the idle workers; a busy worker ends after its call."""
+        """End the idle workers; a busy worker ends when its call is cancelled."""
         idle, self._idle = self._idle, {}
         for worker, ending in idle.items():
             ending.cancel()
@@ -182,12 +184,22 @@ def helper_environment(*further: str) -> dict[str, str]:
     return {**variables, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
 
 
+def _end_with_parent() -> None:
+    """End this process once its input is closed, also in the midst of a call."""
+    requests = select.poll()
+    # An event for the end alone.
+    requests.register(0, 0)
+    requests.poll()
+    os._exit(1)
+
+
 def serve_calls() -> None:
     """Answer calls from the standard input until it ends."""
     requests = cast("io.BufferedReader", sys.stdin.buffer)
     # Output of a function must not mix with the answers.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     # Pickling recurses twice for each level of a document.
     sys.setrecursionlimit(max(sys.getrecursionlimit(), 4 * DEEPEST + 1000))
     while True:

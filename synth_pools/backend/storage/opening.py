@@ -15,7 +15,9 @@ from synth_pools.backend.storage.contents.store import ID_FILE
 from synth_pools.backend.storage.data_dir import BACKEND_FILE, FILE_NAME, STORE_FILE
 from synth_pools.backend.storage.database import CommitObserver, Database
 from synth_pools.backend.storage.private_files import noted
+from synth_pools.backend.storage.queries import Queries
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
+from synth_pools.backend.storage.sqlite.queries import SQLiteQueries
 
 _DRIVERS = ("asyncpg", "greenlet")
 # Differs between two machines, and two starts of one, even if they are copies.
@@ -90,6 +92,25 @@ async def open_database(settings: Settings, observer: CommitObserver) -> Databas
         await database.close()
         raise
     return database
+
+
+async def open_queries(settings: Settings) -> Queries | None:
+    """Open what answers queries of a database that is open; None if nothing may.
+
+    Args:
+        settings: The settings of its backend.
+
+    Raises:
+        StoreError: The store for queries cannot be used, or its user may read more than the views.
+    """
+    if settings.store is None:
+        return SQLiteQueries(settings.data_dir / FILE_NAME)
+    if settings.query_store is None:
+        return None
+    # Needs the extra of the store.
+    from synth_pools.backend.storage.postgres.queries import PostgresQueries
+
+    return await PostgresQueries.open(settings.store, settings.query_store)
 
 
 def _place_of(note: Path) -> str:

@@ -146,8 +146,8 @@ def _tool(
         "additionalProperties": False,
     }
     definitions = _definitions(schema, components["schemas"])
-    methods = {nodes[operation][0] for operation, _ in operations}
-    retry = {nodes[operation][1].get("x-retry", "always") for operation, _ in operations}
+    called = [nodes[operation] for operation, _ in operations]
+    retry = {node.get("x-retry", "always") for _, node in called}
     page = _PAGE_TEXT if row.kind == "stream" else ""
     return OperationTool(
         name=min((operation for operation, _ in operations), key=len),
@@ -155,7 +155,9 @@ def _tool(
         operations=operations,
         description="\n\n".join(filter(None, [f"{row.summary}.", page, row.description])),
         schema={**schema, "$defs": definitions} if definitions else schema,
-        is_read_only=methods == {"get"},
+        is_read_only=all(
+            method == "get" or node.get("x-scope") == "read" for method, node in called
+        ),
         is_idempotent=retry == {"always"},
     )
 

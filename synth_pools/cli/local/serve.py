@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from synth_pools.backend.local_backend import LocalBackend
 
 _KEY_VARIABLE = "SYNTH_POOLS_API_KEY"
-_STORE_VARIABLE = "SYNTH_POOLS_STORE"
 _WATCH_SECONDS = 0.5
 _GARBAGE_THRESHOLD = 10_000
 # Pauses while the database is away.
@@ -94,7 +93,7 @@ def _backend_option(option: Option, default: Any) -> _Decorator:
     elif option.kind == "size":
         form = {"callback": bytes_of, "metavar": "SIZE"}
     elif option.kind == "store":
-        form = {"metavar": "URL", "envvar": _STORE_VARIABLE}
+        form = {"metavar": "URL", "envvar": f"SYNTH_POOLS_{option.name.upper()}"}
     elif option.kind == "folder":
         form = {"metavar": "FOLDER"}
     elif option.kind == "ray":

@@ -506,6 +506,14 @@ COMMANDS: tuple[CommandRow, ...] = (
         "Returns the targets and the optional features of this server. A feature that is not listed is not offered.",
         "synth-pools capabilities",
     ),
+    CommandRow(
+        "", "run-query", "act", (("run_query", ()),), (),
+        (),
+        "Run a query",
+        "Returns the rows of one SQL statement that reads the views `runs`, `rollouts`, `usage` and `events` of *Queries*. Returns 409 `query_refused` if the server does not run it.",
+        "synth-pools run-query 'sql=SELECT task_id, COUNT(*) AS rollouts, AVG(reward) AS mean FROM rollouts WHERE status = '\"'\"'completed'\"'\"' GROUP BY task_id'",
+        body="QueryRequest", body_required=True,
+    ),
 )
 
 ID_SOURCES: dict[str, IdSource] = {
@@ -535,6 +543,7 @@ SCHEMAS: dict[str, str] = {
     "PoolTarget": '{"enum":["harbor","openenv","horizons","horizons_private","arbitrary"],"type":"string"}',
     "ProcessEnvironment": '{"additionalProperties":{"pattern":"^[^\\\\x00]*$"},"properties":{},"propertyNames":{"pattern":"^[^=\\\\x00]+$"},"type":"object"}',
     "ProcessLauncher": '{"enum":["local","ray"],"type":"string"}',
+    "QueryRequest": '{"additionalProperties":true,"properties":{"limit":{"maximum":100000,"minimum":1,"type":"integer"},"sql":{"maxLength":65536,"minLength":1,"type":"string"}},"required":["sql"],"type":"object"}',
     "RolloutBatchRequest": '{"additionalProperties":true,"properties":{"pool_id":{"maxLength":255,"type":["string","null"]},"requests":{"items":{"$ref":"JsonObject"},"maxItems":1000,"type":["array","null"]},"rollouts":{"items":{"$ref":"JsonObject"},"maxItems":1000,"type":["array","null"]}},"type":"object"}',
     "RolloutEnv": '{"additionalProperties":true,"properties":{"config":{"anyOf":[{"$ref":"JsonObject"},{"type":"null"}]},"delay":{},"events":{},"fail":{},"reward":{},"seed":{"maximum":9223372036854775807,"minimum":-9223372036854775808,"type":["integer","null"]}},"type":"object"}',
     "RolloutLabels": '{"additionalProperties":{"maxLength":255,"pattern":"^[^\\\\n]*$","type":"string"},"maxProperties":16,"propertyNames":{"pattern":"^[^=\\\\n]{1,63}$"},"type":"object"}',

@@ -42,6 +42,11 @@ def check_optional_operations(ctx: Context, call: Any) -> None:
             expect_alike(ctx, "get_pool_logs", name, raw, raw.at("lines"), at(actual, "lines"))
     if offers("runs"):
         _runs(ctx, call, pool_id)
+    if offers("query"):
+        sql = "SELECT COUNT(*) AS rollouts FROM rollouts WHERE id = 'none'"
+        raw = ctx.require(200, "run_query", json={"sql": sql})
+        actual = call_method(ctx, call, "run_query", "run_query", sql)
+        expect_alike(ctx, "run_query", "run_query", raw, raw.json, actual)
     if offers("image_releases"):
         _image_releases(ctx, call, pool_id)
 

@@ -55,7 +55,7 @@ def cancel_queued(ctx: Context) -> None:
     *_SEES,
     clauses="""
         Rollouts: states#f406#c1b0#7d40#f1bc, cancel_rollout#130c#fe62#cbd6,
-        Repeating a request#9b6b
+        Repeating a request#22dd
     """,
     needs="live",
 )

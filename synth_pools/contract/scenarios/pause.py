@@ -36,7 +36,7 @@ _WATCHED = 1.5
     "execute_pool_container_rollout",
     clauses="""
         Pools: states#5d91#d0a4, pause_pool#e44f#903d#00b3#3fc2, resume_pool#ec15#e828#96a3,
-        Repeating a request#9b6b, Errors#b1ad, Features.pause#e6c0
+        Repeating a request#22dd, Errors#b1ad, Features.pause#e6c0
     """,
     needs="pause",
 )

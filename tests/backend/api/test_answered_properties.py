@@ -243,6 +243,7 @@ def play_failures(server: Server) -> None:
     server.http.get(f"/v1/rollouts/{away['id']}/events")
     server.get(f"/v1/rollouts/{away['id']}/summary")
     server.get(f"/v1/pools/{pool}/metrics")
+    server.http.post("/v1/query", json={"sql": "SELECT id FROM rollouts"})
 
 
 def play_processes(server: Server) -> None:
@@ -272,6 +273,9 @@ def test_every_property_of_an_answer_is_sent(
     play(server)
     expected = answered(file)
     assert len(expected) > 100
+    if server.services.queries is None:
+        # With a PostgreSQL database tests/postgres has a user of their own for them.
+        expected = {name for name in expected if not name.startswith("QueryResult.")}
     assert expected - answers.requests - NOT_SENT.keys() == set()
     assert NOT_SENT.keys() - (expected - answers.requests) == set()
 

@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -18,6 +19,8 @@ from synth_pools.backend.domain import json_text
 from synth_pools.backend.resources import workers as workers_module
 from synth_pools.backend.resources.byte_budget import timeout
 from synth_pools.backend.resources.workers import WorkerDiedError, Workers
+from tests.support.backend_server import eventually
+from tests.support.process_pools import gone
 
 
 @pytest.fixture
@@ -115,6 +118,24 @@ async def test_one_that_nobody_waits_for_any_more_is_ended(workers: Workers) -> 
     working.cancel()
     await asyncio.gather(working, return_exceptions=True)
     assert await workers.run(os.getpid) != first
+
+
+def test_a_busy_one_ends_with_its_parent(tmp_path: Path) -> None:
+    is_busy = tmp_path / "busy"
+    call = f"import pathlib, time; pathlib.Path({str(is_busy)!r}).touch(); time.sleep(600)"
+    program = (
+        "from synth_pools.backend.resources.workers import _Worker; worker = _Worker();"
+        f" print(worker._process.pid, flush=True); worker.call(exec, ({call!r},))"
+    )
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as parent:
+        try:
+            assert parent.stdout is not None
+            worker = psutil.Process(int(parent.stdout.readline()))
+            eventually(is_busy.exists)
+        finally:
+            parent.kill()
+    assert gone([worker])
 
 
 async def test_one_that_is_idle_is_ended(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,12 @@ async def test_an_agent_runs_rollouts_and_reads_all_of_long_answers(
             name: tool.annotations.read_only_hint
             for name, tool in tools.items()
             if name != "read_on"
-        } == {name: methods()[name] == "get" for name in tools if name != "read_on"}
+        } == {
+            # A query is a POST that reads.
+            name: methods()[name] == "get" or name == "run_query"
+            for name in tools
+            if name != "read_on"
+        }
         assert tools["delete_pool"].annotations.destructive_hint is True
         schema = tools["get_pool"].input_schema
         assert schema["properties"]["pool_id"]["description"] == "The id of a pool."

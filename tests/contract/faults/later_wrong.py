@@ -231,6 +231,11 @@ VALIDATION = [
     ),
 ]
 
+QUERIES = [
+    _on("query_never_truncated", "query", "run_query", after=answers(put("truncated", False))),
+    _on("query_loses_rows", "query", "run_query", after=answers(put("rows", []))),
+]
+
 _BATCH = "create_rollout_batch"
 BATCHES = [
     _on("batch_leaves_out_refusals", "batch", _BATCH, after=answers(_refused_left_out)),
@@ -399,6 +404,7 @@ FAULTS = [
     *POOLS,
     *RUNS,
     *VALIDATION,
+    *QUERIES,
     *BATCHES,
     *REPLAYS,
     *PAUSES,

@@ -62,7 +62,9 @@ def test_a_rule_that_there_is_not_cannot_be_broken() -> None:
 def test_all_operations_are_there_but_those_of_some_features() -> None:
     missing = {item.name: item.feature for item in operations() if item.name not in HANDLERS}
     assert {name for name, feature in missing.items() if feature is None} == set()
-    features = {"deployments", "image_releases", "pool_events", "pool_logs", "trajectories"}
+    features = {
+        *("deployments", "image_releases", "pool_events", "pool_logs", "query", "trajectories")
+    }
     assert set(missing.values()) == features
     with served({KEY: "we"}) as url:
         headers = {"Authorization": f"Bearer {KEY}"}

@@ -7,10 +7,15 @@ if TYPE_CHECKING:
     pass
     from . import get_capabilities as get_capabilities
     from . import get_queue_status as get_queue_status
+    from . import run_query as run_query
 
-__all__ = ("get_capabilities", "get_queue_status")
+__all__ = ("get_capabilities", "get_queue_status", "run_query")
 
-_MODULES = {"get_capabilities": "get_capabilities", "get_queue_status": "get_queue_status"}
+_MODULES = {
+    "get_capabilities": "get_capabilities",
+    "get_queue_status": "get_queue_status",
+    "run_query": "run_query",
+}
 
 if not TYPE_CHECKING:
 

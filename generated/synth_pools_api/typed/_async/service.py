@@ -9,6 +9,8 @@ from .calls import AsyncGroup
 
 if TYPE_CHECKING:
     from ...models.capabilities import Capabilities
+    from ...models.query_request import QueryRequest
+    from ...models.query_result import QueryResult
     from ...models.queue_status import QueueStatus
 
 
@@ -37,4 +39,23 @@ class AsyncServiceApi(AsyncGroup):
 
         return await self._calls.call(
             "get_queue_status", operations.get_queue_status._get_kwargs, QueueStatus.from_dict
+        )
+
+    async def run_query(self, *, body: QueryRequest) -> QueryResult:
+        """Run a query.
+
+        Returns the rows of one SQL statement that reads the views `runs`, `rollouts`, `usage`
+        and `events` of *Queries*. Returns 409 `query_refused` if the server does not run it.
+
+        Args:
+            body: A statement that reads the views of *Queries*.
+        """
+        from ...models.query_request import QueryRequest
+        from ...models.query_result import QueryResult
+
+        return await self._calls.call(
+            "run_query",
+            operations.run_query._get_kwargs,
+            QueryResult.from_dict,
+            body=(QueryRequest, body),
         )

@@ -86,6 +86,7 @@ _OTHERS: Mapping[str, Handler] = {
     ),
     "get_queue_status": service.get_queue_status,
     "get_capabilities": service.get_capabilities,
+    "run_query": service.run_query,
 }
 
 HANDLERS: Mapping[str, Handler] = {

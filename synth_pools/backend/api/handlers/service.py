@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from synth_pools.backend.api.disconnects import turn_unless_disconnected, unless_disconnected
 from synth_pools.backend.api.requests import Request
-from synth_pools.backend.api.responses import Response, json_response
+from synth_pools.backend.api.responses import PIECE_BYTES, JSONResponse, Response, json_response
 from synth_pools.backend.domain.definitions import DEFAULT_TARGET
+from synth_pools.backend.domain.errors import ApiError, conflict
 from synth_pools.backend.storage import pools, rollouts
+from synth_pools.backend.storage.queries import QueryLimits, QueryRefusedError
 
 _FEATURES = (
     "artifact_downloads",
@@ -32,6 +35,7 @@ _FEATURES = (
 )
 
 _STARTED_TARGETS = ("harbor", "openenv")
+_MOST_ROWS = 10_000
 
 
 async def get_queue_status(request: Request) -> Response:
@@ -54,9 +58,36 @@ async def get_capabilities(request: Request) -> Response:
                 "image_releases": settings.allow_images,
                 "images": settings.allow_images,
                 "processes": settings.allow_processes,
+                "query": request.services.queries is not None,
                 "ray": settings.ray is not None,
             },
             "scopes": request.services.keys.scopes_of(request.key_name),
             "version": request.services.contract.version,
         }
     )
+
+
+async def run_query(request: Request) -> Response:
+    services, settings = request.services, request.services.settings
+    queries = services.queries
+    if queries is None:
+        raise ApiError(
+            501,
+            "not_implemented",
+            "A PostgreSQL database is queried by a user of its own: start the backend with "
+            "--query-store.",
+        )
+    sql, rows = request.body["sql"], request.body.get("limit", _MOST_ROWS)
+    limits = QueryLimits(rows, settings.max_page_bytes, settings.max_query_seconds)
+    # One at a time: each takes a processor.
+    async with turn_unless_disconnected(request.receive, services.turn(services.query_turns)):
+        try:
+            answer = queries.answer(sql, limits)
+            document = await unless_disconnected(request.receive, answer)
+        except QueryRefusedError as error:
+            reason = str(error).removesuffix(".")
+            raise conflict("query_refused", f"The query is refused: {reason}.") from None
+        # During its turn: one answer at most waits for room.
+        size = len(document)
+        reserved = await services.room_to_send(size) if size > PIECE_BYTES else None
+    return JSONResponse(200, document.encode("ascii"), reserved=reserved)
