@@ -144,11 +144,14 @@ def _rows_of_run(client: ContainerPoolsClient, name: str) -> list[dict[str, Any]
     # Asked first: a service without runs ignores the filter, and lists the rollouts of all.
     run = client.runs.get(name)
     rows = [_row(item) for item in client.agent_rollouts.iter(run=name, limit=1000)]
-    # A list has no usage, and the run has that of all its rollouts: only the sums are compared.
+    # A list need not have the usage, and the run has its sums, which alone are compared.
     sums = {name: run.get(f"llm_{name}") for name in ("input_tokens", "output_tokens")}
+    sums["cost_usd"] = run.get("cost_usd")
+    for row in rows:
+        row.update(dict.fromkeys(sums))
     # The first row that is compared has them: rows of running rollouts are left out.
     for row in [row for row in rows if row["status"] != "running"][:1]:
-        row.update(sums, cost_usd=run.get("cost_usd"))
+        row.update(sums)
     return rows
 
 

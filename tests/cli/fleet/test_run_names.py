@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from synth_pools.container import Container, Result
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 
@@ -34,10 +35,14 @@ def test_its_rollouts_are_a_run_with_labels(
 
 
 def test_runs_are_compared_by_their_names(
-    command: Command, backend: LocalBackend, pool: str, tmp_path: Path
+    command: Command, backend: LocalBackend, tmp_path: Path
 ) -> None:
     file = tmp_path / "compared-file.jsonl"
-    with backend.client() as client:
+    player = Container("player")
+    usage = {"input_tokens": 90, "output_tokens": 10, "cost_usd": 0.5}
+    player.rollout(lambda rollout: Result(rollout.env["reward"], usage))
+    with player.running() as url, backend.client() as client:
+        pool = str(client.create_pool({"name": "player", "container_url": url})["id"])
         for name, bonus in (("compared-a", 0.0), ("compared/b", 0.25)):
             requests = [{"seed": s, "env": {"reward": s / 8 + bonus}} for s in range(6)]
             fleet = client.rollouts.run_many(pool, [*requests, {"seed": "refused"}], run=name)
@@ -49,6 +54,8 @@ def test_runs_are_compared_by_their_names(
     assert [run["name"] for run in document["runs"]] == ["compared-a", "compared/b", file.stem]
     assert [run["rollouts"] for run in document["runs"]] == [6, 6, 6]
     assert all(run["mean_seconds"] >= 0 for run in document["runs"])
+    for run in document["runs"]:
+        assert run["usage"] == {name: 6 * amount for name, amount in usage.items()}
     for difference in document["differences"]:
         assert (difference["mean"], difference["pairs"], len(difference["better"])) == (0.25, 6, 6)
     ids = {outcome.rollout_id for outcome in outcomes}
