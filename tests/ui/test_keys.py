@@ -39,7 +39,7 @@ def rollout(backend: LocalBackend) -> str:
     url = backend.url
     with ContainerPoolsClient(backend_base=url, api_key="sk_key_to_admin") as client:
         client.create_pool({"pool_id": "shared"})
-        client.create_rollout("shared", {"seed": 1, "mode": "sync"})
+        client.create_rollout("shared", {"seed": 1, "run": "tuesday", "mode": "sync"})
     with ContainerPoolsClient(backend_base=url, api_key="sk_key_to_run") as client:
         return str(client.create_rollout("shared", {"seed": 2, "env": {"delay": 300}})["id"])
 
@@ -64,6 +64,7 @@ def test_buttons_that_the_key_may_not_use_say_why(
         for place, title, expected in (
             ("#/pools", "Pools", {"New pool": admin}),
             ("#/pools/shared", "shared", {"New rollouts": run, "Pause": admin, "Archive": admin}),
+            ("#/runs/tuesday", "tuesday", {"Delete": admin}),
             (
                 f"#/rollouts/{rollout}",
                 rollout,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools import ContainerPoolsClient
+from synth_pools import ContainerPoolsClient, NotFoundError
 from synth_pools.container import Container, Result, Rollout
 from synth_pools.local import LocalBackend
 from tests.support.axe import check
@@ -116,6 +116,31 @@ def test_runs_are_listed_with_their_counts_rewards_and_dollars(
     page.until(
         "[...document.querySelectorAll('[aria-label=Pools] td')].some(e => e.innerText === '$0.87')"
     )
+
+
+def test_a_run_is_deleted_after_a_question(
+    page: Page, client: ContainerPoolsClient, pool: str, is_free: threading.Event
+) -> None:
+    page.run("location.hash = '#/runs/monday'")
+    page.click(".title button", "Delete")
+    assert "final" in page.text("dialog p")
+    page.press("Escape")
+    page.until("!document.querySelector('dialog')")
+    assert client.runs.get("monday")["rollouts"]["completed"] == 3
+    is_free.clear()
+    active = client.create_rollout(pool, {"seed": 9, "run": "monday", "env": {"reward": 1}})
+    try:
+        page.refusals += [409, 404]
+        page.click(".title button", "Delete")
+        page.click("dialog button", "Delete")
+        page.until("document.querySelector('dialog .refusal')?.innerText.includes('running: 1')")
+    finally:
+        is_free.set()
+    client.rollouts.wait(pool, active["id"])
+    page.click("dialog button", "Delete")
+    page.until(f"{CELLS}.map(cells => cells[1]).join() === 'tue/day'")
+    with pytest.raises(NotFoundError):
+        client.runs.get("monday")
 
 
 def test_lists_have_the_filters_of_the_command_line(page: Page, pool: str) -> None:

@@ -1,10 +1,10 @@
 // All runs, and one: who began it and when, its counts, rewards and usage, and its rollouts.
 import { signal } from "./vendor/signals.js";
 import { link } from "./address.js";
-import { get, itemsOf, path } from "./api.js";
+import { call, get, itemsOf, needs, path } from "./api.js";
 import { Groups, Plots } from "./plots.js";
 import { Table } from "./table.js";
-import { html, Count, dollars, every, Facts, Grid, moment, num, usageFacts } from "./ui.js";
+import { html, ask, Count, dollars, every, Facts, Grid, moment, num, usageFacts } from "./ui.js";
 
 const RUNS = 100;
 const MOST_RUNS = 1000;
@@ -107,6 +107,18 @@ export class RunView {
     }
   }
 
+  delete() {
+    ask({
+      title: "Delete this run?", verb: "Delete", isDanger: true,
+      text: "This is final: its rollouts are deleted, with their events, trajectories and artifacts.",
+      run: async () => {
+        // 404: deleted by an attempt whose answer was lost, or by somebody else.
+        await call("DELETE", path`/v1/runs/${this.name}`).catch((error) => { if (error.status !== 404) throw error; });
+        location.hash = link(["runs"]);
+      },
+    });
+  }
+
   render() {
     const { table: { store }, name } = this;
     const run = this.run.value;
@@ -114,7 +126,9 @@ export class RunView {
     const place = ["runs", name, "rollouts"];
     store.changed.value;
     const set = { label: name, rows: store.rows, place };
-    return html`<header class="title"><h1>${name}</h1></header>
+    return html`<header class="title"><h1>${name}</h1>
+        ${run && html`<div class="buttons"><button class="danger" ...${needs("admin")} onClick=${() => this.delete()}>Delete</button></div>`}
+      </header>
       <p class="refusal" role="alert">${this.problem.value || store.problem.value}</p>
       ${run && html`<${Facts} items=${[
         ["Begun", moment(Date.parse(run.created_at))], ...(run.created_by ? [["By the key", run.created_by]] : []),
