@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import sys
 import time
@@ -126,7 +127,16 @@ def carry_out(
         say(f"interrupted: {missing} of {running.planned} have no result; {advice}")
         return ExitStatus.INTERRUPTED
     if running.over_budget is not None:
-        say(f"{running.over_budget}; {missing} of {running.planned} have no result")
+        budget = {
+            "max_cost_usd": options.max_cost,
+            "max_tokens": options.max_tokens,
+            "max_seconds": options.max_seconds,
+        }
+        # The fleet has what earlier results and looks have left of it.
+        text = re.sub(
+            r"(max_\w+)=[\d.e-]+", lambda use: f"{use[1]}={budget[use[1]]}", running.over_budget
+        )
+        say(f"{text}; {missing} of {running.planned} have no result")
         return ExitStatus.BUDGET_REACHED
     status = ExitStatus.FAILED if summary.failed or missing else ExitStatus.DONE
     if missing:

@@ -84,7 +84,9 @@ def test_a_run_ends_at_its_budget_and_goes_on(
         done = command(*words, "--max-cost", "3", "-o", "json")
         only = (*words[:9], "--out", out, "--only", "missing")
         out.write_text("".join(out.read_text().splitlines(keepends=True)[:4]))
-        assert command(*only, "--max-cost", "2").returncode == 3
+        over = command(*only, "--max-cost", "2")
+        # The results have cost all of it.
+        assert (over.returncode, "budget max_cost_usd=2.0 is reached" in over.stderr) == (3, True)
     assert done.returncode == 0
     document = json.loads(done.stdout)["usage"]
     assert document["estimated_cost_usd"] == document["cost_usd"] == 3
