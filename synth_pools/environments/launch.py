@@ -34,7 +34,6 @@ def _main() -> None:
     parser = argparse.ArgumentParser(description="Serve an environment as a container of a pool.")
     parser.add_argument("reference", metavar="KIND:NAME")
     parser.add_argument("--show", action="store_true", help="print what it reads, as JSON")
-    parser.add_argument("--port", type=int, help="the port, unless PORT is set; 9000")
     options = parser.parse_args()
     _load_package()
     # Names of modules and files are those of the current folder.
@@ -57,7 +56,7 @@ def _main() -> None:
             end_setup(str(error))
         print(json.dumps(description, default=repr))  # noqa: T201
         return
-    built.container.serve(port=options.port)
+    built.container.serve()
 
 
 if __name__ == "__main__":

@@ -171,7 +171,8 @@ def _run(
     limit: int | None,
     options: RunOptions,
 ) -> int:
-    say(f"{pool['name']}: {pool['capacity']} of {pool['config']['process']['argv'][0]} start")
+    process = pool["config"]["process"]
+    say(f"{pool['name']}: starts {pool['capacity']} processes of {process['argv'][0]}")
     say(f"watch it at {backend.page_url()}")
     with reported_errors(), backend.client() as client:
         _set_up(client, pool)
