@@ -246,7 +246,7 @@ class Document:
                 nodes = (*item.get("parameters", ()), *raw.get("parameters", ()))
                 parameters = [*map(self.resolve, nodes)]
                 headers = [p for p in parameters if p.get("in") == "header"]
-                query = [p for p in parameters if p.get("in") == "query" and p.get("required")]
+                query = [p for p in parameters if p.get("in") == "query"]
                 security = raw.get("security", self._spec.get("security", ()))
                 yield Operation(
                     raw.get("operationId") or f"{method.upper()} {path}",
@@ -262,7 +262,8 @@ class Document:
                     headers=frozenset(p["name"].lower() for p in headers),
                     feature=raw.get("x-feature", ""),
                     needs_key=bool(security) and {} not in security,
-                    required_query=frozenset(p["name"] for p in query),
+                    query={p["name"]: self.resolve(p.get("schema", {})) for p in query},
+                    required_query=frozenset(p["name"] for p in query if p.get("required")),
                     **self._result(responses),
                 )
 

@@ -195,8 +195,8 @@ class Session:
 
     def grouping(self) -> dict[str, Any]:
         """Return the fields of a request that put a rollout in a run, if the server has runs."""
-        run_id = self.options.run_id
-        return {"run": run_id, "labels": {"kit": run_id}} if self.offers("runs") else {}
+        run = f" É {self.options.run_id} "
+        return {"run": run, "labels": {" Kit é": run, "none": ""}} if self.offers("runs") else {}
 
     def pauses(self, limit: float | None = None) -> Iterator[None]:
         """Pace a waiting loop, with short pauses at first.

@@ -13,6 +13,7 @@ LONGEST = 450
 SHORT = 40
 # Modules that may be short: their subject is small, or its place is given.
 SHORT_MODULES = {
+    "pool_logs",
     "__init__",
     "__main__",
     "_version",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,6 +12,8 @@ from synth_pools.contract.document import Document, Operation
 from synth_pools.contract.http.client import ABSENT
 
 Path = tuple[str, ...]
+
+_TEXTS = ("x", "-1", "1..2..3", "half")
 
 # Values of each JSON type, texts that resemble ids and addresses, and numbers out of bounds.
 _CANDIDATES: tuple[Any, ...] = (
@@ -79,7 +82,31 @@ class RequestFields:
             yield "x" * (most + 1)
         if (most := schema.get("maxItems")) is not None and most <= 1_000:
             yield [{}] * (most + 1)
+        if (most := schema.get("maxProperties")) is not None:
+            yield from ({f"k{n}": "x" for n in range(number)} for number in (most, most + 1))
+        yield from ({name: "x"} for name in ("a=b", "") if "propertyNames" in schema)
         yield from _CANDIDATES
+
+
+def wrong_texts(schema: Mapping[str, Any]) -> Iterator[str]:
+    """Yield texts that are no value of a parameter of the query with this schema."""
+    kind = schema.get("type")
+    if kind in ("integer", "number"):
+        yield from ("", "many", "1e2x", "٣", *(["1.5"] if kind == "integer" else []))
+        for bound, offset in (("minimum", -1), ("maximum", 1)):
+            if isinstance(number := schema.get(bound), int):
+                yield str(number + offset)
+    elif "enum" in schema:
+        yield from ("", "no-such-value", str(schema["enum"][0]).upper())
+    else:
+        if schema.get("format") == "date-time":
+            yield from ("", "today", "2026-13-01T00:00:00Z")
+        if (pattern := schema.get("pattern")) is not None:
+            yield from (text for text in _TEXTS if not re.search(pattern, text))
+        if schema.get("minLength"):
+            yield ""
+        if (most := schema.get("maxLength")) is not None:
+            yield "x" * (most + 1)
 
 
 def smallest_body(document: Document, operation: Operation) -> Any:

@@ -62,6 +62,7 @@ class Operation:
         lists: The fields of that result that hold lists of items.
         is_paged: True if that result is a page, with a cursor for the next one.
         needs_key: True if the document lets nobody call it without a key.
+        query: The schemas of the parameters of its query, by name.
         required_query: The parameters of the query that every request has.
     """
 
@@ -82,6 +83,7 @@ class Operation:
     lists: tuple[str, ...] = ()
     is_paged: bool = False
     needs_key: bool = False
+    query: Mapping[str, Mapping[str, Any]] = field(repr=False, default_factory=dict)
     required_query: frozenset[str] = frozenset()
 
     def own_ids(self, ids: Mapping[str, str]) -> dict[str, str]:

@@ -42,6 +42,7 @@ CLAUSES = {
     "agree.run": "Rollout.run#7d0c",
     "agree.run_seconds": "RolloutTiming.run_seconds#3087",
     "agree.sandbox_minutes": "RolloutUsage.sandbox_minutes#1aa9",
+    "agree.scopes": "Capabilities.scopes#f8db",
     "agree.score": "Rollout.score#9f18",
     "agree.sequence": "RolloutEvent.sequence#7589",
     "agree.success_rate": "get_pool_metrics#9638",

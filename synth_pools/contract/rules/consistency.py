@@ -41,7 +41,10 @@ _ITEMS = {
     "RolloutList": "Rollout",
     "ArtifactList": "Artifact",
     "RunList": "Run",
+    "ImageReleaseList": "ImageRelease",
 }
+# Fields that the last event of a rollout may have, and their schemas.
+INCLUDED = {"rollout": "Rollout", "summary": "RolloutSummary"}
 # Fields of a definition that the response repeats as they were sent.
 ECHOED: dict[str, tuple[str, ...]] = {
     "create_pool": (
@@ -98,7 +101,11 @@ def check_consistency(
         yield from _creation(operation, status, body)
     # A replay answers with another rollout than the one in its path.
     replays = operation.id == "replay_rollout"
-    ids = {} if replays else operation.ids(document.path_of(exchange.url)) or {}
+    ids = operation.ids(document.path_of(exchange.url)) or {}
+    if replays:
+        demand = "replay_of is the rollout in the path"
+        subject, original = AnswerPart(operation, schema), ids.pop("rollout_id", None)
+        yield subject.judge("asked.replay_of", demand, original, body.get("replay_of"))
     for name, resource in resources_of(operation, exchange, body):
         yield from _agrees_with_itself(document, operation, name, resource)
         yield from _is_the_one_asked_for(operation, ids, name, resource)
@@ -125,8 +132,7 @@ def resources_of(
     elif isinstance(events, list):
         resources += [("RolloutEvent", event) for event in events]
         for event in (event for event in events if isinstance(event, dict)):
-            resources.append(("Rollout", event.get("rollout")))
-            resources.append(("RolloutSummary", event.get("summary")))
+            resources += [(schema, event.get(name)) for name, schema in INCLUDED.items()]
     yield from ((name, resource) for name, resource in resources if isinstance(resource, dict))
 
 
@@ -278,13 +284,8 @@ def _page(
         archived = [status for status in statuses if status == "archived"]
         demand = "archived pools are listed only with state=archived"
         yield subject.judge("page.archived", demand, [], archived)
-    is_listed = operation.id in (
-        "list_pools",
-        "list_rollouts",
-        "list_global_rollouts",
-        "list_tasks",
-    )
-    if is_listed and "sort" not in query and "direction" not in query:
+    # Artifacts have the order of the container's answer.
+    if operation.item != "Artifact" and "sort" not in query and "direction" not in query:
         stamps = [item["created_at"] for item in items if isinstance(item.get("created_at"), str)]
         ordered = sorted(stamps, reverse=True) if _comparable(stamps) else stamps
         yield subject.judge("page.order", "a list is newest first", ordered, stamps)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import hashlib
 import threading
 import time
-from bisect import bisect_left
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,7 +19,8 @@ from synth_pools.contract.document import EVENT_STREAM, FINAL, TERMINAL, Documen
 from synth_pools.contract.http.reproduce import OTHER_KEY
 from synth_pools.contract.http.sse import read_messages
 from synth_pools.contract.results import Clause, Column, Exchange
-from synth_pools.contract.rules.consistency import resources_of
+from synth_pools.contract.rules.consistency import INCLUDED, resources_of
+from synth_pools.contract.rules.counts import Counts
 from synth_pools.contract.rules.definitions import Definitions
 from synth_pools.contract.rules.listings import (
     FINAL_STATES,
@@ -31,6 +30,7 @@ from synth_pools.contract.rules.listings import (
     ResourceKey,
     column_of,
 )
+from synth_pools.contract.rules.outcomes import stated_outcome
 from synth_pools.contract.rules.verdict import (
     NotJsonError,
     RuleResult,
@@ -76,13 +76,9 @@ class FactBook:
         self._lock = threading.Lock()
         self._facts: dict[tuple[ResourceKey, str], _Statement] = {}
         self._latest: dict[tuple[ResourceKey, str], Any] = {}
-        # When a rollout was first observed to have ended; the same by pool or run, and state.
-        self._ended: dict[ResourceKey, float] = {}
-        self._ends: dict[tuple[ResourceKey, str], list[float]] = defaultdict(list)
-        # The rollouts of each run, and the runs whose deletion was requested.
-        self._members: dict[ResourceKey, set[ResourceKey]] = defaultdict(set)
-        self._deleted_runs: set[ResourceKey] = set()
+        self._counts = Counts(self._known)
         self._lasted: dict[ResourceKey, tuple[float, float]] = {}
+        self._waited: dict[ResourceKey, float] = {}
         self._listings = Listings()
         self._definitions = Definitions()
         self._requests: dict[str, tuple[float, str]] = {}
@@ -92,30 +88,32 @@ class FactBook:
             "RolloutSummary": ("Rollout", "rollout_id", self._read_summary),
             "RolloutUsage": ("Rollout", "rollout_id", self._read_usage),
             "PoolMetrics": ("Pool", "pool_id", self._read_metrics),
-            "Run": ("Run", "name", self._read_run),
+            "Run": ("Run", "name", self._counts.judge_run),
             "Pool": ("Pool", "pool_id", self._read_pool),
             "Task": ("Task", "task_id", self._definitions.read),
         }
 
     def ended(self) -> list[tuple[str, str]]:
-        """Return the pool and the id of each rollout that was observed to have ended."""
+        """Return the pool and the id of each rollout that has ended, the longest wait first."""
         with self._lock:
-            subjects = [subject for subject in self._ended if not subject[0]]
+            subjects = [subject for subject in self._counts.ended if not subject[0]]
+            subjects.sort(key=lambda subject: -self._waited.get(subject, 0.0))
             pools = [(self._listings.pool_of(subject), subject[2]) for subject in subjects]
             return [(pool_id, name) for pool_id, name in pools if pool_id is not None]
+
+    def runs(self) -> list[str]:
+        """Return the names of runs of which all known rollouts have ended."""
+        with self._lock:
+            return self._counts.runs()
 
     def forget_run(self, name: str, *, as_other: bool = False) -> None:
         """Demand no rollout of a run any more, from before the request that deletes it."""
         run = (as_other, "Run", name)
         with self._lock:
-            self._deleted_runs.add(run)
-            for subject in self._members.pop(run, ()):
+            for subject, ended_at in self._counts.forget(run):
                 pool_id, status = self._listings.forget(subject)
-                ended_at = self._ended.pop(subject, None)
                 if ended_at is not None:
-                    self._ends[(as_other, "Pool", pool_id), status].remove(ended_at)
-            for status in FINAL:
-                self._ends.pop((run, status), None)
+                    self._counts.discount((as_other, "Pool", pool_id), status, ended_at)
 
     def compare(
         self, operation: Operation | None, exchange: Exchange, *, judged: bool = True
@@ -149,6 +147,10 @@ class FactBook:
             events = [message.envelope for message in read_messages(exchange.response_body)]
             with self._lock:
                 self._read_events(answer, events)
+                for event in events:
+                    for name, schema in INCLUDED.items():
+                        if isinstance(resource := event.get(name), dict):
+                            self._read_resource(answer, schema, resource)
         elif kind == "application/json":
             try:
                 body = response_json(exchange)
@@ -179,18 +181,7 @@ class FactBook:
 
     def _read(self, answer: FactAnswer, body: dict[str, Any]) -> None:
         for schema, resource in resources_of(answer.operation, answer.exchange, body):
-            if schema not in self._readers:
-                continue
-            kind, id_name, read = self._readers[schema]
-            if not isinstance(resource.get(id_name), str):
-                continue
-            subject = (answer.as_other, kind, resource[id_name])
-            latest = (subject, f"{schema} of {answer.operation.id}")
-            # The same answer again states nothing new, unless it depends on time.
-            if schema in FINAL_STATES and self._latest.get(latest) == resource:
-                continue
-            self._latest[latest] = resource
-            read(answer, subject, resource)
+            self._read_resource(answer, schema, resource)
         if isinstance(body.get("events"), list):
             self._read_events(answer, body["events"])
         if isinstance(items := body.get("items"), list):
@@ -198,6 +189,18 @@ class FactBook:
                 self._read_artifacts(answer, [item for item in items if isinstance(item, dict)])
             elif answer.operation.is_paged:
                 self._listings.judge_page(answer, body, items)
+
+    def _read_resource(self, answer: FactAnswer, schema: str, resource: Mapping[str, Any]) -> None:
+        kind, id_name, read = self._readers.get(schema, ("", "", None))
+        if read is None or not isinstance(resource.get(id_name), str):
+            return
+        subject = (answer.as_other, kind, resource[id_name])
+        latest = (subject, f"{schema} of {answer.operation.id}")
+        # The same answer again states nothing new, unless it depends on time.
+        if schema in FINAL_STATES and self._latest.get(latest) == resource:
+            return
+        self._latest[latest] = resource
+        read(answer, subject, resource)
 
     def _state(
         self, check: str, answer: FactAnswer, subject: ResourceKey, name: str, value: Any
@@ -243,24 +246,29 @@ class FactBook:
                     self._state("facts.replay", answer, repeated, name, rollout[name])
         pool_id, status = str(rollout.get("pool_id")), str(rollout.get("status"))
         run_name = rollout.get("run")
-        runs = [(answer.as_other, "Run", run_name)] if isinstance(run_name, str) else []
-        is_deleted = not self._deleted_runs.isdisjoint(runs)
-        if not is_deleted:
-            for run in runs:
-                self._members[run].add(subject)
+        run = (answer.as_other, "Run", run_name) if isinstance(run_name, str) else None
+        is_counted = self._counts.add(subject, run)
+        if is_counted:
             self._listings.add(subject, pool_id, rollout.get("created_at"))
         if status not in FINAL:
             return
-        if not is_deleted:
-            self._end(subject, status, (answer.as_other, "Pool", pool_id), *runs)
+        if is_counted:
+            self._listings.finish(subject, status)
+            counted = [(answer.as_other, "Pool", pool_id), *([run] if run else [])]
+            self._counts.end(subject, status, time.monotonic(), *counted)
         for name in self._document.properties("Rollout"):
             if name in rollout and name not in _CREATED:
                 self._state("facts.final", answer, subject, name, rollout[name])
+        for name, value in stated_outcome(rollout):
+            check = "facts.final" if name == "score" else "facts.usage"
+            self._state(check, answer, subject, name, value)
         begin, end = moment(rollout.get("started_at")), moment(rollout.get("finished_at"))
         if begin and end:
             are_whole = 0 in (begin.microsecond, end.microsecond)
             seconds = (end - begin).total_seconds()
             self._lasted[subject] = seconds, _WHOLE_SECONDS if are_whole else _SECONDS
+            created = moment(rollout.get("created_at")) or begin
+            self._waited[subject] = (begin - created).total_seconds()
 
     def _read_summary(
         self, answer: FactAnswer, subject: ResourceKey, summary: Mapping[str, Any]
@@ -281,8 +289,7 @@ class FactBook:
             facts |= {
                 name: timing[name] for name in ("started_at", "finished_at") if name in timing
             }
-            if isinstance(event, dict):
-                facts["the last event"] = event.get("sequence")
+            facts["the last event"] = event.get("sequence") if isinstance(event, dict) else event
             for name, value in facts.items():
                 self._state("facts.final", answer, subject, name, value)
             if "usage" in summary and self._had_ended(answer, subject):
@@ -310,24 +317,15 @@ class FactBook:
         self, answer: FactAnswer, subject: ResourceKey, metrics: Mapping[str, Any]
     ) -> None:
         counts = {status: metrics.get(f"{status}_rollouts") for status in FINAL}
-        self._judge_counts("facts.metrics", answer, subject, counts)
+        self._counts.judge("facts.metrics", answer, subject, counts)
 
-    def _read_run(self, answer: FactAnswer, subject: ResourceKey, run: Mapping[str, Any]) -> None:
-        counts = run.get("rollouts")
-        self._judge_counts(
-            "facts.runs", answer, subject, counts if isinstance(counts, dict) else {}
-        )
-
-    def _judge_counts(
-        self, check: str, answer: FactAnswer, subject: ResourceKey, counts: Mapping[str, Any]
-    ) -> None:
-        """Expect the counts of ended rollouts to include all that were read before."""
-        for status in FINAL:
-            least = bisect_left(self._ends.get((subject, status), []), answer.exchange.began)
-            count = counts.get(status)
-            if least and isinstance(count, int | float):
-                demand = f"{status} rollouts include the {least} that were read before"
-                answer.judge(check, demand, count >= least, str(count), f"{check}|{status}")
+    def _known(self, subject: ResourceKey, name: str) -> tuple[Any, ...]:
+        """Return the value of a fact, alone in a tuple; nothing if it is not known."""
+        if name == "seconds":
+            has_started = self._known(subject, "started_at") != (None,)
+            return self._lasted.get(subject, ())[:1] if has_started else (0.0,)
+        statement = self._facts.get((subject, name))
+        return () if statement is None else (statement.value,)
 
     def _read_pool(self, answer: FactAnswer, subject: ResourceKey, pool: Mapping[str, Any]) -> None:
         self._definitions.read(answer, subject, pool)
@@ -372,15 +370,8 @@ class FactBook:
                 for name, value in facts.items():
                     self._state("facts.final", answer, subject, name, value)
 
-    def _end(self, subject: ResourceKey, status: str, *counted: ResourceKey) -> None:
-        self._listings.finish(subject, status)
-        if subject not in self._ended:
-            self._ended[subject] = time.monotonic()
-            for place in counted:
-                self._ends[place, status].append(self._ended[subject])
-
     def _had_ended(self, answer: FactAnswer, subject: ResourceKey) -> bool:
-        return answer.exchange.began > self._ended.get(subject, float("inf"))
+        return answer.exchange.began > self._counts.ended.get(subject, float("inf"))
 
 
 def _same_time(first: Any, second: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 from synth_pools.contract.document import Document, Operation
 from synth_pools.contract.results import Exchange
-from synth_pools.contract.rules.verdict import AnswerPart, RuleResult, moment
+from synth_pools.contract.rules.verdict import AnswerPart, RuleResult, is_finite_number, moment
 
 # Seconds that two times tell, with the room for time stamps of whole seconds, and for rounding.
 _SPANS = (
@@ -19,6 +19,7 @@ _SPANS = (
 _WHOLE, _ROUNDING, _EXACT = 1.5, 0.1, 1e-6
 _SUMS = ("rollouts", "input_tokens", "output_tokens", "cost_usd")
 _MOST_TASKS = 1_000
+_SCOPES = ("read", "run", "admin")
 # How far two clocks may be apart: a proxy may write Date.
 _CLOCKS = timedelta(minutes=1)
 
@@ -83,6 +84,10 @@ def _metrics(part: AnswerPart, metrics: Mapping[str, Any]) -> Iterator[RuleResul
     usage, tasks = metrics.get("usage"), metrics.get("task_usage")
     # A longer list is cut.
     if isinstance(usage, dict) and isinstance(tasks, list) and len(tasks) < _MOST_TASKS:
+        raw_numbers = [task.get("rollouts") for task in tasks if isinstance(task, dict)]
+        numbers = [number for number in raw_numbers if is_finite_number(number)]
+        demand, ordered = "the task with most rollouts is first", sorted(numbers, reverse=True)
+        yield part.judge("agree.task_usage", demand, ordered, numbers)
         for name in _SUMS:
             amounts = [task.get(name) for task in tasks if isinstance(task, dict)]
             reported = [amount for amount in amounts if isinstance(amount, int | float)]
@@ -117,8 +122,17 @@ def _pool_event_page(part: AnswerPart, page: Mapping[str, Any]) -> Iterator[Rule
         yield part.judge("agree.ended", demand, ["archived", False], actual)
 
 
+def _capabilities(part: AnswerPart, capabilities: Mapping[str, Any]) -> Iterator[RuleResult]:
+    scopes = capabilities.get("scopes")
+    if isinstance(scopes, list):
+        observed = [scope for scope in scopes if scope in _SCOPES]
+        demand = "the scopes of a key, the smallest first"
+        yield part.judge("agree.scopes", demand, sorted(observed, key=_SCOPES.index), observed)
+
+
 # Figures of one answer of the same thing.
 FIGURES: Mapping[str, Callable[[AnswerPart, Mapping[str, Any]], Iterator[RuleResult]]] = {
+    "Capabilities": _capabilities,
     "RolloutSummary": _timing,
     "RolloutUsage": _usage,
     "PoolMetrics": _metrics,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from synth_pools.contract.document import Operation
 from synth_pools.contract.openapi.schemas import read_number
@@ -124,6 +125,11 @@ def same_json(first: Any, second: Any) -> bool:
     if isinstance(first, list) and isinstance(second, list):
         return len(first) == len(second) and all(map(same_json, first, second))
     return bool(first == second)
+
+
+def is_finite_number(value: Any) -> TypeGuard[int | float]:
+    """Return True for a finite number, and not for true or false."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def moment(value: Any) -> datetime | None:

@@ -20,13 +20,16 @@ _ALL = "get_global_rollout_artifacts_zip"
 _BUNDLE = "get_global_rollout_support_bundle"
 _LIST = "get_global_rollout_artifacts"
 _TRAJECTORY = "get_global_rollout_trajectory"
+_ARTIFACTS = [{"name": "b.txt", "content": "hello"}, {"name": "d/none.txt", "content": ""}]
 
 
 def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
     """Run a rollout; return it and the descriptions of its artifacts."""
     containers = ctx.session.containers
     more = {"container_url": containers["good"]} if containers else {}
-    rollout = run_rollout(ctx, ctx.resources.pool(**more))
+    answer = {"answer": {"status": "completed", "reward": 1.0, "artifact": _ARTIFACTS}}
+    env = {"env": answer} if containers else {}
+    rollout = run_rollout(ctx, ctx.resources.pool(**more), **env)
     items = ctx.require(200, _LIST, rollout.global_ids).list_at("items")
     if not items:
         ctx.expect.inconclusive(operation, "the rollout left no artifact behind")
@@ -46,23 +49,24 @@ def _described(ctx: Context, operation: str) -> tuple[Rollout, list[Any]]:
 )
 def downloads_content(ctx: Context) -> None:
     rollout, items = _described(ctx, _ONE)
+    response = ctx.require(200, _LIST, rollout.global_ids)
     for item in items:
         for field in ("path", "artifact_id"):
-            response = _get(ctx, 200, rollout, str(at(item, field)))
-            judge = ctx.judge(_ONE, response)
-            body = response.exchange.response_body
+            download = _get(ctx, 200, rollout, str(at(item, field)))
+            judge = ctx.judge(_ONE, download)
+            body = download.exchange.response_body
             digest = hashlib.sha256(body).hexdigest()
             judge.equal(f"the SHA-256, by {field},", at(item, "sha256"), digest)
             judge.equal("the length", at(item, "size_bytes"), len(body))
-            judge.equal("ETag", f'"{digest}"', response.exchange.header("etag"))
+            judge.equal("ETag", f'"{digest}"', download.exchange.header("etag"))
         url = at(item, "download_url")
-        response = ctx.require(200, _LIST, rollout.global_ids)
         is_met = isinstance(url, str) and url.startswith(("http://", "https://"))
         ctx.judge(_LIST, response).that(
             "download_url is where the content can be had", is_met, str(url)
         )
-        if ctx.session.containers:
-            ctx.expect.equal(_LIST, "size_bytes of hello", 5, at(item, "size_bytes"), response)
+    if ctx.session.containers:
+        sizes = [at(item, "size_bytes") for item in items]
+        ctx.judge(_LIST, response).equal("size_bytes of hello, and of nothing", [5, 0], sizes)
 
 
 @scenario(
@@ -205,13 +209,14 @@ def downloads_trajectory(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     sources = ("system", "user", "agent", "user")
     steps = [
-        {"step_id": number, "source": source, "message": f"step {number}"}
+        {"step_id": number, "source": source, "message": f"step {number}", "extra": {"n": number}}
         for number, source in enumerate(sources, 1)
     ]
     trajectory: dict[str, Any] = {
         "schema_version": "ATIF-v1.8",
-        "agent": {"name": "kit", "version": "1"},
+        "agent": {"name": "kit", "version": "1", "extra": {"kit": True}},
         "final_metrics": {"total_steps": len(steps)},
+        "extra": {"kit": [1]},
     }
     for status in ("completed", "failed"):
         answer = {"status": status, "reward": 1.0, "trajectory": {**trajectory, "steps": steps}}

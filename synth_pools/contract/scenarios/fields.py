@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from synth_pools.contract.document import Operation
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status, difference
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.samples import Path, RequestFields, put_at
+from synth_pools.contract.harness.samples import Path, RequestFields, put_at, wrong_texts
 from synth_pools.contract.harness.subjects import offered, small_body
 from synth_pools.contract.harness.views import of_pool, of_task, read_list
 from synth_pools.contract.harness.waits import run_rollout, side_by_side
@@ -121,39 +122,51 @@ def _names(item: Any, path: Path) -> bool:
     return isinstance(text, str) and any(step in text for step in path)
 
 
+def _has_query(operation: Operation) -> bool:
+    """Select reads with parameters in their query that are none of a container's."""
+    return reads(operation) and bool(operation.query) and operation.tag != "containers"
+
+
 @scenario(
     "fields.query",
-    "list_pools",
-    "list_rollouts",
-    "list_global_rollouts",
-    "stream_rollout_events",
-    "stream_global_rollout_events",
-    clauses="responses Invalid#c83f, Errors#dce1",
+    _has_query,
+    clauses="""
+        responses Invalid#c83f, Errors#dce1, parameters EventFormat#7907#240e,
+        parameters EventLimit#424e#0392
+    """,
 )
 def fields_query(ctx: Context) -> None:
-    rollout = run_rollout(ctx, ctx.resources.pool())
-    for name in ctx.operations:
-        operation = ctx.session.document.operations.get(name)
-        if operation is None:
+    run = {"run": ctx.resources.name()} if ctx.session.offers("runs") else {}
+    containers, env = ctx.session.containers, {"answer": _RECORDED}
+    more = {"container_url": containers["good"]} if containers else {}
+    rollout = run_rollout(ctx, ctx.resources.pool(**more), **run, **({"env": env} if more else {}))
+    for operation in offered(ctx):
+        ids = operation.own_ids({**rollout.ids, **run})
+        if ids.keys() != {*operation.id_names} or (may_find_nothing(operation) and not more):
             continue
-        ids = operation.own_ids(rollout.ids)
         pages = operation.streams and ctx.session.offers("event_pages")
         always = {"format": "json"} if pages else {}
-        query_names = _parameters(ctx, name) - (set() if pages else {"format"})
-        for parameter, right, wrong in _PARAMETERS:
-            if parameter not in query_names:
-                continue
-            for value in wrong:
-                why = Status(422, f"{parameter!r} is wrong")
-                ctx.check(why, name, ids, query={**always, parameter: value})
-            twice = Status(422, f"{parameter!r} is given more than once", clause=_ONCE)
-            ctx.check(twice, name, ids, query={**always, parameter: [right, right]})
-        if not operation.streams or pages:
-            plain = ctx.require(200, name, ids, query={**always, "limit": 1})
-            query = {**always, "limit": 1, "limti": ["1", "2"]}
-            unknown = ctx.require(200, name, ids, query=query)
+        parameters = dict(operation.query)
+        if operation.streams and not pages:
+            parameters.pop("format", None)
+        if not ctx.session.offers("event_rollouts"):
+            parameters.pop("include", None)
+        if operation.item == "Rollout" and not run:
+            # These are read where runs are.
+            parameters = {name: parameters[name] for name in _OF_ALL_LISTS if name in parameters}
+        for name, schema in parameters.items():
+            for value in wrong_texts(schema):
+                query = {**always, name: value}
+                ctx.check(Status(422, f"{name!r} is wrong"), operation.id, ids, query=query)
+            twice = Status(422, f"{name!r} is given more than once", clause=_ONCE)
+            right = str(schema.get("enum", [schema.get("minimum", "1")])[0:1][0])
+            ctx.check(twice, operation.id, ids, query={**always, name: [right, right]})
+        if "limit" in operation.query and (not operation.streams or pages):
+            first_page: dict[str, Any] = {**always, "limit": 1}
+            plain = ctx.require(200, operation.id, ids, query=first_page)
+            unknown = ctx.require(200, operation.id, ids, query={**first_page, "limti": ["1", "2"]})
             expected, actual = sorted(plain.json), sorted(unknown.json)
-            ctx.judge(name, unknown).equal("the keys of the page", expected, actual)
+            ctx.judge(operation.id, unknown).equal("the keys of the page", expected, actual)
 
 
 @scenario("fields.unknown_query", reads, "create_pool", "create_rollout", clauses="Errors#dce1")
@@ -177,23 +190,12 @@ def fields_unknown_query(ctx: Context) -> None:
 
 
 _ONCE = Clause(ids="Errors#dce1")
-_PARAMETERS: tuple[tuple[str, Any, tuple[Any, ...]], ...] = (
-    ("limit", 1, ("0", "-1", "1001", "many", "1.5", "", "1e2", "٣")),
-    ("cursor", "x", ("x" * 513,)),
-    ("state", "active", ("x" * 65,)),
-    ("after_sequence", 0, ("-1", "x", "1.5", "", str(2**63))),
-    ("format", "json", ("xml", "JSON", "")),
-)
-
-
-def _parameters(ctx: Context, name: str) -> set[str]:
-    """Return the query parameters of an operation."""
-    spec = ctx.session.options.spec or {}
-    operation = ctx.session.document.operations[name]
-    raw = spec["paths"][operation.path][operation.method.lower()].get("parameters", ())
-    components = spec["components"].get("parameters", {})
-    nodes = [components[node["$ref"].split("/")[-1]] if "$ref" in node else node for node in raw]
-    return {node["name"] for node in nodes if node.get("in") == "query"}
+_OF_ALL_LISTS = ("state", "limit", "cursor")
+_STEP = {"step_id": 1, "source": "agent", "message": "x"}
+_RECORDED = {
+    "status": "completed", "reward": 1.0,
+    "trajectory": {"agent": {"name": "kit", "version": "1"}, "steps": [_STEP]},
+}  # fmt: skip
 
 
 @scenario(

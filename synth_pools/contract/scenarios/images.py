@@ -76,6 +76,13 @@ def images_not_offered(ctx: Context) -> None:
         ctx.expect.inconclusive("list_image_releases", f"the answer is {page.status}")
         return
     ctx.judge("list_image_releases", page).field("items", [])
+    pool, minimal = {"pool_id": ids["pool_id"]}, {"prefer": "return=minimal"}
+    page = ctx.require(200, "list_image_releases", pool, headers=minimal)
+    applied = page.exchange.header("preference-applied")
+    judge = ctx.judge("list_image_releases", page)
+    judge.equal("Preference-Applied", minimal["prefer"], applied)
+    nobody = {"pool_id": ctx.resources.name("nobody")}
+    ctx.check(Status(404, "no such pool", code="pool_not_found"), "list_image_releases", nobody)
     refused = Status(501, "the server does not offer it", code="not_implemented")
     for operation in ctx.operations[1:]:
         if operation not in operations:

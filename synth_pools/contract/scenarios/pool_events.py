@@ -8,7 +8,6 @@ from typing import Any
 from synth_pools.contract.document import TERMINAL
 from synth_pools.contract.exceptions import StopScenarioError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import read_events
 from synth_pools.contract.harness.waits import (
@@ -28,8 +27,6 @@ _END_SECONDS = 10.0
 _SILENCE_SECONDS = 25.0
 # Fields that the last event of a rollout may have, and the operations that return them.
 _INCLUDING = {"rollout": "get_rollout", "summary": "get_rollout_summary"}
-# Fields of both whose values are spelt in one way only; time stamps are not.
-_ALIKE = ("id", "pool_id", "status", "score", "error")
 
 
 @scenario(
@@ -94,6 +91,9 @@ def pool_events_resume(ctx: Context) -> None:
         )
     stream = _read(ctx, pool_id, query={"start": "latest"})
     ctx.judge(_STREAM, stream).that("start=latest begins after the last event", _ids(stream) == [])
+    if ctx.session.offers("event_pages"):
+        page = read_events(ctx, _STREAM, {"pool_id": pool_id}, start="latest")
+        ctx.judge(_STREAM, page).field("events", [], "events of a page with start=latest")
 
 
 @scenario(
@@ -106,7 +106,7 @@ def pool_events_types(ctx: Context) -> None:
     pool_id, _ = _archived_pool(ctx)
     pages = ctx.session.offers("event_pages")
     messages = _read(ctx, pool_id).reader.messages
-    for types in ("rollout.queued", ",".join(sorted(TERMINAL)), "no.such.type", "🌍"):
+    for types in ("rollout.queued", ",".join(sorted(TERMINAL)), "rollout", "no.such.type", "🌍"):
         stream = _read(ctx, pool_id, query={"types": types})
         expected = [message.id for message in messages if message.event in types.split(",")]
         ctx.judge(_STREAM, stream).that(f"types={types} selects", _ids(stream) == expected)
@@ -122,9 +122,6 @@ def pool_events_types(ctx: Context) -> None:
         chosen = [m.envelope for m in messages if m.event in types.split(",")]
         label = f"the events of a page with types={types}"
         ctx.expect.equal(_STREAM, label, chosen, page.at("events"), page)
-    wrong = ({"start": "now"}, {"format": "xml"}, {"format": "json", "limit": 0})
-    for query in wrong if pages else wrong[:1]:
-        ctx.check(Status(422, str(query)), _STREAM, {"pool_id": pool_id}, query=query)
     ctx.check(404, _STREAM, {"pool_id": ctx.session.pool_id("nowhere")})
 
 
@@ -167,10 +164,9 @@ def pool_events_include(ctx: Context) -> None:
         demand = "the last event of each rollout holds it and its summary"
         judge.that(demand, is_each and len(holding) == lasts, f"{len(holding)} of {lasts}")
         for (rollout_id, name), answer in returned.items():
-            for event in holding:
-                for field in _ALIKE if event.get("rollout_id") == rollout_id else ():
-                    judge.equal(f"{name}.{field}", answer.at(field), at(event, name, field))
-    ctx.check(Status(422, "include=x"), _STREAM, {"pool_id": pool_id}, query={"include": "x"})
+            for event in (event for event in holding if event.get("rollout_id") == rollout_id):
+                for field, value in answer.json.items():
+                    judge.equal(f"{name}.{field}", value, at(event, name, field))
 
 
 @scenario(
@@ -289,6 +285,7 @@ def _archived_pool(ctx: Context, *, cancelled: bool = False) -> tuple[str, list[
     rollouts = [start_rollout(ctx, pool_id) for _ in range(2)]
     rollouts.append(run_rollout(ctx, pool_id))
     if live:
+        rollouts.append(run_rollout(ctx, pool_id, env={"fail": True}))
         rollouts.append(start_rollout(ctx, pool_id, env={"delay": 600}))
         ctx.require(200, "cancel_rollout", rollouts[-1].ids, json={})
     ctx.require(200, "delete_pool", {"pool_id": pool_id})

@@ -51,6 +51,9 @@ def replay_again(ctx: Context) -> None:
         for field in ("pool_id", "request", "task_id"):
             if field in observed:
                 ctx.expect.equal(_OPERATION, field, before.at(field), observed[field], read)
+    # The rules for single answers and for facts judge this one.
+    second = ctx.require((202, 200), _OPERATION, replay.global_ids)
+    wait_for(ctx, Rollout(pool_id, rollout_id(second)), FINAL)
     after = ctx.require(200, "get_rollout", original.ids)
     ctx.expect.equal(_OPERATION, "the rollout that was repeated", before.json, after.json, after)
     ctx.judge("get_rollout", after).among(

@@ -52,11 +52,15 @@ _SUMMED = {
 )
 def reported_usage(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
-    silent = run_rollout(ctx, pool_id)
-    limits = {"max_cost_usd": 0.5}
-    padding = {"padding": "x" * 5_000}
-    rollout = run_rollout(ctx, pool_id, env={"usage": _USAGE}, metadata=padding, limits=limits)
-    for case, values in ((rollout, (123, 45, _COST, _COSTS)), (silent, (None, None, None, {}))):
+    run = {"run": ctx.resources.name()} if ctx.session.offers("runs") else {}
+    silent = run_rollout(ctx, pool_id, **run)
+    more: dict[str, Any] = {"metadata": {"padding": "x" * 5_000}, **run}
+    more["limits"] = limits = {"max_cost_usd": 0.5}
+    rollout = run_rollout(ctx, pool_id, env={"usage": _USAGE}, **more)
+    failed = run_rollout(ctx, pool_id, env={"usage": _USAGE, "fail": True}, **run)
+    values: tuple[Any, ...]
+    for case in (rollout, failed, silent):
+        values = (None, None, None, {}) if case is silent else (123, 45, _COST, _COSTS)
         min_sent, min_answered, max_sent, max_answered = ctx.session.received.bytes_of(case.id)
         bounds = (
             ("bytes_uploaded", min_sent, max_sent),
@@ -83,9 +87,15 @@ def reported_usage(ctx: Context) -> None:
     metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
     for place in ("usage", "task_usage.0"):
         judge = ctx.judge("get_pool_metrics", metrics)
-        for name, amount in (("rollouts", 1), *list(_SUMMED.items())[:2], ("cost_usd", _COST)):
-            judge.field(f"{place}.{name}", amount, optional=True)
+        for name in ("input_tokens", "output_tokens", "cost_usd"):
+            judge.field(f"{place}.{name}", 2 * _SUMMED[name], optional=True)
+        judge.field(f"{place}.rollouts", 2, optional=True)
     judge.field("task_usage.0.task_id", None, optional=True)
+    if run:
+        # The rules for facts compare its sums with its rollouts.
+        for case in (rollout, failed, silent):
+            ctx.require(200, "get_rollout", case.ids)
+        ctx.require(200, "get_run", run)
     sent = [at(request.body, "limits") for request in ctx.session.received.sent(rollout.id)]
     read = ctx.require(200, "get_rollout", rollout.ids)
     ctx.expect.equal("create_rollout", "limits of what is sent", [limits], sent, read)

@@ -237,10 +237,10 @@ def states_shares(ctx: Context) -> None:
     for holder in hold(ctx):
         pool_id = holder.pool(concurrency=1)
         first = holder.start(pool_id)
-        priorities = {"many": 0, "few": 0, "urgent": 10}
+        priorities = {"many": 0, "few": 0, "urgent": 10, "eager": 3}
         shares: dict[str, list[Rollout]] = {}
-        # Ten are admitted before the two and the five that may not wait for all of them.
-        for name, number in (("many", 10), ("few", 2), ("urgent", 5)):
+        # Ten are admitted before the others, which may not wait for all of them.
+        for name, number in (("many", 10), ("few", 2), ("urgent", 5), ("eager", 8)):
             run, priority = ctx.resources.name(name), priorities[name]
             shares[name] = [
                 start_rollout(ctx, pool_id, env={"delay": 0}, run=run, priority=priority)
@@ -264,6 +264,11 @@ def states_shares(ctx: Context) -> None:
             observed = f"{preceding} of the share that waited before had started"
             demand = f"at most {limit} of another share start before the last of one that waits"
             ctx.judge("create_rollout", response).that(demand, preceding <= limit, observed)
+        last, response = starts["eager"][-1], finals["eager"][-1]
+        preceding = sum(last is not None and start < last for start in many)
+        demand = "eight starts of priority 3 count four: others start meanwhile"
+        is_met = last is None or preceding >= 2
+        ctx.judge("create_rollout", response).that(demand, is_met, f"{preceding} of a share")
         return
 
 

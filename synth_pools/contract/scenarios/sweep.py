@@ -10,7 +10,7 @@ from synth_pools.contract.harness.waits import iterate_pages
 from synth_pools.contract.selections import describes_rollout
 
 # Most rollouts and pools that are read, and most pages of a list.
-_ROLLOUTS, _POOLS, _PAGES = 200, 40, 5
+_ROLLOUTS, _POOLS, _PAGES, _WAITED = 200, 40, 5, 5
 
 
 @scenario(
@@ -35,10 +35,15 @@ def sweep_again(ctx: Context) -> None:
     of_one = [operation for operation in reads if "rollout_id" in operation.id_names]
     complete = [operation for operation in of_one if operation.result == "Rollout"]
     chosen = ctx.random.sample(rollouts, min(len(rollouts), _ROLLOUTS))
-    for number, (pool_id, rollout_id) in enumerate(chosen):
+    # The longest waits first: all of these is read.
+    for number, (pool_id, rollout_id) in enumerate([*rollouts[:_WAITED], *chosen]):
         ids = {"pool_id": pool_id, "rollout_id": rollout_id}
-        for operation in {op.id: op for op in (*complete, of_one[number % len(of_one)])}.values():
+        others = of_one if number < _WAITED else [of_one[number % len(of_one)]]
+        for operation in {op.id: op for op in (*complete, *others)}.values():
             ctx.require(200, operation.id, operation.own_ids(ids))
+    runs = facts.runs() if facts is not None and ctx.has("get_run") else []
+    for run in ctx.random.sample(runs, min(len(runs), _POOLS)):
+        ctx.require(200, "get_run", {"run": run})
     pools = sorted({pool_id for pool_id, _ in rollouts})
     for pool_id in ctx.random.sample(pools, min(len(pools), _POOLS)):
         ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})

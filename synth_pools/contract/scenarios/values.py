@@ -62,7 +62,7 @@ def _free_form() -> dict[str, Any]:
     for level in range(40):
         deep = {"down": deep} if level % 2 else [deep]
     values = {"texts": _TEXTS, "numbers": _NUMBERS, "shapes": _SHAPES}
-    return {**values, "deep": deep, "wide": list(range(1_000))}
+    return {**values, "deep": deep, "wide": list(range(1_000)), "no": False, "0": 0, "none": ""}
 
 
 @scenario(

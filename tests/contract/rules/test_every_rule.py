@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +202,10 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
         200,
         {**example("image_release"), "id": "other", "release_id": "other"},
     ),
+    "agree.scopes": _figures("capabilities", "/v1/capabilities", scopes=["admin", "read"]),
+    "asked.replay_of": answered(
+        "POST", f"{_ROLLOUT}/replay", 200, {**_OTHER, "replay_of": "rollout_3"}, sent=None
+    ),
     "asked.rollout_id": _rollout(id="rollout_2", rollout_id="rollout_2"),
     "page.limit": _page(_OTHER, _DONE, query="?limit=1"),
     "page.state": _page(_DONE, query="?state=failed"),
@@ -307,84 +310,6 @@ def test_the_answers_depart_in_little_else() -> None:
     assert complaints(_page(_NEWER, _DONE)) == set()
     assert complaints(pool_streamed(("r", 1), ("s", 1), ("r", 2))) == set()
     assert complaints(_refused(503, _NO, ("retry-after", "1"))) == set()
-
-
-class _Lagging:
-    """Server whose reads are late, but none that it was asked about."""
-
-    def is_late(self, exchange: Exchange) -> bool:
-        return False
-
-    def lag(self) -> bool:
-        return True
-
-
-def test_what_a_patch_does_not_name_stays_unless_something_else_came_between() -> None:
-    task = {**example("task"), "task_config": {"a": 1}}
-    grown = {**task, "task_config": {"a": 1, "b": 2}, "backend": "another"}
-
-    def sent(began: float, method: str, path: str, body: Any, patch: Any = None) -> Exchange:
-        headers = (("x-request-id", f"req_{method}_{began}"), ("vary", "Prefer"))
-        answer = answered(method, path, 200, body, sent=patch, headers=headers)
-        return replace(answer, began=began, elapsed=2.0 if patch else 0.0)
-
-    def listed(began: float) -> Exchange:
-        return sent(began, "GET", f"{_POOL}/tasks", {"items": [task], "next_cursor": None})
-
-    def patched(began: float, answer: dict[str, Any], **patch: Any) -> Exchange:
-        return sent(began, "PATCH", _TASK, answer, patch)
-
-    page = listed(0.5)
-    config = {"task_config": {"b": 2}}
-    assert complaints(page, patched(1.0, grown, **config)) == {"facts.patched"}
-    assert complaints(page, patched(1.0, grown, **config, backend="another")) == set()
-    # A change at the same time may have made it another.
-    at_once = (patched(1.0, task, name="x"), patched(2.0, grown, **config))
-    assert complaints(page, *at_once) == set()
-    later = (listed(4.0), patched(5.0, grown, **config))
-    assert complaints(page, *at_once, *later) == {"facts.patched"}
-    pool = sent(0.5, "GET", _POOL, example("pool"))
-    moved = sent(1.0, "POST", f"{_POOL}/pause", {**example("pool"), "tasks": []})
-    assert "facts.patched" in complaints(pool, moved)
-    unanswered = replace(at_once[0], status=None, trouble="no answer within 30 s")
-    assert complaints(page, unanswered, *later) == set()
-    # The change that explains it is answered later, or recorded later.
-    doubtful, cause = patched(1.0, grown, **config), patched(2.5, grown, backend="another")
-    for later_one in (cause, replace(cause, began=0.6, elapsed=0.2), replace(cause, status=422)):
-        assert "facts.patched" not in complaints(page, doubtful, later_one)
-    assert complaints(page, doubtful, replace(cause, began=3.0)) == {"facts.patched"}
-    # The answer to a change counts for more than a read, which may be late.
-    stale = sent(3.5, "GET", f"{_POOL}/tasks", {"items": [task], "next_cursor": None})
-    again = {**grown, "task_config": {"a": 1, "b": 3}}
-    third = patched(4.0, again, task_config={"b": 3})
-    assert complaints(replace(cause, began=0.6), stale, third) == set()
-    # Where reads are late, only such an answer counts.
-    assert complaints(page, doubtful, late_reads=_Lagging()) == set()
-    lost = patched(7.0, {**again, "backend": "a third"}, task_config={"b": 3})
-    assert complaints(third, lost, late_reads=_Lagging()) == {"facts.patched"}
-
-
-def test_a_deleted_run_is_demanded_nowhere() -> None:
-    rollout = _rollout(run="a", request={**_DONE["request"], "run": "a"})
-    run = {**_RUN, "name": "a", "rollouts": {**_RUN["rollouts"], "completed": 1}}
-    deleted = answered("DELETE", "/v1/runs/a", 200, run)
-    metrics = {f"{state}_rollouts": 0 for state in ("completed", "failed", "cancelled")}
-    figures = _figures("pool_metrics", _METRICS, **metrics, success_rate=None)
-    later = answered("GET", "/v1/runs/a", 200, {**run, "rollouts": {"completed": 0}})
-    for answer, rule in (
-        (_page(), "facts.listed"),
-        (figures, "facts.metrics"),
-        (later, "facts.runs"),
-    ):
-        assert rule in complaints(rollout, answer)
-        assert rule not in complaints(rollout, deleted, answer)
-        # An answer from before the deletion may be judged after it.
-        assert rule not in complaints(rollout, deleted, rollout, answer)
-        refused = answered("DELETE", "/v1/runs/a", 409, _NO)
-        assert rule in complaints(rollout, refused, answer)
-        # Other runs keep theirs.
-        of_other = answered("DELETE", "/v1/runs/b", 200, {**run, "name": "b"})
-        assert rule in complaints(rollout, of_other, answer)
 
 
 def test_a_page_that_begins_anew_is_seen_however_quickly_all_was_created() -> None:

@@ -166,9 +166,9 @@ def test_a_summary_and_a_batch_are_judged_by_their_rollouts() -> None:
 
 
 def test_a_replay_is_another_rollout_than_the_one_in_its_path() -> None:
-    replayed = {**_DONE, "id": "rollout_2", "rollout_id": "rollout_2"}
+    replayed = {**_DONE, "id": "rollout_2", "rollout_id": "rollout_2", "replay_of": ROLLOUT}
     replay = answered("POST", f"{_ROLLOUT}/replay", 202, replayed, sent={})
-    assert _judged(replay, "asked.") == {}
+    assert _judged(replay, "asked.") == {"asked.replay_of": None}
     assert _judged(answered("GET", _ROLLOUT, 200, replayed), "asked.") == {
         "asked.rollout_id": '"rollout_2"'
     }

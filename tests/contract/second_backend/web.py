@@ -250,7 +250,7 @@ def _parameters(
 
 def _typed(parameter: Parameter, text: str | None) -> Any:
     kind = parameter.schema.get("type")
-    if kind == "number" and text:
+    if kind == "number" and text and text.isascii():
         with contextlib.suppress(ValueError):
             return float(text)
     return int(text) if kind == "integer" and text and _WHOLE_NUMBER.match(text) else text

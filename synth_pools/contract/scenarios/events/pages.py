@@ -6,7 +6,6 @@ from typing import Any
 
 from synth_pools.contract.document import FINAL, TERMINAL
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import read_events
 from synth_pools.contract.harness.waits import (
@@ -92,26 +91,6 @@ def events_pages_status(ctx: Context) -> None:
         ctx.judge(operation, page).that(
             "the terminal event with the final status", is_met, str(events)
         )
-
-
-@scenario(
-    "events.pages_refused",
-    *STREAMS,
-    clauses="""
-        responses Invalid#c83f, parameters EventFormat#7907#240e, parameters EventLimit#424e#0392
-    """,
-    needs="event_pages",
-)
-def events_pages_refused(ctx: Context) -> None:
-    rollout = run_rollout(ctx, ctx.resources.pool())
-    for operation, ids in rollout.streams(ctx):
-        for query in (
-            {"format": "json", "limit": 0},
-            {"format": "json", "limit": 1001},
-            {"format": "json", "after_sequence": -1},
-            {"format": "xml"},
-        ):
-            ctx.check(Status(422, str(query)), operation, ids, query=query)
 
 
 def _page(ctx: Context, operation: str, ids: dict[str, str], **query: Any) -> Response:

@@ -10,7 +10,6 @@ from typing import Any
 from synth_pools.contract.document import TERMINAL
 from synth_pools.contract.exceptions import StopScenarioError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import WITHOUT, scenario
 from synth_pools.contract.harness.waits import (
     STREAMS,
@@ -125,9 +124,14 @@ def events_resume(ctx: Context) -> None:
             ctx.judge(operation, stream, clause=_RESUME).that(
                 f"after {label}: {expected}", actual == expected, str(actual)
             )
-        for wrong in ("-1", "x", "1.5"):
-            refused = Status(422, f"after_sequence={wrong}")
-            ctx.check(refused, operation, ids, query={"after_sequence": wrong})
+            if ctx.session.offers("event_pages"):
+                query = {**request.get("query", {}), "format": "json"}
+                page = ctx.require(200, operation, ids, **{**request, "query": query})
+                remaining = [message.envelope for message in messages[place:]]
+                in_page = page.list_at("events")
+                judge = ctx.judge(operation, page, clause=_RESUME)
+                is_begin = in_page == remaining[: len(in_page)]
+                judge.that(f"a page after {label}", is_begin and bool(in_page) == bool(remaining))
 
 
 @scenario(

@@ -1,0 +1,121 @@
+"""Rule for counts and sums: they include every rollout that was read, and no other one."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from synth_pools.contract.document import FINAL
+from synth_pools.contract.rules.listings import FactAnswer, ResourceKey
+from synth_pools.contract.rules.verdict import is_finite_number
+
+# Figures of a run that are sums of a fact of its rollouts, null where none has it.
+_SUMS = ("llm_input_tokens", "llm_output_tokens", "cost_usd")
+_OPEN = ("queued", "running")
+# How far sums of fractions, and of seconds, may be from those of the kit.
+_EXACT, _SECONDS = 1e-6, 0.1
+
+# Returns a fact of a rollout: its value, alone in a tuple, or nothing if it is not known.
+FactReader = Callable[[ResourceKey, str], tuple[Any, ...]]
+
+
+class Counts:
+    """Rollouts of pools and runs, and when each was first observed to have ended."""
+
+    def __init__(self, fact: FactReader) -> None:
+        self._fact = fact
+        self.ended: dict[ResourceKey, float] = {}
+        # The same by pool or run, and state.
+        self._ends: dict[tuple[ResourceKey, str], list[float]] = defaultdict(list)
+        self._members: dict[ResourceKey, set[ResourceKey]] = defaultdict(set)
+        # The runs whose deletion was requested.
+        self._deleted_runs: set[ResourceKey] = set()
+
+    def runs(self) -> list[str]:
+        """Return the names of the caller's runs of which all known rollouts have ended."""
+        return [
+            run[2]
+            for run, members in self._members.items()
+            if not run[0] and members <= self.ended.keys()
+        ]
+
+    def add(self, subject: ResourceKey, run: ResourceKey | None) -> bool:
+        """Add a rollout to its run; return False if that was deleted."""
+        if run in self._deleted_runs:
+            return False
+        if run is not None:
+            self._members[run].add(subject)
+        return True
+
+    def end(self, subject: ResourceKey, status: str, now: float, *counted: ResourceKey) -> None:
+        """Count a rollout among those of some pools and runs that have ended, if it is new."""
+        if subject not in self.ended:
+            self.ended[subject] = now
+            for place in counted:
+                self._ends[place, status].append(now)
+
+    def forget(self, run: ResourceKey) -> Iterator[tuple[ResourceKey, float | None]]:
+        """Forget a run, and yield its rollouts with the time of their end, if they had ended."""
+        self._deleted_runs.add(run)
+        for subject in self._members.pop(run, ()):
+            yield subject, self.ended.pop(subject, None)
+        for status in FINAL:
+            self._ends.pop((run, status), None)
+
+    def discount(self, pool: ResourceKey, status: str, ended_at: float) -> None:
+        """Count a rollout of a pool no more."""
+        self._ends[pool, status].remove(ended_at)
+
+    def judge(
+        self, check: str, answer: FactAnswer, subject: ResourceKey, counts: Mapping[str, Any]
+    ) -> None:
+        """Expect the counts of ended rollouts to include all that were read before."""
+        for status in FINAL:
+            least = bisect_left(self._ends.get((subject, status), []), answer.exchange.began)
+            count = counts.get(status)
+            if least and is_finite_number(count):
+                demand = f"{status} rollouts include the {least} that were read before"
+                answer.judge(check, demand, count >= least, str(count), f"{check}|{status}")
+
+    def judge_run(self, answer: FactAnswer, subject: ResourceKey, run: Mapping[str, Any]) -> None:
+        """Expect the sums of a run to be those of its rollouts, once all of them have ended."""
+        raw_counts = run.get("rollouts")
+        counts = raw_counts if isinstance(raw_counts, dict) else {}
+        self.judge("facts.runs", answer, subject, counts)
+        members = self._members.get(subject, set())
+        began = answer.exchange.began
+        total = sum(value for value in counts.values() if is_finite_number(value))
+        are_all = total == len(members) and not any(counts.get(name) for name in _OPEN)
+        if (
+            not members
+            or not are_all
+            or any(self.ended.get(member, began) >= began for member in members)
+        ):
+            return
+        for name, expected, tolerance in self._sums(members):
+            actual = run.get(name)
+            is_near = is_finite_number(actual) and is_finite_number(expected)
+            is_near = is_near and abs(actual - expected) <= tolerance * max(1.0, abs(expected))
+            demand = f"{name} is that of its {len(members)} rollouts, of which each was read"
+            met = name not in run or is_near or actual == expected
+            answer.judge(
+                "facts.runs", f"{demand}: {expected}", met, str(actual), f"facts.runs|{name}"
+            )
+
+    def _sums(self, members: set[ResourceKey]) -> Iterator[tuple[str, Any, float]]:
+        """Yield the names of figures with the expected ones, and how far those may differ."""
+        scores = [self._fact(member, "score") for member in members]
+        if all(scores):
+            rewards = [value for (value,) in scores if is_finite_number(value)]
+            yield "rewards", len(rewards), 0.0
+            yield "mean_reward", sum(rewards) / len(rewards) if rewards else None, _EXACT
+        seconds = [self._fact(member, "seconds") for member in members]
+        if all(seconds):
+            yield "run_seconds", sum(value for (value,) in seconds), _SECONDS
+        for name in _SUMS:
+            amounts = [self._fact(member, name) for member in members]
+            if all(amounts):
+                reported = [value for (value,) in amounts if is_finite_number(value)]
+                yield name, sum(reported) if reported else None, _EXACT

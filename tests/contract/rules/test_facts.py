@@ -1,0 +1,144 @@
+"""Facts that several answers state, and what may have come between them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from synth_pools.contract.results import Exchange
+from tests.contract.rules.answers import ROLLOUT, answered, complaints, example
+
+_POOL = "/v1/pools/docs-example-pool"
+_TASK = f"{_POOL}/tasks/addition"
+_ROLLOUT = f"/v1/rollouts/{ROLLOUT}"
+_DONE, _RUN = example("rollout_completed"), example("run")
+
+
+def _rollout(**changed: Any) -> Exchange:
+    return answered("GET", _ROLLOUT, 200, {**_DONE, **changed})
+
+
+def _usage(**changed: Any) -> Exchange:
+    return answered("GET", f"{_ROLLOUT}/usage", 200, {**example("rollout_usage"), **changed})
+
+
+class _Lagging:
+    """Server whose reads are late, but none that it was asked about."""
+
+    def is_late(self, exchange: Exchange) -> bool:
+        return False
+
+    def lag(self) -> bool:
+        return True
+
+
+def test_what_a_patch_does_not_name_stays_unless_something_else_came_between() -> None:
+    task = {**example("task"), "task_config": {"a": 1}}
+    grown = {**task, "task_config": {"a": 1, "b": 2}, "backend": "another"}
+
+    def sent(began: float, method: str, path: str, body: Any, patch: Any = None) -> Exchange:
+        headers = (("x-request-id", f"req_{method}_{began}"), ("vary", "Prefer"))
+        answer = answered(method, path, 200, body, sent=patch, headers=headers)
+        return replace(answer, began=began, elapsed=2.0 if patch else 0.0)
+
+    def listed(began: float) -> Exchange:
+        return sent(began, "GET", f"{_POOL}/tasks", {"items": [task], "next_cursor": None})
+
+    def patched(began: float, answer: dict[str, Any], **patch: Any) -> Exchange:
+        return sent(began, "PATCH", _TASK, answer, patch)
+
+    page = listed(0.5)
+    config = {"task_config": {"b": 2}}
+    assert complaints(page, patched(1.0, grown, **config)) == {"facts.patched"}
+    assert complaints(page, patched(1.0, grown, **config, backend="another")) == set()
+    # A change at the same time may have made it another.
+    at_once = (patched(1.0, task, name="x"), patched(2.0, grown, **config))
+    assert complaints(page, *at_once) == set()
+    later = (listed(4.0), patched(5.0, grown, **config))
+    assert complaints(page, *at_once, *later) == {"facts.patched"}
+    pool = sent(0.5, "GET", _POOL, example("pool"))
+    moved = sent(1.0, "POST", f"{_POOL}/pause", {**example("pool"), "tasks": []})
+    assert "facts.patched" in complaints(pool, moved)
+    unanswered = replace(at_once[0], status=None, trouble="no answer within 30 s")
+    assert complaints(page, unanswered, *later) == set()
+    # The change that explains it is answered later, or recorded later.
+    doubtful, cause = patched(1.0, grown, **config), patched(2.5, grown, backend="another")
+    for later_one in (cause, replace(cause, began=0.6, elapsed=0.2), replace(cause, status=422)):
+        assert "facts.patched" not in complaints(page, doubtful, later_one)
+    assert complaints(page, doubtful, replace(cause, began=3.0)) == {"facts.patched"}
+    # The answer to a change counts for more than a read, which may be late.
+    stale = sent(3.5, "GET", f"{_POOL}/tasks", {"items": [task], "next_cursor": None})
+    again = {**grown, "task_config": {"a": 1, "b": 3}}
+    third = patched(4.0, again, task_config={"b": 3})
+    assert complaints(replace(cause, began=0.6), stale, third) == set()
+    # Where reads are late, only such an answer counts.
+    assert complaints(page, doubtful, late_reads=_Lagging()) == set()
+    lost = patched(7.0, {**again, "backend": "a third"}, task_config={"b": 3})
+    assert complaints(third, lost, late_reads=_Lagging()) == {"facts.patched"}
+
+
+def test_a_deleted_run_is_demanded_nowhere() -> None:
+    rollout = _rollout(run="a", request={**_DONE["request"], "run": "a"})
+    run = {**_RUN, "name": "a", "rollouts": {**_RUN["rollouts"], "completed": 1}}
+    deleted = answered("DELETE", "/v1/runs/a", 200, run)
+    metrics = {f"{state}_rollouts": 0 for state in ("completed", "failed", "cancelled")}
+    figures = answered(
+        "GET", f"{_POOL}/metrics", 200, {**example("pool_metrics"), **metrics, "success_rate": None}
+    )
+    later = answered("GET", "/v1/runs/a", 200, {**run, "rollouts": {"completed": 0}})
+    empty = answered("GET", "/v1/rollouts", 200, {"items": [], "next_cursor": None})
+    refusal = {"detail": "no", "error": {"code": "of_this_server", "message": "no"}}
+    for answer, rule in (
+        (empty, "facts.listed"),
+        (figures, "facts.metrics"),
+        (later, "facts.runs"),
+    ):
+        assert rule in complaints(rollout, answer)
+        assert rule not in complaints(rollout, deleted, answer)
+        # An answer from before the deletion may be judged after it.
+        assert rule not in complaints(rollout, deleted, rollout, answer)
+        refused = answered("DELETE", "/v1/runs/a", 409, refusal)
+        assert rule in complaints(rollout, refused, answer)
+        # Other runs keep theirs.
+        of_other = answered("DELETE", "/v1/runs/b", 200, {**run, "name": "b"})
+        assert rule in complaints(rollout, of_other, answer)
+
+
+def test_what_a_result_says_is_said_elsewhere_too() -> None:
+    usage = {"input_tokens": 7, "cost_usd": 0.25}
+    final = _rollout(result={"reward": 1.0, "usage": usage}, score=1.0)
+    for field, value in (("llm_input_tokens", 8), ("cost_usd", None), ("llm_output_tokens", 0)):
+        right = {"llm_input_tokens": 7, "llm_output_tokens": None, "cost_usd": 0.25}
+        figures = _usage(**{**right, field: value})
+        assert "facts.usage" in complaints(final, figures), field
+    # Several names with several values have no order.
+    unclear = _rollout(result={"reward": 1.0, "usage": {**usage, "prompt_tokens": 9}}, score=1.0)
+    reported = {"llm_input_tokens": 9, "llm_output_tokens": None, "cost_usd": 0.25}
+    figures = _usage(**reported)
+    assert "facts.usage" not in complaints(unclear, figures)
+    result, metrics = {"reward": 0.5, "summary": {"reward": 1.0}}, {"outcome_reward": 0.5}
+    wrong = _rollout(result=result, metrics=metrics, score=0.5)
+    assert "facts.final" in complaints(wrong)
+
+
+def test_the_sums_of_a_run_are_those_of_its_rollouts() -> None:
+    request = {**_DONE["request"], "run": "r"}
+    first = {**_DONE, "run": "r", "request": request}
+    second = {**first, "id": "rollout_2", "rollout_id": "rollout_2", "score": None}
+    second["metrics"], second["result"] = {"outcome_reward": None}, {"status": "completed"}
+    read = [answered("GET", _ROLLOUT, 200, first)]
+    read += [answered("GET", "/v1/rollouts/rollout_2", 200, second)]
+    counts = {**dict.fromkeys(_RUN["rollouts"], 0), "completed": 2}
+    sums = {"name": "r", "rollouts": counts, "rewards": 1, "mean_reward": first["score"]}
+    seconds = 2 * example("rollout_summary")["timing"]["run_seconds"]
+    sums |= dict.fromkeys(("cost_usd", "llm_input_tokens", "llm_output_tokens"))
+    sums |= {"run_seconds": seconds}
+    right = answered("GET", "/v1/runs/r", 200, {**_RUN, **sums})
+    assert "facts.runs" not in complaints(*read, right)
+    for name, value in (("rewards", 2), ("mean_reward", 0.5), ("run_seconds", 99)):
+        wrong = answered("GET", "/v1/runs/r", 200, {**_RUN, **sums, name: value})
+        assert "facts.runs" in complaints(*read, wrong), name
+        # One more may have come that nobody has read.
+        more = {**counts, "running": 1}
+        grown = answered("GET", "/v1/runs/r", 200, {**_RUN, **sums, name: value, "rollouts": more})
+        assert "facts.runs" not in complaints(*read, grown), name
