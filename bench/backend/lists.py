@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import asyncpg
 import httpx
@@ -26,40 +27,81 @@ from bench.backend.processes import backend
 from bench.cases import KEY
 from tests.support.postgres_server import running_server
 
-_NOTHING = {"sort": "created"}
-# Rollout n of the store has values of n. All but the last match rollouts all over the list.
+# Shares of the rollouts that match: a thousandth, a hundredth, a twentieth, nearly all.
+_SHARES = (("0.1", 1), ("1", 10), ("5", 50))
+_POOLS = ("0.1", "1", "5", "50", "rest")
+
+
+def _shared(number: int) -> str:
+    """Return a number below 1,000 that looks drawn for each rollout, as SQL."""
+    return f"(n * {number} % 4294967296 / 65536 % 1000)"
+
+
+def _named(number: int, prefix: str) -> str:
+    """Return the SQL of a text that tells how many rollouts have it, in percent."""
+    drawn, cases, least = _shared(number), [], 0
+    for share, thousandths in _SHARES:
+        least += thousandths
+        cases.append(f"WHEN {drawn} < {least} THEN '{prefix}{share}'")
+    return f"CASE WHEN n = 2 THEN '{prefix}one' {' '.join(cases)} ELSE '{prefix}94' END"
+
+
+# One filter or order each, in the list of all rollouts and in that of a pool of half of them.
 _CASES = (
-    {"state": "failed"},
-    {"run": "run 7"},
-    {"label": "model=7"},
-    {"seed": "7"},
-    {"task_id": "task-7"},
-    {"error_code": "container_failed"},
-    {"min_reward": "0.5"},
-    {"max_reward": "0.5"},
-    {"min_reward": "0.95"},
-    {"created_after": "2026-01-01T00:00:05Z"},
-    {"created_before": "2026-01-01T00:00:05Z"},
-    {"sort": "reward"},
-    {"sort": "duration"},
-    {"sort": "cost"},
+    *({"state": state} for state in ("cancelled", "failed", "completed")),
+    *({"error_code": code} for code in ("rare", "container_failed")),
+    *(
+        {name: f"{name}-{share}"}
+        for name in ("run", "task_id")
+        for share in ("one", "0.1", "5", "94")
+    ),
+    *({"label": f"model={share}"} for share in ("one", "0.1", "5", "94")),
+    *({"seed": seed} for seed in ("3", "0", "1", "2")),
+    *({"min_reward": least} for least in ("0.999999", "0.999", "0.99", "0.95", "0.5", "0.01")),
+    {"max_reward": "0.05"},
+    *({"created_after": f"2026-01-01T00:{end}Z"} for end in ("16:39", "15:50", "08:20", "00:10")),
+    {"created_before": "2026-01-01T00:08:20Z"},
+    *({"sort": order} for order in ("reward", "duration", "cost")),
     {"run": "none of them"},
 )
+_SCOPES = ("", "50")
+# Pools with fewer, several filters, and filters in another order: no floor is promised for these.
+_OTHERS = (
+    *(("5", case) for case in ({"seed": "1"}, {"min_reward": "0.95"}, {"task_id": "task_id-5"})),
+    *(("1", case) for case in ({"seed": "1"}, {"error_code": "container_failed"})),
+    ("", {"run": "run-5", "seed": "1"}),
+    ("", {"run": "run-5", "min_reward": "0.95"}),
+    ("", {"run": "run-5", "sort": "reward"}),
+    ("", {"run": "run-0.1", "sort": "reward"}),
+    ("", {"label": "model=5", "seed": "1", "state": "failed"}),
+)
+_NOTHING: tuple[str, dict[str, str]] = ("", {})
+# Times of creation end there with a million rollouts, a thousand a second.
 _PAGE_SIZE = 100
 _REQUESTS = 10
 _FLOOR = 1.3
-_HEAD = ("list of 100", "SQLite", "ratio", "PostgreSQL", "ratio", "promised")
+_HEAD = ("list of 100", "SQLite", "ratio", "later", "PostgreSQL", "ratio", "later", "promised")
+_STATUS = _shared(2246822519)
+_REWARD = "(n * 3432918353 % 4294967296) / 4294967296.0"
 _VALUES = {
     "id": "'rollout_' || CAST(n AS TEXT)",
-    "status": "CASE WHEN n % 10 = 0 THEN 'failed' ELSE 'completed' END",
-    "error_code": "CASE WHEN n % 10 = 0 THEN 'container_failed' END",
-    "run": "'run ' || CAST(n % 50 AS TEXT)",
-    "task_id": "'task-' || CAST(n % 100 AS TEXT)",
-    "seed": "n % 100",
-    "reward_value": "n * 7919 % 1000 / 1000.0",
-    "reward": "CAST(n * 7919 % 1000 / 1000.0 AS TEXT)",
-    "cost_usd": "n * 104729 % 1000 / 1000.0",
-    "duration": "n * 1299709 % 1000 / 100.0",
+    "pool_id": _named(2654435761, "")
+    .replace("one", "0.1")
+    .replace("ELSE", f"WHEN {_shared(2654435761)} < 561 THEN '50' ELSE")
+    .replace("'94'", "'rest'"),
+    "status": f"CASE WHEN {_STATUS} < 1 THEN 'cancelled' WHEN {_STATUS} < 51 THEN 'failed'"
+    " ELSE 'completed' END",
+    "error_code": f"CASE WHEN {_STATUS} = 1 THEN 'rare' WHEN {_STATUS} BETWEEN 2 AND 50"
+    " THEN 'container_failed' END",
+    "run": _named(3266489917, "run-"),
+    "task_id": _named(668265263, "task_id-"),
+    "seed": "CASE WHEN n = 2 THEN 3 WHEN {0} < 1 THEN 0 WHEN {0} < 51 THEN 1 ELSE 2 END".format(
+        _shared(374761393)
+    ),
+    "reward_value": f"CASE WHEN {_STATUS} > 50 THEN {_REWARD} END",
+    "reward": f"CASE WHEN {_STATUS} > 50 THEN CAST({_REWARD} AS TEXT) ELSE 'null' END",
+    "cost_usd": "(n * 461845907 % 4294967296) / 4294967296.0",
+    "duration": "(n * 3864292196 % 4294967291) / 4294967296.0",
     "created_at": "'2026-01-01T00:' || substr(CAST(100 + n / 60000 AS TEXT), 2, 2) || ':'"
     " || substr(CAST(100 + n / 1000 % 60 AS TEXT), 2, 2) || '.'"
     " || substr(CAST(1000 + n % 1000 AS TEXT), 2, 3) || '000Z'",
@@ -69,8 +111,8 @@ _COPY = (
     " FROM rollouts CROSS JOIN {numbers} WHERE rollouts.seq = 1"
 )
 _LABEL = (
-    "INSERT INTO rollout_labels SELECT 'model=' || CAST(seq % 20 AS TEXT), seq FROM rollouts"
-    " WHERE seq > 1"
+    f"INSERT INTO rollout_labels (label, rollout_seq) SELECT {_named(1103515245, 'model=')}, n"
+    " FROM (SELECT seq AS n FROM rollouts WHERE seq > 1) AS labelled"
 )
 _COUNTED = (
     "(WITH RECURSIVE counted (n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM counted"
@@ -80,10 +122,13 @@ _PAGE = """\
 # Lists of many rollouts
 
 `make bench-lists` stores rollouts by SQL, and asks a backend with a SQLite file and one with a
-PostgreSQL database for the first page of `GET /v1/rollouts`, with one filter or one order. A time
-is the processor's for one page: the backend's, and with PostgreSQL that of the database, too. What
-is compared is measured in turns, and a ratio is the median of those of neighbours in time. The last
-result, as it was printed:
+PostgreSQL database for a page of `GET /v1/rollouts`, and of `GET /v1/pools/50/rollouts`, whose pool
+has half of the rollouts, with one filter or one order. A name ends in the percentage of rollouts
+that it has, a `reward` below 1 is drawn for each. A time is the processor's for the first page: the
+backend's, and with PostgreSQL that of the database, too. Beside it are its ratio to the first page
+of `GET /v1/rollouts` without a filter, and that of the page after it. What is compared is measured
+in turns, and a ratio is the median of those of neighbours in time. Rows without a promise have several
+filters, or a pool of few of the rollouts. The last result, as it was printed:
 
 {result}
 """
@@ -110,10 +155,12 @@ def _run(folder: Path, stored: int, rounds: int) -> str:
         with _postgres(Path(data), stored) as (url, seconds):
             postgres = _measure(url, seconds, rounds)
     rows = []
-    for case in (_NOTHING, *_CASES):
-        name = "no filter" if case is _NOTHING else " ".join(map("=".join, case.items()))
+    for case in _ALL:
+        pool_id, query = case
+        name = " ".join("=".join(item) for item in query.items()) or "no filter"
+        name += f", pool of {pool_id} %" if pool_id else ""
         cells = [cell for figures in (sqlite, postgres) for cell in _cells(case, figures)]
-        rows.append((name, *cells, "" if case is _NOTHING else f"≤ {_FLOOR}"))
+        rows.append((name, *cells, f"≤ {_FLOOR}" if case in _PROMISED else ""))
     load = os.getloadavg()[0]
     return (
         f"{table.render(rows, _HEAD)}\n\n{stored:,} rollouts in each; medians of {rounds} rounds of"
@@ -122,15 +169,22 @@ def _run(folder: Path, stored: int, rounds: int) -> str:
     )
 
 
-# Times of a page by the case, each with that of a page without a filter just before.
-Figures = dict[str, list[tuple[float, float]]]
+Case = tuple[str, dict[str, str]]
+# Times of the first page and the second one by the case, each with that of a page without a filter
+# just before.
+Figures = dict[str, list[tuple[float, float, float]]]
+
+_PROMISED: tuple[Case, ...] = tuple((scope, case) for scope in _SCOPES for case in _CASES)
+_ALL: tuple[Case, ...] = (_NOTHING, ("50", {}), *_PROMISED, *_OTHERS)
 
 
-def _cells(case: dict[str, str], figures: Figures) -> tuple[str, str]:
+def _cells(case: Case, figures: Figures) -> tuple[str, str, str]:
     times = figures[str(case)]
-    ratio = median(page / unfiltered for page, unfiltered in times)
-    milliseconds = 1000 * median(page for page, _ in times)
-    return f"{milliseconds:.2f} ms", "" if case is _NOTHING else f"{ratio:.2f}"
+    milliseconds = 1000 * median(first for first, _, _ in times)
+    ratio = median(first / unfiltered for first, _, unfiltered in times)
+    later = median(second / unfiltered for _, second, unfiltered in times)
+    has_second = any(second for _, second, _ in times)
+    return f"{milliseconds:.2f} ms", f"{ratio:.2f}", f"{later:.2f}" if has_second else ""
 
 
 def _measure(url: str, seconds: Callable[[], float], rounds: int) -> Figures:
@@ -139,21 +193,25 @@ def _measure(url: str, seconds: Callable[[], float], rounds: int) -> Figures:
     headers = {"authorization": f"Bearer {KEY}"}
     with httpx.Client(base_url=url, headers=headers, timeout=120, trust_env=False) as client:
 
-        def page_seconds(case: dict[str, str]) -> float:
+        def page_seconds(case: Case, cursor: str | None = None) -> tuple[float, str | None]:
+            pool_id, query = case
+            path = f"/v1/pools/{pool_id}/rollouts" if pool_id else "/v1/rollouts"
+            parameters = {**query, "limit": str(_PAGE_SIZE)}
+            parameters |= {} if cursor is None else {"cursor": cursor}
+            page: dict[str, Any] = {}
             before = seconds()
             for _ in range(_REQUESTS):
-                page = client.get("/v1/rollouts", params={**case, "limit": str(_PAGE_SIZE)})
-                is_empty = "none of them" in case.values()
-                assert len(page.json()["items"]) == (0 if is_empty else _PAGE_SIZE), case
-            return (seconds() - before) / _REQUESTS
+                page = client.get(path, params=parameters).raise_for_status().json()
+            return (seconds() - before) / _REQUESTS, page["next_cursor"]
 
         # The first round fills the caches.
         for number in range(rounds + 1):
-            for case in (_NOTHING, *_CASES):
-                unfiltered = page_seconds(_NOTHING)
-                times = (page_seconds(case), unfiltered)
+            for case in _ALL:
+                unfiltered, _ = page_seconds(_NOTHING)
+                first, cursor = page_seconds(case)
+                second = 0.0 if cursor is None else page_seconds(case, cursor)[0]
                 if number:
-                    figures.setdefault(str(case), []).append(times)
+                    figures.setdefault(str(case), []).append((first, second, unfiltered))
     return figures
 
 
@@ -172,7 +230,8 @@ def _first(url: str) -> None:
     """Store the rollout of which all others are copies."""
     headers = {"authorization": f"Bearer {KEY}"}
     with httpx.Client(base_url=url, headers=headers, timeout=60, trust_env=False) as client:
-        client.post("/v1/pools", json={"pool_id": "pool", "name": "pool"}).raise_for_status()
+        for pool_id in ("pool", *_POOLS):
+            client.post("/v1/pools", json={"pool_id": pool_id, "name": "pool"}).raise_for_status()
         request = {"mode": "sync", "run": "run", "labels": {"model": "first"}, "seed": 1}
         client.post("/v1/pools/pool/rollouts", json=request).raise_for_status()
 
@@ -194,15 +253,26 @@ def _sqlite(data: Path, stored: int) -> Iterator[tuple[str, Callable[[], float]]
     [path] = (data / "sqlite").glob("*.sqlite3")
     with contextlib.closing(sqlite3.connect(path)) as connection, connection:
         columns = [row[1] for row in connection.execute("PRAGMA table_info(rollouts)")]
+        # To fill an index at the end takes a tenth of the time.
+        indexes = connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'rollouts'"
+            " AND sql IS NOT NULL"
+        ).fetchall()
+        for name, _ in indexes:
+            connection.execute(f"DROP INDEX {name}")
         connection.execute(_copies(columns, _COUNTED.format(stored=stored)))
         connection.execute(_LABEL)
+        for _, sql in indexes:
+            connection.execute(sql)
     with backend(data / "sqlite") as process:
         yield process.url, lambda: _processor_seconds(process.pid)
 
 
 @contextlib.contextmanager
 def _postgres(data: Path, stored: int) -> Iterator[tuple[str, Callable[[], float]]]:
-    with running_server(("shared_buffers=256MB",), data) as server:
+    with running_server(
+        ("shared_buffers=256MB", "maintenance_work_mem=256MB", "max_wal_size=4GB"), data
+    ) as server:
         url = server.new_database("lists")
         with backend(data / "postgres", url) as process:
             _first(process.url)
@@ -227,11 +297,20 @@ async def _fill(url: str, stored: int) -> None:
             "SELECT column_name FROM information_schema.columns"
             " WHERE table_schema = 'synth_pools' AND table_name = 'rollouts'"
         )
+        indexes = await connection.fetch(
+            "SELECT indexname, indexdef FROM pg_indexes WHERE schemaname = 'synth_pools'"
+            " AND tablename = 'rollouts' AND indexdef NOT LIKE '%UNIQUE%'"
+        )
+        for row in indexes:
+            await connection.execute(f"DROP INDEX {row['indexname']}")
         numbers = f"generate_series(CAST(2 AS BIGINT), {stored}) AS numbers (n)"
         names = [row["column_name"] for row in columns]
         await connection.execute(_copies(names, numbers), timeout=3600)
         await connection.execute(_LABEL, timeout=3600)
-        await connection.execute("ANALYZE", timeout=600)
+        for row in indexes:
+            await connection.execute(row["indexdef"], timeout=3600)
+        # As the server does of itself within minutes.
+        await connection.execute("VACUUM ANALYZE", timeout=600)
     finally:
         await connection.close()
 

@@ -86,12 +86,11 @@ def matches(rollout: dict[str, Any], query: dict[str, Any]) -> bool:
     return all(checks[name](value) for name, value in query.items())
 
 
-@pytest.mark.parametrize("looked_at", [3, 2000])
+@pytest.mark.parametrize("entry_count", [3, 3000])
 def test_each_list_has_what_matches_in_its_order(
-    server: Server, pools: list[str], monkeypatch: pytest.MonkeyPatch, looked_at: int
+    server: Server, pools: list[str], monkeypatch: pytest.MonkeyPatch, entry_count: int
 ) -> None:
-    monkeypatch.setattr(rollout_lists, "_BRIEFLY", looked_at)
-    monkeypatch.setattr(rollout_lists, "_MOST_SORTED", 3 * looked_at)
+    monkeypatch.setattr(rollout_lists, "_FIRST_ENTRIES", entry_count)
     dice = random.Random(7)
     stored = everything(server, "/v1/rollouts", 100)
     costs = {

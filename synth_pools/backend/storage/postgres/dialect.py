@@ -9,6 +9,9 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 _LIST = re.compile(r"IN \(SELECT value FROM json_each\(\?\)\)")
+# Entries of an index with equal values, in their order. As comparisons of rows, since of equal
+# values the planner leaves the index for that of the numbers alone, and reads all rollouts for few.
+_ENTRIES = re.compile(r"((?:[a-z_]+ = \?[0-9]+ AND )+)([a-z_]*seq) ([<>]) (\?[0-9]+)")
 _PLACEHOLDER = re.compile(r"\?(@|[0-9]*)")
 _BYTES = re.compile(r"length\(CAST\(([a-z_.]+) AS BLOB\)\)")
 
@@ -50,8 +53,17 @@ def translated(sql: str) -> Statement:
             lists.append(number - 1)
         return f"${number}"
 
-    text = _LIST.sub("= ANY(?@)", _BYTES.sub(r"octet_length(\1)", sql))
+    text = _LIST.sub("= ANY(?@)", _BYTES.sub(r"octet_length(\1)", _ENTRIES.sub(_compared, sql)))
     return Statement(_PLACEHOLDER.sub(numbered, text), tuple(lists))
+
+
+def _compared(match: re.Match[str]) -> str:
+    """Return conditions of equal values and a number as comparisons of rows."""
+    equal, seq, sign, number = match.groups()
+    pairs = [item.split(" = ") for item in equal.removesuffix(" AND ").split(" AND ")]
+    columns, marks = (", ".join(part) for part in zip(*pairs, strict=True))
+    end = ">=" if sign == "<" else "<="
+    return f"({columns}, {seq}) {sign} ({marks}, {number}) AND ({columns}) {end} ({marks})"
 
 
 def _can_be_stored(value: object) -> bool:

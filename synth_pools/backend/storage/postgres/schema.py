@@ -7,6 +7,7 @@ import asyncpg
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.database import SchemaVersionError
 from synth_pools.backend.storage.postgres.shares import SHARES
+from synth_pools.backend.storage.rollout_lists import INDEXES
 from synth_pools.backend.storage.statements import SET_META
 
 # A separate schema, so that the database can be used for other things too.
@@ -338,7 +339,10 @@ ALTER TABLE runs ADD COLUMN configuration_digest TEXT COLLATE "C";
 
 # Each step migrates a database by one version. Released steps never change, except in parts that a
 # later step undoes: all steps run in one transaction, so the result is the same.
-_STEPS = (_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, SHARES, _VERSION_6, _VERSION_7)
+_STEPS = (
+    *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, SHARES, _VERSION_6, _VERSION_7),
+    INDEXES,
+)
 
 VERSION = len(_STEPS)
 

@@ -7,6 +7,7 @@ import sqlite3
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.database import SchemaVersionError
+from synth_pools.backend.storage.rollout_lists import INDEXES
 from synth_pools.backend.storage.sql_functions import DELETED
 
 _VERSION_1 = """
@@ -243,7 +244,7 @@ _VERSION_10 = "ALTER TABLE runs ADD COLUMN configuration_digest TEXT"
 # through them, and new files go through all of them.
 _STEPS = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7),
-    *(_VERSION_8, _VERSION_9, _VERSION_10),
+    *(_VERSION_8, _VERSION_9, _VERSION_10, INDEXES),
 )
 
 VERSION = len(_STEPS)
