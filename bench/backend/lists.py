@@ -127,8 +127,8 @@ has half of the rollouts, with one filter or one order. A name ends in the perce
 that it has, a `reward` below 1 is drawn for each. A time is the processor's for the first page: the
 backend's, and with PostgreSQL that of the database, too. Beside it are its ratio to the first page
 of `GET /v1/rollouts` without a filter, and that of the page after it. What is compared is measured
-in turns, and a ratio is the median of those of neighbours in time. Rows without a promise have several
-filters, or a pool of few of the rollouts. The last result, as it was printed:
+in turns, and a ratio is the median of those of neighbours in time. Rows without a promise have
+several filters, or a pool of few of the rollouts. The last result, as it was printed:
 
 {result}
 """

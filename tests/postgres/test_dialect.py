@@ -21,6 +21,11 @@ NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name")
         ("SELECT 1 WHERE a = ? AND b = ?", "SELECT 1 WHERE a = $1 AND b = $2"),
         ("VALUES (?1, ?2, ?1)", "VALUES ($1, $2, $1)"),
         ("a IN (SELECT value FROM json_each(?)) AND b = ?", "a = ANY($1) AND b = $2"),
+        (
+            "a = ?1 AND b = ?2 AND seq < ?3 AND c = ?1",
+            "(a, b, seq) < ($1, $2, $3) AND (a, b) >= ($1, $2) AND c = $1",
+        ),
+        ("label = ?1 AND rollout_seq > ?2", "(label, rollout_seq) > ($1, $2) AND (label) <= ($1)"),
         (f"SELECT {byte_length('tasks.definition')}", "SELECT octet_length(tasks.definition)"),
     ],
 )

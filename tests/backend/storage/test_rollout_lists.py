@@ -1,0 +1,112 @@
+"""Pages of filtered rollouts read few entries of indexes, wherever the matching ones are."""
+
+from __future__ import annotations
+
+import itertools
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from synth_pools.backend.storage.cursors import ListPosition
+from synth_pools.backend.storage.rollout_lists import RolloutQuery, find_briefly
+from synth_pools.backend.storage.sqlite import schema
+
+pytestmark = pytest.mark.sqlite
+
+STORED = 20_000
+PAGE = 100
+# Rollout n has figures that look drawn, and one in twenty of each kind.
+FILL = f"""
+INSERT INTO rollouts (id, pool_id, task_id, status, mode, request, created_at, updated_at,
+    last_sequence, seed, run, error_code, reward_value, duration, cost_usd)
+WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {STORED}),
+drawn AS (SELECT n, n * 2654435761 % 4294967296 / 65536 AS a,
+    n * 2246822519 % 4294967296 / 65536 AS b FROM numbers)
+SELECT n, CASE WHEN b % 2 THEN 'half' ELSE 'rest' END, 'task-' || (a % 20),
+    CASE WHEN a % 20 THEN 'completed' ELSE 'failed' END, 'async', '{{}}',
+    '2026-11-20T09:30:' || substr(100000 + n, 2, 2) || '.' || substr(100000 + n, 4) || '000Z', '',
+    1, a % 20, 'run-' || (a % 20), CASE WHEN a % 20 = 0 THEN 'timeout' END, a % 1000 / 1000.0,
+    1.0, CASE WHEN n < 5000 THEN a END
+FROM drawn
+"""
+LABELS = "INSERT INTO rollout_labels SELECT 'model=' || seed, seq FROM rollouts"
+
+
+class Steps:
+    """Connection to a database that counts the steps of statements."""
+
+    def __init__(self, database: sqlite3.Connection) -> None:
+        self._database = database
+        self._numbers = itertools.count()
+        database.set_progress_handler(lambda: next(self._numbers) < 0, 1)
+
+    def of_page(
+        self, query: RolloutQuery, after: ListPosition | None = None
+    ) -> tuple[int, list[ListPosition]]:
+        before = next(self._numbers)
+        rows = find_briefly(self._database, query, after, PAGE)
+        assert rows is not None
+        return next(self._numbers) - before, rows
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steps]:
+    path: Path = tmp_path_factory.mktemp("lists") / "file"
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        schema.prepare(database)
+        database.execute(FILL)
+        database.execute(LABELS)
+        yield Steps(database)
+
+
+@pytest.mark.parametrize("pool", [None, "half"])
+@pytest.mark.parametrize(
+    ("filters", "sort"),
+    [
+        ({}, "created"),
+        ({"run": "run-7"}, "created"),
+        ({"label": "model=7"}, "created"),
+        ({"task_id": "task-7"}, "created"),
+        ({"seed": 7}, "created"),
+        ({"state": "failed"}, "created"),
+        ({"error_code": "timeout"}, "created"),
+        ({"min_reward": 0.95}, "created"),
+        ({"min_reward": 0.996}, "created"),
+        ({"min_reward": 0.01}, "created"),
+        ({"max_reward": 0.05}, "created"),
+        ({"created_before": "2026-11-20T09:30:10.000000Z"}, "created"),
+        ({}, "reward"),
+        # All have the same one: a later page begins among equal ones.
+        ({}, "duration"),
+        ({}, "cost"),
+        ({"run": "run-7"}, "reward"),
+        ({"run": "run-7", "min_reward": 0.5}, "created"),
+    ],
+)
+def test_a_page_reads_few_entries(
+    steps: Steps, pool: str | None, filters: dict[str, Any], sort: str
+) -> None:
+    query = RolloutQuery({**filters, **({} if pool is None else {"pool_id": pool})}, sort)
+    after: ListPosition | None = None
+    for _ in range(3):
+        count, rows = steps.of_page(query, after)
+        # An entry takes some ten steps, and all of them 200,000.
+        assert count < 60_000, (filters, sort, after)
+        if not rows:
+            break
+        after = rows[-1]
+
+
+def test_a_page_far_into_equal_values_reads_few_entries(steps: Steps) -> None:
+    count, rows = steps.of_page(RolloutQuery({}, "duration"), ListPosition(1_000, 1.0))
+    assert [row.seq for row in rows] == list(range(999, 999 - PAGE, -1))
+    assert count < 5_000
+
+
+def test_the_other_way_is_taken_where_all_that_match_are_old(steps: Steps) -> None:
+    query = RolloutQuery({"created_before": "2026-11-20T09:30:00.050000Z", "seed": 7})
+    assert steps.of_page(query)[0] < 20_000
