@@ -171,13 +171,14 @@ class Toolbox:
         tool = self._tools.get(name)
         if tool is None:
             raise ValueError(f"there is no tool {name[:100]!r}")
-        operation, parameters, body = tool.call(arguments)
+        warnings: list[str] = []
+        operation, parameters, body = tool.call(arguments, warnings.append)
         if tool.row.kind == "download":
             content = await self._download(operation, parameters)
         else:
             content = await self._client.operations.call(operation, parameters, body=body)
         try:
-            return self._answers.first_part(content.decode())
+            return [*self._answers.first_part(content.decode()), *warnings]
         except UnicodeDecodeError:
             raise ValueError(
                 f"these {len(content)} bytes are no text: `synth-pools {tool.row.group} "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from synth_pools.cli.operations.bodies import validated_body
@@ -39,8 +39,14 @@ class OperationTool(NamedTuple):
     is_read_only: bool
     is_idempotent: bool
 
-    def call(self, arguments: Mapping[str, Any]) -> tuple[str, dict[str, Any], Any]:
+    def call(
+        self, arguments: Mapping[str, Any], warn: Callable[[str], object]
+    ) -> tuple[str, dict[str, Any], Any]:
         """Choose the operation by the arguments; return it, its parameters and its body.
+
+        Args:
+            arguments: The arguments of the tool.
+            warn: Called for each key of the body that is nearly a known one.
 
         Raises:
             RequestValidationError: The arguments fit no operation.
@@ -63,7 +69,7 @@ class OperationTool(NamedTuple):
             if body is None and self.row.body_required:
                 raise RequestValidationError(f"{self.name}: body is missing")
             if body is not None:
-                body = validated_body(body, self.row.body)
+                body = validated_body(body, self.row.body, warn=warn)
         return operation, parameters, body
 
 

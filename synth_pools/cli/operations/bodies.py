@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -56,8 +56,20 @@ def body_from_words(words: Sequence[str], name: str, *, required: bool) -> dict[
     return validated_body(body, name)
 
 
-def validated_body(body: dict[str, Any], name: str, *, origin: str = "the body") -> dict[str, Any]:
+def validated_body(
+    body: dict[str, Any],
+    name: str,
+    *,
+    origin: str = "the body",
+    warn: Callable[[str], object] | None = None,
+) -> dict[str, Any]:
     """Check a body by the named schema, and return it.
+
+    Args:
+        body: The body.
+        name: The name of the schema.
+        origin: Where it comes from, for the error.
+        warn: Called for each key that is nearly a known one; None to print it.
 
     Raises:
         CommandError: It does not match.
@@ -70,7 +82,7 @@ def validated_body(body: dict[str, Any], name: str, *, origin: str = "the body")
         # Imported here: few bodies need a warning.
         from synth_pools.cli.output import say
 
-        say(f"synth-pools: warning: {line}")
+        (warn or say)(f"synth-pools: warning: {line}")
     return body
 
 
