@@ -89,8 +89,8 @@ async def test_an_agent_runs_rollouts_and_reads_all_of_long_answers(
         _, [text] = await answer("create_pool", body={"id": "of-an-agent"})
         assert json.loads(text)["status"] == "active"
         # A key that is nearly a known one is sent, and the agent hears of it.
-        body = {"concurency": 4}
-        _, [text, warning] = await answer("update_pool", pool_id="of-an-agent", body=body)
+        misspelt = {"concurency": 4}
+        _, [text, warning] = await answer("update_pool", pool_id="of-an-agent", body=misspelt)
         assert json.loads(text)["id"] == "of-an-agent"
         assert warning.endswith("concurency is sent, but not known: is concurrency meant?")
         padding = "é" * PART
