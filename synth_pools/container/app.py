@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hmac
 import json
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from synth_pools.container.encoding import write_json
+from synth_pools.container.ends import Episode
 from synth_pools.container.episodes import Definition, Episodes, RefusedError, limit_of
 
 # Variable with the key that callers need, set by the pool that starts the container.
 _KEY = "ENVIRONMENT_API_KEY"
 _LARGEST_REQUEST = 64 * 1024 * 1024
 _MOST_EVENTS = 1000
+# Media type of an answer with events before it, each page on a line.
+_LINES = "application/x-ndjson"
+_LINE_EVENTS = 50
+# Events of this time share a line.
+_GATHER_SECONDS = 0.03
+# Time after which an answer without events begins; a pool asks for them a little later.
+_SILENT_SECONDS = 0.25
 _VERSION = "2026-05-28"
 
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -125,9 +135,15 @@ class _Handlers:
         with contextlib.suppress(KeyError, ValueError):
             limit_seconds = limit_of(float(request.headers["x-synth-pools-timeout"]))
         episode = self._all.submit(body, limit_seconds)
-        if body.get("submission_mode") != "async":
+        if body.get("submission_mode") == "async":
+            return _json(episode.state(), 200 if episode.ended.is_set() else 202)
+        if _LINES not in request.headers.get("accept", ""):
             await episode.ended.wait()
-        return _json(episode.state(), 200 if episode.ended.is_set() else 202)
+            return _json(episode.state())
+        first = await _next_piece(episode, 0, _SILENT_SECONDS)
+        if not first.is_last:
+            return _LiveAnswer(episode, first)
+        return _json(first.data) if not first.after else Response(first.data, media_type=_LINES)
 
     async def state(self, request: Request) -> Response:
         return _json(self._all.find(request.path_params["rollout_id"]).state())
@@ -155,6 +171,50 @@ class _Handlers:
         }
         head = write_json({"rollout_id": episode.id, "cursor": cursor})[:-1]
         return _json(f'{head},"events":[{",".join(texts)}]}}'.encode())
+
+
+class _Piece(NamedTuple):
+    """Piece of an answer with events; `after` is the position behind it."""
+
+    data: bytes
+    after: int
+    is_last: bool
+
+
+async def _next_piece(episode: Episode, after: int, limit_seconds: float | None = None) -> _Piece:
+    """Wait for events of a rollout or its end; return an empty line after the time limit."""
+    await episode.has_news(after, limit_seconds)
+    if not episode.ended.is_set() and episode.events(after, 1)[0]:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_GATHER_SECONDS):
+                await episode.ended.wait()
+    is_ended = episode.ended.is_set()
+    texts, has_more = episode.events(after, _LINE_EVENTS)
+    line = f'{{"events":[{",".join(texts)}]}}\n' if texts else "" if is_ended else "\n"
+    is_last = is_ended and not has_more
+    data = line.encode() + (episode.state() if is_last else b"")
+    return _Piece(data, after + len(texts), is_last)
+
+
+class _LiveAnswer(Response):
+    """Answer of a rollout that runs: its events as they happen, and then its end."""
+
+    def __init__(self, episode: Episode, piece: _Piece) -> None:
+        super().__init__(media_type=_LINES)
+        del self.headers["content-length"]
+        self._episode = episode
+        self._piece = piece
+
+    async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
+        head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
+        await send(head)
+        piece = self._piece
+        while True:
+            body = {"type": "http.response.body", "body": piece.data}
+            await send({**body, "more_body": not piece.is_last})
+            if piece.is_last:
+                return
+            piece = await _next_piece(self._episode, piece.after)
 
 
 async def _body_of(request: Request) -> Any:

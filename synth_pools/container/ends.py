@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import os
 import sys
@@ -59,7 +60,9 @@ class Episode(Rollout):
         self.patience_seconds = patience_seconds
         self.ended = asyncio.Event()
         self.read = asyncio.Event()
-        self.stopping: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._serving = asyncio.get_running_loop()
+        self.stopping: asyncio.Future[str] = self._serving.create_future()
+        self._news = asyncio.Event()
         self._log: list[str] = []
         self._log_length = 0
         self._answer = b""
@@ -84,6 +87,7 @@ class Episode(Rollout):
         self.trajectory.close()
         self.request = self.env = self.policy = self.params = self.task = {}
         self.ended.set()
+        self._news.set()
         return len(answer) + self._event_bytes
 
     def state(self) -> bytes:
@@ -108,6 +112,23 @@ class Episode(Rollout):
         """Return events after a position, and whether there are more."""
         texts = self._events[after : after + limit]
         return texts, after + len(texts) < len(self._events)
+
+    async def has_news(self, after: int, limit_seconds: float | None) -> None:
+        """Wait for an event after a position, for the end, or for the time limit."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_seconds):
+                while not self.ended.is_set():
+                    self._news.clear()
+                    # First this, since another thread may report an event at any moment.
+                    self._on_event = self._tell_news
+                    if len(self._events) > after:
+                        return
+                    await self._news.wait()
+
+    def _tell_news(self) -> None:
+        # The container may have ended before its function.
+        with contextlib.suppress(RuntimeError):
+            self._serving.call_soon_threadsafe(self._news.set)
 
     def conclude(self, value: Any, error: BaseException | None) -> bytes:
         """Write the answer when the function has returned or raised, in its own thread."""

@@ -108,6 +108,8 @@ class Rollout:
         self._is_closed = False
         self._events: list[str] = []
         self._event_bytes = 0
+        # Called once for the next event, in the thread that reports it.
+        self._on_event: Callable[[], None] | None = None
         self._artifacts: dict[str, str] = {}
         self._usage: dict[str, float] = {}
         self._open_model: Callable[[Rollout, Collection[str]], str] | None = None
@@ -174,6 +176,9 @@ class Rollout:
             if self._is_open() and number <= _MOST_EVENTS and self._event_bytes < _MOST_EVENT_BYTES:
                 self._event_bytes += len(text)
                 self._events.append(f'{{"sequence":{number},{text[1:]}')
+                if self._on_event is not None:
+                    on_event, self._on_event = self._on_event, None
+                    on_event()
 
     def step(self, source: str = "agent", message: Any = "", **fields: Any) -> None:
         """Report a step of the trajectory, which readers of the stream see in a short form at once.

@@ -123,7 +123,7 @@ class _Target:
         await self._containers.reach(self._url)
         return 200, b"{}"
 
-    async def run(self, payload: dict[str, Any], limit_seconds: float, report: object) -> Answer:
+    async def run(self, payload: dict[str, Any], limit_seconds: float, *_: object) -> Answer:
         await self._containers.reach(self._url)
         rollout_id = payload["rollout_id"]
         run = self._containers.begin(rollout_id)

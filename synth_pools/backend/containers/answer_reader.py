@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 import httptools
@@ -13,6 +14,11 @@ from synth_pools.backend.resources.byte_budget import ByteBudget, Reservation
 
 _MOST_HEAD_BYTES = 64 * 1024
 _PARSED_BYTES = 4 * 1024
+# Media type of an answer whose last line is the answer, after others that come before its end.
+LINES = "application/x-ndjson"
+
+# Callback for each line before the last one; None for a large line.
+OnLine = Callable[[bytes | None], None]
 
 
 class BrokenAnswerError(Exception):
@@ -53,8 +59,10 @@ class AnswerReader:
         self._room = room
         self._most_bytes = most_bytes
 
-    async def read(self, connection: ContainerConnection) -> ReadAnswer:
-        """Read the answer to a request.
+    async def read(
+        self, connection: ContainerConnection, on_line: OnLine | None = None
+    ) -> ReadAnswer:
+        """Read the answer to a request, and hand out its lines but the last, if it has any.
 
         Raises:
             BrokenAnswerError: The answer is incomplete, too large, or not HTTP.
@@ -73,7 +81,13 @@ class AnswerReader:
                     if start and answer.length is None:
                         # Let other tasks run: parsing many chunks takes long.
                         await asyncio.sleep(0)
-                    await body.add(answer.parse(data[start : start + _PARSED_BYTES]), answer.length)
+                    piece = answer.parse(data[start : start + _PARSED_BYTES])
+                    if on_line is not None and answer.has_lines:
+                        *ends, piece = piece.split(b"\n")
+                        for end in ends:
+                            await body.add(end, None)
+                            on_line(body.take_line())
+                    await body.add(piece, answer.length)
                 if answer.is_complete:
                     return body.answer(answer.status, is_last=answer.is_last)
                 data = await connection.receive()
@@ -106,6 +120,12 @@ class _ParsedAnswer:
         """Length of the body, if the head has it and the body is not sent in chunks."""
         length = self._headers.get(b"content-length")
         return None if length is None or b"transfer-encoding" in self._headers else int(length)
+
+    @property
+    def has_lines(self) -> bool:
+        """True if lines come before the answer."""
+        kind = self._headers.get(b"content-type", b"").partition(b";")[0]
+        return kind.strip().lower() == LINES.encode() and 200 <= self.status < 300
 
     @property
     def ends_with_connection(self) -> bool:
@@ -200,6 +220,15 @@ class _Body:
             # Reserve the full size at once: two growing bodies could wait for each other.
             expected = self._most_bytes if length is None else min(length, self._most_bytes)
             self._reserved = await self._room.reserve(expected)
+
+    def take_line(self) -> bytes | None:
+        """Return what there is so far, or None if that is large, and begin again."""
+        data, self._data = self._data, bytearray()
+        if self._reserved is None:
+            return bytes(data)
+        self._reserved.release()
+        self._reserved = None
+        return None
 
     def answer(self, status: int, *, is_last: bool) -> ReadAnswer:
         if self._reserved is not None:

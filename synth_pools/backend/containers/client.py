@@ -10,6 +10,7 @@ from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from synth_pools.backend.containers.answer_reader import LINES, OnLine
 from synth_pools.backend.containers.connections import READABLE_IN_QUERIES
 from synth_pools.backend.containers.credentials import container_key, holds_key, mask_key, mask_text
 from synth_pools.backend.containers.http import (
@@ -22,7 +23,14 @@ from synth_pools.backend.containers.resolver import ForbiddenAddressError
 from synth_pools.backend.containers.url_policy import check_container_url
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.errors import FORBIDDEN, SHORTAGE
-from synth_pools.backend.domain.target import Answer, EventPage, Probe, Report, TargetError
+from synth_pools.backend.domain.target import (
+    Answer,
+    EventPage,
+    Probe,
+    Report,
+    TakePage,
+    TargetError,
+)
 from synth_pools.backend.domain.validation import is_answer
 from synth_pools.backend.resources.byte_budget import ByteBudget, Reservation, timeout
 from synth_pools.backend.resources.workers import Workers
@@ -46,6 +54,7 @@ _STATE_NAMES = ("rollout_id", "status", "success_status")
 _Read = Callable[[bytes, int], Any]
 
 # Marks these requests for readers of a container's log.
+_ACCEPTING_LINES = {"accept": f"application/json, {LINES}"}
 _CHECKING = {"x-synth-pools-call": "health-check"}
 
 # Time after which a container without events is asked for some again.
@@ -117,6 +126,7 @@ class ContainerClient:
         more_headers: Mapping[str, str] | None = None,
         *,
         is_long: bool = False,
+        on_line: OnLine | None = None,
     ) -> tuple[int, bytes, Reservation | None]:
         """Send one request and read the complete answer.
 
@@ -130,6 +140,7 @@ class ContainerClient:
             key: The container's key.
             more_headers: Further headers.
             is_long: True for a call that may last as long as a rollout.
+            on_line: Called with each line before the answer, where the container sends some.
 
         Returns:
             The status, the body, and the memory reserved for it; None for a small body.
@@ -144,7 +155,7 @@ class ContainerClient:
             headers["x-api-key"] = key.reveal()
         try:
             async with self._http.place(is_long=is_long):
-                answered = await self._exchange(method, url, body, headers, limit_seconds)
+                answered = await self._exchange(method, url, body, headers, limit_seconds, on_line)
         except TimeoutError:
             raise TargetError(
                 "container_timeout",
@@ -242,6 +253,7 @@ class ContainerClient:
         body: bytes | None,
         headers: Mapping[str, str],
         limit_seconds: float,
+        on_line: OnLine | None,
     ) -> tuple[int, bytes, Reservation | None]:
         """Run an exchange once there is a connection for it, waiting within the time limit."""
         give_up_at = clock.monotonic() + limit_seconds
@@ -249,7 +261,7 @@ class ContainerClient:
         while True:
             try:
                 async with timeout(limit_seconds):
-                    return await self._http.exchange(method, url, body, headers)
+                    return await self._http.exchange(method, url, body, headers, on_line)
             except ShortageError as error:
                 if clock.monotonic() >= give_up_at:
                     raise
@@ -282,11 +294,23 @@ class HttpContainer:
         return status, raw
 
     async def execute(self, body: bytes, limit_seconds: float, query: bytes = b"") -> Answer:
+        return await self._submit(body, limit_seconds, query, {}, None)
+
+    async def _submit(
+        self,
+        body: bytes,
+        limit_seconds: float,
+        query: bytes,
+        more_headers: Mapping[str, str],
+        on_line: OnLine | None,
+    ) -> Answer:
         deadline = clock.monotonic() + limit_seconds
         url = _with_query(_join(self._url, "/rollouts"), query)
         # The limit may be that of the pool, of which the request tells nothing.
-        headers = {"x-synth-pools-timeout": f"{limit_seconds:.3f}"}
-        call = partial(self._call, "POST", body=body, more_headers=headers, is_long=True)
+        headers = {"x-synth-pools-timeout": f"{limit_seconds:.3f}", **more_headers}
+        call = partial(
+            self._call, "POST", body=body, more_headers=headers, is_long=True, on_line=on_line
+        )
         answered = await call(url=url, limit_seconds=limit_seconds)
         if answered[0] == 404:
             url = _with_query(_join(self._url, "/rollout"), query)
@@ -294,9 +318,19 @@ class HttpContainer:
             answered = await call(url=url, limit_seconds=remaining)
         return await self._client.answer(url, *answered, len(body))
 
-    async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
-        del report  # a container that answers only once has no events
-        answer = await self.execute(json_text.dumps(payload).encode("ascii"), limit_seconds)
+    async def run(
+        self, payload: dict[str, Any], limit_seconds: float, report: Report, take: TakePage
+    ) -> Answer:
+        del report  # Its events come in pages.
+        body = json_text.dumps(payload).encode("ascii")
+        headers = {} if payload.get("submission_mode") == "async" else _ACCEPTING_LINES
+        is_wanted = True
+
+        def read(line: bytes | None) -> None:
+            nonlocal is_wanted
+            is_wanted = is_wanted and take(self._page_of(line))
+
+        answer = await self._submit(body, limit_seconds, b"", headers, read)
         _require_same_rollout(answer, payload.get("rollout_id"), self._url)
         return answer
 
@@ -306,6 +340,19 @@ class HttpContainer:
         if answered[0] in _NOT_KEPT:
             return None
         return await self._client.answer(url, *answered, 0)
+
+    def _page_of(self, line: bytes | None) -> EventPage | None:
+        """Read a page of events before an answer; None for one to be asked for."""
+        if line is None:
+            return None
+        if not line.strip():
+            return EventPage([], has_more=False)
+        with contextlib.suppress(json_text.BrokenJsonError):
+            document = json_text.loads(mask_key(self._key, line), most_values=_MOST_WHOLE)
+            if is_answer("get_rollout_events", document):
+                self._client.note_events(self._url, keeps_events=True)
+                return _page(document, 0)
+        return None
 
     def keeps_events(self) -> bool | None:
         return self._client.keeps_events(self._url)
@@ -321,10 +368,7 @@ class HttpContainer:
         if not is_answer("get_rollout_events", document):
             return None
         self._client.note_events(self._url, keeps_events=True)
-        cursor = document.get("cursor")
-        has_more = isinstance(cursor, dict) and cursor.get("has_more") is True
-        events = [event for event in document["events"] if _sequence(event) > after]
-        return EventPage(sorted(events, key=_sequence), has_more)
+        return _page(document, after)
 
     def lacks_events(self) -> None:
         """Note that it keeps no events; it is not asked for a while."""
@@ -395,6 +439,14 @@ def _require_same_rollout(answer: Answer, rollout_id: str | None, url: str) -> N
             f"The container at {url} answered for another rollout.",
             {"url": url, "rollout_id": str(answered_id)[:_LONGEST_ID]},
         )
+
+
+def _page(document: dict[str, Any], after: int) -> EventPage:
+    """Return the events of a page that have a position after `after`, in order."""
+    cursor = document.get("cursor")
+    has_more = isinstance(cursor, dict) and cursor.get("has_more") is True
+    events = [event for event in document["events"] if _sequence(event) > after]
+    return EventPage(sorted(events, key=_sequence), has_more)
 
 
 def _sequence(event: dict[str, Any]) -> int:

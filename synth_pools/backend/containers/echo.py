@@ -7,7 +7,14 @@ from typing import Any
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.clock import now
-from synth_pools.backend.domain.target import Answer, EventPage, Probe, Report, TargetError
+from synth_pools.backend.domain.target import (
+    Answer,
+    EventPage,
+    Probe,
+    Report,
+    TakePage,
+    TargetError,
+)
 
 _NAME = "built-in echo target"
 _DESCRIPTION = "Runs no task: it answers with a copy of the request."
@@ -53,7 +60,14 @@ class EchoTarget:
         del query
         return await self.run(json_text.loads(body), limit_seconds, _report_to_nobody)
 
-    async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
+    async def run(
+        self,
+        payload: dict[str, Any],
+        limit_seconds: float,
+        report: Report,
+        take: TakePage | None = None,
+    ) -> Answer:
+        del take  # Events are reported one by one.
         try:
             async with asyncio.timeout(limit_seconds):
                 return await _run(payload, report)

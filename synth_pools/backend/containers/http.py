@@ -14,6 +14,7 @@ from synth_pools.backend.containers.answer_reader import (
     AnswerReader,
     BrokenAnswerError,
     NoAnswerError,
+    OnLine,
 )
 from synth_pools.backend.containers.connections import (
     ConnectionFailedError,
@@ -30,9 +31,7 @@ from synth_pools.backend.settings import Settings
 __all__ = ["BrokenAnswerError", "ConnectionFailedError", "ContainerHttp", "ShortageError"]
 
 # The size limit counts bytes on the wire, which compression would undercut.
-_HEADERS = (
-    "User-Agent: synth-pools-backend\r\nAccept: application/json\r\nAccept-Encoding: identity\r\n"
-)
+_HEADERS = "User-Agent: synth-pools-backend\r\nAccept-Encoding: identity\r\n"
 
 
 class ContainerHttp:
@@ -69,7 +68,12 @@ class ContainerHttp:
         return self._long_places if is_long else self._short_places
 
     async def exchange(
-        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str]
+        self,
+        method: str,
+        url: str,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        on_line: OnLine | None = None,
     ) -> tuple[int, bytes, Reservation | None]:
         """Send one request and read the complete answer; the caller limits the time.
 
@@ -78,6 +82,7 @@ class ContainerHttp:
             url: The URL.
             body: The body.
             headers: Further headers.
+            on_line: Called with each line before the answer, where the container sends some.
 
         Returns:
             The status, the body, and the memory reserved for it; None for a small body.
@@ -99,7 +104,7 @@ class ContainerHttp:
             try:
                 if not connection.send_small(head, body):
                     await connection.send(head, body or b"")
-                answer = await self._reader.read(connection)
+                answer = await self._reader.read(connection, on_line)
                 is_last = answer.is_last
             except NoAnswerError:
                 if not may_repeat:
@@ -121,7 +126,7 @@ class ContainerHttp:
 def _head(
     method: str, destination: Destination, body: bytes | None, headers: Mapping[str, str]
 ) -> bytes:
-    lines = ""
+    lines = "" if "accept" in headers else "Accept: application/json\r\n"
     for name, value in headers.items():
         if not (value.isascii() and value.isprintable()):
             raise ConnectionFailedError(f"the value for {name} is none that a header can have")

@@ -31,6 +31,11 @@ class EventPage:
     has_more: bool
 
 
+# Callback for a page of events that comes before the answer of a rollout, None for one that has to
+# be asked for; it returns False if no more are accepted.
+TakePage = Callable[[EventPage | None], bool]
+
+
 # Not frozen: creating a frozen one takes three times as long.
 @dataclass(slots=True)
 class Answer:
@@ -89,7 +94,9 @@ class Target(Protocol):
         """Run a rollout in the target's own format; for `query` see `probe`."""
         ...
 
-    async def run(self, payload: dict[str, Any], limit_seconds: float, report: Report) -> Answer:
+    async def run(
+        self, payload: dict[str, Any], limit_seconds: float, report: Report, take: TakePage
+    ) -> Answer:
         """Run a rollout of a pool; raise `TargetError` with `container_timeout` at the limit."""
         ...
 

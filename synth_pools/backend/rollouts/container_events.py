@@ -27,6 +27,8 @@ _LONGEST_PAUSE = 2.0
 _PAGE = 100
 # Responses in a row, errors or without events, after which the container is not asked again.
 _TRIES = 3
+# Most events that wait to be stored; further ones are asked for.
+_MOST_WAITING = 1000
 # Longest wait for the last events at the end of a rollout.
 _LAST_SECONDS = 2.0
 
@@ -82,7 +84,8 @@ class AgentEvents:
 class ContainerEvents:
     """Context in which the events of one attempt are followed.
 
-    It never fails or takes long, so the rollout goes on whatever happens to its events.
+    It never fails or takes long, so the rollout goes on whatever happens to its events. A container
+    is asked for them, unless they come before its answer.
 
     Args:
         target: The container.
@@ -103,6 +106,11 @@ class ContainerEvents:
         self._is_done = target.keeps_events() is False
         self._start: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
+        # True once events come before the answer.
+        self._is_told = False
+        self._waiting: list[dict[str, Any]] = []
+        self._has_gap = False
+        self._event_count: float | None = None
 
     async def __aenter__(self) -> Self:
         if not self._is_done:
@@ -113,11 +121,14 @@ class ContainerEvents:
         if self._start is not None:
             self._start.cancel()
         if self._task is not None:
+            if self._is_told and kind is not asyncio.CancelledError:
+                # What has come is stored before the end.
+                await asyncio.wait([self._task], timeout=_LAST_SECONDS)
             self._task.cancel()
             await asyncio.wait([self._task])
         # A container that fails has no more events.
         is_kept = self._is_expected or self._target.keeps_events() is True
-        if kind is None and is_kept and not self._is_done:
+        if kind is None and is_kept and not self._is_done and not self._has_all():
             try:
                 async with asyncio.timeout(_LAST_SECONDS):
                     await self._guarded(self._read_rest)
@@ -127,7 +138,28 @@ class ContainerEvents:
     def expect(self, answer: Answer) -> None:
         """Read the events at the end of the rollout if its answer counts some."""
         count = answer.document.get("event_count")
-        self._is_expected |= json_text.is_number(count) and count > 0
+        if json_text.is_number(count):
+            self._event_count = count
+            self._is_expected |= count > 0
+
+    def take(self, page: EventPage | None) -> bool:
+        """Take events that come before the answer; see `TakePage`."""
+        self._is_told = True
+        if self._start is not None:
+            self._start.cancel()
+        if page is None or len(self._waiting) > _MOST_WAITING:
+            self._has_gap = True
+        elif not self._has_gap:
+            self._waiting += page.events
+        if (self._waiting or self._has_gap) and (self._task is None or self._task.done()):
+            self._task = asyncio.create_task(self._guarded(self._store_waiting))
+        return not self._is_done
+
+    def _has_all(self) -> bool:
+        """Return True if all events came before the answer, by their number."""
+        if self._has_gap or not self._is_told or self._event_count is None:
+            return False
+        return self._event_count <= (self._after or 0)
 
     def _begin(self) -> None:
         self._task = asyncio.create_task(self._guarded(self._follow))
@@ -144,7 +176,7 @@ class ContainerEvents:
 
     async def _follow(self) -> None:
         pause, tries = _FIRST_PAUSE, _TRIES
-        while not self._is_done:
+        while not (self._is_done or self._is_told):
             try:
                 page = await self._read_page()
             except TargetError as error:
@@ -160,6 +192,20 @@ class ContainerEvents:
             if page is None or not (page.events and page.has_more):
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
+        await self._store_waiting()
+
+    async def _store_waiting(self) -> None:
+        """Store what has come before the answer, and what could not."""
+        while (self._waiting or self._has_gap) and not self._is_done:
+            if self._has_gap:
+                # Events from now on may be in what is read, too.
+                self._waiting, self._has_gap = [], False
+                await self._read_rest()
+                continue
+            events, self._waiting = self._waiting, []
+            after = await self._position()
+            if events := [event for event in events if event["sequence"] > after]:
+                await self._store(events)
 
     async def _read_rest(self) -> None:
         has_more = True
@@ -172,24 +218,30 @@ class ContainerEvents:
 
     async def _read_page(self) -> EventPage | None:
         """Store and return one page; None if the container has no events of this rollout."""
-        if self._after is None:
-            self._after, is_wanted = await self.stored.position()
-            self._is_done = not is_wanted
-        page = await self._target.read_events(self._rollout_id, self._after, _PAGE)
+        page = await self._target.read_events(self._rollout_id, await self._position(), _PAGE)
         if page is None:
             return None
         if page.events and not self._is_done:
-            storing = asyncio.ensure_future(self.stored.store(page.events))
-            try:
-                is_wanted = await asyncio.shield(storing)
-            except asyncio.CancelledError:
-                # Wait, so that events that are being stored are not requested again.
-                await asyncio.wait([storing])
-                raise
-            finally:
-                self._after = page.events[-1]["sequence"]
-            self._is_done = not is_wanted
+            await self._store(page.events)
         return page
+
+    async def _position(self) -> int:
+        if self._after is None:
+            self._after, is_wanted = await self.stored.position()
+            self._is_done = not is_wanted
+        return self._after
+
+    async def _store(self, events: list[dict[str, Any]]) -> None:
+        storing = asyncio.ensure_future(self.stored.store(events))
+        try:
+            is_wanted = await asyncio.shield(storing)
+        except asyncio.CancelledError:
+            # Wait, so that events that are being stored are not requested again.
+            await asyncio.wait([storing])
+            raise
+        finally:
+            self._after = events[-1]["sequence"]
+        self._is_done = not is_wanted
 
     def _give_up(self) -> None:
         self._is_done = True

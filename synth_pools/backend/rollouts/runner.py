@@ -278,7 +278,7 @@ class Runner:
         async with events:
             try:
                 answer = await target.run(
-                    attempt.payload, attempt.limit_seconds, events.stored.report
+                    attempt.payload, attempt.limit_seconds, events.stored.report, events.take
                 )
             except TargetError as error:
                 if error.nobody_listens:
