@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -237,3 +238,66 @@ def test_ended_rollouts_are_forgotten() -> None:
     with container.running() as url, httpx.Client(base_url=url, trust_env=False) as http:
         http.post("/rollouts", json={"rollout_id": "a"})
         eventually(lambda: http.get("/rollouts/a").status_code == 404)
+
+
+LINES = {"accept": "application/json, application/x-ndjson"}
+
+
+def test_events_come_as_lines_before_the_answer(http: httpx.Client, gate: Gate) -> None:
+    with http.stream("POST", "/rollouts", json={"rollout_id": "r"}, headers=LINES) as answer:
+        assert answer.headers["content-type"] == "application/x-ndjson"
+        lines = answer.iter_lines()
+        events: list[Any] = []
+        while len(events) < 2:
+            if line := next(lines):
+                events += json.loads(line)["events"]
+        assert [(event["sequence"], event["step"]) for event in events] == [(1, 1), (2, 2)]
+        gate.released.set()
+        end = json.loads(next(lines))
+    assert (end["status"], end["event_count"]) == ("completed", 2)
+    assert end == http.get("/rollouts/r").json()
+
+
+def test_an_answer_without_events_is_one_of_json(http: httpx.Client) -> None:
+    body = {"rollout_id": "r", "task_id": "none of it"}
+    answer = http.post("/rollouts", json=body, headers=LINES)
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["status"] == "failed"
+
+
+def test_a_rollout_that_reports_nothing_yet_begins_its_answer() -> None:
+    container, is_begun = Container("silent"), threading.Event()
+
+    @container.rollout
+    async def play(_: Rollout) -> float:
+        await asyncio.to_thread(is_begun.wait, 60)
+        return 1.0
+
+    with (
+        container.running() as url,
+        httpx.Client(base_url=url, trust_env=False) as http,
+        http.stream("POST", "/rollouts", json={}, headers=LINES) as answer,
+    ):
+        # Before the end, so that nobody has to ask for events.
+        pieces = answer.iter_text()
+        text = next(pieces)
+        is_begun.set()
+        text += "".join(pieces)
+    assert text.startswith("\n")
+    assert json.loads(text)["status"] == "completed"
+
+
+def test_events_of_a_moment_come_together_with_the_answer() -> None:
+    container = Container("quick")
+
+    @container.rollout
+    async def play(rollout: Rollout) -> float:
+        for number in range(120):
+            rollout.event({"number": number})
+        return 1.0
+
+    with container.running() as url, httpx.Client(base_url=url, trust_env=False) as http:
+        *lines, end = http.post("/rollouts", json={}, headers=LINES).text.split("\n")
+    numbers = [event["number"] for line in lines for event in json.loads(line)["events"]]
+    assert numbers == list(range(120))
+    assert json.loads(end)["event_count"] == 120

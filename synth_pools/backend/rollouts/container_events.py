@@ -37,6 +37,9 @@ class AgentEvents:
     """Agent events of one rollout, stored within the limits of the settings.
 
     `owner` is the number of the backend that runs it; None if there is only one.
+
+    Attributes:
+        room: The number of further events that are accepted, as far as it is known.
     """
 
     def __init__(
@@ -53,32 +56,44 @@ class AgentEvents:
         self._most_bytes = settings.max_event_bytes
         self._rollout_id = rollout_id
         self._owner = owner
+        self.room = self._most_events
 
     async def report(self, data: dict[str, Any]) -> None:
         """Store an event that a target reports by itself; its sequence number is ignored."""
         text = within(json_text.dumps(data), self._most_bytes)
         await self._database.write_until_stored(partial(self._append, [text]), inline=True)
 
-    async def position(self) -> tuple[int, bool]:
-        """Return the last stored position, and whether more events are accepted."""
+    async def position(self) -> int:
+        """Return the last stored position."""
         read = partial(container_position, rollout_id=self._rollout_id)
         last, count = await self._database.read_until_there(read)
-        return last, count < self._most_events
+        self.room = max(0, self._most_events - count)
+        return last
 
-    async def store(self, events: list[dict[str, Any]]) -> bool:
-        """Store events of a container; return False if no more are accepted."""
-        texts = [event_text(event, self._most_bytes) for event in events]
+    async def store(self, events: list[dict[str, Any]], *, may_wait: bool = False) -> None:
+        """Store events of a container, as far as there is room.
 
-        def append(tx: Transaction) -> bool:
-            room = self._most_events - container_position(tx, self._rollout_id)[1]
-            self._append(texts[: max(0, room)], tx)
-            return room > len(texts)
+        Args:
+            events: The events.
+            may_wait: True to wait a moment for other writes, to share their commit.
+        """
+        texts = self.texts(events)[: self.room]
+        append = partial(self._append, texts)
+        await self._database.write_until_stored(append, inline=True, may_wait=may_wait)
+        self.room -= len(texts)
 
-        return await self._database.write_until_stored(append, inline=True)
+    def texts(self, events: list[dict[str, Any]]) -> list[str]:
+        """Return the data of events as JSON texts."""
+        return [event_text(event, self._most_bytes) for event in events]
+
+    def hurry(self) -> None:
+        """Store at once what may wait."""
+        self._database.hurry()
 
     def _append(self, texts: list[str], tx: Transaction) -> None:
         pool_id = report_agent(tx, self._rollout_id, texts, self._owner)
-        tx.after_commit(partial(self._notifier.notify, self._rollout_id, pool_id))
+        notify = partial(self._notifier.notify, self._rollout_id, pool_id, may_have_ended=False)
+        tx.after_commit(notify)
 
 
 class ContainerEvents:
@@ -111,6 +126,9 @@ class ContainerEvents:
         self._waiting: list[dict[str, Any]] = []
         self._has_gap = False
         self._event_count: float | None = None
+        self._is_storing = self._is_ending = False
+        # Data of events that came together with the answer, to be stored with the end.
+        self.rest: list[str] = []
 
     async def __aenter__(self) -> Self:
         if not self._is_done:
@@ -121,11 +139,14 @@ class ContainerEvents:
         if self._start is not None:
             self._start.cancel()
         if self._task is not None:
-            if self._is_told and kind is not asyncio.CancelledError:
-                # What has come is stored before the end.
+            if self._is_storing and kind is not asyncio.CancelledError:
+                self._is_ending = True
+                self.stored.hurry()
                 await asyncio.wait([self._task], timeout=_LAST_SECONDS)
             self._task.cancel()
             await asyncio.wait([self._task])
+        if self._waiting and kind is not asyncio.CancelledError:
+            await self._guarded(self._keep_rest)
         # A container that fails has no more events.
         is_kept = self._is_expected or self._target.keeps_events() is True
         if kind is None and is_kept and not self._is_done and not self._has_all():
@@ -196,16 +217,26 @@ class ContainerEvents:
 
     async def _store_waiting(self) -> None:
         """Store what has come before the answer, and what could not."""
-        while (self._waiting or self._has_gap) and not self._is_done:
+        while (self._waiting or self._has_gap) and not (self._is_done or self._is_ending):
             if self._has_gap:
                 # Events from now on may be in what is read, too.
                 self._waiting, self._has_gap = [], False
                 await self._read_rest()
                 continue
-            events, self._waiting = self._waiting, []
-            after = await self._position()
-            if events := [event for event in events if event["sequence"] > after]:
-                await self._store(events)
+            if events := await self._take_waiting():
+                self._is_storing = True
+                await self._store(events, may_wait=True)
+                self._is_storing = False
+
+    async def _take_waiting(self) -> list[dict[str, Any]]:
+        events, self._waiting = self._waiting, []
+        after = await self._position()
+        return [event for event in events if event["sequence"] > after]
+
+    async def _keep_rest(self) -> None:
+        if events := await self._take_waiting():
+            self.rest = self.stored.texts(events)[: self.stored.room]
+            self._after = events[-1]["sequence"]
 
     async def _read_rest(self) -> None:
         has_more = True
@@ -227,21 +258,21 @@ class ContainerEvents:
 
     async def _position(self) -> int:
         if self._after is None:
-            self._after, is_wanted = await self.stored.position()
-            self._is_done = not is_wanted
+            self._after = await self.stored.position()
+            self._is_done = not self.stored.room
         return self._after
 
-    async def _store(self, events: list[dict[str, Any]]) -> None:
-        storing = asyncio.ensure_future(self.stored.store(events))
+    async def _store(self, events: list[dict[str, Any]], *, may_wait: bool = False) -> None:
+        storing = asyncio.ensure_future(self.stored.store(events, may_wait=may_wait))
         try:
-            is_wanted = await asyncio.shield(storing)
+            await asyncio.shield(storing)
         except asyncio.CancelledError:
             # Wait, so that events that are being stored are not requested again.
             await asyncio.wait([storing])
             raise
         finally:
             self._after = events[-1]["sequence"]
-        self._is_done = not is_wanted
+        self._is_done = not self.stored.room
 
     def _give_up(self) -> None:
         self._is_done = True

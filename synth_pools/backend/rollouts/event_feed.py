@@ -78,7 +78,7 @@ async def follow_events(
         heartbeat_seconds: The longest time without a yield.
         opening: Bytes to yield first, as soon as no event can be missed.
     """
-    with notifier.read(log.subject) as (readers, changed):
+    with notifier.read(log.subject, only_ends=log.has_only_ends) as (readers, changed):
         if opening:
             yield opening
         # Set here and not per wait, since a reader may be woken when there is nothing to read.

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Self
 
 from synth_pools.backend.storage.database import Row
@@ -79,18 +79,28 @@ class RolloutNotifier:
 
     def __init__(self) -> None:
         self._readers: dict[Subject, _Readers] = {}
+        self._end_readers: dict[Subject, _Readers] = {}
         self.end_waiters = EndWaiters()
         self._pieces: OrderedDict[tuple[Subject, str, int], Piece] = OrderedDict()
         self._shared_bytes = 0
 
     def __len__(self) -> int:
-        reading = sum(len(readers.waiting) for readers in self._readers.values())
+        by_subject = [*self._readers.values(), *self._end_readers.values()]
+        reading = sum(len(readers.waiting) for readers in by_subject)
         return reading + len(self.end_waiters)
 
     @contextlib.contextmanager
-    def read(self, subject: Subject) -> Iterator[tuple[_Readers, asyncio.Event]]:
-        """Yield all readers of a rollout or pool, and an event that is set after every change."""
-        readers = self._readers.setdefault(subject, _Readers())
+    def read(
+        self, subject: Subject, *, only_ends: bool = False
+    ) -> Iterator[tuple[_Readers, asyncio.Event]]:
+        """Yield all readers of a rollout or pool, and an event that is set after every change.
+
+        Args:
+            subject: The rollout or pool.
+            only_ends: True for readers of the ends of rollouts, which other changes do not wake.
+        """
+        by_subject = self._end_readers if only_ends else self._readers
+        readers = by_subject.setdefault(subject, _Readers())
         changed = asyncio.Event()
         readers.waiting[changed] = None
         try:
@@ -98,26 +108,37 @@ class RolloutNotifier:
         finally:
             readers.waiting.pop(changed)
             if not readers.waiting:
-                self._readers.pop(subject, None)
+                by_subject.pop(subject, None)
 
     def end_waiter(self) -> EndWaiter:
         """Return a waiter for the end of a rollout that is about to be admitted."""
         return EndWaiter(self.end_waiters)
 
-    def notify(self, rollout_id: str, pool_id: str) -> None:
-        """Wake the readers of the events of a rollout, and of its pool."""
+    def notify(self, rollout_id: str, pool_id: str, *, may_have_ended: bool = True) -> None:
+        """Wake the readers of the events of a rollout, and of its pool.
+
+        Args:
+            rollout_id: The rollout.
+            pool_id: Its pool.
+            may_have_ended: False to let readers of ends sleep.
+        """
+        pool = Subject("pool", pool_id)
         if self._readers:
-            self._notify(Subject("rollout", rollout_id))
-            self._notify(Subject("pool", pool_id))
+            _notify(self._readers, Subject("rollout", rollout_id))
+            _notify(self._readers, pool)
+        if may_have_ended:
+            _notify(self._end_readers, pool)
 
     def notify_pool(self, pool_id: str) -> None:
         """Wake the readers of the events of a pool."""
-        self._notify(Subject("pool", pool_id))
+        for by_subject in (self._readers, self._end_readers):
+            _notify(by_subject, Subject("pool", pool_id))
 
     def notify_all(self) -> None:
         """Wake all readers of events."""
-        for subject in list(self._readers):
-            self._notify(subject)
+        for by_subject in (self._readers, self._end_readers):
+            for subject in list(by_subject):
+                _notify(by_subject, subject)
 
     def notify_end(self, rollout: Row) -> None:
         """Wake the readers of a rollout's events, and hand its row to the waiters for its end."""
@@ -154,11 +175,6 @@ class RolloutNotifier:
         while self._shared_bytes > _SHARED_BYTES:
             _, dropped = self._pieces.popitem(last=False)
             self._shared_bytes -= _size(dropped)
-
-    def _notify(self, subject: Subject) -> None:
-        readers = self._readers.get(subject)
-        if readers is not None:
-            readers.notify()
 
 
 class EndWaiters:
@@ -261,6 +277,12 @@ class EndWaiter:
     def _give_up(self) -> None:
         if not self._end.done():
             self._end.set_result(None)
+
+
+def _notify(by_subject: Mapping[Subject, _Readers], subject: Subject) -> None:
+    readers = by_subject.get(subject)
+    if readers is not None:
+        readers.notify()
 
 
 def _size(piece: Piece) -> int:

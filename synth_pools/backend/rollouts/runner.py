@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -227,7 +228,8 @@ class Runner:
             await self._store(end)
 
     async def _store(self, end: End) -> None:
-        is_small = len(end.result.result) <= json_text.LARGE
+        size = len(end.result.result) + sum(map(len, end.result.agent_events))
+        is_small = size <= json_text.LARGE
         # In a folder that several backends share, check again that the contents exist.
         is_looked_for = bool(end.result.contents) and end.owner is not None
         if is_small and (self._contents.is_remote or not is_looked_for):
@@ -253,12 +255,13 @@ class Runner:
             details = {"url": attempt.container_url, "cause": error.code}
             raise TargetError("container_unreachable", error.message, details) from None
         answered = False
+        rest: Sequence[str] = ()
         try:
             if attempt.is_resumed:
                 async with self._container_events(target, attempt):
                     answer = await _take_up(target, attempt)
             else:
-                answer = await self._send(target, attempt)
+                answer, rest = await self._send(target, attempt)
             answered = True
         except _NotSentError:
             answered = True
@@ -270,9 +273,12 @@ class Runner:
             # A rollout that another backend has taken over goes on.
             if not answered and attempt.owner == self._database.owner:
                 self._background.start(target.terminate(attempt.rollout_id))
-        return await interpret_politely(answer, self._settings, self._workers)
+        result = await interpret_politely(answer, self._settings, self._workers)
+        result.agent_events = rest
+        return result
 
-    async def _send(self, target: Target, attempt: Attempt) -> Answer:
+    async def _send(self, target: Target, attempt: Attempt) -> tuple[Answer, Sequence[str]]:
+        """Return the end of a rollout, and the data of events that came with it."""
         events = self._container_events(target, attempt)
         begin = clock.monotonic()
         async with events:
@@ -290,7 +296,7 @@ class Runner:
             if is_accepted(answer):
                 answer = await self._follow(target, attempt, answer, begin)
             events.expect(answer)
-            return answer
+        return answer, events.rest
 
     async def _follow(
         self, target: Target, attempt: Attempt, answer: Answer, begin: float

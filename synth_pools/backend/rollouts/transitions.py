@@ -212,7 +212,8 @@ class Transitions:
         if isinstance(started, FencedError):
             return started
         pool = pools[started["pool_id"]]
-        start.tx.after_commit(partial(self._notifier.notify, started["id"], pool.id))
+        notify = partial(self._notifier.notify, started["id"], pool.id, may_have_ended=False)
+        start.tx.after_commit(notify)
         return self._attempt(start.tx, started, pool, start.owner, is_resumed=False)
 
     def _attempt(

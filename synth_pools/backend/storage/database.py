@@ -40,6 +40,7 @@ _log = logging.getLogger(__name__)
 
 # Waiting writes that share one commit: a disk flush takes longer than a hundred of them.
 _MOST_WRITES = 128
+_UNHURRIED_SECONDS = 0.04
 _CLOSE_SECONDS = 30.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _COMPLAINT_SECONDS = 1.0
@@ -88,6 +89,8 @@ class Database(abc.ABC):
         self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._waiting: deque[Job] = deque()
+        # Writes that wait a moment for others.
+        self._unhurried: list[Job] = []
         # The batch that the writer runs; nothing else uses the writer's connection meanwhile.
         self._in_hand: Batch | None = None
         self._is_to_begin = False
@@ -193,7 +196,8 @@ class Database(abc.ABC):
     @property
     def waiting(self) -> int:
         """Number of unfinished writes."""
-        return len(self._waiting) + (len(self._in_hand.jobs) if self._in_hand is not None else 0)
+        waiting = len(self._waiting) + len(self._unhurried)
+        return waiting + (len(self._in_hand.jobs) if self._in_hand is not None else 0)
 
     async def write(
         self,
@@ -244,10 +248,23 @@ class Database(abc.ABC):
         return result
 
     async def write_until_stored(
-        self, work: Callable[[Transaction], _T], *, inline: bool = False
+        self, work: Callable[[Transaction], _T], *, inline: bool = False, may_wait: bool = False
     ) -> _T:
-        """Write a fact that must not be lost: retry until stored."""
-        return await _patiently(lambda: self._stored(Job(work, is_inline=inline, is_patient=True)))
+        """Write a fact that must not be lost: retry until stored.
+
+        Args:
+            work: As for `write`.
+            inline: As for `write`.
+            may_wait: True to wait a moment for other writes, to share their commit.
+        """
+
+        async def store() -> _T:
+            stored: _T = await self._stored(
+                Job(work, is_inline=inline, is_patient=True), may_wait=may_wait
+            )
+            return stored
+
+        return await _patiently(store)
 
     async def write_together_until_stored(
         self, work: Together[_Item, _T], item: _Item, *, inline: bool = False
@@ -262,15 +279,27 @@ class Database(abc.ABC):
         """Read a value that is needed to go on: retry until the database answers."""
         return await _patiently(lambda: self.read(work))
 
-    async def _stored(self, job: Job) -> Any:
+    def hurry(self) -> None:
+        """Begin with the writes that wait for others."""
+        if self._unhurried:
+            self._waiting += self._unhurried
+            self._unhurried.clear()
+            self._begin_soon()
+
+    async def _stored(self, job: Job, *, may_wait: bool = False) -> Any:
         """Return the result of a write once it is stored."""
         if self._closed:
             if job.on_settled is not None:
                 job.on_settled()
             raise DatabaseClosedError("the backend is stopping")
         job.future = self._loop.create_future()
-        self._waiting.append(job)
-        self._begin_soon()
+        if may_wait:
+            if not self._unhurried:
+                self._loop.call_later(_UNHURRIED_SECONDS, self.hurry)
+            self._unhurried.append(job)
+        else:
+            self._waiting.append(job)
+            self._begin_soon()
         return await job.future
 
     async def close(self) -> None:
@@ -303,6 +332,8 @@ class Database(abc.ABC):
     def _take_batch(self) -> Batch | None:
         """Return a batch of waiting writes, to run and deliver; None if nothing waits."""
         self._is_to_begin = False
+        self._waiting += self._unhurried
+        self._unhurried.clear()
         if not self._waiting:
             return None
         self._in_hand = batch = Batch([])

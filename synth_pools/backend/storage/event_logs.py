@@ -77,6 +77,7 @@ class RolloutLog:
     rollout_id: str
     # Two logs with equal subject and selection have equal pieces.
     selection = ""
+    has_only_ends = False
 
     @property
     def subject(self) -> Subject:
@@ -122,6 +123,11 @@ class PoolLog:
         """The selected types, and the extra content of their events."""
         types = "*" if self.types is None else ",".join(sorted(self.types))
         return f"{types} with rollouts" if self.with_rollouts else types
+
+    @property
+    def has_only_ends(self) -> bool:
+        """True if only the ends of rollouts are selected."""
+        return self.types is not None and self.types <= events.TERMINAL
 
     def cursor(self, position: int) -> str:
         """Return the text to resume after a position; texts sort like positions."""

@@ -326,9 +326,10 @@ def finish_rollouts(
 
 def _finish(end: End, moment: str) -> RolloutWrite:
     result = end.result
-    last_events = [(f"rollout.{result.status}", result.last_event_data())]
+    last_events = [(events.AGENT, data) for data in result.agent_events]
     if result.reward != "null":
-        last_events.insert(0, (events.REWARD, f'{{"outcome_reward":{result.reward}}}'))
+        last_events.append((events.REWARD, f'{{"outcome_reward":{result.reward}}}'))
+    last_events.append((f"rollout.{result.status}", result.last_event_data()))
     parameters = (
         result.status,
         result.result,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,8 @@ class RolloutResult:
     # The tokens read and written and the cost, as texts; None for a figure that is not reported.
     figures: tuple[str | None, str | None, str | None] = (None, None, None)
     artifacts: str = "[]"
+    # Data of the container's last events, stored with the end.
+    agent_events: Sequence[str] = ()
     # Contents that must be on disk before the result is written, and the rows that name them.
     contents: tuple[Content, ...] = ()
     content_rows: tuple[ContentRow, ...] = ()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import queue
 import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -195,3 +197,117 @@ def test_an_answer_that_counts_events_has_them_read(
     pool_id = server.pool(container_url=reporting.container.url)
     rollout_id = server.run(pool_id)["id"]
     assert server.types(rollout_id).count("agent") == len(reporting.queries) == reads
+
+
+class Telling:
+    """Container whose answer is what is put into `pieces`; None is its end."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
+        self.paths: list[str] = []
+        self.events: list[Any] = []
+        self.accepted: str | None = None
+
+    def tell(self, *events: Any) -> None:
+        self.pieces.put(json.dumps({"events": events}).encode() + b"\n")
+
+    def end(self, rollout_id: str, *events: Any) -> None:
+        line = json.dumps({"events": events}).encode() + b"\n" if events else b""
+        answer = {"rollout_id": rollout_id, "status": "completed", "reward": 1}
+        count = len(self.events) + len(events)
+        self.pieces.put(line + json.dumps({**answer, "event_count": count}).encode())
+        self.pieces.put(None)
+
+
+@pytest.fixture
+def telling() -> Iterator[Telling]:
+    telling = Telling()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            telling.accepted = self.headers["accept"]
+            self.send_response(200)
+            self.send_header("content-type", "application/x-ndjson; charset=utf-8")
+            self.end_headers()
+            while (piece := telling.pieces.get()) is not None:
+                self.wfile.write(piece)
+
+        def do_GET(self) -> None:
+            telling.paths.append(self.path.partition("?")[0].rpartition("/")[2])
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps({"events": telling.events}).encode())
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http_server:
+        thread = threading.Thread(target=http_server.serve_forever, args=(0.01,))
+        thread.start()
+        telling.url = f"http://127.0.0.1:{http_server.server_address[1]}"
+        yield telling
+        telling.pieces.put(None)
+        http_server.shutdown()
+        thread.join()
+
+
+def test_lines_before_an_answer_are_events(
+    server: Server, telling: Telling, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Else a busy machine asks before the answer has begun.
+    monkeypatch.setattr(container_events, "_FIRST_PAUSE", 600.0)
+    pool_id = server.pool(container_url=telling.url)
+    rollout_id = server.rollout(pool_id)["id"]
+    telling.pieces.put(b"\n")
+    telling.tell(step(1), step(2), {"kind": "no place"})
+    eventually(lambda: len(agent_data(server, rollout_id)) == 2)
+    assert server.state(rollout_id) == "running"
+    telling.events = [step(1)]
+    telling.end(rollout_id, step(2), step(3))
+    assert server.until(rollout_id)["score"] == 1.0
+    assert agent_data(server, rollout_id) == [step(1), step(2), step(3)]
+    assert server.types(rollout_id)[-3:] == ["agent", "reward", "rollout.completed"]
+    assert "events" not in telling.paths, "nothing is left to ask for"
+    assert telling.accepted == "application/json, application/x-ndjson"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"nonsense",
+        b'{"events": "none"}',
+        json.dumps({"events": [step(1, text="x" * 300_000)]}).encode(),
+    ],
+)
+def test_events_of_a_line_that_is_not_read_are_asked_for(
+    server: Server, telling: Telling, line: bytes
+) -> None:
+    telling.events = [step(1), step(2)]
+    rollout_id = server.rollout(server.pool(container_url=telling.url))["id"]
+    telling.pieces.put(line + b"\n")
+    eventually(lambda: len(agent_data(server, rollout_id)) == 2)
+    telling.end(rollout_id)
+    assert server.until(rollout_id)["score"] == 1.0
+    assert agent_data(server, rollout_id) == [step(1), step(2)]
+
+
+def test_events_of_an_answer_that_breaks_off_stay(server: Server, telling: Telling) -> None:
+    rollout_id = server.rollout(server.pool(container_url=telling.url))["id"]
+    telling.tell(step(1))
+    telling.pieces.put(None)
+    assert server.until(rollout_id)["error"]["code"] == "container_bad_response"
+    assert agent_data(server, rollout_id) == [step(1)]
+
+
+def test_events_before_an_answer_have_the_same_limits(
+    start: Callable[..., Server], telling: Telling
+) -> None:
+    backend = start(max_container_events=3)
+    rollout_id = backend.rollout(backend.pool(container_url=telling.url))["id"]
+    telling.tell(step(1), step(2))
+    eventually(lambda: len(agent_data(backend, rollout_id)) == 2)
+    telling.end(rollout_id, step(3), step(4), step(5))
+    assert backend.until(rollout_id)["score"] == 1.0
+    assert agent_data(backend, rollout_id) == [step(1), step(2), step(3)]

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from synth_pools.backend.rollouts.notifier import EndWaiter, EndWaiters
+from synth_pools.backend.rollouts.notifier import EndWaiter, EndWaiters, RolloutNotifier
 from synth_pools.backend.storage.database import Row
+from synth_pools.backend.storage.event_logs import Subject
 
 
 def row(status: str, rollout_id: str = "r") -> Row:
@@ -72,3 +73,18 @@ async def test_one_that_has_left_is_forgotten() -> None:
         pass
     early.attach(row("running"))
     assert len(waiters) == 0
+
+
+async def test_readers_of_ends_sleep_until_one_may_have_ended() -> None:
+    notifier, pool = RolloutNotifier(), Subject("pool", "p")
+    with notifier.read(pool) as (_, any_change), notifier.read(pool, only_ends=True) as (_, end):
+        notifier.notify("r", "p", may_have_ended=False)
+        await any_change.wait()
+        assert not end.is_set()
+        notifier.notify("r", "p")
+        await end.wait()
+        end.clear()
+        notifier.notify_all()
+        await end.wait()
+        assert len(notifier) == 2
+    assert len(notifier) == 0

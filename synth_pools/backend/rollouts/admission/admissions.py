@@ -289,7 +289,8 @@ class Admission:
                 pool.view, new.id, new.request, 1, new.url, limit, owner=owner
             )
             dispatch = partial(self._scheduler.start_in, place, concurrency, attempt)
-        new.tx.after_commit(dispatch, partial(self._notifier.notify_pool, pool_id))
+        notify = partial(self._notifier.notify, new.id, pool_id, may_have_ended=False)
+        new.tx.after_commit(dispatch, notify)
 
 
 def _repeated(first: _Admitted, request: AdmissionRequest) -> _Admitted:
