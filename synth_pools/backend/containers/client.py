@@ -11,6 +11,16 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from synth_pools.backend.containers.answer_reader import LINES, OnLine
+from synth_pools.backend.containers.answers import (
+    MOST_WHOLE,
+    excerpt,
+    failure_of,
+    page_of,
+    parse_document,
+    parse_state,
+    quoted,
+    require_same_rollout,
+)
 from synth_pools.backend.containers.connections import READABLE_IN_QUERIES
 from synth_pools.backend.containers.credentials import container_key, holds_key, mask_key, mask_text
 from synth_pools.backend.containers.http import (
@@ -22,7 +32,6 @@ from synth_pools.backend.containers.http import (
 from synth_pools.backend.containers.resolver import ForbiddenAddressError
 from synth_pools.backend.containers.url_policy import check_container_url
 from synth_pools.backend.domain import clock, json_text
-from synth_pools.backend.domain.errors import FORBIDDEN, SHORTAGE
 from synth_pools.backend.domain.target import (
     Answer,
     EventPage,
@@ -42,14 +51,6 @@ _TERMINATE_SECONDS = 5.0
 # Seconds between two checks for a free connection.
 _FIRST_ROOM_SECONDS = 0.05
 _LONGEST_ROOM_SECONDS = 1.0
-_EXCERPT = 1000
-# Characters of a body in a message.
-_QUOTED = 200
-_LONGEST_ID = 255
-_LARGEST_SEQUENCE = 2**63
-# Largest number of values in the complete answer that another process returns.
-_MOST_WHOLE = 250_000
-_STATE_NAMES = ("rollout_id", "status", "success_status")
 
 _Read = Callable[[bytes, int], Any]
 
@@ -169,7 +170,7 @@ class ContainerClient:
             ShortageError,
         ) as error:
             cause = mask_key(key, str(error).encode("utf-8", "replace")).decode()
-            raise _failure(error, url, cause) from None
+            raise failure_of(error, url, cause) from None
         status, raw, reserved = answered
         return status, await self._without_key(key, raw), reserved
 
@@ -204,7 +205,7 @@ class ContainerClient:
             TargetError: The status is an error, or the body is no JSON object.
         """
         try:
-            parse_large = _parse_document if is_complete else _parse_state
+            parse_large = parse_document if is_complete else parse_state
             parse = None if reserved is None else parse_large
             document = await self._parsed(url, status, raw, parse)
         except BaseException:
@@ -220,8 +221,8 @@ class ContainerClient:
         if not 200 <= status < 300:
             raise TargetError(
                 "container_http_error",
-                f"The container at {url} answered {status}{_quoted(raw)}.",
-                {"url": url, "status": status, "body": _excerpt(raw)},
+                f"The container at {url} answered {status}{quoted(raw)}.",
+                {"url": url, "status": status, "body": excerpt(raw)},
                 status,
             )
         most_values = self._settings.max_container_values
@@ -243,7 +244,7 @@ class ContainerClient:
         raise TargetError(
             "container_bad_response",
             f"The container at {url} {fault}",
-            {"url": url, "status": status, "body": _excerpt(raw)},
+            {"url": url, "status": status, "body": excerpt(raw)},
         )
 
     async def _exchange(
@@ -331,7 +332,7 @@ class HttpContainer:
             is_wanted = is_wanted and take(self._page_of(line))
 
         answer = await self._submit(body, limit_seconds, b"", headers, read)
-        _require_same_rollout(answer, payload.get("rollout_id"), self._url)
+        require_same_rollout(answer, payload.get("rollout_id"), self._url)
         return answer
 
     async def look_up(self, rollout_id: str) -> Answer | None:
@@ -348,10 +349,10 @@ class HttpContainer:
         if not line.strip():
             return EventPage([], has_more=False)
         with contextlib.suppress(json_text.BrokenJsonError):
-            document = json_text.loads(mask_key(self._key, line), most_values=_MOST_WHOLE)
+            document = json_text.loads(mask_key(self._key, line), most_values=MOST_WHOLE)
             if is_answer("get_rollout_events", document):
                 self._client.note_events(self._url, keeps_events=True)
-                return _page(document, 0)
+                return page_of(document, 0)
         return None
 
     def keeps_events(self) -> bool | None:
@@ -368,7 +369,7 @@ class HttpContainer:
         if not is_answer("get_rollout_events", document):
             return None
         self._client.note_events(self._url, keeps_events=True)
-        return _page(document, after)
+        return page_of(document, after)
 
     def lacks_events(self) -> None:
         """Note that it keeps no events; it is not asked for a while."""
@@ -380,96 +381,6 @@ class HttpContainer:
         with contextlib.suppress(TargetError):
             status, _, _ = await self._call("POST", url, b"{}", _TERMINATE_SECONDS)
             _log.debug("terminate of %s answered %d", rollout_id, status)
-
-
-def _failure(error: Exception, url: str, cause: str) -> TargetError:
-    """Describe a failed exchange; `cause` may quote the container's answer."""
-    if isinstance(error, ForbiddenAddressError):
-        details = {"url": url, "cause": FORBIDDEN}
-        return TargetError("container_unreachable", cause, details)
-    details = {"url": url, "cause": cause}
-    if isinstance(error, ShortageError):
-        message = f"The backend has no room for a connection to {url}."
-        details = {"url": url, "cause": SHORTAGE}
-        return TargetError("container_unreachable", f"{message} {cause}", details)
-    if isinstance(error, ConnectionFailedError):
-        return TargetError(
-            "container_unreachable",
-            f"No container answered at {url}.",
-            details,
-            nobody_listens=error.nobody_listens,
-        )
-    if isinstance(error, BrokenAnswerError) and error.too_large:
-        message = (
-            f"The container at {url} answered with {cause}: have it answer less, or start the "
-            "backend with a larger --max-container-bytes."
-        )
-        return TargetError("container_bad_response", message, {"url": url})
-    return TargetError(
-        "container_bad_response",
-        f"The container at {url} broke off before its answer was complete.",
-        details,
-    )
-
-
-def _parse_document(raw: bytes, most_values: int) -> Any:
-    """Parse a complete answer."""
-    return json_text.loads(raw, most_values=min(most_values, _MOST_WHOLE))
-
-
-def _parse_state(raw: bytes, most_values: int) -> Any:
-    """Parse an answer, and return the fields that hold the identity and the state of an object."""
-    document = json_text.loads(raw, most_values=most_values)
-    if not isinstance(document, dict):
-        return None
-    state = {name: document[name] for name in _STATE_NAMES if name in document}
-    # Not decoded before, so invalid UTF-8 is found only here.
-    return {
-        name: value[:_LONGEST_ID] if isinstance(value, str) else None if value is None else []
-        for name, value in state.items()
-    }
-
-
-def _require_same_rollout(answer: Answer, rollout_id: str | None, url: str) -> None:
-    """Refuse an answer for another rollout, whose result must not be stored for this one."""
-    answered_id = answer.document.get("rollout_id")
-    if answered_id is not None and answered_id != rollout_id:
-        raise TargetError(
-            "container_bad_response",
-            f"The container at {url} answered for another rollout.",
-            {"url": url, "rollout_id": str(answered_id)[:_LONGEST_ID]},
-        )
-
-
-def _page(document: dict[str, Any], after: int) -> EventPage:
-    """Return the events of a page that have a position after `after`, in order."""
-    cursor = document.get("cursor")
-    has_more = isinstance(cursor, dict) and cursor.get("has_more") is True
-    events = [event for event in document["events"] if _sequence(event) > after]
-    return EventPage(sorted(events, key=_sequence), has_more)
-
-
-def _sequence(event: dict[str, Any]) -> int:
-    """Return the position of an event; -1 if it has no position."""
-    sequence = event.get("sequence")
-    if not isinstance(sequence, int) or isinstance(sequence, bool):
-        return -1
-    return sequence if sequence < _LARGEST_SEQUENCE else -1
-
-
-def _quoted(raw: bytes) -> str:
-    """Return the start of a body for a message, on one line; an empty text without one."""
-    text = " ".join(raw[:_EXCERPT].decode("utf-8", "replace").split())
-    text = f"{text[:_QUOTED]}..." if len(text) > _QUOTED else text
-    return f": {text}" if text else ""
-
-
-def _excerpt(raw: bytes) -> Any:
-    """Return a body for the details of an error: parsed if it is short JSON, else its start."""
-    if len(raw) <= _EXCERPT:
-        with contextlib.suppress(json_text.BrokenJsonError):
-            return json_text.loads(raw)
-    return raw[:_EXCERPT].decode("utf-8", "replace")
 
 
 @lru_cache(maxsize=1024)
