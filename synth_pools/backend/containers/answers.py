@@ -25,7 +25,7 @@ MOST_WHOLE = 250_000
 _STATE_NAMES = ("rollout_id", "status", "success_status")
 
 
-def failure_of(error: Exception, url: str, cause: str) -> TargetError:
+def exchange_failure(error: Exception, url: str, cause: str) -> TargetError:
     """Describe a failed exchange; `cause` may quote the container's answer."""
     if isinstance(error, ForbiddenAddressError):
         details = {"url": url, "cause": FORBIDDEN}
@@ -100,14 +100,14 @@ def _sequence(event: dict[str, Any]) -> int:
     return sequence if sequence < _LARGEST_SEQUENCE else -1
 
 
-def quoted(raw: bytes) -> str:
+def start_as_text(raw: bytes) -> str:
     """Return the start of a body for a message, on one line; an empty text without one."""
     text = " ".join(raw[:_EXCERPT].decode("utf-8", "replace").split())
     text = f"{text[:_QUOTED]}..." if len(text) > _QUOTED else text
     return f": {text}" if text else ""
 
 
-def excerpt(raw: bytes) -> Any:
+def start_of_body(raw: bytes) -> Any:
     """Return a body for the details of an error: parsed if it is short JSON, else its start."""
     if len(raw) <= _EXCERPT:
         with contextlib.suppress(json_text.BrokenJsonError):

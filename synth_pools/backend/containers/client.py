@@ -13,13 +13,13 @@ from urllib.parse import quote, urlsplit, urlunsplit
 from synth_pools.backend.containers.answer_reader import LINES, OnLine
 from synth_pools.backend.containers.answers import (
     MOST_WHOLE,
-    excerpt,
-    failure_of,
+    exchange_failure,
     page_of,
     parse_document,
     parse_state,
-    quoted,
     require_same_rollout,
+    start_as_text,
+    start_of_body,
 )
 from synth_pools.backend.containers.connections import READABLE_IN_QUERIES
 from synth_pools.backend.containers.credentials import container_key, holds_key, mask_key, mask_text
@@ -170,7 +170,7 @@ class ContainerClient:
             ShortageError,
         ) as error:
             cause = mask_key(key, str(error).encode("utf-8", "replace")).decode()
-            raise failure_of(error, url, cause) from None
+            raise exchange_failure(error, url, cause) from None
         status, raw, reserved = answered
         return status, await self._without_key(key, raw), reserved
 
@@ -221,8 +221,8 @@ class ContainerClient:
         if not 200 <= status < 300:
             raise TargetError(
                 "container_http_error",
-                f"The container at {url} answered {status}{quoted(raw)}.",
-                {"url": url, "status": status, "body": excerpt(raw)},
+                f"The container at {url} answered {status}{start_as_text(raw)}.",
+                {"url": url, "status": status, "body": start_of_body(raw)},
                 status,
             )
         most_values = self._settings.max_container_values
@@ -244,7 +244,7 @@ class ContainerClient:
         raise TargetError(
             "container_bad_response",
             f"The container at {url} {fault}",
-            {"url": url, "status": status, "body": excerpt(raw)},
+            {"url": url, "status": status, "body": start_of_body(raw)},
         )
 
     async def _exchange(

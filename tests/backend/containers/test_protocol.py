@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools.backend.containers.client import _sequence
+from synth_pools.backend.containers.answers import _sequence
 from synth_pools.backend.domain.validation import cut
 
 
