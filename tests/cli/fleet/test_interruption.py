@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import threading
@@ -78,10 +79,14 @@ def test_an_interruption_while_results_are_read_again(
     assert command("run", *base).returncode == 0
     pipe = tmp_path / "results"
     os.mkfifo(pipe)
-    with started_run(backend, surroundings, *base, "--out", pipe, "--in-flight", 1) as process:
-        with pipe.open() as results:
-            process.send_signal(signal.SIGINT)
-            assert len(results.readlines()) == 60
+    with (
+        os.fdopen(os.open(pipe, os.O_RDONLY | os.O_NONBLOCK), "rb") as results,
+        started_run(backend, surroundings, *base, "--out", pipe, "--in-flight", 1) as process,
+    ):
+        assert select.select([results], [], [], LIMIT)[0]
+        process.send_signal(signal.SIGINT)
+        os.set_blocking(results.fileno(), True)
+        assert len(results.readlines()) == 60
         _, errors = process.communicate(timeout=LIMIT)
     assert (process.returncode, "0 of 60 have no result" in errors) == (130, True), errors
 
