@@ -88,7 +88,7 @@ def filters_rollouts(ctx: Context) -> None:
     for number, reward in enumerate((-0.5, 0.0, 0.5, None)):
         labels = {"half": str(number // 2), " Of": "4=4 "}
         env = {"fail": True} if reward is None else {"reward": reward}
-        task = {"task_id": "T"} if number % 2 else {}
+        task = {} if number % 2 else {"task_id": "T"}
         rollout = run_rollout(ctx, pool_id, seed=number, run=run, labels=labels, env=env, **task)
         answered = ctx.require(200, "get_rollout", rollout.ids)
         ctx.judge("get_rollout", answered).field("run", run, "run")
@@ -104,7 +104,7 @@ def filters_rollouts(ctx: Context) -> None:
         "created_after": at(third, "created_at"), "created_before": at(third, "created_at"),
     }  # fmt: skip
     matching = {
-        "state": at(third, "status"), "seed": 2, "label": "half=1",
+        "state": at(third, "status"), "seed": 2, "label": "half=1", "task_id": "T",
         "min_reward": at(third, "score"), "max_reward": at(third, "score"),
         "created_after": at(third, "created_at"),
     }  # fmt: skip

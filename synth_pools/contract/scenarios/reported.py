@@ -51,15 +51,19 @@ _SUMMED = {
     needs="containers",
 )
 def reported_usage(ctx: Context) -> None:
-    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
+    tasks = [{"task_id": "a"}, {"task_id": "z"}]
+    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"], tasks=tasks)
     run = {"run": ctx.resources.name()} if ctx.session.offers("runs") else {}
     silent = run_rollout(ctx, pool_id, **run)
-    more: dict[str, Any] = {"metadata": {"padding": "x" * 5_000}, **run}
+    more: dict[str, Any] = {"metadata": {"padding": "x" * 5_000}, "task_id": "z", **run}
     more["limits"] = limits = {"max_cost_usd": 0.5}
     rollout = run_rollout(ctx, pool_id, env={"usage": _USAGE}, **more)
-    failed = run_rollout(ctx, pool_id, env={"usage": _USAGE, "fail": True}, **run)
+    env = {"usage": _USAGE, "fail": True, "reward": 0.25}
+    failed, other_failed = (
+        run_rollout(ctx, pool_id, env=env, task_id=task, **run) for task in "za"
+    )
     values: tuple[Any, ...]
-    for case in (rollout, failed, silent):
+    for case in (rollout, failed, other_failed, silent):
         values = (None, None, None, {}) if case is silent else (123, 45, _COST, _COSTS)
         min_sent, min_answered, max_sent, max_answered = ctx.session.received.bytes_of(case.id)
         bounds = (
@@ -85,15 +89,17 @@ def reported_usage(ctx: Context) -> None:
         for name, amount in _SUMMED.items() if usage is not ABSENT else ():
             ctx.judge(operation, response).equal(f"usage.{name}", amount, at(usage, name))
     metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
-    for place in ("usage", "task_usage.0"):
-        judge = ctx.judge("get_pool_metrics", metrics)
-        for name in ("input_tokens", "output_tokens", "cost_usd"):
-            judge.field(f"{place}.{name}", 2 * _SUMMED[name], optional=True)
-        judge.field(f"{place}.rollouts", 2, optional=True)
-    judge.field("task_usage.0.task_id", None, optional=True)
+    judge = ctx.judge("get_pool_metrics", metrics)
+    for place, count in (("usage", 3), ("task_usage.0", 2)):
+        judge.field(f"{place}.rollouts", count, optional=True)
+        for name in ("input_tokens", "output_tokens"):
+            judge.field(f"{place}.{name}", count * _SUMMED[name], optional=True)
+    # The sum of both tasks is judged by a rule.
+    judge.field("task_usage.0.cost_usd", 2 * _COST, optional=True)
+    judge.field("task_usage.0.task_id", "z", optional=True)
     if run:
         # The rules for facts compare its sums with its rollouts.
-        for case in (rollout, failed, silent):
+        for case in (rollout, failed, other_failed, silent):
             ctx.require(200, "get_rollout", case.ids)
         ctx.require(200, "get_run", run)
     sent = [at(request.body, "limits") for request in ctx.session.received.sent(rollout.id)]

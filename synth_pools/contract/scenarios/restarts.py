@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Iterator
 from typing import Any
 
-from synth_pools.contract.document import FINAL
+from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.exceptions import InconclusiveError, UnreachableError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.processes import (
@@ -15,6 +16,7 @@ from synth_pools.contract.harness.processes import (
     kit_processes,
 )
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.waits import (
     STARTED,
     Rollout,
@@ -28,9 +30,10 @@ from synth_pools.contract.harness.waits import (
     start_running,
     wait_for,
 )
-from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.http.sse import SseMessage
 from synth_pools.contract.results import Outcome
+from synth_pools.contract.selections import lists
 
 _SECONDS = 180.0
 # Seconds for which a server answers before it counts as restarted.
@@ -45,6 +48,7 @@ _SETTLED = 1.0
     "stream_rollout_events",
     "list_rollouts",
     "get_pool_metrics",
+    lists,
     clauses="Restarts of the server#ddf8#e5d4#de0d, Events#aed5, Rollouts: states#12d4",
     needs="restart",
     alone=True,
@@ -60,7 +64,10 @@ def restarts_kept(ctx: Context) -> None:
         final_rollouts.append(Rollout(pool_id, rollout_id(response)))
         wait_for(ctx, final_rollouts[-1], FINAL)
     running = start_running(ctx, pool_id)
-    queued = [start_rollout(ctx, pool_id, env={"delay": 600}) for _ in range(2)]
+    queued = []
+    for number in range(2):
+        run = {"run": ctx.resources.name(f"{number}")} if ctx.session.offers("runs") else {}
+        queued.append(start_rollout(ctx, pool_id, env={"delay": 600}, **run))
     pool = ctx.require(200, "get_pool", path)
     finals = [ctx.require(200, "get_rollout", rollout.ids) for rollout in final_rollouts]
     messages = _events(ctx, completed.ids)
@@ -68,6 +75,7 @@ def restarts_kept(ctx: Context) -> None:
     observed = [message.data for message in _events(ctx, running.ids, 2)]
     page = ctx.require(200, "list_rollouts", path, query={"limit": 2})
     metrics = ctx.require(200, "get_pool_metrics", path) if ctx.has("get_pool_metrics") else None
+    followed = list(_second_pages(ctx, path))
     _restart(ctx)
     after = ctx.require(200, "get_pool", path)
     for field in ("name", "metadata", "config", "created_at", "tasks"):
@@ -88,6 +96,10 @@ def restarts_kept(ctx: Context) -> None:
         expected = sorted(rollout.id for rollout in (*final_rollouts, running, *queued))
         actual = sorted(map(str, ids_of([*page.list_at("items"), *items])))
         ctx.expect.equal("list_rollouts", "the items of both pages", expected, actual, after)
+    for operation, query, former in followed:
+        after = ctx.require(200, operation.id, operation.own_ids(path), query=query)
+        demand = "the item after a cursor, as before,"
+        ctx.expect.equal(operation.id, demand, _names(former), _names(after), after)
     if metrics is not None:
         after = ctx.require(200, "get_pool_metrics", path)
         for field in ("completed_rollouts", "cancelled_rollouts"):
@@ -209,6 +221,25 @@ def restarts_processes(ctx: Context) -> None:
             ctx.judge("get_pool", observed).field("status", "paused")
         delete_and_wait(ctx, pool, kit)
         delete_and_wait(ctx, paused, other_kit)
+
+
+def _second_pages(
+    ctx: Context, ids: dict[str, str]
+) -> Iterator[tuple[Operation, dict[str, Any], Response]]:
+    """Yield the lists that have a second page, with its query and the page."""
+    for operation in offered(ctx, lists):
+        if {*operation.id_names} <= ids.keys() and "limit" in operation.query:
+            page = ctx.require(200, operation.id, operation.own_ids(ids), query={"limit": 1})
+            query = {"limit": 1, "cursor": page.at("next_cursor")}
+            if isinstance(query["cursor"], str):
+                ids_of_path = operation.own_ids(ids)
+                yield operation, query, ctx.require(200, operation.id, ids_of_path, query=query)
+
+
+def _names(page: Response) -> list[Any]:
+    return [
+        at(item, "name" if at(item, "id") is ABSENT else "id") for item in page.list_at("items")
+    ]
 
 
 def _create_with_key(ctx: Context, path: dict[str, str]) -> Response:

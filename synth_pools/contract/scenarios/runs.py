@@ -56,6 +56,10 @@ def runs_sums(ctx: Context) -> None:
         is_first = moment(run.at("created_at")) == moment(first.at("created_at"))
         judge.that("created_at of its first rollout", is_first, str(run.at("created_at")))
         judge.field("name", name, "name")
+        ctx.require(200, "delete_pool", {"pool_id": rollouts[0].pool_id})
+        archived = ctx.require(200, "get_run", {"run": name})
+        is_equal = _is_same(run.json, archived.json)
+        judge.that("the same once a pool is archived", is_equal, str(archived.json))
 
     def enough(items: list[Any]) -> bool:
         return {at(item, "name") for item in items} >= set(names)

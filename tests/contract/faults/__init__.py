@@ -14,10 +14,12 @@ from tests.contract.faults import (
     organisations_wrong,
     outages_wrong,
     overlooked_wrong,
+    queries_wrong,
     readings_wrong,
     settings_wrong,
     streams_wrong,
     subtle_wrong,
+    sums_wrong,
 )
 from tests.contract.faults.fault import Fault
 from tests.contract.second_backend.rules import RULES
@@ -43,5 +45,7 @@ FAULTS: tuple[Fault, ...] = (
     *overlooked_wrong.FAULTS,
     *contradictions_wrong.FAULTS,
     *readings_wrong.FAULTS,
+    *queries_wrong.FAULTS,
+    *sums_wrong.FAULTS,
     *(Fault(rule, RULE, operations, (), backend="second") for rule, operations in RULES.items()),
 )

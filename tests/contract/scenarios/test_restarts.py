@@ -49,6 +49,7 @@ def _forgetting(
     [
         ("create_rollout", request_header_lost("idempotency-key"), None, "what the key made"),
         ("list_rollouts", query_lost("cursor"), None, "the items of both pages"),
+        ("list_runs", query_lost("cursor"), None, "the item after a cursor"),
         ("get_rollout", None, answers(put("replay_of", None)), "the rollout that had ended"),
         ("get_pool_metrics", None, answers(put("completed_rollouts", 0)), "completed_rollouts"),
         (
