@@ -15,6 +15,8 @@ _BYTES = {
     "binary": {"contentMediaType": "application/octet-stream"},
 }
 
+_LARGEST = {"int32": 2**31 - 1, "int64": 2**63 - 1}
+
 # A bound of numbers: its value, and 1 if the value itself is outside.
 Bound = tuple[float, int]
 
@@ -53,15 +55,22 @@ def json_text(value: Any) -> str:
 def lower_of(schema: Mapping[str, Any], types: frozenset[str]) -> Bound | None:
     bound = _bound(schema, "minimum", "exclusiveMinimum", max)
     if bound and _counts(types):
-        return (math.floor(bound[0]) + 1 if bound[1] else math.ceil(bound[0]), 0)
+        least = math.floor(bound[0]) + 1 if bound[1] else math.ceil(bound[0])
+        return (least, 0) if least > -_largest(schema) - 1 else None
     return bound
 
 
 def upper_of(schema: Mapping[str, Any], types: frozenset[str]) -> Bound | None:
     bound = _bound(schema, "maximum", "exclusiveMaximum", min)
     if bound and _counts(types):
-        return (math.ceil(bound[0]) - 1 if bound[1] else math.floor(bound[0]), 0)
+        most = math.ceil(bound[0]) - 1 if bound[1] else math.floor(bound[0])
+        return (most, 0) if most < _largest(schema) else None
     return bound
+
+
+def _largest(schema: Mapping[str, Any]) -> float:
+    """Return the largest integer of the format: a bound beyond it says nothing."""
+    return _LARGEST.get(str(schema.get("format")), math.inf)
 
 
 def _counts(types: frozenset[str]) -> bool:
@@ -86,6 +95,8 @@ def forms_of(schema: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     written = {key: schema[key] for key in FORMS if key in schema}
     if written.get("format") in _BYTES:
         written.update(_BYTES[written.pop("format")])
+    if written.get("multipleOf") == 1 and _counts(admitted_types(schema)):
+        del written["multipleOf"]
     return {
         key: (value if isinstance(value, str) else json.dumps(value),)
         for key, value in written.items()
