@@ -118,7 +118,7 @@ def run_environment(
         data_dir = options.journal.with_name(f"{options.journal.name}.backend")
     with needing("`env run`", "local"):
         # Imported here: other commands do not need the extra `local`.
-        from synth_pools.backend.errors import LocalBackendError
+        from synth_pools.backend.errors import AddressError, LocalBackendError
         from synth_pools.backend.local_backend import LocalBackend
 
     try:
@@ -135,6 +135,10 @@ def run_environment(
             with backend:
                 (place / _PORT_FILE).write_text(str(urlsplit(backend.url).port))
                 return _run(backend, pool, words, limit, options)
+    except AddressError as error:
+        fault = str(error).partition(": ")[0]
+        advice = "journals of earlier runs belong to this address, so end what has it"
+        raise CommandError(f"{fault}: {advice}", ExitStatus.FAILED) from error
     except LocalBackendError as error:
         raise CommandError(str(error), ExitStatus.FAILED) from error
     except KeyboardInterrupt:

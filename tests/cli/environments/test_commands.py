@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,17 @@ def test_a_python_of_the_user_is_examined(tmp_path: Path) -> None:
     python_that_prints(tmp_path, "nothing")
     with pytest.raises(NotInstalledError, match="does not run as a Python"):
         find_python(KINDS["gymnasium"], program)
+
+
+def test_a_run_goes_on_at_its_former_address_alone(command: Command, tmp_path: Path) -> None:
+    python = python_that_prints(tmp_path, '[[], "1.0", [3, 12]]')
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        (tmp_path / "port").write_text(str(port))
+        words = ["--seeds", "0..3", "--python", python, "--data-dir", tmp_path]
+        done = command("env", "run", "gymnasium:A-v1", *words)
+    assert done.returncode == 1
+    assert f"127.0.0.1:{port} is taken by another process: journals of earlier" in done.stderr
 
 
 def test_the_pool_of_an_environment_has_its_processes(tmp_path: Path) -> None:
