@@ -103,7 +103,7 @@ class AsyncFleetWorker:
         shas = [former.sha for former in (ending, admission) if former is not None]
         shas += [] if batch is None else [batch.sha(index)]
         if any(sha != item.sha for sha in shas):
-            raise journal.file.mismatch(f"its request {index} is another one")
+            raise journal.file.mismatch(f"its request {index} has other fields: give the same ones")
         if ending is None:
             return None
         return replayed_outcome(ending, item.request, item.group, self._prices)
