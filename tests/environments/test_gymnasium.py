@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from synth_pools.cli.environments.checks import POLICY_FIELDS
 from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
 from tests.support.commands import run_command, started
@@ -224,7 +225,7 @@ def test_what_an_environment_reads_is_shown(surroundings: dict[str, str]) -> Non
     done = run_command("env", "show", REFERENCE, "-o", "json", environment=surroundings)
     description = json.loads(done.stdout)
     assert description["tasks"] is None
-    assert "actions" in description["reads"]["policy"]
+    assert description["reads"]["policy"].keys() == POLICY_FIELDS["gymnasium"]
     done = run_command("env", "show", "gymnasium:Nope-v0", environment=surroundings)
     assert done.returncode != 0
     assert done.stderr.splitlines()[-1].startswith("synth-pools: error: NameNotFound: ")

@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 import click
 
 from synth_pools.cli.access.connection import ServiceOptions
+from synth_pools.cli.environments.checks import check_choice, check_policies, check_variables
 from synth_pools.cli.environments.pools import python_option, refused_environments
 from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported_errors
 from synth_pools.cli.fleet.options import RunOptions, options_of_run
-from synth_pools.cli.fleet.requests import RunRequests
 from synth_pools.cli.fleet.run import carry_out
 from synth_pools.cli.output import say
 from synth_pools.cli.signals import raise_interrupt
-from synth_pools.container import EpisodeError
-from synth_pools.container.models import KEY_VARIABLE, URL_VARIABLE, server_of
+from synth_pools.container.models import KEY_VARIABLE, URL_VARIABLE
+from synth_pools.environments.kinds import split_reference
 from synth_pools.environments.pools import environment_pool
 
 if TYPE_CHECKING:
@@ -107,13 +107,15 @@ def run_environment(
     words = [*_policy_words(policy, model, model_url, agent), *body]
     # Options that cannot be used are refused before anything starts.
     requests = replace(options, seeds=options.seeds or "0..0", tasks=()).requests(words)
-    if URL_VARIABLE not in pass_env:
-        _check_models(requests)
+    check_variables(pass_env)
     replicas = replicas or min(os.cpu_count() or 1, _MOST_REPLICAS)
     # Clients of models read it, and our own gives the key to this server alone.
     variables = {URL_VARIABLE: model_url} if model_url else {}
     with refused_environments():
+        kind, _ = split_reference(reference)
+        check_choice(kind, options, limit)
         pool = environment_pool(reference, replicas=replicas, python=python, variables=variables)
+    check_policies(kind, requests, is_url_passed=URL_VARIABLE in pass_env)
     if data_dir is None and options.journal is not None:
         data_dir = options.journal.with_name(f"{options.journal.name}.backend")
     with needing("`env run`", "local"):
@@ -145,21 +147,6 @@ def run_environment(
         return ExitStatus.INTERRUPTED
 
 
-def _check_models(requests: RunRequests) -> None:
-    """Refuse models without an address, which no process of the environment could call.
-
-    Raises:
-        CommandError: There is one.
-    """
-    for request in requests.bases:
-        policy = request.get("policy", {})
-        if "model" in policy:
-            try:
-                server_of(policy, {})
-            except EpisodeError as error:
-                raise CommandError(f"{error} Give it with --model-url.") from None
-
-
 def _former_port(data_dir: Path) -> int:
     """Return the port of the last run on these data, to which its journal belongs; else 0."""
     try:
@@ -188,11 +175,14 @@ def _run(
             options = replace(options, tasks=tuple(tasks)[:limit])
         else:
             options = replace(options, seeds=f"0..{(limit or _DEFAULT_SEEDS) - 1}")
+    requests = options.requests(words)
+    # Those of a file name theirs one by one.
+    chosen = dict.fromkeys(request.get("task_id") for request in requests.bases)
     with reported_errors(), backend.client() as client:
-        _add_tasks(client, pool["id"], options.tasks, tasks or {})
+        _add_tasks(client, pool["id"], [task for task in chosen if task], tasks or {})
     connection = ServiceOptions(url=backend.url, key_file=backend.key_file)
     # Its backend ends with the run: there is no later command about it.
-    return carry_out(options, options.requests(words), {"id": pool["id"]}, connection)
+    return carry_out(options, requests, {"id": pool["id"]}, connection)
 
 
 def _set_up(client: ContainerPoolsClient, pool: Mapping[str, Any]) -> None:

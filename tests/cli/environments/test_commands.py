@@ -67,11 +67,17 @@ def test_a_missing_framework_is_told_before_anything_starts(
     [
         (["gym:CartPole-v1"], "The kinds are gymnasium"),
         (["gymnasium:A-v1", "--policy", "{bad"], "--policy is no JSON"),
-        (["gymnasium:A-v1", "--model", "m"], "has no address of a model"),
-        (["gymnasium:A-v1", "--model", "m", "--model-url", "here"], "Give it with --model-url."),
         (["gymnasium:A-v1", "--seeds", "5"], "--seeds: a number alone"),
         (["gymnasium:A-v1", "limits=many"], "limits"),
         (["gymnasium:A-v1", "--python", "/nothing/python"], "no program"),
+        (["gymnasium:A-v1", "--policy", "random", "--limit", "0"], "--limit"),
+        (["gymnasium:A-v1", "--limit", "3", "--seeds", "0..9"], "--limit is for all tasks"),
+        (["gymnasium:A-v1", "--pass-env", "NO_SUCH_KEY"], "NO_SUCH_KEY: this terminal has no"),
+        (["harbor:./tasks", "--agent", "oracle", "--seeds", "0..9"], "harbor has no seeds"),
+        (
+            ["inspect:t.py", "--model", "m", "--model-url", "http://h", "--seeds", "0..1"],
+            "--task all",
+        ),
     ],
 )
 def test_wrong_options_are_told_before_anything_starts(
@@ -81,6 +87,34 @@ def test_wrong_options_are_told_before_anything_starts(
     assert done.returncode == 2
     assert message in done.stderr
     assert "watch it" not in done.stderr
+
+
+URL = ["--model-url", "http://127.0.0.1:9/v1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["gymnasium:A-v1", "--model", "m"], "has no address of a model"),
+        (["gymnasium:A-v1", "--model", "m", "--model-url", "here"], "Give it with --model-url."),
+        (["gymnasium:A-v1"], "nothing plays gymnasium: give --policy random"),
+        (["openenv:./a", "--policy", "greedy"], "nothing plays openenv: give --policy random"),
+        (["openenv:./a", "--policy", "random", *URL], "--model-url needs --model"),
+        (["gymnasium:A-v1", "--agent", "oracle"], "policy.agent is not read by gymnasium"),
+        (["inspect:t.py"], "inspect is played by a model: give --model NAME with --model-url"),
+        (["inspect:t.py", "--policy", "random"], "policy.type is not read by inspect"),
+        (["verifiers:a", "--model", "m", *URL, "policy.top_k=1"], "policy.top_k is not read by"),
+        (["harbor:./tasks"], "harbor is played by agents: give --agent oracle"),
+    ],
+)
+def test_policies_that_are_not_played_are_told_before_anything_starts(
+    command: Command, tmp_path: Path, words: list[str], message: str
+) -> None:
+    python = python_that_prints(tmp_path, '[[], "1.0", [3, 12]]')
+    done = command("env", "run", *words, "--python", str(python))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def python_that_prints(folder: Path, text: str) -> Path:
