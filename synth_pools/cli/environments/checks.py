@@ -35,7 +35,7 @@ def check_variables(names: Sequence[str]) -> None:
             raise CommandError(f"--pass-env {name}: this terminal has no such variable")
 
 
-def check_choice(kind: Kind, options: RunOptions, limit: int | None) -> None:
+def check_rollouts(kind: Kind, options: RunOptions, limit: int | None) -> None:
     """Refuse options that choose rollouts in a way that the environment cannot play.
 
     Args:

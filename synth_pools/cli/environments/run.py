@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import click
 
 from synth_pools.cli.access.connection import ServiceOptions
-from synth_pools.cli.environments.checks import check_choice, check_policies, check_variables
+from synth_pools.cli.environments.checks import check_policies, check_rollouts, check_variables
 from synth_pools.cli.environments.pools import python_option, refused_environments
 from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported_errors
 from synth_pools.cli.fleet.options import RunOptions, options_of_run
@@ -113,7 +113,7 @@ def run_environment(
     variables = {URL_VARIABLE: model_url} if model_url else {}
     with refused_environments():
         kind, _ = split_reference(reference)
-        check_choice(kind, options, limit)
+        check_rollouts(kind, options, limit)
         pool = environment_pool(reference, replicas=replicas, python=python, variables=variables)
     check_policies(kind, requests, is_url_passed=URL_VARIABLE in pass_env)
     if data_dir is None and options.journal is not None:
