@@ -126,8 +126,8 @@ PostgreSQL database for a page of `GET /v1/rollouts`, and of `GET /v1/pools/50/r
 has half of the rollouts, with one filter or one order. A name ends in the percentage of rollouts
 that it has, a `reward` below 1 is drawn for each. A time is the processor's for the first page: the
 backend's, and with PostgreSQL that of the database, too. Beside it are its ratio to the first page
-of `GET /v1/rollouts` without a filter, and that of the page after it. What is compared is measured
-in turns, and a ratio is the median of those of neighbours in time. Rows without a promise have
+of the same list without a filter, and that of the page after it. What is compared is measured in
+turns, and a ratio is the median of those of neighbours in time. Rows without a promise have
 several filters, or a pool of few of the rollouts. The last result, as it was printed:
 
 {result}
@@ -207,7 +207,7 @@ def _measure(url: str, seconds: Callable[[], float], rounds: int) -> Figures:
         # The first round fills the caches.
         for number in range(rounds + 1):
             for case in _ALL:
-                unfiltered, _ = page_seconds(_NOTHING)
+                unfiltered, _ = page_seconds((case[0] if case in _PROMISED else "", {}))
                 first, cursor = page_seconds(case)
                 second = 0.0 if cursor is None else page_seconds(case, cursor)[0]
                 if number:

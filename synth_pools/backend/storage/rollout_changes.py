@@ -143,6 +143,7 @@ def insert_rollouts(new: Sequence[NewRollout]) -> list[Row]:
             rollout.id,
             moment,
             [(events.QUEUED, _QUEUED)],
+            new_status="queued",
         )
         for rollout in new
     ]
@@ -171,6 +172,7 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
             moment,
             [(events.QUEUED, _QUEUED), (events.STARTED, _start_data(1, rollout.url, None))],
             _AS_QUEUED,
+            "running",
         )
         for rollout in new
     ]

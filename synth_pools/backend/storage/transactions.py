@@ -76,7 +76,8 @@ class RolloutWrite(NamedTuple):
         key: The id of the rollout, or its number.
         moment: The time of the events.
         events: The type and the data of each.
-        columns: The returned columns; they include that of the key.
+        columns: The returned columns; they include that of the key and `pool_id`.
+        new_status: The status of a new rollout; None for an update.
     """
 
     sql: str
@@ -85,6 +86,7 @@ class RolloutWrite(NamedTuple):
     moment: str
     events: Sequence[tuple[str, str]]
     columns: str = ROLLOUT_COLUMNS
+    new_status: Literal["queued", "running"] | None = None
 
     @property
     def key_column(self) -> str:

@@ -28,8 +28,10 @@ from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
 from tests.support.backend_server import KEY, Server, eventually, serve
 
 
-def fill(tx: Transaction, number: int) -> None:
+def fill(tx: Transaction, database: Database, number: int) -> None:
     """Queue a number of rollouts in the pool as cheaply as possible."""
+    assert isinstance(database, SQLiteDatabase)
+    database._counts.count("p", "queued", number)
     tx.execute(
         "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)"
         " INSERT INTO rollouts (id, pool_id, status, mode, request, created_at, updated_at,"
@@ -72,9 +74,9 @@ async def test_an_admission_costs_the_same_whatever_waits(
     database = SQLiteDatabase(tmp_path)
     try:
         await database.write(lambda tx: insert_pool(tx, "p", {"name": "n"}, "active"))
-        await database.write(lambda tx: fill(tx, 1))
+        await database.write(lambda tx: fill(tx, database, 1))
         few = await steps_of_admission(database, pool_id)
-        await database.write(lambda tx: fill(tx, 20_000))
+        await database.write(lambda tx: fill(tx, database, 20_000))
         many = await steps_of_admission(database, pool_id)
         assert await database.write(lambda tx: number_of(tx, "queued", "p")) == 20_001
     finally:
@@ -189,7 +191,7 @@ def test_archiving_a_pool_with_a_long_queue_lets_others_write(
         server.post("/v1/pools/p/pause")
         other_pool = server.pool()
         future = asyncio.run_coroutine_threadsafe(
-            server.services.database.write(lambda tx: fill(tx, waiting)),
+            server.services.database.write(lambda tx: fill(tx, server.services.database, waiting)),
             server.services.database._loop,
         )
         future.result(60)

@@ -47,7 +47,7 @@ async def list_rollouts(request: Request) -> Response:
         scope += f" by {json_text.dumps([query.filters, query.sort, query.is_ascending])}"
     page = read_page(request, scope, "rollouts", rollouts.STATES)
     if pool_id is not None:
-        await request.services.database.read(partial(find_pool, pool_id=pool_id))
+        await request.services.database.read_once(partial(find_pool, pool_id=pool_id))
     if not isinstance(page, Page):
         return page
 

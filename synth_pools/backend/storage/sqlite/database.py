@@ -33,16 +33,12 @@ from synth_pools.backend.storage.transactions import (
 
 # File that a compaction writes; it is left behind if the compaction is killed.
 DRAFT_NAME = f"{FILE_NAME}-compact"
-# The number of a rollout's pool. SQLite reads a row only up to the last column it needs.
-_POOL = (
-    "(SELECT pools.seq FROM rollouts JOIN pools ON pools.id = rollouts.pool_id"
-    " WHERE rollouts.seq = ?1)"
-)
+_POOL = "(SELECT pools.seq FROM pools WHERE pools.id = ?6)"
 _INSERT = (
     "INSERT INTO events (rollout_seq, sequence, type, timestamp, data, pool_seq, place)"  # noqa: S608
     f" VALUES (?1, ?2, ?3, ?4, ?5, {_POOL}, {NEXT_PLACE})"
 )
-_INSERT_TWO = f"{_INSERT}, (?1, ?6, ?7, ?4, ?8, {_POOL}, {NEXT_PLACE})"
+_INSERT_TWO = f"{_INSERT}, (?1, ?7, ?8, ?4, ?9, {_POOL}, {NEXT_PLACE})"
 
 DatabaseError = sqlite3.Error
 
@@ -104,7 +100,7 @@ class SQLiteDatabase(Database):
             self._writer.execute("PRAGMA synchronous = FULL")
             self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES:d}")
             prepare(self._writer)
-            self._counts = QueueCounts(self._writer)
+            self._counts = self._writer.counts = QueueCounts(self._writer)
             self._reader = undo.enter_context(contextlib.closing(_connect(path)))
             self._reader.execute("PRAGMA query_only = ON")
             self._counts.show_to(self._reader)
@@ -311,6 +307,8 @@ class _Connection(sqlite3.Connection):
     # There are no other backends.
     owner: int | None = None
     notices: dict[Notice, None] | None = None
+    # Set for the writer.
+    counts: QueueCounts | None = None
     unix_time = staticmethod(clock.unix_time)
 
     def iterate(self, sql: str, parameters: Sequence[Any] = ()) -> sqlite3.Cursor:
@@ -323,20 +321,27 @@ class _Connection(sqlite3.Connection):
 
     def _written(self, write: RolloutWrite) -> Row | None:
         # RETURNING would double the cost.
-        sql, parameters, key, moment, events, columns = write
-        if not self.execute(sql, parameters).rowcount:
+        sql, parameters, key, moment, events, columns, new_status = write
+        written = self.execute(sql, parameters)
+        if not written.rowcount:
             return None
-        query = f"SELECT {columns} FROM rollouts WHERE {write.key_column} = ?"  # noqa: S608 - ours
+        column = write.key_column
+        if new_status is not None:
+            column, key = "seq", written.lastrowid or 0
+        query = f"SELECT {columns} FROM rollouts WHERE {column} = ?"  # noqa: S608 - ours
         row: Row = self.execute(query, (key,)).fetchone()
-        seq, sequence = row["seq"], row["last_sequence"] - len(events) + 1
+        seq, pool_id = row["seq"], row["pool_id"]
+        if new_status is not None and self.counts is not None:
+            self.counts.count(pool_id, new_status, 1)
+        sequence = row["last_sequence"] - len(events) + 1
         if len(events) == 2:
             # Most batches have one or two.
             (first, data), second = events
-            values = (seq, sequence, first, moment, data, sequence + 1, *second)
+            values = (seq, sequence, first, moment, data, pool_id, sequence + 1, *second)
             self.execute(_INSERT_TWO, values)
         else:
             for number, (kind, data) in enumerate(events, sequence):
-                self.execute(_INSERT, (seq, number, kind, moment, data))
+                self.execute(_INSERT, (seq, number, kind, moment, data, pool_id))
         return row
 
 
