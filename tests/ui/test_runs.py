@@ -83,11 +83,18 @@ def test_runs_are_listed_with_their_counts_rewards_and_dollars(
     }.items()  # fmt: skip
     assert latest[1] == "tue/day"
     check(page, "runs")
+    label = "document.querySelector('.filters input')"
+    for text, count in (("model=large", 0), ("model=small", 2)):
+        page.run(f"{label}.value = '{text}'; {label}.dispatchEvent(new Event('change'))")
+        page.until(f"{CELLS}.length === {count}")
+        assert page.run("decodeURIComponent(location.hash)") == f"#/runs?label={text}"
+        assert ("No run has this label" in page.text("main")) == (count == 0)
     page.click("[aria-label=Runs] tbody a", "tue/day")
     page.until(f"{SEEDS} === '4,3,2,1'")
     facts = page.text(".facts")
     for text in (
         f"Configuration\n{client.runs.get('tue/day')['configuration_digest'][:12]}",
+        "model\nsmall",
         "Completed\n3",
         "Failed\n1",
         "Tokens in / out\n400 / 40",

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from attrs import define as _attrs_define
 from attrs import field as _attrs_field
 
-from ..reading import read_integer, read_number, read_object, read_optional, read_text
+from ..reading import read_integer, read_number, read_object, read_optional, read_text, wrong_type
 from ..types import UNSET, Unset
 
 if TYPE_CHECKING:
+    from ..models.rollout_labels import RolloutLabels
     from ..models.run_counts import RunCounts
 
 
@@ -37,6 +38,7 @@ class Run:
             without fields that are null and without
             `instance_id`, `labels`, `mode`, `priority`, `run`, `seed`, `task_id` and `trace_correlation_id`. Requests of
             later rollouts may say something else. Left out in lists; null where the server did not store it.
+        labels (None | RolloutLabels | Unset): The labels of its first rollout; empty or left out where it has none.
         configuration_digest (None | str | Unset): The SHA-256 of a text of `configuration`, in hexadecimal.
             Configurations that are equal as JSON have the same
             one, others do not.
@@ -53,10 +55,13 @@ class Run:
     cost_usd: float | None
     created_by: None | str | Unset = UNSET
     configuration: dict[str, Any] | None | Unset = UNSET
+    labels: None | RolloutLabels | Unset = UNSET
     configuration_digest: None | str | Unset = UNSET
     additional_properties: dict[str, Any] = _attrs_field(init=False, factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
+        from ..models.rollout_labels import RolloutLabels
+
         name = self.name
 
         created_at = self.created_at.isoformat()
@@ -91,6 +96,14 @@ class Run:
         else:
             configuration = self.configuration
 
+        labels: dict[str, Any] | None | Unset
+        if isinstance(self.labels, Unset):
+            labels = UNSET
+        elif isinstance(self.labels, RolloutLabels):
+            labels = self.labels.to_dict()
+        else:
+            labels = self.labels
+
         configuration_digest: None | str | Unset
         if isinstance(self.configuration_digest, Unset):
             configuration_digest = UNSET
@@ -116,6 +129,8 @@ class Run:
             field_dict["created_by"] = created_by
         if configuration is not UNSET:
             field_dict["configuration"] = configuration
+        if labels is not UNSET:
+            field_dict["labels"] = labels
         if configuration_digest is not UNSET:
             field_dict["configuration_digest"] = configuration_digest
 
@@ -123,6 +138,7 @@ class Run:
 
     @classmethod
     def from_dict(cls: type[T], src_dict: Mapping[str, Any]) -> T:
+        from ..models.rollout_labels import RolloutLabels
         from ..models.run_counts import RunCounts
 
         d = dict(src_dict)
@@ -152,6 +168,19 @@ class Run:
 
         configuration = read_optional(d.pop("configuration", UNSET), read_object, "configuration")
 
+        def _parse_labels(data: object) -> None | RolloutLabels | Unset:
+            if data is None:
+                return data
+            if isinstance(data, Unset):
+                return data
+            if not isinstance(data, dict):
+                raise wrong_type(data, "labels")
+            labels_type_0 = RolloutLabels.from_dict(data)
+
+            return labels_type_0
+
+        labels = _parse_labels(d.pop("labels", UNSET))
+
         configuration_digest = read_optional(
             d.pop("configuration_digest", UNSET), read_text, "configuration_digest"
         )
@@ -168,6 +197,7 @@ class Run:
             cost_usd=cost_usd,
             created_by=created_by,
             configuration=configuration,
+            labels=labels,
             configuration_digest=configuration_digest,
         )
 

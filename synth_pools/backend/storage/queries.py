@@ -17,7 +17,8 @@ from synth_pools.backend.storage.rollouts import STATES
 _VIEWS = {
     "runs": """
         SELECT {name} AS name, runs.created_by, runs.created_at, {states}, rewards, mean_reward,
-            run_seconds, llm_input_tokens, llm_output_tokens, summed.cost_usd
+            run_seconds, llm_input_tokens, llm_output_tokens, summed.cost_usd,
+            runs.labels, runs.configuration_digest
         FROM {schema}.runs JOIN (
             SELECT run AS run_name, {counts}, COUNT(reward_value) AS rewards,
                 AVG(reward_value) AS mean_reward, COALESCE(SUM(duration), 0.0) AS run_seconds,

@@ -187,14 +187,14 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
 
 def _insert_run_rows(new: Sequence[NewRollout], rows: Sequence[Row], moment: str) -> None:
     """Store the labels of new rollouts, and the runs of which they are the first."""
-    firsts: dict[str, NewRollout] = {}
+    firsts: dict[str, tuple[NewRollout, Row]] = {}
     for rollout, row in zip(new, rows, strict=True):
         if row["run"]:
-            firsts.setdefault(row["run"], rollout)
+            firsts.setdefault(row["run"], (rollout, row))
     if firsts:
         for name in runs.missing_runs(new[0].tx, list(firsts)):
-            first = firsts[name]
-            runs.insert_run(new[0].tx, name, first.pool_id, first.request, first.created_by, moment)
+            first, row = firsts[name]
+            runs.insert_run(new[0].tx, name, first.pool_id, first.request, row, moment)
     # Few rollouts have labels, and the way of the others is short.
     if labelled := [row for row in rows if row["labels"] != "{}"]:
         new[0].tx.executemany(_INSERT_LABEL, label_rows(labelled))

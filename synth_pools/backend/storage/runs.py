@@ -17,29 +17,41 @@ _OF_ONE_ROLLOUT = frozenset(
     {"instance_id", "labels", "mode", "priority", "run", "seed", "task_id", "trace_correlation_id"}
 )
 _INSERT = (
-    "INSERT INTO runs (name, configuration, configuration_digest, created_by, created_at)"
-    " VALUES (?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING"
+    "INSERT INTO runs (name, labels, configuration, configuration_digest, created_by, created_at)"
+    " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO NOTHING"
 )
+
+_LAST = 2**63 - 1
+_PORTION = 1000
 
 # All columns of the sums are in the index of the runs.
 _COUNTS = (f"SUM(CASE WHEN status = '{state}' THEN 1 ELSE 0 END) AS {state}" for state in STATES)
 _RUNS = f"""
-SELECT runs.seq, name, runs.created_by, runs.created_at, configuration_digest,
+SELECT runs.seq, name, runs.created_by, runs.created_at, runs.labels, configuration_digest,
     MAX(rollouts.seq) AS last_seq, {", ".join(_COUNTS)},
     COUNT(reward_value) AS rewards, AVG(reward_value) AS mean_reward,
     COALESCE(SUM(duration), 0.0) AS run_seconds, SUM(input_tokens) AS llm_input_tokens,
     SUM(output_tokens) AS llm_output_tokens, SUM(rollouts.cost_usd) AS cost_usd
 FROM runs JOIN rollouts ON rollouts.run = runs.name WHERE {{condition}}
-GROUP BY runs.seq, name, runs.created_by, runs.created_at, configuration_digest
+GROUP BY runs.seq, name, runs.created_by, runs.created_at, runs.labels, configuration_digest
 ORDER BY runs.seq DESC
 """  # noqa: S608 - of ours
 
 
-def list_positions(db: Executes, before: int | None, limit: int) -> list[int]:
-    """Return the positions of the next runs, the latest begun first."""
-    condition, values = ("", ()) if before is None else (" WHERE seq < ?", (before,))
-    sql = f"SELECT seq FROM runs{condition} ORDER BY seq DESC LIMIT ?"  # noqa: S608 - of ours
-    return [row[0] for row in db.execute(sql, (*values, limit))]
+def list_positions(db: Executes, before: int | None, limit: int, label: str | None) -> list[int]:
+    """Return the positions of the next runs, the latest begun first, of a label if there is one."""
+    sql = "SELECT seq, labels FROM runs WHERE seq < ? ORDER BY seq DESC LIMIT ?"
+    if label is None:
+        return [row["seq"] for row in db.execute(sql, (before or _LAST, limit))]
+    name, _, value = label.partition("=")
+    seqs: list[int] = []
+    while len(seqs) < limit:
+        rows = db.execute(sql, (before or _LAST, _PORTION)).fetchall()
+        seqs += [row["seq"] for row in rows if json.loads(row["labels"]).get(name) == value]
+        if len(rows) < _PORTION:
+            break
+        before = rows[-1]["seq"]
+    return seqs[:limit]
 
 
 def read_runs(db: Executes, seqs: Sequence[int]) -> list[str]:
@@ -88,12 +100,7 @@ def missing_runs(tx: Transaction, names: Sequence[str]) -> list[str]:
 
 
 def insert_run(
-    tx: Transaction,
-    name: str,
-    pool_id: str,
-    request: Mapping[str, Any],
-    created_by: str | None,
-    moment: str,
+    tx: Transaction, name: str, pool_id: str, request: Mapping[str, Any], first: Row, moment: str
 ) -> None:
     """Store a run by its first rollout."""
     common = {
@@ -103,7 +110,7 @@ def insert_run(
     }
     configuration = json_text.canonical({**common, "pool_id": pool_id})
     digest = hashlib.sha256(configuration.encode("ascii")).hexdigest()
-    tx.execute(_INSERT, (name, configuration, digest, created_by, moment))
+    tx.execute(_INSERT, (name, first["labels"], configuration, digest, first["created_by"], moment))
 
 
 def _document(row: Row) -> str:
@@ -113,6 +120,7 @@ def _document(row: Row) -> str:
             "name": json.loads(f'"{row["name"]}"'),
             "created_by": row["created_by"],
             "created_at": row["created_at"],
+            "labels": json.loads(row["labels"]),
             "configuration_digest": row["configuration_digest"],
             "rollouts": {state: int(row[state]) for state in STATES},
             "rewards": int(row["rewards"]),

@@ -170,7 +170,7 @@ COMMANDS: tuple[CommandRow, ...] = (
             CommandParameter("task_id", "--task-id", "text", (), "Returns only rollouts of this task"),
             CommandParameter("seed", "--seed", "integer", (), "Returns only rollouts whose request has this `seed`"),
             CommandParameter("error_code", "--error-code", "text", (), "Returns only rollouts that failed with this code"),
-            CommandParameter("label", "--label", "text", (), "Returns only rollouts with this label, a name and its value joined by `=`"),
+            CommandParameter("label", "--label", "text", (), "Returns only rollouts, or runs, with this label, a name and its value joined by `=`"),
             CommandParameter("min_reward", "--min-reward", "text", (), "Returns only rollouts whose reward is at least this"),
             CommandParameter("max_reward", "--max-reward", "text", (), "Returns only rollouts whose reward is at most this"),
             CommandParameter("created_after", "--created-after", "text", (), "Returns only rollouts with a `created_at` that is not before this time"),
@@ -317,6 +317,7 @@ COMMANDS: tuple[CommandRow, ...] = (
     CommandRow(
         "runs", "list", "list", (("list_runs", ()),), (),
         (
+            CommandParameter("label", "--label", "text", (), "Returns only rollouts, or runs, with this label, a name and its value joined by `=`"),
             CommandParameter("limit", "--limit", "integer", (), "The most items that the page may hold"),
             CommandParameter("cursor", "--cursor", "text", (), "The `next_cursor` of the page before, an opaque string"),
         ),

@@ -10,7 +10,8 @@ from synth_pools.contract.http.client import Response
 
 _COLUMNS = {
     "runs": "name, created_by, created_at, queued, running, completed, failed, cancelled, rewards,"
-    " mean_reward, run_seconds, llm_input_tokens, llm_output_tokens, cost_usd",
+    " mean_reward, run_seconds, llm_input_tokens, llm_output_tokens, cost_usd, labels,"
+    " configuration_digest",
     "rollouts": "id, pool_id, task_id, run, status, seed, reward, error_code, llm_input_tokens,"
     " llm_output_tokens, cost_usd, run_seconds, priority, labels, replay_of, created_by,"
     " created_at, started_at, finished_at",
@@ -33,7 +34,7 @@ def _query(ctx: Context, sql: str, rollout: Rollout, **fields: int) -> Response:
     "queries.rows",
     "run_query",
     clauses="""
-        Queries#3f1c#d5cd#7455#6ad7#c456#5ead, run_query#c1ed, Features.query#94ad,
+        Queries#ee12#d5cd#7455#6ad7#c456#5ead, run_query#c1ed, Features.query#94ad,
         QueryRequest.limit#9609, QueryResult#b77a, QueryResult.columns#21bb#4076,
         QueryResult.rows#a6bd, QueryResult.truncated#2359
     """,

@@ -107,14 +107,15 @@ _OF_ONE_ROLLOUT = (
     "get_run",
     "list_runs",
     clauses="""
-        Run.configuration#c7ae#3004#afa4, Run.configuration_digest#e698#5176
+        Run.configuration#c7ae#3004#afa4, Run.configuration_digest#e698#5176, Run.labels#4d57,
+        parameters FilterLabel#1fb3
     """,
     needs="runs",
 )
 def runs_configuration(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     names = [f"{name} {pool_id}"[:128] for name in ("first", "equal", "other")]
-    own_fields = {"seed": 7, "labels": {"kit": "x"}, "priority": 1, "task_id": "t", "env": None}
+    own_fields = {"seed": 7, "labels": {"kit": pool_id}, "priority": 1, "task_id": "t", "env": None}
     metadata: dict[str, Any] = {"a": 1, "b": [None, "é"]}
     request = {"run": names[0], "metadata": metadata, "trace_correlation_id": "kit", **own_fields}
     run_rollout(ctx, pool_id, **request)
@@ -129,7 +130,9 @@ def runs_configuration(ctx: Context) -> None:
         for name, value in body.items()
         if value is not None and name not in _OF_ONE_ROLLOUT
     }
-    ctx.judge("get_run", runs[0]).field("configuration", {**expected, "pool_id": pool_id})
+    judge = ctx.judge("get_run", runs[0])
+    judge.field("configuration", {**expected, "pool_id": pool_id})
+    judge.field("labels", {"kit": pool_id}, "those of its first rollout")
     digests = [run.at("configuration_digest") for run in runs]
     judge = ctx.judge("get_run", runs[1])
     judge.that("a digest", isinstance(digests[0], str), repr(digests[0]))
@@ -144,6 +147,9 @@ def runs_configuration(ctx: Context) -> None:
     judge = ctx.judge("list_runs", response)
     observed = [at(listed.get(name), "configuration_digest") for name in names]
     judge.that("the same digests", observed == digests, str(observed))
+    labelled = ctx.require(200, "list_runs", query={"label": f"kit={pool_id}", "limit": 2})
+    observed = [at(item, "name") for item in labelled.list_at("items")]
+    ctx.judge("list_runs", labelled).that("its label", observed == names[:1], str(observed))
     are_short = all(at(item, "configuration") is ABSENT for item in listed.values())
     judge.that("no configuration in lists", are_short, str(listed))
 

@@ -51,7 +51,7 @@ function viewOf([kind, ...names], query) {
     return open;
   }
   if (kind === "pair" && names[1]) return new PairView(names.slice(0, 2));
-  if (kind === "runs" && !journal && !names[0]) return new RunsView();
+  if (kind === "runs" && !journal && !names[0]) return new RunsView(query);
   if (kind === "runs" && !journal) {
     if (!(open instanceof RunView && open.name === names[0])) return new RunView(names[0], names[1], query);
     open.open(names[1], query);

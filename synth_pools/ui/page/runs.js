@@ -1,6 +1,6 @@
 // All runs, and one: who began it and when, its counts, rewards and usage, and its rollouts.
 import { signal } from "./vendor/signals.js";
-import { link } from "./address.js";
+import { keepQuery, link } from "./address.js";
 import { call, get, itemsOf, needs, path } from "./api.js";
 import { Groups, Plots } from "./plots.js";
 import { Table } from "./table.js";
@@ -19,8 +19,10 @@ const countsOf = ({ name, rollouts }) => STATES.map((status) => html`<${Count} o
 export class RunsView {
   title = "Runs";
 
-  constructor() {
+  /** @param {Record<string, string>} query */
+  constructor({ label = "" }) {
     this.abort = new AbortController();
+    this.label = signal(label);
     this.runs = signal(/** @type {Run[] | null} */ (null));
     this.limit = signal(RUNS);
     this.chosen = signal(/** @type {string[]} */ ([]));
@@ -33,12 +35,23 @@ export class RunsView {
   }
 
   async read() {
+    const label = this.label.value;
+    const filter = label && path`&label=${label}`;
     try {
-      this.runs.value = itemsOf(await get(`/v1/runs?limit=${this.limit.value}`, this.abort.signal));
+      const runs = itemsOf(await get(`/v1/runs?limit=${this.limit.value}${filter}`, this.abort.signal));
+      if (label === this.label.value) this.runs.value = runs;
       this.problem.value = "";
     } catch (error) {
       this.problem.value = /** @type {Error} */ (error).message;
     }
+  }
+
+  /** Show the runs of a label alone, or all. @param {HTMLInputElement} field */
+  filter(field) {
+    if (!field.reportValidity()) return;
+    this.label.value = field.value;
+    keepQuery({ label: field.value });
+    this.read();
   }
 
   /** Choose a run for a comparison, or no longer. @param {string} name */
@@ -57,7 +70,8 @@ export class RunsView {
         <button disabled=${!run2} onClick=${() => (location.hash = link(["compare"], { run1, run2 }))}>Compare ${chosen.length} of 2</button>
       </div></header>
       <p class="refusal" role="alert">${this.problem.value}</p>
-      ${!runs ? html`<p class="empty" role="status">${!this.problem.value && "Loading …"}</p>` : !runs.length ? html`<p class="empty">No runs yet. Rollouts are of a run whose name is the run of their request.</p>`
+      <div class="tools filters"><label>Label <input value=${this.label.value} placeholder="model=large" pattern="[^=]+=.*" onChange=${(/** @type {any} */ { target }) => this.filter(target)} /></label></div>
+      ${!runs ? html`<p class="empty" role="status">${!this.problem.value && "Loading …"}</p>` : !runs.length ? html`<p class="empty">${this.label.value ? "No run has this label." : "No runs yet."} Rollouts are of a run whose name is the run of their request.</p>`
         : html`<${Grid} label="Runs" texts=${["Compare", "Run", "Key", "Begun"]} head=${["Compare", "Run", ...(isNamed ? ["Key"] : []), "Begun", ...STATES.map(capital), "Mean reward", "Tokens in", "Tokens out", ...(isPaid ? ["Cost", "Cost of a success"] : [])]} rows=${runs.map((run) => [
             html`<input type="checkbox" aria-label=${`Compare ${run.name}`} checked=${chosen.includes(run.name)} onChange=${() => this.choose(run.name)} />`,
             html`<a href=${link(["runs", run.name])}>${run.name}</a>`, ...(isNamed ? [run.created_by ?? ""] : []), moment(Date.parse(run.created_at)),
@@ -133,7 +147,7 @@ export class RunView {
       ${run && html`<${Facts} items=${[
         ["Begun", moment(Date.parse(run.created_at))], ...(run.created_by ? [["By the key", run.created_by]] : []),
         ...(run.configuration_digest ? [["Configuration", run.configuration_digest.slice(0, 12)]] : []),
-        ...countsOf(run).map((count, index) => [capital(STATES[index]), count]), ["Mean reward", num(run.mean_reward, 6)],
+        ...Object.entries(run.labels ?? {}), ...countsOf(run).map((count, index) => [capital(STATES[index]), count]), ["Mean reward", num(run.mean_reward, 6)],
         ...usageFacts(run.llm_input_tokens, run.llm_output_tokens, run.cost_usd, run.rollouts.completed),
       ]} />`}
       <nav class="tabs" aria-label="Of this run">${Object.entries(RUN_TABS).map(([other, label]) =>

@@ -15,7 +15,7 @@ import pytest
 
 from synth_pools.backend.api.handlers import rollouts as handlers
 from synth_pools.backend.domain import clock, json_text
-from synth_pools.backend.storage import retention, rollouts
+from synth_pools.backend.storage import retention, rollouts, runs
 from synth_pools.backend.storage.artifacts import all_names
 from synth_pools.backend.storage.database import Snapshot, Transaction
 from synth_pools.backend.storage.rollouts import find_rollouts
@@ -74,6 +74,32 @@ def test_a_run_has_the_configuration_of_its_first_rollout(server: Server) -> Non
     items = {item["name"]: item for item in server.get("/v1/runs")["items"]}
     assert "configuration" not in items[first]
     assert items[first] | {"configuration": expected} == run
+
+
+def test_runs_are_found_by_the_labels_of_their_first_rollouts(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "_PORTION", 2)
+    pool_id, value = server.pool(), f"a=,é\0{uuid.uuid4().hex}"
+    names = [named(str(number)) for number in range(7)]
+    for number, name in enumerate(names):
+        labels = {"model": value, "other": name[:9]} if number % 3 == 0 else {"other": value}
+        server.run(pool_id, run=name, labels=labels)
+    # What a later one has makes no difference.
+    server.run(pool_id, run=names[1], labels={"model": value})
+    assert server.get(path_of(names[0]))["labels"] == {"model": value, "other": names[0][:9]}
+    query = {"label": f"model={value}", "limit": 2}
+    page = server.get("/v1/runs", params=query)
+    assert [run["name"] for run in page["items"]] == [names[6], names[3]]
+    assert page["items"][0]["labels"]["model"] == value
+    query["cursor"] = page["next_cursor"]
+    page = server.get("/v1/runs", params=query)
+    assert [run["name"] for run in page["items"]] == [names[0]]
+    assert page["next_cursor"] is None
+    # A cursor is of its own list.
+    assert server.get("/v1/runs", params={"cursor": query["cursor"]})["items"] == []
+    assert server.get("/v1/runs", params={"label": f"model={value}0"})["items"] == []
+    server.refused("GET", "/v1/runs", 422, "validation_failed", params={"label": "model"})
 
 
 def test_the_first_of_a_batch_begins_each_of_its_runs(server: Server) -> None:

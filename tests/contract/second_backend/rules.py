@@ -218,6 +218,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "runs.configuration": ("get_run",),
     "runs.deleted": ("delete_run",),
     "runs.digest": ("get_run", "list_runs"),
+    "runs.label": ("list_runs",),
     "runs.mean": ("get_run", "list_runs"),
     "rollouts.score": _ROLLOUT,
     "rollouts.task_id": _ROLLOUT,

@@ -17,7 +17,11 @@ from tests.contract.second_backend.state import Rollout, text_of
 @operation("list_runs")
 async def list_runs(call: Call) -> Response:
     runs = sorted(_runs(call).values(), key=lambda run: run[0].number, reverse=True)
-    scope = ("runs", call.owner)
+    label = call.query.get("label")
+    if label is not None and call.keeps("runs.label"):
+        name, _, value = label.partition("=")
+        runs = [run for run in runs if (run[0].request.get("labels") or {}).get(name) == value]
+    scope = ("runs", call.owner, label)
     issued, number = call.store.cursors.get(call.query.get("cursor", ""), ((), 0))
     if "cursor" in call.query:
         runs = [run for run in runs if issued == scope and run[0].number < number]
@@ -92,6 +96,7 @@ def _run(call: Call, rollouts: list[Rollout]) -> dict[str, Any]:
     mean = sum(rewards) / len(rewards) if rewards and call.keeps("runs.mean") else None
     return {
         "name": rollouts[0].request["run"],
+        "labels": rollouts[0].request.get("labels") or {},
         "created_at": text_of(rollouts[0].created_at),
         "rollouts": {
             state: states.count(state)

@@ -88,6 +88,7 @@ def test_all_operations_are_there_but_those_of_some_features() -> None:
         ("queue.start_rate", "states.start_rate", "create_rollout"),
         ("runs.active", "runs.deleted", "delete_run"),
         ("runs.digest", "runs.configuration", "get_run"),
+        ("runs.label", "runs.configuration", "list_runs"),
         ("tasks.updated_at", "times.task", "patch_task"),
         ("urls.of_this_host", "details.host", "get_pool_urls"),
     ],

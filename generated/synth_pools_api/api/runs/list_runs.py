@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from ...models.run_list import RunList
 
 
-def _get_kwargs(*, limit: int | Unset = 100, cursor: str | Unset = UNSET) -> dict[str, Any]:
+def _get_kwargs(
+    *, label: str | Unset = UNSET, limit: int | Unset = 100, cursor: str | Unset = UNSET
+) -> dict[str, Any]:
 
-    params: dict[str, Any] = {"limit": limit, "cursor": cursor}
+    params: dict[str, Any] = {"label": label, "limit": limit, "cursor": cursor}
     params = {k: v for k, v in params.items() if v is not UNSET and v is not None}
 
     _kwargs: dict[str, Any] = {"method": "get", "url": "/v1/runs", "params": params}
@@ -58,11 +60,15 @@ def _build_response(
 
 
 def sync_detailed(
-    *, client: AuthenticatedClient | Client, limit: int | Unset = 100, cursor: str | Unset = UNSET
+    *,
+    client: AuthenticatedClient | Client,
+    label: str | Unset = UNSET,
+    limit: int | Unset = 100,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorBody | RunList]:
     """List runs."""
 
-    kwargs = _get_kwargs(limit=limit, cursor=cursor)
+    kwargs = _get_kwargs(label=label, limit=limit, cursor=cursor)
 
     response = client.get_httpx_client().request(**kwargs)
 
@@ -70,19 +76,27 @@ def sync_detailed(
 
 
 def sync(
-    *, client: AuthenticatedClient | Client, limit: int | Unset = 100, cursor: str | Unset = UNSET
+    *,
+    client: AuthenticatedClient | Client,
+    label: str | Unset = UNSET,
+    limit: int | Unset = 100,
+    cursor: str | Unset = UNSET,
 ) -> ErrorBody | RunList | None:
     """List runs."""
 
-    return sync_detailed(client=client, limit=limit, cursor=cursor).parsed
+    return sync_detailed(client=client, label=label, limit=limit, cursor=cursor).parsed
 
 
 async def asyncio_detailed(
-    *, client: AuthenticatedClient | Client, limit: int | Unset = 100, cursor: str | Unset = UNSET
+    *,
+    client: AuthenticatedClient | Client,
+    label: str | Unset = UNSET,
+    limit: int | Unset = 100,
+    cursor: str | Unset = UNSET,
 ) -> Response[ErrorBody | RunList]:
     """List runs."""
 
-    kwargs = _get_kwargs(limit=limit, cursor=cursor)
+    kwargs = _get_kwargs(label=label, limit=limit, cursor=cursor)
 
     response = await client.get_async_httpx_client().request(**kwargs)
 
@@ -90,8 +104,12 @@ async def asyncio_detailed(
 
 
 async def asyncio(
-    *, client: AuthenticatedClient | Client, limit: int | Unset = 100, cursor: str | Unset = UNSET
+    *,
+    client: AuthenticatedClient | Client,
+    label: str | Unset = UNSET,
+    limit: int | Unset = 100,
+    cursor: str | Unset = UNSET,
 ) -> ErrorBody | RunList | None:
     """List runs."""
 
-    return (await asyncio_detailed(client=client, limit=limit, cursor=cursor)).parsed
+    return (await asyncio_detailed(client=client, label=label, limit=limit, cursor=cursor)).parsed

@@ -327,7 +327,8 @@ class AgentRolloutsApi(Group):
             seed: Returns only rollouts whose request has this `seed`.
             error_code: Returns only rollouts that failed with this code. Any text is valid, as of
                 `state`.
-            label: Returns only rollouts with this label, a name and its value joined by `=`.
+            label: Returns only rollouts, or runs, with this label, a name and its value joined by
+                `=`.
             min_reward: Returns only rollouts whose reward is at least this.
             max_reward: Returns only rollouts whose reward is at most this.
             created_after: Returns only rollouts with a `created_at` that is not before this time.

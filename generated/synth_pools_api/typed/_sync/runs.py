@@ -48,12 +48,16 @@ class RunsApi(Group):
             "get_run", operations.get_run._get_kwargs, Run.from_dict, path={"run": run}
         )
 
-    def list_runs(self, *, limit: int | None = 100, cursor: str | None = None) -> RunList:
+    def list_runs(
+        self, *, label: str | None = None, limit: int | None = 100, cursor: str | None = None
+    ) -> RunList:
         """List runs.
 
         Returns the caller's runs, the latest begun first.
 
         Args:
+            label: Returns only rollouts, or runs, with this label, a name and its value joined by
+                `=`.
             limit: The most items that the page may hold.
             cursor: The `next_cursor` of the page before, an opaque string. `limit` may be another
                 one than there; all other parameters of the query have to be the same. Any text is
@@ -66,5 +70,5 @@ class RunsApi(Group):
             "list_runs",
             operations.list_runs._get_kwargs,
             RunList.from_dict,
-            query={"limit": (int, limit), "cursor": (str, cursor)},
+            query={"label": (str, label), "limit": (int, limit), "cursor": (str, cursor)},
         )

@@ -15,25 +15,34 @@ if TYPE_CHECKING:
 class AsyncRunOperations(AsyncOperations):
     """The operations on runs."""
 
-    async def list_runs(self, *, limit: int = 100, cursor: str | None = None) -> dict[str, Any]:
+    async def list_runs(
+        self, *, label: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> dict[str, Any]:
         """Get one page of the runs, the latest begun first.
 
         Args:
+            label: Return only runs with this label, as ``name=value``.
             limit: Most runs of the page, 1 to 1000.
             cursor: ``next_cursor`` of the previous page.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
-        call = api.runs.list_runs._get_kwargs(**_page(limit, cursor))
+        call = api.runs.list_runs._get_kwargs(**_page(label, limit, cursor))
         return await self._transport.request("list_runs", call)
 
     def iter_runs(
-        self, *, limit: int = 100, cursor: str | None = None, prefetch: bool = False
+        self,
+        *,
+        label: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
     ) -> AsyncItems:
         """Iterate over all runs, the latest begun first, fetching pages as needed.
 
         Args:
+            label: Yield only runs with this label, as ``name=value``.
             limit: Most runs of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Request the next page while the current items are used. The sync client
@@ -42,9 +51,12 @@ class AsyncRunOperations(AsyncOperations):
         Returns:
             The runs, to iterate over.
         """
-        _page(limit, cursor)
+        _page(label, limit, cursor)
         return self._items(
-            lambda cursor: self.list_runs(limit=limit, cursor=cursor), "runs", cursor, prefetch
+            lambda cursor: self.list_runs(label=label, limit=limit, cursor=cursor),
+            "runs",
+            cursor,
+            prefetch,
         )
 
     async def get_run(self, run: str) -> dict[str, Any]:
@@ -77,8 +89,9 @@ class AsyncRunOperations(AsyncOperations):
         return await self._ask("delete_run", run=run)
 
 
-def _page(limit: int, cursor: str | None) -> dict[str, Any]:
+def _page(label: str | None, limit: int, cursor: str | None) -> dict[str, Any]:
     return {
+        "label": or_unset(query_text(label, "label")),
         "limit": check_count(limit, "limit", least=1, most=1000),
         "cursor": or_unset(query_text(cursor, "cursor")),
     }

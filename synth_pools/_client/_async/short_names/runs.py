@@ -20,24 +20,33 @@ class AsyncRunsNamespace(AsyncNamespace):
     def __init__(self, client: AsyncRunOperations) -> None:
         self._client = client
 
-    async def list(self, *, limit: int = 100, cursor: str | None = None) -> dict[str, Any]:
+    async def list(
+        self, *, label: str | None = None, limit: int = 100, cursor: str | None = None
+    ) -> dict[str, Any]:
         """Get one page of the runs, the latest begun first.
 
         Args:
+            label: Return only runs with this label, as ``name=value``.
             limit: Most runs of the page, 1 to 1000.
             cursor: ``next_cursor`` of the previous page.
 
         Returns:
             ``{"items": [...], "next_cursor": ...}``; the cursor is null on the last page.
         """
-        return await self._client.list_runs(limit=limit, cursor=cursor)
+        return await self._client.list_runs(label=label, limit=limit, cursor=cursor)
 
     def iter(
-        self, *, limit: int = 100, cursor: str | None = None, prefetch: bool = False
+        self,
+        *,
+        label: str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+        prefetch: bool = False,
     ) -> AsyncItems:
         """Iterate over all runs, the latest begun first, fetching pages as needed.
 
         Args:
+            label: Yield only runs with this label, as ``name=value``.
             limit: Most runs of a page, 1 to 1000.
             cursor: Begin after the page that ended with this ``next_cursor``.
             prefetch: Request the next page while the current items are used. The sync client
@@ -46,7 +55,7 @@ class AsyncRunsNamespace(AsyncNamespace):
         Returns:
             The runs, to iterate over.
         """
-        return self._client.iter_runs(limit=limit, cursor=cursor, prefetch=prefetch)
+        return self._client.iter_runs(label=label, limit=limit, cursor=cursor, prefetch=prefetch)
 
     async def get(self, run: str) -> dict[str, Any]:
         """Get a run: who began it and when, its configuration, rollouts, rewards, tokens and cost.

@@ -245,15 +245,19 @@ def _creation_status(rollout: Row) -> int:
 
 
 async def list_runs(request: Request) -> Response:
-    page = read_page(request, "runs", "runs", ())
+    label = request.parameters.get("label")
+    scope = "runs" if label is None else f"runs of {label}"
+    page = read_page(request, scope, "runs", ())
     if not isinstance(page, Page):
         return json_text_response(page_document([], None))
     database, before = request.services.database, page.after and page.after.seq
-    seqs = await database.read(lambda db: runs.list_positions(db, before, page.wanted))
+    list_positions = partial(runs.list_positions, before=before, limit=page.wanted, label=label)
+    # Labels are in no index.
+    seqs = await (database.read if label is None else database.read_apart)(list_positions)
     cursor = None
     if len(seqs) > page.limit:
         seqs = seqs[: page.limit]
-        cursor = request.services.cursors.issue("runs", ListPosition(seqs[-1]))
+        cursor = request.services.cursors.issue(scope, ListPosition(seqs[-1]))
     # Runs may be large: they are summed apart.
     items = await database.read_apart(lambda db: runs.read_runs(db, seqs))
     return json_text_response(page_document(items, cursor))
