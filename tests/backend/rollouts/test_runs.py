@@ -85,7 +85,7 @@ def test_runs_are_found_by_the_labels_of_their_first_rollouts(
     for number, name in enumerate(names):
         labels = {"model": value, "other": name[:9]} if number % 3 == 0 else {"other": value}
         server.run(pool_id, run=name, labels=labels)
-    # What a later one has makes no difference.
+    # Labels of a later rollout of it make no difference.
     server.run(pool_id, run=names[1], labels={"model": value})
     assert server.get(path_of(names[0]))["labels"] == {"model": value, "other": names[0][:9]}
     query = {"label": f"model={value}", "limit": 2}
