@@ -397,18 +397,41 @@ def read_specification(path: Path | None, name: str = "openapi.yaml") -> dict[st
     paths = document.get("paths")
     if not isinstance(paths, dict) or not paths:
         raise UnjudgeableError(f"the spec {file} is no OpenAPI document: it has no paths")
+    version = str(document.get("openapi", "2" if "swagger" in document else "3"))
+    if not version.startswith("3"):
+        raise UnjudgeableError(f"the spec {file} is OpenAPI {version}: write 3.0, 3.1 or 3.2")
+    _complete(document)
     _drop_dangling_links(paths, document.get("components", {}).get("links", {}))
     return document
 
 
+def _complete(document: dict[str, Any]) -> None:
+    """Remove nulls, and put in what path items refer to and operations leave out."""
+    _drop_nulls(document)
+    paths = document["paths"]
+    for path, raw_item in paths.items():
+        item = paths[path] = raw_item if isinstance(raw_item, dict) else {}
+        place = str(item.get("$ref", ""))
+        if place.startswith("#/"):
+            target: Any = document
+            for step in place[2:].split("/"):
+                target = target.get(step.replace("~1", "/").replace("~0", "~"), {})
+            item = paths[path] = {**target, **item}
+        _drop_nulls(item)
+        for method in METHODS:
+            if isinstance(operation := item.get(method), dict):
+                _drop_nulls(operation)
+                operation.setdefault("responses", {"default": {"description": ""}})
+
+
+def _drop_nulls(node: dict[str, Any]) -> None:
+    for name in [name for name, value in node.items() if value is None]:
+        del node[name]
+
+
 def _drop_dangling_links(paths: Mapping[str, Any], shared: dict[str, Any]) -> None:
     """Remove links to operations that a trimmed document lacks."""
-    operations = [
-        operation
-        for item in paths.values()
-        for operation in (item.values() if isinstance(item, dict) else ())
-        if isinstance(operation, dict)
-    ]
+    operations = [op for item in paths.values() for op in item.values() if isinstance(op, dict)]
     ids = {operation.get("operationId") for operation in operations}
     for operation in operations:
         for response in operation.get("responses", {}).values():

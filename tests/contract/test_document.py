@@ -80,6 +80,8 @@ def test_a_value_is_held_to_its_schema_in_at_most_three_lines() -> None:
     [
         (b"- a list", "is no OpenAPI document: it has no paths"),
         (b"paths: {}", "is no OpenAPI document: it has no paths"),
+        (b"swagger: '2.0'\npaths: {/a: {}}", " is OpenAPI 2: write 3.0"),
+        (b"openapi: 4.0.0\npaths: {/a: {}}", " is OpenAPI 4.0.0: write 3.0"),
         (b"a: [", "the spec cannot be read: "),
         (b"\xff\xfe\xff", "the spec cannot be read: "),
     ],
@@ -94,6 +96,21 @@ def test_a_file_that_is_no_document_is_told_in_one_line(
     assert message in str(caught.value)
     assert str(file) in str(caught.value) or "cannot be read" in message
     assert "\n" not in str(caught.value)
+
+
+def test_a_document_may_leave_out_what_says_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "spec.yaml"
+    file.write_text("""
+openapi: 3.1.0
+components: {pathItems: {shared: {get: {parameters: null}, summary: null}}}
+security: null
+paths: {/a: {$ref: '#/components/pathItems/shared'}, /b: null}
+""")
+    document = Document(read_specification(file))
+    assert document.is_foreign
+    assert [(op.route, [*op.responses]) for op in document.operations.values()] == [
+        ("GET /a", ["default"])
+    ]
 
 
 def test_the_packages_own_document_is_the_default() -> None:
