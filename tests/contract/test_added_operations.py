@@ -38,11 +38,12 @@ def _with_added() -> dict[str, Any]:
 
 
 _DOCUMENT = Document(_with_added())
-# Scenarios for which one organisation is enough.
+# Scenarios for which one organisation is enough, and no restart.
 _ASKING = {
     scenario.id: set(_ADDED) & set(scenario.operations(_DOCUMENT))
     for scenario in all_scenarios()
-    if set(_ADDED) & set(scenario.operations(_DOCUMENT)) and "other_key" not in scenario.needs
+    if set(_ADDED) & set(scenario.operations(_DOCUMENT))
+    and {"other_key", "restart"}.isdisjoint(scenario.needs)
 }
 
 
