@@ -28,7 +28,7 @@ _PAGE = 100
 # Responses in a row, errors or without events, after which the container is not asked again.
 _TRIES = 3
 # Most events that wait to be stored; further ones are asked for.
-_MOST_WAITING = 1000
+_MOST_WAITING = 200
 # Longest wait for the last events at the end of a rollout.
 _LAST_SECONDS = 2.0
 
@@ -146,7 +146,7 @@ class ContainerEvents:
             self._task.cancel()
             await asyncio.wait([self._task])
         if self._waiting and kind is not asyncio.CancelledError:
-            await self._guarded(self._keep_rest)
+            await self._guarded(partial(self._keep_rest, may_follow=kind is None))
         # A container that fails has no more events.
         is_kept = self._is_expected or self._target.keeps_events() is True
         if kind is None and is_kept and not self._is_done and not self._has_all():
@@ -233,10 +233,16 @@ class ContainerEvents:
         after = await self._position()
         return [event for event in events if event["sequence"] > after]
 
-    async def _keep_rest(self) -> None:
-        if events := await self._take_waiting():
+    async def _keep_rest(self, *, may_follow: bool) -> None:
+        """Have the last events stored with the end, or store them if others come before it."""
+        if not (events := await self._take_waiting()):
+            return
+        before, self._after = self._after, events[-1]["sequence"]
+        if may_follow and self._has_all():
             self.rest = self.stored.texts(events)[: self.stored.room]
-            self._after = events[-1]["sequence"]
+        else:
+            self._after = before
+            await self._store(events)
 
     async def _read_rest(self) -> None:
         has_more = True

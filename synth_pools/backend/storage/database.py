@@ -40,7 +40,8 @@ _log = logging.getLogger(__name__)
 
 # Waiting writes that share one commit: a disk flush takes longer than a hundred of them.
 _MOST_WRITES = 128
-_UNHURRIED_SECONDS = 0.04
+# Time in which others share the commit of a write that may wait.
+_UNHURRIED_SECONDS = 0.025
 _CLOSE_SECONDS = 30.0
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 5.0
 _COMPLAINT_SECONDS = 1.0

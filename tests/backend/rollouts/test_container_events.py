@@ -311,3 +311,28 @@ def test_events_before_an_answer_have_the_same_limits(
     telling.end(rollout_id, step(3), step(4), step(5))
     assert backend.until(rollout_id)["score"] == 1.0
     assert agent_data(backend, rollout_id) == [step(1), step(2), step(3)]
+
+
+def test_events_after_a_line_that_is_not_read_keep_their_order(
+    server: Server, telling: Telling
+) -> None:
+    telling.events = [step(number) for number in range(1, 5)]
+    rollout_id = server.rollout(server.pool(container_url=telling.url))["id"]
+    answer = {"rollout_id": rollout_id, "status": "completed", "reward": 1, "event_count": 4}
+    lines = [json.dumps({"events": [step(1), step(2)]}), "nonsense", json.dumps(answer)]
+    telling.pieces.put("\n".join(lines).encode())
+    telling.pieces.put(None)
+    assert server.until(rollout_id)["score"] == 1.0
+    assert agent_data(server, rollout_id) == telling.events
+
+
+def test_events_that_an_answer_does_not_count_are_asked_for(
+    server: Server, telling: Telling
+) -> None:
+    telling.events = [step(1), step(2)]
+    rollout_id = server.rollout(server.pool(container_url=telling.url))["id"]
+    lines = [json.dumps({"events": [step(1)]}), json.dumps({"status": "completed", "reward": 1})]
+    telling.pieces.put("\n".join(lines).encode())
+    telling.pieces.put(None)
+    assert server.until(rollout_id)["score"] == 1.0
+    assert agent_data(server, rollout_id) == telling.events
