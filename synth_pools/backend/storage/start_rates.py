@@ -7,11 +7,14 @@ from synth_pools.backend.storage.database import Transaction
 
 # Two clocks of backends, or one that is corrected, may differ by this much within a transaction.
 _MARGIN_SECONDS = 0.002
+# Clocks of two backends never differ by more than this.
+_AHEAD_SECONDS = 1.0
 
 _READ = (
     "SELECT started, number FROM pool_starts WHERE pool_id = ? AND started > ? AND started < ?"
     " ORDER BY started DESC"
 )
+_SET_BACK = "UPDATE pool_starts SET started = ? WHERE pool_id = ? AND started > ?"
 _FORGET = "DELETE FROM pool_starts WHERE pool_id = ? AND (started < ? OR started > ?)"
 _STORE = "INSERT INTO pool_starts (pool_id, started, number) VALUES (?, ?, ?)"
 
@@ -35,7 +38,8 @@ class StartRates:
         if pool_id not in self._remaining:
             now, period = self._tx.unix_time(), rate.seconds + _MARGIN_SECONDS
             remaining, seconds = rate.number, rate.seconds
-            # A row further ahead is from before the clock was set back.
+            # Rows far ahead are from before the clock was set back; their starts are past by now.
+            self._tx.execute(_SET_BACK, (now, pool_id, now + _AHEAD_SECONDS))
             for started, number in self._tx.execute(_READ, (pool_id, now - period, now + period)):
                 remaining, seconds = remaining - number, started + period - now
                 if remaining <= 0:

@@ -10,6 +10,9 @@ from typing import Any
 from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.domain.definitions import StartRate
 from synth_pools.backend.rollouts.pool_queue import PoolQueue
+from synth_pools.backend.storage.database import Transaction
+from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
+from synth_pools.backend.storage.start_rates import StartRates
 from tests.support.backend_server import Server, serve
 from tests.support.containers import Seen, http, odd_container
 
@@ -106,3 +109,26 @@ def test_a_queue_is_due_when_the_oldest_of_its_starts_is_a_period_old() -> None:
         queue.count_start(rate)
     queue.delay(50.0)
     assert queue.due_at(rate) == queue.not_before
+
+
+async def test_a_clock_that_is_set_back_lengthens_no_wait(tmp_path: Path) -> None:
+    database, now = SQLiteDatabase(tmp_path), 1_000.0
+    rate = StartRate(1, 100.0)
+
+    def start(tx: Transaction) -> float:
+        rates = StartRates(tx)
+        seconds = rates.take("pool", rate)
+        rates.store()
+        return seconds
+
+    try:
+        database._writer.unix_time = lambda: now
+        assert await database.write(start) == 0.0
+        now = 950.0
+        assert 100.0 <= await database.write(start) < 101.0
+        now = 1_049.0
+        assert 0.0 < await database.write(start) < 2.0
+        now = 1_051.0
+        assert await database.write(start) == 0.0
+    finally:
+        await database.close()
