@@ -512,7 +512,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         (),
         "Run a query",
         "Returns the rows of one SQL statement that reads the views `runs`, `rollouts`, `usage` and `events` of *Queries*. Returns 409 `query_refused` if the server does not run it.",
-        "synth-pools run-query 'sql=SELECT task_id, COUNT(*) AS rollouts, AVG(reward) AS mean FROM rollouts WHERE status = '\"'\"'completed'\"'\"' GROUP BY task_id'",
+        "synth-pools run-query 'sql=SELECT name, mean_reward FROM runs'",
         body="QueryRequest", body_required=True,
     ),
 )
