@@ -51,7 +51,7 @@ def adapt(name: str) -> Environment:
                 choose = chooser(rollout.policy, episode.env.action_space.sample)
                 await asyncio.to_thread(_play, episode, recording(rollout, choose))
         finally:
-            await asyncio.shield(asyncio.to_thread(episode.close))
+            await asyncio.shield(asyncio.to_thread(episode.env.close))
         return episode.total
 
     container.rollout(play)
@@ -107,10 +107,6 @@ class _Episode:
                 "info": info,
             }
         )
-
-    def close(self) -> None:
-        """Close the environment."""
-        self.env.close()
 
 
 def _play(episode: _Episode, choose: Choose) -> None:

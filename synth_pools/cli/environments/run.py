@@ -232,7 +232,8 @@ def _add_tasks(
     for task_id in chosen:
         if task_id not in tasks:
             names = ", ".join(list(tasks)[:5])
-            raise CommandError(f"there is no task {task_id!r}; the first ones are {names}")
+            others = f"the first ones are {names}" if names else "the environment has none"
+            raise CommandError(f"there is no task {task_id!r}; {others}")
         if task_id not in present:
             client.create_task(pool_id, {"id": task_id, "task_metadata": tasks[task_id]})
 
