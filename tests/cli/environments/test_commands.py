@@ -142,7 +142,16 @@ def test_a_run_goes_on_at_its_former_address_alone(command: Command, tmp_path: P
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
         (tmp_path / "port").write_text(str(port))
-        words = ["--seeds", "0..3", "--python", python, "--data-dir", tmp_path]
+        words = [
+            "--policy",
+            "random",
+            "--seeds",
+            "0..3",
+            "--python",
+            python,
+            "--data-dir",
+            tmp_path,
+        ]
         done = command("env", "run", "gymnasium:A-v1", *words)
     assert done.returncode == 1
     assert f"127.0.0.1:{port} is taken by another process: journals of earlier" in done.stderr
