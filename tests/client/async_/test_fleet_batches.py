@@ -350,7 +350,7 @@ async def test_a_run_that_ends_in_the_middle_of_a_batch_finds_what_it_made(
     others: list[Any] = [
         {"seed": -1} if number == first else batch for number, batch in enumerate(seeds(150))
     ]
-    with pytest.raises(JournalError, match=f"its request {first} is another one"):
+    with pytest.raises(JournalError, match=f"its request {first} has other fields"):
         await run(fleet_client, others, journal=journal, max_in_flight=1)
     again = await run(fleet_client, seeds(150), journal=journal, max_in_flight=7)
     assert all(outcome.ok for outcome in again)
