@@ -27,6 +27,8 @@ _MOST_EVENTS = 1000
 # Media type of an answer with events before it, each page on a line.
 _LINES = "application/x-ndjson"
 _LINE_EVENTS = 50
+# Size from which a pool reserves memory for an answer by its length, which lines do not have.
+_LARGE_ANSWER = 256 * 1024
 # Events of this time share a line.
 _GATHER_SECONDS = 0.02
 # Time after which an answer without events begins; a pool asks for them a little later.
@@ -192,7 +194,7 @@ async def _next_piece(episode: Episode, after: int, limit_seconds: float | None 
     texts, has_more = episode.events(after, _LINE_EVENTS)
     line = f'{{"events":[{",".join(texts)}]}}\n' if texts else "" if is_ended else "\n"
     is_last = is_ended and not has_more
-    data = line.encode() + (episode.state() if is_last else b"")
+    data = line.encode() + (episode.state(_LARGE_ANSWER) if is_last else b"")
     return _Piece(data, after + len(texts), is_last)
 
 

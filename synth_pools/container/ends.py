@@ -90,12 +90,13 @@ class Episode(Rollout):
         self._news.set()
         return len(answer) + self._event_bytes
 
-    def state(self) -> bytes:
-        """Write its answer, or its state before that."""
-        if self.ended.is_set():
+    def state(self, most_bytes: float = math.inf) -> bytes:
+        """Write its answer, or its state before that, also of an answer that has more bytes."""
+        if self.ended.is_set() and len(self._answer) <= most_bytes:
             self.read.set()
             return self._answer
-        return write_json({"rollout_id": self.id, "status": self.status}).encode()
+        status = "running" if self.ended.is_set() else self.status
+        return write_json({"rollout_id": self.id, "status": status}).encode()
 
     def log(self, text: str) -> None:
         """Add to the log, of which the end is kept."""

@@ -301,3 +301,22 @@ def test_events_of_a_moment_come_together_with_the_answer() -> None:
     numbers = [event["number"] for line in lines for event in json.loads(line)["events"]]
     assert numbers == list(range(120))
     assert json.loads(end)["event_count"] == 120
+
+
+def test_a_large_answer_is_asked_for_after_its_events() -> None:
+    container = Container("large")
+
+    @container.rollout
+    async def play(rollout: Rollout) -> float:
+        rollout.event({"step": 1})
+        rollout.artifact("large.txt", "x" * 300_000)
+        return 1.0
+
+    with container.running() as url, httpx.Client(base_url=url, trust_env=False) as http:
+        body = {"rollout_id": "r"}
+        line, end = http.post("/rollouts", json=body, headers=LINES).text.split("\n")
+        assert json.loads(line)["events"][0]["step"] == 1
+        assert json.loads(end) == {"rollout_id": "r", "status": "running"}
+        answer = http.get("/rollouts/r").json()
+        assert (answer["status"], answer["event_count"]) == ("completed", 1)
+        assert http.post("/rollouts", json={"rollout_id": "r"}).json() == answer

@@ -62,7 +62,9 @@ class AnswerReader:
     async def read(
         self, connection: ContainerConnection, on_line: OnLine | None = None
     ) -> ReadAnswer:
-        """Read the answer to a request, and hand out its lines but the last, if it has any.
+        """Read the answer to a request, and hand out its lines, if it has any.
+
+        What follows the last line break is the answer; if that is blank, the last line before it.
 
         Raises:
             BrokenAnswerError: The answer is incomplete, too large, or not HTTP.
@@ -204,6 +206,8 @@ class _Body:
         self._most_bytes = most_bytes
         self._data = bytearray()
         self._reserved: Reservation | None = None
+        # The last line that is not blank. A large one would hold its memory until the next.
+        self._line = b""
 
     def __enter__(self) -> Self:
         return self
@@ -224,13 +228,17 @@ class _Body:
     def take_line(self) -> bytes | None:
         """Return what there is so far, or None if that is large, and begin again."""
         data, self._data = self._data, bytearray()
-        if self._reserved is None:
-            return bytes(data)
-        self._reserved.release()
-        self._reserved = None
-        return None
+        if self._reserved is not None:
+            self._reserved.release()
+            self._reserved, self._line = None, b""
+            return None
+        line = bytes(data)
+        self._line = line if line.strip() else self._line
+        return line
 
     def answer(self, status: int, *, is_last: bool) -> ReadAnswer:
+        if self._line and not self._data.strip():
+            return ReadAnswer(status, self._line, None, is_last)
         if self._reserved is not None:
             self._reserved.shrink(len(self._data))
         return ReadAnswer(status, bytes(self._data), self._reserved, is_last)

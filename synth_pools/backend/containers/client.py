@@ -350,6 +350,9 @@ class HttpContainer:
             return EventPage([], has_more=False)
         with contextlib.suppress(json_text.BrokenJsonError):
             document = json_text.loads(mask_key(self._key, line), most_values=MOST_WHOLE)
+            if isinstance(document, dict) and "events" not in document:
+                # The answer, before a line break, or what a later release may tell.
+                return EventPage([], has_more=False)
             if is_answer("get_rollout_events", document):
                 self._client.note_events(self._url, keeps_events=True)
                 return page_of(document, 0)

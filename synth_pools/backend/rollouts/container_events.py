@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from operator import itemgetter
 from typing import Any, Self
 
 from synth_pools.backend.domain import json_text
@@ -78,9 +79,13 @@ class AgentEvents:
             may_wait: True to wait a moment for other writes, to share their commit.
         """
         texts = self.texts(events)[: self.room]
+        await self.store_texts(texts, may_wait=may_wait)
+        self.room -= len(texts)
+
+    async def store_texts(self, texts: Sequence[str], *, may_wait: bool = False) -> None:
+        """Store the data of events, as `texts` returns it."""
         append = partial(self._append, texts)
         await self._database.write_until_stored(append, inline=True, may_wait=may_wait)
-        self.room -= len(texts)
 
     def texts(self, events: list[dict[str, Any]]) -> list[str]:
         """Return the data of events as JSON texts."""
@@ -90,7 +95,7 @@ class AgentEvents:
         """Store at once what may wait."""
         self._database.hurry()
 
-    def _append(self, texts: list[str], tx: Transaction) -> None:
+    def _append(self, texts: Sequence[str], tx: Transaction) -> None:
         pool_id = report_agent(tx, self._rollout_id, texts, self._owner)
         notify = partial(self._notifier.notify, self._rollout_id, pool_id, may_have_ended=False)
         tx.after_commit(notify)
@@ -118,43 +123,49 @@ class ContainerEvents:
         self.stored = events
         self._is_expected = is_expected
         self._after: int | None = None
-        self._is_done = target.keeps_events() is False
+        # True if no further events are accepted.
+        self._is_full = False
+        self._may_ask = target.keeps_events() is not False
         self._start: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         # True once events come before the answer.
         self._is_told = False
         self._waiting: list[dict[str, Any]] = []
-        self._has_gap = False
+        # True if events after those that wait have to be asked for, and while they are.
+        self._has_gap = self._is_filling = False
         self._event_count: float | None = None
         self._is_storing = self._is_ending = False
         # Data of events that came together with the answer, to be stored with the end.
         self.rest: list[str] = []
 
     async def __aenter__(self) -> Self:
-        if not self._is_done:
+        if self._may_ask:
             self._start = asyncio.get_running_loop().call_later(_FIRST_PAUSE, self._begin)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        is_cancelled = kind is asyncio.CancelledError
         if self._start is not None:
             self._start.cancel()
         if self._task is not None:
-            if self._is_storing and kind is not asyncio.CancelledError:
+            if self._is_storing and not is_cancelled:
                 self._is_ending = True
                 self.stored.hurry()
                 await asyncio.wait([self._task], timeout=_LAST_SECONDS)
             self._task.cancel()
             await asyncio.wait([self._task])
-        if self._waiting and kind is not asyncio.CancelledError:
-            await self._guarded(partial(self._keep_rest, may_follow=kind is None))
+        if is_cancelled:
+            return
+        # Events after a gap would hide it: the position is behind them.
+        has_gap = self._has_gap or self._is_filling
         # A container that fails has no more events.
+        if kind is None and has_gap:
+            await self._read_last()
+        if self._waiting and not self._is_full:
+            await self._guarded(partial(self._keep_rest, may_follow=kind is None))
         is_kept = self._is_expected or self._target.keeps_events() is True
-        if kind is None and is_kept and not self._is_done and not self._has_all():
-            try:
-                async with asyncio.timeout(_LAST_SECONDS):
-                    await self._guarded(self._read_rest)
-            except TimeoutError:
-                _log.debug("the last events of %s did not come in time", self._rollout_id)
+        if kind is None and is_kept and not has_gap and not self._has_all():
+            await self._read_last()
 
     def expect(self, answer: Answer) -> None:
         """Read the events at the end of the rollout if its answer counts some."""
@@ -170,15 +181,15 @@ class ContainerEvents:
             self._start.cancel()
         if page is None or len(self._waiting) > _MOST_WAITING:
             self._has_gap = True
-        elif not self._has_gap:
+        elif not (self._has_gap and self._may_ask):
             self._waiting += page.events
         if (self._waiting or self._has_gap) and (self._task is None or self._task.done()):
             self._task = asyncio.create_task(self._guarded(self._store_waiting))
-        return not self._is_done
+        return not self._is_full
 
     def _has_all(self) -> bool:
         """Return True if all events came before the answer, by their number."""
-        if self._has_gap or not self._is_told or self._event_count is None:
+        if self._has_gap or self._is_filling or not self._is_told or self._event_count is None:
             return False
         return self._event_count <= (self._after or 0)
 
@@ -188,16 +199,19 @@ class ContainerEvents:
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
             await work()
-        except (ApiError, TargetError, FencedError) as error:
+        except TargetError as error:
+            _log.debug("cannot ask for events of %s: %s", self._rollout_id, error)
+            self._may_ask = False
+        except (ApiError, FencedError) as error:
             _log.debug("no more events of %s: %s", self._rollout_id, error)
-            self._is_done = True
+            self._is_full = True
         except Exception:  # noqa: BLE001 - the rollout itself has nothing to do with it
             _log.exception("the events of %s cannot be kept", self._rollout_id)
-            self._is_done = True
+            self._is_full = True
 
     async def _follow(self) -> None:
         pause, tries = _FIRST_PAUSE, _TRIES
-        while not (self._is_done or self._is_told):
+        while not (self._is_full or self._is_told):
             try:
                 page = await self._read_page()
             except TargetError as error:
@@ -207,7 +221,7 @@ class ContainerEvents:
                 tries = tries - 1 if page is None else _TRIES
             if tries == 0:
                 self._give_up()
-                return
+                break
             if page is not None and page.events:
                 pause = _FIRST_PAUSE
             if page is None or not (page.events and page.has_more):
@@ -216,22 +230,47 @@ class ContainerEvents:
         await self._store_waiting()
 
     async def _store_waiting(self) -> None:
-        """Store what has come before the answer, and what could not."""
-        while (self._waiting or self._has_gap) and not (self._is_done or self._is_ending):
-            if self._has_gap:
+        """Store what has come before the answer, and ask for what could not be read of it."""
+        while not (self._is_full or self._is_ending):
+            if self._waiting:
+                if events := await self._take_waiting():
+                    self._is_storing = True
+                    await self._store(events, may_wait=True)
+                    self._is_storing = False
+            elif self._has_gap and self._may_ask:
                 # Events from now on may be in what is read, too.
-                self._waiting, self._has_gap = [], False
+                self._has_gap, self._is_filling = False, True
+                await self._fill()
+                self._is_filling = False
+            else:
+                return
+
+    async def _fill(self) -> None:
+        """Read the events that could not be read before the answer."""
+        for pause in (_FIRST_PAUSE, _LONGEST_PAUSE):
+            try:
                 await self._read_rest()
-                continue
-            if events := await self._take_waiting():
-                self._is_storing = True
-                await self._store(events, may_wait=True)
-                self._is_storing = False
+            except TargetError as error:
+                _log.debug("cannot ask for events of %s yet: %s", self._rollout_id, error)
+                await asyncio.sleep(pause)
+            else:
+                return
+        try:
+            await self._read_rest()
+        except TargetError:
+            self._may_ask = False
 
     async def _take_waiting(self) -> list[dict[str, Any]]:
-        events, self._waiting = self._waiting, []
+        """Return the events that wait and are not stored, in their order."""
         after = await self._position()
-        return [event for event in events if event["sequence"] > after]
+        # No wait from here on: who is cancelled then would lose them.
+        waiting, self._waiting = self._waiting, []
+        events = []
+        for event in sorted(waiting, key=itemgetter("sequence")):
+            if event["sequence"] > after:
+                events.append(event)
+                after = event["sequence"]
+        return events
 
     async def _keep_rest(self, *, may_follow: bool) -> None:
         """Have the last events stored with the end, or store them if others come before it."""
@@ -244,9 +283,17 @@ class ContainerEvents:
             self._after = before
             await self._store(events)
 
+    async def _read_last(self) -> None:
+        """Read the events that the container has at its end, within a time limit."""
+        try:
+            async with asyncio.timeout(_LAST_SECONDS):
+                await self._guarded(self._read_rest)
+        except TimeoutError:
+            _log.debug("the last events of %s did not come in time", self._rollout_id)
+
     async def _read_rest(self) -> None:
-        has_more = True
-        while has_more and not self._is_done:
+        has_more = self._may_ask
+        while has_more and not self._is_full:
             page = await self._read_page()
             if page is None:
                 self._give_up()
@@ -258,14 +305,14 @@ class ContainerEvents:
         page = await self._target.read_events(self._rollout_id, await self._position(), _PAGE)
         if page is None:
             return None
-        if page.events and not self._is_done:
+        if page.events and not self._is_full:
             await self._store(page.events)
         return page
 
     async def _position(self) -> int:
         if self._after is None:
             self._after = await self.stored.position()
-            self._is_done = not self.stored.room
+            self._is_full = not self.stored.room
         return self._after
 
     async def _store(self, events: list[dict[str, Any]], *, may_wait: bool = False) -> None:
@@ -278,9 +325,9 @@ class ContainerEvents:
             raise
         finally:
             self._after = events[-1]["sequence"]
-        self._is_done = not self.stored.room
+        self._is_full = not self.stored.room
 
     def _give_up(self) -> None:
-        self._is_done = True
-        if not self._after:
+        self._may_ask = False
+        if not (self._after or self._is_told):
             self._target.lacks_events()

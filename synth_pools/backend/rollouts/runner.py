@@ -273,7 +273,12 @@ class Runner:
             # A rollout that another backend has taken over goes on.
             if not answered and attempt.owner == self._database.owner:
                 self._background.start(target.terminate(attempt.rollout_id))
-        result = await interpret_politely(answer, self._settings, self._workers)
+        try:
+            result = await interpret_politely(answer, self._settings, self._workers)
+        except Exception:
+            # Without an end the events that came with it would be lost.
+            await self._agent_events(attempt).store_texts(rest)
+            raise
         result.agent_events = rest
         return result
 
@@ -314,10 +319,13 @@ class Runner:
         received = answer.received + end.received
         return replace(end, sent=answer.sent, received=received)
 
-    def _container_events(self, target: Target, attempt: Attempt) -> ContainerEvents:
-        events = AgentEvents(
+    def _agent_events(self, attempt: Attempt) -> AgentEvents:
+        return AgentEvents(
             self._database, self._notifier, self._settings, attempt.rollout_id, attempt.owner
         )
+
+    def _container_events(self, target: Target, attempt: Attempt) -> ContainerEvents:
+        events = self._agent_events(attempt)
         is_expected = attempt.telemetry is not None
         return ContainerEvents(target, attempt.rollout_id, events, is_expected=is_expected)
 

@@ -12,7 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from synth_pools.backend.rollouts import container_events
+from synth_pools.backend.resources.workers import WorkerDiedError
+from synth_pools.backend.rollouts import container_events, runner
 from tests.support.backend_server import Server, eventually
 from tests.support.containers import OddContainer, Seen, http, odd_container, telling_container
 
@@ -206,7 +207,11 @@ class Telling:
         self.url = ""
         self.pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.paths: list[str] = []
+        # What it answers where it is asked for events, and once this is set.
         self.events: list[Any] = []
+        self.status = 200
+        self.answers = threading.Event()
+        self.answers.set()
         self.accepted: str | None = None
 
     def tell(self, *events: Any) -> None:
@@ -236,7 +241,10 @@ def telling() -> Iterator[Telling]:
 
         def do_GET(self) -> None:
             telling.paths.append(self.path.partition("?")[0].rpartition("/")[2])
-            self.send_response(200)
+            is_asked = telling.paths[-1] == "events"
+            if is_asked:
+                telling.answers.wait(60)
+            self.send_response(telling.status if is_asked else 200)
             self.end_headers()
             self.wfile.write(json.dumps({"events": telling.events}).encode())
 
@@ -336,3 +344,77 @@ def test_events_that_an_answer_does_not_count_are_asked_for(
     telling.pieces.put(None)
     assert server.until(rollout_id)["score"] == 1.0
     assert agent_data(server, rollout_id) == telling.events
+
+
+def _lines(*documents: Any) -> bytes:
+    return "\n".join(json.dumps(document) for document in documents).encode()
+
+
+def _page(*numbers: int) -> dict[str, Any]:
+    return {"events": [step(number) for number in numbers]}
+
+
+END = {"status": "completed", "reward": 1}
+
+
+@pytest.mark.parametrize("tail", [b"", b"\n", b"\r\n\n"])
+def test_lines_that_come_at_once_are_all_stored(
+    server: Server, telling: Telling, tail: bytes
+) -> None:
+    rollout_id = server.rollout(server.pool(container_url=telling.url))["id"]
+    pages = [_page(1, 2), _page(1, 2, 3), _page(5), _page(4, 6), {"another": "kind"}]
+    telling.pieces.put(_lines(*pages, {**END, "event_count": 6}) + tail)
+    telling.pieces.put(None)
+    assert server.until(rollout_id)["score"] == 1.0
+    assert agent_data(server, rollout_id) == [step(number) for number in range(1, 7)]
+    assert "events" not in telling.paths
+
+
+def test_an_end_while_events_are_asked_for_loses_none(server: Server, telling: Telling) -> None:
+    rollout_id = server.rollout(server.pool(container_url=telling.url))["id"]
+    telling.events = [step(1), step(2)]
+    telling.answers.clear()
+    telling.pieces.put(b"nonsense\n")
+    eventually(lambda: "events" in telling.paths)
+    telling.pieces.put(_lines(_page(2), {**END, "event_count": 2}))
+    telling.pieces.put(None)
+    eventually(lambda: telling.paths.count("events") == 2)
+    telling.answers.set()
+    assert server.until(rollout_id)["score"] == 1.0
+    assert agent_data(server, rollout_id) == [step(1), step(2)]
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_lines_are_read_of_a_container_that_cannot_be_asked(
+    server: Server, telling: Telling, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(container_events, "_FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(container_events, "_LONGEST_PAUSE", 0.01)
+    telling.status = status
+    pool_id = server.pool(container_url=telling.url)
+    rollout_id = server.rollout(pool_id)["id"]
+    eventually(lambda: telling.paths.count("events") >= 3)
+    telling.tell(step(1))
+    eventually(lambda: agent_data(server, rollout_id) == [step(1)])
+    telling.pieces.put(b"nonsense\n")
+    telling.tell(step(3))
+    eventually(lambda: agent_data(server, rollout_id) == [step(1), step(3)])
+    telling.pieces.put(_lines(_page(4), {**END, "event_count": 4}))
+    telling.pieces.put(None)
+    assert server.until(rollout_id)["score"] == 1.0
+    assert agent_data(server, rollout_id) == [step(1), step(3), step(4)]
+
+
+def test_events_of_an_answer_that_cannot_be_read_are_stored(
+    server: Server, telling: Telling, failures: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise WorkerDiedError("it was killed")
+
+    monkeypatch.setattr(runner, "interpret_politely", fail)
+    rollout_id = server.rollout(server.pool(container_url=telling.url))["id"]
+    telling.pieces.put(_lines(_page(1), {**END, "event_count": 1}))
+    telling.pieces.put(None)
+    assert server.until(rollout_id)["error"]["code"] == "internal_error"
+    assert agent_data(server, rollout_id) == [step(1)]
+    assert "it was killed" in failures.pop()
