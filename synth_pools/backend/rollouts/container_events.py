@@ -131,7 +131,8 @@ class ContainerEvents:
         # True once events come before the answer.
         self._is_told = False
         self._waiting: list[dict[str, Any]] = []
-        # True if events after those that wait have to be asked for, and while they are.
+        # The first is true if later events than those that wait are missing; the second while they are
+        # asked for.
         self._has_gap = self._is_filling = False
         self._event_count: float | None = None
         self._is_storing = self._is_ending = False

@@ -207,7 +207,7 @@ class Telling:
         self.url = ""
         self.pieces: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self.paths: list[str] = []
-        # What it answers where it is asked for events, and once this is set.
+        # Events and status of its answers to requests for events, which wait for `answers`.
         self.events: list[Any] = []
         self.status = 200
         self.answers = threading.Event()
