@@ -131,8 +131,7 @@ class ContainerEvents:
         # True once events come before the answer.
         self._is_told = False
         self._waiting: list[dict[str, Any]] = []
-        # The first is true if later events than those that wait are missing; the second while they are
-        # asked for.
+        # True if later events than the waiting are missing; true during the request for them.
         self._has_gap = self._is_filling = False
         self._event_count: float | None = None
         self._is_storing = self._is_ending = False

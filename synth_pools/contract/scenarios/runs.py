@@ -46,6 +46,8 @@ def runs_sums(ctx: Context) -> None:
         cancelled = start_rollout(ctx, pools[1], run=name, env={"delay": 600})
         ctx.require(200, *cancelled.cancels(ctx)[0], json={})
         runs[name].append(cancelled)
+    # The latest rollout is not of the latest run.
+    runs[names[0]].append(run_rollout(ctx, runs[names[0]][0].pool_id, run=names[0]))
     for name, rollouts in runs.items():
         run = ctx.require(200, "get_run", {"run": name})
         judge = ctx.judge("get_run", run)

@@ -134,14 +134,22 @@ FAULTS = [
     _by_route("empty_task_is_no_filter", before=_lost_if("", "task_id", "error_code")),
     _by_route("zone_of_times_ignored", before=_zone_ignored),
     _by_route("runs_in_any_case", before=_any_case),
-    _by_route("white_space_of_runs_lost", after=answers(put("run", _stripped))),
+    _by_route(
+        "white_space_of_runs_lost", after=answers(put("run", _stripped)), rule="facts.created"
+    ),
     seen_by("filters.sort", _LIST, "direction_needs_sort", before=_direction_alone),
     seen_by("fields.query", _LIST, "wrong_filter_is_none", after=_wrong_is_lost),
     seen_by("fields.query", _TRAJECTORY, "wrong_step_is_none", after=_wrong_is_lost),
     seen_by("fields.query", "list_runs", "wrong_limit_is_none", after=_wrong_is_lost),
     seen_by("fields.refused", "create_rollout", "labels_cut_short", before=_first_labels),
     seen_by("pool_events.types", "stream_pool_events", "types_by_prefix", before=_types_by_prefix),
-    seen_by("replay.again", "replay_rollout", "replay_of_the_first", after=_the_first),
+    seen_by(
+        "replay.again",
+        "replay_rollout",
+        "replay_of_the_first",
+        after=_the_first,
+        rule="asked.replay_of",
+    ),
     seen_by(
         "replay.again",
         "get_rollout",

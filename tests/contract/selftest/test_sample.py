@@ -51,5 +51,5 @@ def test_fault_of_a_later_operation_is_caught_by_its_subject(name: str, subject:
     assert caught.exit_code == 1, caught.summary
     # A rule that holds for several operations sees some of them, too.
     assert any(check.startswith(subject) for check in caught.checks)
-    assert all(check.startswith((subject, "agree.")) for check in caught.checks)
+    assert all(check.startswith((subject, "agree.", "asked.", "facts.")) for check in caught.checks)
     assert caught.unexplained == ()
