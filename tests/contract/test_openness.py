@@ -155,3 +155,27 @@ def test_states_that_cannot_be_produced_are_named() -> None:
     unreached = {o.check for o in report.outcomes if o.outcome is Outcome.NOT_REACHED}
     assert {"cancel.running", "states.arrows", "events.live", "containers.sent"} <= unreached
     assert json.dumps([o.note for o in report.outcomes if o.check == "cancel.running"])
+
+
+async def _less_exactly(request: Request, response: Response, passing: Passing) -> Response:
+    """Show times in whole seconds, but for queries in other texts, and no configuration."""
+    value = response.json()
+    if not isinstance(value, dict):
+        return response
+    for thing in (value, *value.get("items", [])):
+        for name in {"created_at", "started_at", "finished_at"} & thing.keys():
+            thing[name] = thing[name] and f"{thing[name][:19]}Z"
+        for name in {"configuration", "configuration_digest"} & thing.keys():
+            thing[name] = None
+    if value.get("columns") == ["id", "status", "reward", "started_at"]:
+        value["rows"] = [[*row[:3], f"{row[3][:19]}.000Z"] for row in value["rows"]]
+    return response.with_json(value)
+
+
+@pytest.mark.system
+def test_less_exact_answers() -> None:
+    checks = ("runs.configuration", "queries.rows", "states.shares")
+    fault = Fault("less_exact", "none", (), _EVERYTHING, after=_less_exactly)
+    with LocalBackend(api_key=KEY) as backend, FaultProxy(backend.url, fault, KEY) as proxy:
+        report = run_contract(proxy.url, api_key=KEY, seed=1, only=checks)
+    assert (report.exit_code, report.obstacles) == (0, ())

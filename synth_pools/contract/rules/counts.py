@@ -14,10 +14,11 @@ from synth_pools.contract.rules.verdict import is_finite_number
 # Figures of a run that are sums of a fact of its rollouts, null where none has it.
 _SUMS = ("llm_input_tokens", "llm_output_tokens", "cost_usd")
 _OPEN = ("queued", "running")
-# How far sums of fractions, and of seconds, may be from those of the kit.
-_EXACT, _SECONDS = 1e-6, 0.1
+# How far sums of fractions may be from those of the kit, in proportion.
+_EXACT = 1e-6
 
-# Returns a fact of a rollout: its value, alone in a tuple, or nothing if it is not known.
+# Returns a fact of a rollout: its value, alone in a tuple, or nothing if it is not known. That of
+# its seconds is followed by how far these may be from the figure of the server.
 FactReader = Callable[[ResourceKey, str], tuple[Any, ...]]
 
 
@@ -66,7 +67,10 @@ class Counts:
 
     def discount(self, pool: ResourceKey, status: str, ended_at: float) -> None:
         """Count a rollout of a pool no more."""
-        self._ends[pool, status].remove(ended_at)
+        ends = self._ends.get((pool, status), [])
+        # A server may state several pools of one rollout.
+        if ended_at in ends:
+            ends.remove(ended_at)
 
     def judge(
         self, check: str, answer: FactAnswer, subject: ResourceKey, counts: Mapping[str, Any]
@@ -97,7 +101,7 @@ class Counts:
         for name, expected, tolerance in self._sums(members):
             actual = run.get(name)
             is_near = is_finite_number(actual) and is_finite_number(expected)
-            is_near = is_near and abs(actual - expected) <= tolerance * max(1.0, abs(expected))
+            is_near = is_near and abs(actual - expected) <= tolerance
             demand = f"{name} is that of its {len(members)} rollouts, of which each was read"
             met = name not in run or is_near or actual == expected
             answer.judge(
@@ -106,16 +110,23 @@ class Counts:
 
     def _sums(self, members: set[ResourceKey]) -> Iterator[tuple[str, Any, float]]:
         """Yield the names of figures with the expected ones, and how far those may differ."""
+
+        def rounding(value: float | None) -> float:
+            return _EXACT * max(1.0, abs(value or 0.0))
+
         scores = [self._fact(member, "score") for member in members]
         if all(scores):
             rewards = [value for (value,) in scores if is_finite_number(value)]
             yield "rewards", len(rewards), 0.0
-            yield "mean_reward", sum(rewards) / len(rewards) if rewards else None, _EXACT
+            mean = sum(rewards) / len(rewards) if rewards else None
+            yield "mean_reward", mean, rounding(mean)
         seconds = [self._fact(member, "seconds") for member in members]
         if all(seconds):
-            yield "run_seconds", sum(value for (value,) in seconds), _SECONDS
+            expected, tolerance = (sum(column) for column in zip(*seconds, strict=True))
+            yield "run_seconds", expected, tolerance
         for name in _SUMS:
             amounts = [self._fact(member, name) for member in members]
             if all(amounts):
                 reported = [value for (value,) in amounts if is_finite_number(value)]
-                yield name, sum(reported) if reported else None, _EXACT
+                total = sum(reported) if reported else None
+                yield name, total, rounding(total)

@@ -320,10 +320,10 @@ class FactBook:
         self._counts.judge("facts.metrics", answer, subject, counts)
 
     def _known(self, subject: ResourceKey, name: str) -> tuple[Any, ...]:
-        """Return the value of a fact, alone in a tuple; nothing if it is not known."""
+        """Return the value of a fact in a tuple, as `FactReader` does."""
         if name == "seconds":
             has_started = self._known(subject, "started_at") != (None,)
-            return self._lasted.get(subject, ())[:1] if has_started else (0.0,)
+            return self._lasted.get(subject, ()) if has_started else (0.0, 0.0)
         statement = self._facts.get((subject, name))
         return () if statement is None else (statement.value,)
 

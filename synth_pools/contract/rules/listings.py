@@ -110,17 +110,19 @@ class Listings:
         self._cursors: dict[tuple[bool, str, str, _Filters, str], tuple[datetime, str]] = {}
 
     def pool_of(self, subject: ResourceKey) -> str | None:
-        """Return the pool of a rollout; None where its creation is not known."""
+        """Return the pool of a rollout; None where it was not read."""
         listed = self._listed.get(subject)
         return listed.pool_id if listed is not None else None
 
     def add(self, subject: ResourceKey, pool_id: str, created_at: Any) -> None:
+        if subject in self._listed:
+            return
+        as_other, kind, name = subject
+        self._listed[subject] = _Listed(pool_id, time.monotonic())
         created = moment(created_at)
-        if created is not None and subject not in self._listed:
-            as_other, kind, name = subject
-            self._listed[subject] = _Listed(pool_id, time.monotonic())
-            for pool in {"", pool_id}:
-                insort(self._lists[as_other, kind, pool], (created, name))
+        # The place of one without a valid time is not known.
+        for pool in {"", pool_id} if created is not None else ():
+            insort(self._lists[as_other, kind, pool], (created, name))
 
     def finish(self, subject: ResourceKey, status: str) -> None:
         listed = self._listed.get(subject)

@@ -133,13 +133,16 @@ def runs_configuration(ctx: Context) -> None:
         if value is not None and name not in _OF_ONE_ROLLOUT
     }
     judge = ctx.judge("get_run", runs[0])
-    judge.field("configuration", {**expected, "pool_id": pool_id})
     judge.field("labels", {"kit": pool_id}, "those of its first rollout")
     digests = [run.at("configuration_digest") for run in runs]
-    judge = ctx.judge("get_run", runs[1])
-    judge.that("a digest", isinstance(digests[0], str), repr(digests[0]))
-    judge.that("the digest of an equal one", digests[0] == digests[1], str(digests))
-    judge.that("another digest of another one", digests[0] != digests[2], str(digests))
+    if None in digests or any(run.at("configuration") is None for run in runs):
+        ctx.expect.inconclusive("get_run", "the server did not store the configuration")
+    else:
+        judge.field("configuration", {**expected, "pool_id": pool_id})
+        judge = ctx.judge("get_run", runs[1])
+        judge.that("a digest", isinstance(digests[0], str), repr(digests[0]))
+        judge.that("the digest of an equal one", digests[0] == digests[1], str(digests))
+        judge.that("another digest of another one", digests[0] != digests[2], str(digests))
 
     def enough(items: list[Any]) -> bool:
         return {at(item, "name") for item in items} >= set(names)

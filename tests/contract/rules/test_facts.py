@@ -104,6 +104,22 @@ def test_a_deleted_run_is_demanded_nowhere() -> None:
         assert rule in complaints(rollout, of_other, answer)
 
 
+def test_a_deleted_run_of_rollouts_without_a_valid_time_is_demanded_nowhere() -> None:
+    undated = {"run": "a", "request": {**_DONE["request"], "run": "a"}, "created_at": "today"}
+    first, moved = _rollout(**undated), _rollout(**undated, pool_id="another")
+    run = {**_RUN, "name": "a", "rollouts": {**_RUN["rollouts"], "completed": 1}}
+    deleted = answered("DELETE", "/v1/runs/a", 200, run)
+    metrics = {f"{state}_rollouts": 0 for state in ("completed", "failed", "cancelled")}
+    figures = answered(
+        "GET", f"{_POOL}/metrics", 200, {**example("pool_metrics"), **metrics, "success_rate": None}
+    )
+    assert "facts.metrics" in complaints(first, figures)
+    assert "facts.metrics" not in complaints(first, deleted, figures)
+    # It ended in another pool than that which it was in before.
+    active = _rollout(**undated, status="running", finished_at=None)
+    assert "facts.runs" not in complaints(active, moved, deleted)
+
+
 def test_what_a_result_says_is_said_elsewhere_too() -> None:
     usage = {"input_tokens": 7, "cost_usd": 0.25}
     final = _rollout(result={"reward": 1.0, "usage": usage}, score=1.0)
@@ -142,3 +158,19 @@ def test_the_sums_of_a_run_are_those_of_its_rollouts() -> None:
         more = {**counts, "running": 1}
         grown = answered("GET", "/v1/runs/r", 200, {**_RUN, **sums, name: value, "rollouts": more})
         assert "facts.runs" not in complaints(*read, grown), name
+
+
+def test_the_seconds_of_a_run_may_be_more_exact_than_the_times_of_its_rollouts() -> None:
+    times = {"started_at": "2026-11-20T09:30:00Z", "finished_at": "2026-11-20T09:30:01Z"}
+    rollout = {**_DONE, "run": "r", "request": {**_DONE["request"], "run": "r"}, **times}
+    names = [f"rollout_{number}" for number in range(6)]
+    read = [
+        answered("GET", f"/v1/rollouts/{name}", 200, {**rollout, "id": name, "rollout_id": name})
+        for name in names
+    ]
+    counts = {**dict.fromkeys(_RUN["rollouts"], 0), "completed": len(read)}
+    figures = {"name": "r", "rollouts": counts, "rewards": 6, "mean_reward": rollout["score"]}
+    figures |= dict.fromkeys(("cost_usd", "llm_input_tokens", "llm_output_tokens"))
+    for seconds, is_right in ((6 * 1.9, True), (6 * 2.9, False)):
+        run = answered("GET", "/v1/runs/r", 200, {**_RUN, **figures, "run_seconds": seconds})
+        assert ("facts.runs" not in complaints(*read, run)) is is_right
