@@ -120,8 +120,10 @@ class Listings:
         as_other, kind, name = subject
         self._listed[subject] = _Listed(pool_id, time.monotonic())
         created = moment(created_at)
-        # The place of one without a valid time is not known.
-        for pool in {"", pool_id} if created is not None else ():
+        if created is None:
+            # Its place is not known.
+            return
+        for pool in {"", pool_id}:
             insort(self._lists[as_other, kind, pool], (created, name))
 
     def finish(self, subject: ResourceKey, status: str) -> None:
