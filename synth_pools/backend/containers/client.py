@@ -56,6 +56,7 @@ _Read = Callable[[bytes, int], Any]
 
 # Marks these requests for readers of a container's log.
 _ACCEPTING_LINES = {"accept": f"application/json, {LINES}"}
+_ACCEPTING_JSON = {"accept": "application/json"}
 _CHECKING = {"x-synth-pools-call": "health-check"}
 
 # Time after which a container without events is asked for some again.
@@ -82,6 +83,8 @@ class ContainerClient:
         self._workers = workers
         # Per address: True if the container keeps events, and the time until which False is valid.
         self._events: dict[str, tuple[bool, float]] = {}
+        # Addresses of containers that refuse a request which accepts lines.
+        self._without_lines: set[str] = set()
         # Refused addresses are not cached, so that each error has its reason.
         self._check_url = lru_cache(maxsize=1024)(partial(check_container_url, settings=settings))
 
@@ -112,6 +115,16 @@ class ContainerClient:
         if len(self._events) >= _MOST_ADDRESSES:
             self._events.clear()
         self._events[url] = (keeps_events, clock.monotonic() + _NO_EVENTS_SECONDS)
+
+    def has_no_lines(self, url: str) -> bool:
+        """Return whether the container at an address refuses what accepts lines, too."""
+        return url in self._without_lines
+
+    def note_no_lines(self, url: str) -> None:
+        """Note that the container at an address refuses what accepts lines, too."""
+        if len(self._without_lines) >= _MOST_ADDRESSES:
+            self._without_lines.clear()
+        self._without_lines.add(url)
 
     async def close(self) -> None:
         """Close all connections."""
@@ -323,15 +336,26 @@ class HttpContainer:
         self, payload: dict[str, Any], limit_seconds: float, report: Report, take: TakePage
     ) -> Answer:
         del report  # Its events come in pages.
+        deadline = clock.monotonic() + limit_seconds
         body = json_text.dumps(payload).encode("ascii")
         headers = {} if payload.get("submission_mode") == "async" else _ACCEPTING_LINES
+        if headers and self._client.has_no_lines(self._url):
+            headers = _ACCEPTING_JSON
         is_wanted = True
 
         def read(line: bytes | None) -> None:
             nonlocal is_wanted
             is_wanted = is_wanted and take(self._page_of(line))
 
-        answer = await self._submit(body, limit_seconds, b"", headers, read)
+        try:
+            answer = await self._submit(body, limit_seconds, b"", headers, read)
+        except TargetError as error:
+            if error.status != 406 or headers is not _ACCEPTING_LINES:
+                raise
+            # It did nothing, so another attempt is safe.
+            self._client.note_no_lines(self._url)
+            remaining = max(0.0, deadline - clock.monotonic())
+            answer = await self._submit(body, remaining, b"", _ACCEPTING_JSON, read)
         require_same_rollout(answer, payload.get("rollout_id"), self._url)
         return answer
 

@@ -1,4 +1,4 @@
-"""Answers of containers, as far down as they are looked at."""
+"""Answers of containers: how far down they are looked at, and in which form they are asked for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import pytest
 
 from synth_pools.backend.containers.answers import _sequence
 from synth_pools.backend.domain.validation import cut
+from tests.support.backend_server import Server
+from tests.support.containers import Seen, http, odd_container
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,20 @@ def test_what_is_further_down_is_left_out(value: Any, outline: Any) -> None:
 )
 def test_the_place_of_an_event_is_one_that_can_be_stored(sequence: Any, place: int) -> None:
     assert _sequence({"sequence": sequence}) == place
+
+
+def test_a_container_that_refuses_lines_is_asked_without_them(server: Server) -> None:
+    def answer(request: Seen) -> bytes:
+        if request.headers["accept"] == "application/json":
+            return http(200, {"rollout_id": request.json["rollout_id"], "reward": 1})
+        return http(406, {"detail": "Not Acceptable"})
+
+    with odd_container(answer) as container:
+        pool_id = server.pool(container_url=container.url)
+        rollouts = [server.run(pool_id)["id"] for _ in range(2)]
+        posts = [request for request in container.requests if request.method == "POST"]
+        assert [post.json["rollout_id"] for post in posts] == [rollouts[0], *rollouts]
+    with odd_container(lambda _: http(406, {})) as container:
+        rollout = server.run(server.pool(container_url=container.url))
+        assert rollout["error"]["details"]["status"] == 406
+        assert container.paths() == ["POST /rollouts"] * 2
