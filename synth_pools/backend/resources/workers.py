@@ -187,8 +187,8 @@ def helper_environment(*further: str) -> dict[str, str]:
 def _end_with_parent() -> None:
     """End this process once its input is closed, also in the midst of a call."""
     requests = select.poll()
-    # An event for the end alone.
-    requests.register(0, 0)
+    # An event for the end alone; macOS reports it only where it is named.
+    requests.register(0, select.POLLHUP)
     requests.poll()
     os._exit(1)
 
