@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from asyncpg.cursor import Cursor
 
 from synth_pools.backend.errors import StoreError
 from synth_pools.backend.settings import StoreURL
@@ -152,6 +154,42 @@ def test_a_query_ends_with_its_time_or_its_client(store: str, role: Role) -> Non
 
     asyncio.run(run())
     eventually(lambda: not fetch(store, running))
+
+
+def test_small_rows_are_read_in_larger_portions(
+    store: str, role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[int] = []
+    fetch_rows = Cursor.fetch
+
+    async def counting(cursor: Any, count: int) -> Any:
+        counts.append(count)
+        return await fetch_rows(cursor, count)
+
+    numbers = "WITH RECURSIVE r AS (SELECT 1 AS x UNION ALL SELECT x + 1 FROM r)"
+
+    async def run() -> None:
+        database = await PostgresDatabase.open(StoreURL("store", store))
+        queries = await PostgresQueries.open(
+            StoreURL("store", store), StoreURL("query_store", role.url)
+        )
+        monkeypatch.setattr(Cursor, "fetch", counting)
+        wide = f"'{'y' * 10_000}'"
+        for text, most, expected in (
+            ("''", 300, [10, 20, 40, 80, 100, 51]),
+            (f"CASE WHEN x > 30 THEN {wide} END", 45, [10, 20, 16]),
+            (f"CASE WHEN x > 20 THEN {wide} END", 45, [10, 20, 10, 6]),
+        ):
+            counts.clear()
+            sql = f"{numbers} SELECT x, {text} AS y FROM r"
+            answer = json.loads(await queries.answer(sql, QueryLimits(most, 1_000_000, 240)))
+            assert [row[0] for row in answer["rows"]] == [*range(1, most + 1)]
+            assert answer["truncated"] is True
+            assert counts == expected
+        await queries.close()
+        await database.close()
+
+    asyncio.run(run())
 
 
 EXCESSES: dict[str, tuple[str, str]] = {

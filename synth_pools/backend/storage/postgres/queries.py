@@ -86,7 +86,9 @@ SELECT * FROM ({{sql}}) AS answer WHERE CASE WHEN pg_column_size(answer.*) > {LA
 """  # noqa: S608 - of ours
 # What the server reports of a query that needs too much memory, or too large temporary files.
 _TOO_LARGE = ("53200", "53400")
-_PORTION = 10
+# Rows that are read at once: more after small ones, but a few of the largest fit in memory.
+_PORTION, _LARGEST_PORTION = 10, 100
+_SMALL_PORTION = 65_536
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")+)"|([^\W\d]\w*)|--|/\*|\s+|.""", re.DOTALL)
 # Words that may precede a parenthesis: of the language, types, and functions of bounded cost.
@@ -216,14 +218,16 @@ async def _answer(session: asyncpg.Connection, sql: str, limits: QueryLimits) ->
     columns = [attribute.name for attribute in statement.get_attributes()]
     cursor = await statement.cursor()
     rows: list[Any] = []
-    size = 0
+    size, count = 0, _PORTION
     # One more than the limit tells that there are further rows.
     while len(rows) <= limits.rows and size <= limits.size:
-        portion = await cursor.fetch(min(_PORTION, limits.rows + 1 - len(rows)))
+        portion = await cursor.fetch(min(count, limits.rows + 1 - len(rows)))
         if not portion:
             break
         rows += portion
-        size += sum(len(value) for row in portion for value in row if isinstance(value, str))
+        added = sum(len(value) for row in portion for value in row if isinstance(value, str))
+        size += added
+        count = min(2 * count, _LARGEST_PORTION) if added <= _SMALL_PORTION else _PORTION
     return document(columns, rows, limits)
 
 
