@@ -29,6 +29,7 @@ from synth_pools.environments.pools import environment_pool
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
     from synth_pools.backend.local_backend import LocalBackend
+    from synth_pools.cli.fleet.requests import RunRequests
 
 _PORT_FILE = "port"
 _MOST_REPLICAS = 4
@@ -165,21 +166,27 @@ def _run(
     process = pool["config"]["process"]
     say(f"{pool['name']}: starts {pool['capacity']} processes of {process['argv'][0]}")
     say(f"watch it at {backend.page_url()}")
+    chooses = options.tasks or options.seeds or options.file
+    plays_all = options.tasks == ("all",) or not chooses
+    chosen = [] if plays_all else _task_ids(options.requests(words))
     with reported_errors(), backend.client() as client:
         _set_up(client, pool)
-        tasks = _tasks(client, pool["id"])
+        present = {task["id"] for task in client.list_tasks(pool["id"])["items"]}
+        tasks: dict[str, Any] | None = {}
+        # A run that goes on has its tasks.
+        if plays_all or not present.issuperset(chosen):
+            tasks = _tasks(client, pool["id"])
     if options.tasks and tasks is None:
         raise CommandError(f"{pool['name']} has no tasks: give --seeds")
-    if options.tasks == ("all",) or not (options.tasks or options.seeds or options.file):
+    if plays_all:
         if tasks is not None:
             options = replace(options, tasks=tuple(tasks)[:limit])
         else:
             options = replace(options, seeds=f"0..{(limit or _DEFAULT_SEEDS) - 1}")
     requests = options.requests(words)
-    # Those of a file name theirs one by one.
-    chosen = dict.fromkeys(request.get("task_id") for request in requests.bases)
+    missing = [task_id for task_id in _task_ids(requests) if task_id not in present]
     with reported_errors(), backend.client() as client:
-        _add_tasks(client, pool["id"], [task for task in chosen if task], tasks or {})
+        _add_tasks(client, pool["id"], missing, tasks or {})
     connection = ServiceOptions(url=backend.url, key_file=backend.key_file)
     # Its backend ends with the run: there is no later command about it.
     return carry_out(options, requests, {"id": pool["id"]}, connection)
@@ -216,26 +223,31 @@ def _set_up(client: ContainerPoolsClient, pool: Mapping[str, Any]) -> None:
 def _tasks(client: ContainerPoolsClient, pool_id: str) -> dict[str, Any] | None:
     """List the dataset of the pool's environment once; None if it has none."""
     # Loaded by the client already.
-    from synth_pools.errors import SynthPoolsError
+    from synth_pools.errors import APIStatusError
 
     try:
         answer = client.get_pool_container_taskset(pool_id)
-    except SynthPoolsError:
+    except APIStatusError as error:
+        if error.status_code not in (404, 501):
+            raise
         return None
     return {str(task["task_id"]): task.get("metadata") or {} for task in answer["tasks"]}
 
 
+def _task_ids(requests: RunRequests) -> list[str]:
+    # Those of a file name theirs one by one.
+    return [task for task in dict.fromkeys(base.get("task_id") for base in requests.bases) if task]
+
+
 def _add_tasks(
-    client: ContainerPoolsClient, pool_id: str, chosen: Sequence[str], tasks: Mapping[str, Any]
+    client: ContainerPoolsClient, pool_id: str, missing: Sequence[str], tasks: Mapping[str, Any]
 ) -> None:
-    present = {task["id"] for task in client.list_tasks(pool_id)["items"]}
-    for task_id in chosen:
+    for task_id in missing:
         if task_id not in tasks:
             names = ", ".join(list(tasks)[:5])
             others = f"the first ones are {names}" if names else "the environment has none"
             raise CommandError(f"there is no task {task_id!r}; {others}")
-        if task_id not in present:
-            client.create_task(pool_id, {"id": task_id, "task_metadata": tasks[task_id]})
+        client.create_task(pool_id, {"id": task_id, "task_metadata": tasks[task_id]})
 
 
 def _policy_words(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from synth_pools import ContainerPoolsClient
+from synth_pools.cli.environments.run import _tasks
 from synth_pools.environments.kinds import KINDS, id_from_name
 from synth_pools.environments.pools import launch_command
 from synth_pools.environments.pythons import (
@@ -20,9 +21,11 @@ from synth_pools.environments.pythons import (
     find_python,
     requirements_of,
 )
+from synth_pools.errors import ServerError
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 from tests.support.commands import run_command
+from tests.support.containers import http, odd_container
 from tests.support.fleet_service import until
 
 INSTALL = "synth-pools env install inspect"
@@ -155,6 +158,16 @@ def test_a_run_goes_on_at_its_former_address_alone(command: Command, tmp_path: P
         done = command("env", "run", "gymnasium:A-v1", *words)
     assert done.returncode == 1
     assert f"127.0.0.1:{port} is taken by another process: journals of earlier" in done.stderr
+
+
+def test_only_a_container_without_the_route_has_no_tasks(backend: LocalBackend) -> None:
+    answers = [http(404, {"detail": "no route"}), http(400, {"detail": "broken"})]
+    service = ContainerPoolsClient(api_key=backend.api_key, backend_base=backend.url, max_retries=0)
+    with odd_container(lambda _: answers.pop(0)) as container, service as client:
+        pool_id = client.create_pool({"name": "x", "container_url": container.url})["id"]
+        assert _tasks(client, pool_id) is None
+        with pytest.raises(ServerError, match="broken"):
+            _tasks(client, pool_id)
 
 
 def test_the_pool_of_an_environment_has_its_processes(tmp_path: Path) -> None:
