@@ -295,7 +295,10 @@ class _Run:
             from synth_pools.errors import BudgetReachedError
 
             journal, counted = options["journal"], 0
-            highest = highest_request(journal) if journal is not None and journal.exists() else -1
+            highest = -1
+            if journal is not None and journal.exists():
+                # A large one takes minutes, in which ^C is answered.
+                highest = await asyncio.to_thread(highest_request, journal)
             for end in looks.ends(highest):
                 indices = self._indices
                 if end < len(indices) or counted:

@@ -91,6 +91,22 @@ def test_an_interruption_while_results_are_read_again(
     assert (process.returncode, "0 of 12 have no result" in errors) == (130, True), errors
 
 
+def test_an_interruption_while_a_journal_is_read(
+    backend: LocalBackend, surroundings: dict[str, str], pool: str, tmp_path: Path
+) -> None:
+    journal = tmp_path / "run.jsonl"
+    os.mkfifo(journal)
+    with started_run(backend, surroundings, pool, "--seeds", "0..9", "--journal", journal) as run:
+        # It has a writer once the run begins to read.
+        with journal.open("wb") as unread:
+            run.send_signal(signal.SIGINT)
+            await_line(run, "no further rollouts are started")
+            unread.write(b"nothing\n")
+        _, errors = run.communicate(timeout=LIMIT)
+    assert "journal must be a file" in errors
+    assert states(backend, pool) == []
+
+
 def test_a_second_interruption_cancels(
     backend: LocalBackend, surroundings: dict[str, str], pool: str
 ) -> None:
