@@ -102,12 +102,17 @@ def reported_errors() -> Iterator[None]:
     try:
         yield
     except SynthPoolsError as error:
-        raise CommandError(str(error), status_of(error)) from error
+        raise CommandError(message_of(error), status_of(error)) from error
     except OSError as error:
         if isinstance(error, BrokenPipeError):
             raise
         place = f"{error.filename}: " if error.filename else ""
         raise CommandError(f"{place}{error.strerror or error}") from error
+
+
+def message_of(error: Exception) -> str:
+    """Return the message of an error with its notes, such as that an earlier attempt did it."""
+    return "; ".join([str(error), *getattr(error, "__notes__", ())])
 
 
 def status_of(error: Exception) -> ExitStatus:

@@ -16,7 +16,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from synth_pools.cli.failures import CommandError, ExitStatus, did_you_mean
+from synth_pools.cli.failures import CommandError, ExitStatus, did_you_mean, message_of
 
 if TYPE_CHECKING:
     import click
@@ -109,11 +109,12 @@ def with_full_ids(
             names = (name for name, value in arguments.items() if isinstance(value, str) and value)
             parameter = next((name for name in names if kind and name.startswith(kind)), None)
             if parameter is None:
-                raise CommandError(str(error), ExitStatus.NOT_FOUND) from error
+                raise CommandError(message_of(error), ExitStatus.NOT_FOUND) from error
             listed_id = _full_id(client, parameter, arguments) if takes_prefixes else None
             if listed_id in (None, arguments[parameter]):
                 nearest = _nearest_id(client, parameter, arguments)
-                raise CommandError(f"{error}{nearest}", ExitStatus.NOT_FOUND) from error
+                message = f"{message_of(error)}{nearest}"
+                raise CommandError(message, ExitStatus.NOT_FOUND) from error
             arguments[parameter] = listed_id
 
 

@@ -305,6 +305,15 @@ def test_what_destroys_needs_a_yes(command: Command) -> None:
     assert command("pools", "rm", "doomed", "--yes", "-o", "id").stdout == "doomed\n"
 
 
+def test_a_deletion_whose_answer_was_lost_may_have_been_done(command: Command) -> None:
+    answers = [None, Reply.json({"error": {"code": "not_found", "message": "none"}}, 404)]
+    with RecordingServer(lambda _: answers.pop(0)) as server:
+        done = command("runs", "delete", "r", "--yes", SYNTH_BACKEND_URL=server.url)
+    assert done.returncode == ExitStatus.NOT_FOUND
+    [line] = done.stderr.splitlines()
+    assert line.endswith("; an earlier attempt of this call may have done it; its answer was lost")
+
+
 def test_a_run_is_deleted_by_its_name(command: Command) -> None:
     command("pools", "create", "id=of-runs", "name=x")
     command("rollouts", "create", "--pool", "of-runs", "run=a/b", "mode=sync")
