@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import socket
@@ -222,13 +223,19 @@ def test_a_statement_ends_when_its_client_leaves(start: Callable[..., Server]) -
 @pytest.mark.parametrize("end", ["stop", "kill"])
 def test_a_statement_ends_with_the_backend(tmp_path: Path, end: Literal["stop", "kill"]) -> None:
     backend = Serve(tmp_path / "data", tmp_path / "log", "--max-query", "240")
+
+    def busy_worker() -> psutil.Process | None:
+        # A child may have ended since it was listed.
+        for child in psutil.Process(backend.pid).children():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                if child.cpu_times().user > 1:
+                    return child
+        return None
+
     backend.start()
     try:
         with sent(Server(backend.url, None), LONG, KEY_OF_ANOTHER):
-            process = psutil.Process(backend.pid)
-            worker = eventually(
-                lambda: next((c for c in process.children() if c.cpu_times().user > 1), None)
-            )
+            worker = eventually(busy_worker)
             getattr(backend, end)()
             assert gone([worker])
     finally:
