@@ -100,8 +100,11 @@ class Counts:
             return
         for name, expected, tolerance in self._sums(members):
             actual = run.get(name)
-            is_near = is_finite_number(actual) and is_finite_number(expected)
-            is_near = is_near and abs(actual - expected) <= tolerance
+            is_near = (
+                is_finite_number(actual)
+                and is_finite_number(expected)
+                and abs(actual - expected) <= tolerance
+            )
             demand = f"{name} is that of its {len(members)} rollouts, of which each was read"
             met = name not in run or is_near or actual == expected
             answer.judge(
