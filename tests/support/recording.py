@@ -152,7 +152,8 @@ class _Connection(socketserver.StreamRequestHandler):
 
     def _serve_one(self, number: int) -> bool:
         request = self._read(number)
-        if request is None:
+        # A backend of another test may check a container that had this port before.
+        if request is None or request.headers.get("x-synth-pools-call") == "health-check":
             return False
         owner = self.recorder.owner
         with self.recorder.lock:
