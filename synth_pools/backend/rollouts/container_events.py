@@ -157,14 +157,14 @@ class ContainerEvents:
         if is_cancelled:
             return
         # Events after a gap would hide it: the position is behind them.
-        has_gap = self._has_gap or self._is_filling
+        lacks_events = self._lacks_events
         # A container that fails has no more events.
-        if kind is None and has_gap:
+        if kind is None and lacks_events:
             await self._read_last()
         if self._waiting and not self._is_full:
             await self._guarded(partial(self._keep_rest, may_follow=kind is None))
         is_kept = self._is_expected or self._target.keeps_events() is True
-        if kind is None and is_kept and not has_gap and not self._has_all():
+        if kind is None and is_kept and not lacks_events and not self._has_all():
             await self._read_last()
 
     def expect(self, answer: Answer) -> None:
@@ -187,9 +187,14 @@ class ContainerEvents:
             self._task = asyncio.create_task(self._guarded(self._store_waiting))
         return not self._is_full
 
+    @property
+    def _lacks_events(self) -> bool:
+        """True if some that came before the answer are still to be asked for."""
+        return self._has_gap or self._is_filling
+
     def _has_all(self) -> bool:
         """Return True if all events came before the answer, by their number."""
-        if self._has_gap or self._is_filling or not self._is_told or self._event_count is None:
+        if self._lacks_events or not self._is_told or self._event_count is None:
             return False
         return self._event_count <= (self._after or 0)
 
@@ -247,7 +252,7 @@ class ContainerEvents:
 
     async def _fill(self) -> None:
         """Read the events that could not be read before the answer."""
-        for pause in (_FIRST_PAUSE, _LONGEST_PAUSE):
+        for pause in (_FIRST_PAUSE, _LONGEST_PAUSE, 0.0):
             try:
                 await self._read_rest()
             except TargetError as error:
@@ -255,10 +260,7 @@ class ContainerEvents:
                 await asyncio.sleep(pause)
             else:
                 return
-        try:
-            await self._read_rest()
-        except TargetError:
-            self._may_ask = False
+        self._may_ask = False
 
     async def _take_waiting(self) -> list[dict[str, Any]]:
         """Return the events that wait and are not stored, in their order."""
