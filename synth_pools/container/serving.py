@@ -17,6 +17,7 @@ import uvicorn
 
 from synth_pools.container.app import container_app
 from synth_pools.container.episodes import Definition, Episodes
+from synth_pools.serving import SleepingServer
 
 T = TypeVar("T")
 
@@ -25,7 +26,7 @@ _CLOSE_SECONDS = 3
 _KEEP_ALIVE_SECONDS = 60
 
 
-class _Server(uvicorn.Server):
+class _Server(SleepingServer):
     """Server that drains the container at the first signal, and ends at the second."""
 
     def __init__(self, definition: Definition, episodes: Episodes, drain_seconds: float) -> None:

@@ -10,12 +10,13 @@ from collections.abc import AsyncIterator, Iterator
 import uvicorn
 
 from synth_pools.relay.app import ModelRelay
+from synth_pools.serving import SleepingServer
 
 _CLOSE_SECONDS = 1
 _KEEP_ALIVE_SECONDS = 60
 
 
-class _Server(uvicorn.Server):
+class _Server(SleepingServer):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to the program."""

@@ -10,7 +10,6 @@ import threading
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
-import uvicorn
 from starlette.applications import Starlette
 
 from synth_pools.backend.errors import BadOptionError, StartTimeoutError, StopTimeoutError
@@ -19,6 +18,7 @@ from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.server.acceptor import Acceptor
 from synth_pools.backend.server.graceful_shutdown import GracefulShutdown
 from synth_pools.backend.server.protocol import LimitedConfig, ServerConnection, sweep
+from synth_pools.serving import SleepingServer
 
 # Names the event loop to run in; empty selects the fastest.
 _LOOP = "SYNTH_POOLS_LOOP"
@@ -169,7 +169,7 @@ class ServerThread:
                 self._loop.call_soon_threadsafe(self._main_task.cancel)
 
 
-class _Server(uvicorn.Server):
+class _Server(SleepingServer):
     def __init__(
         self,
         app: GracefulShutdown,

@@ -1,0 +1,5 @@
+"""uvicorn's server as backend, containers and relays run it: asleep while nothing is to be done."""
+
+from synth_pools.serving.sleeping_server import SleepingServer
+
+__all__ = ["SleepingServer"]
