@@ -81,6 +81,7 @@ class Database(abc.ABC):
     Attributes:
         is_new: True if the database was created at this start.
         is_shared: True if other backends may use the database at the same time.
+        written: Set by each write; cleared to wait for the next one.
     """
 
     is_new: bool
@@ -97,6 +98,7 @@ class Database(abc.ABC):
         self._is_to_begin = False
         self._closed = False
         self._writer_ended = asyncio.Event()
+        self.written = asyncio.Event()
         self._complained = 0.0
 
     @abc.abstractmethod
@@ -349,6 +351,7 @@ class Database(abc.ABC):
     def _deliver(self, jobs: list[Job]) -> None:
         """Deliver the outcomes of writes, and begin with the next ones."""
         self._in_hand = None
+        self.written.set()
         if self._waiting or self._closed:
             self._begin_soon()
         for job in jobs:

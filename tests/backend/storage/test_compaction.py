@@ -342,3 +342,30 @@ async def test_a_database_that_cannot_shrink_is_told_of_where_it_is_worth_it(
     finally:
         await database.close()
     assert f"{spare} pages of the database hold nothing" in caplog.text
+
+
+async def test_free_pages_are_counted_after_a_write_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: list[object] = []
+
+    def count(connection: object) -> int:
+        counts.append(connection)
+        return 0
+
+    async def rounds() -> int:
+        for _ in range(20):
+            await asyncio.sleep(0)
+        return len(counts)
+
+    monkeypatch.setattr(vacuum, "_spare_pages", count)
+    monkeypatch.setattr(vacuum, "_PAUSE_SECONDS", 0)
+    database = SQLiteDatabase(tmp_path)
+    shrinking = asyncio.create_task(vacuum.give_back_free_pages(database, lambda: None))
+    try:
+        assert await rounds() == 1
+        await database.write(lambda tx: tx.execute("SELECT 1").fetchall())
+        assert await rounds() == 2
+    finally:
+        shrinking.cancel()
+        await database.close()

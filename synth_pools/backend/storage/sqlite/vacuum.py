@@ -39,6 +39,7 @@ async def give_back_free_pages(database: Database, checkpoint: Callable[[], None
     """
     while True:
         freed, pause = 0, _PAUSE_SECONDS
+        database.written.clear()
         try:
             while spare := await database.read(_spare_pages):
                 if not await database.read_once(_can_shrink):
@@ -58,6 +59,9 @@ async def give_back_free_pages(database: Database, checkpoint: Callable[[], None
         if freed:
             await asyncio.to_thread(checkpoint)
         await asyncio.sleep(pause)
+        if pause == _PAUSE_SECONDS:
+            # Only a write frees pages.
+            await database.written.wait()
 
 
 def free_some_pages(tx: Executes) -> int:
