@@ -92,6 +92,7 @@ def adapt(name: str) -> Environment:
     return Environment(container, _READS, "Not read: Harbor has none.", _CANNOT)
 
 
+@functools.cache  # The folders of a large dataset take milliseconds to find.
 def _tasks_in(folder: Path) -> list[Path]:
     """Return the folders of tasks, of which there is at least one."""
     if (folder / "task.toml").is_file():

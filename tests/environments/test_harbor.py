@@ -55,6 +55,14 @@ def test_tasks_are_those_of_the_folder(backend: Server, pool_id: str) -> None:
     assert "Write a farewell." in str(taskset)
 
 
+def test_the_dataset_is_listed_once(backend: Server, python: Path, tmp_path: Path) -> None:
+    shutil.copytree(TASKS / "hello", tmp_path / "hello")
+    pool_id = environment_pool(backend, python, f"harbor:{tmp_path}", cwd=FOLDER)
+    shutil.copytree(TASKS / "bye", tmp_path / "bye")
+    rollout = trial(backend, pool_id, {"agent": "oracle"}, task_id=None)
+    assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
+
+
 def test_trials_side_by_side_have_their_rewards(backend: Server, pool_id: str) -> None:
     kinds = [("hello", "oracle", 1.0), ("hello", "nop", 0.0), ("bye", "oracle", 0.5)]
     trials = [
