@@ -17,7 +17,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
+from statistics import mean, median, stdev
+from typing import TextIO
+
+import psutil
 
 from bench import table
 from synth_pools.environments.kinds import KINDS
@@ -27,8 +30,8 @@ from tests.support.scripted_models import ScriptedModels
 _ROOT = Path(__file__).resolve().parents[1]
 _FOLDER = _ROOT / "tests" / "environments"
 _COUNT = 100
-# Two counts, so that their difference has no start in it.
-_MORE = 300
+# Turns of both sides, one after the other; the first one is not counted.
+_TURNS, _TURN_COUNT = 11, 20
 _LIMIT_MS = 5.0
 _HEAD = (
     "100 episodes of",
@@ -47,8 +50,10 @@ process of the environment, from the start of the program to its end, with backe
 the calls of the framework's users in its own Python, imports included
 (`bench/framework_alone.py`). Processor time is that of all processes of a side; the model is a
 scripted server, and belongs to neither. "An episode more" is what an episode on the pool costs
-beyond one of the framework: by the difference between 400 episodes and 100, so that starts do not
-count. Inspect is asked for one sample at a time on both sides, as a queue does; an evaluation of
+beyond one of the framework: a backend with one process of the environment and a fleet
+(`bench/framework_on_pool.py`) and the framework alone play 20 episodes each in turns, of which the
+first is not counted, and what follows the sign is the standard error of their differences.
+Inspect is asked for one sample at a time on both sides, as a queue does; an evaluation of
 all samples at once is several times as fast.
 
 """
@@ -123,21 +128,46 @@ def _row(kind: str, python: Path, models: str, rounds: int) -> tuple[str, ...]:
         return _measured([str(python), "-P", program, kind, str(count), models])
 
     # In turns, so that both have the same neighbours.
-    runs = [
-        [play(count) for count in (_COUNT, _COUNT + _MORE) for play in (on_pool, alone)]
-        for _ in range(rounds)
-    ]
-    few, few_alone, many, many_alone = zip(*runs, strict=True)
-    seconds = [f"{median(item[0] for item in side):.1f} s" for side in (few, few_alone)]
-    used = [f"{median(item[1] for item in side):.1f} s" for side in (few, few_alone)]
-    more = [
-        (ours[1] - before[1] - theirs[1] + theirs_before[1]) / _MORE * 1000
-        for before, theirs_before, ours, theirs in zip(
-            few, few_alone, many, many_alone, strict=True
-        )
-    ]
+    runs = [[play(_COUNT) for play in (on_pool, alone)] for _ in range(rounds)]
+    sides = list(zip(*runs, strict=True))
+    seconds = [f"{median(item[0] for item in side):.1f} s" for side in sides]
+    used = [f"{median(item[1] for item in side):.1f} s" for side in sides]
     subject = f"{kind}: {case.subject}"
-    return subject, *seconds, *used, f"{median(more):.1f} ms", f"≤ {_LIMIT_MS:g} ms"
+    return subject, *seconds, *used, _more(kind, python, models), f"≤ {_LIMIT_MS:g} ms"
+
+
+def _more(kind: str, python: Path, models: str) -> str:
+    """Measure by how much an episode on a pool costs more than alone."""
+    on_pool = [sys.executable, "-m", "bench.framework_on_pool", kind, models]
+    program = str(Path(__file__).with_name("framework_alone.py"))
+    alone = [str(python), "-P", program, kind, "0", models]
+    with (
+        tempfile.TemporaryFile("w+") as log,
+        subprocess.Popen(on_pool, cwd=_ROOT, stdin=-1, stdout=-1, stderr=log, text=True) as ours,
+        subprocess.Popen(alone, cwd=_ROOT, stdin=-1, stdout=-1, stderr=log, text=True) as theirs,
+    ):
+        turns = [[_turn_ms(side, log) for side in (ours, theirs)] for _ in range(_TURNS)]
+    more = [on_pool_ms - alone_ms for on_pool_ms, alone_ms in turns[1:]]
+    return f"{mean(more):.1f} ± {stdev(more) / len(more) ** 0.5:.1f} ms"
+
+
+def _turn_ms(side: subprocess.Popen[str], log: TextIO) -> float:
+    """Have a side play its turn; return the processor time of an episode in milliseconds."""
+    assert side.stdin is not None
+    assert side.stdout is not None
+    before = _processor_seconds(side.pid)
+    side.stdin.write(f"{_TURN_COUNT}\n")
+    side.stdin.flush()
+    if not side.stdout.readline():
+        log.seek(0)
+        sys.exit(f"{side.args!r}:\n{log.read()}")
+    return (_processor_seconds(side.pid) - before) / _TURN_COUNT * 1000
+
+
+def _processor_seconds(pid: int) -> float:
+    """Return the processor time of a process, its children and theirs."""
+    process = psutil.Process(pid)
+    return sum(sum(item.cpu_times()[:4]) for item in (process, *process.children(recursive=True)))
 
 
 def _fresh() -> str:

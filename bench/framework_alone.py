@@ -1,6 +1,8 @@
 """Episodes of a framework by itself, in a Python that has it: the calls that its users write.
 
 python bench/framework_alone.py KIND COUNT URL_OF_MODELS
+
+With a count of 0, counts come on the standard input, a line each, and are answered when played.
 """
 
 # ruff: noqa: ASYNC220, ASYNC240, ASYNC251 - nothing else is to be done meanwhile
@@ -16,6 +18,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +26,12 @@ _FOLDER = Path(__file__).resolve().parents[1] / "tests" / "environments"
 _AT_ONCE = {"verifiers": 16, "harbor": 8}
 
 
-def gymnasium(count: int, _: str) -> None:
-    """Play random actions of the seeds 0 to count."""
+def gymnasium(counts: Iterable[int], _: str) -> None:
+    """Play random actions of the seeds from 0 on."""
     import gymnasium as framework
 
     env = framework.make("CartPole-v1")
-    for seed in range(count):
+    for seed in (seed for count in counts for seed in range(count)):
         env.action_space.seed(seed)
         env.reset(seed=seed)
         is_over = False
@@ -37,7 +40,7 @@ def gymnasium(count: int, _: str) -> None:
             is_over = terminated or truncated
 
 
-async def inspect(count: int, url: str) -> None:
+async def inspect(counts: Iterable[int], url: str) -> None:
     """Evaluate one sample at a time, as a queue has to."""
     from inspect_ai import eval_async
     from inspect_ai.model import get_model
@@ -46,13 +49,13 @@ async def inspect(count: int, url: str) -> None:
     init_display_type("none")
     model = get_model("openai-api/pool/say:4", base_url=url, api_key="none", memoize=False)
     with tempfile.TemporaryDirectory() as folder:
-        for _ in range(count):
+        for _ in (number for count in counts for number in range(count)):
             task = str(_FOLDER / "sums/tasks.py@sums")
             options: dict[str, Any] = {"log_realtime": False, "ctl_server": False}
             await eval_async(task, model=model, sample_id=2, log_dir=folder, **options)
 
 
-async def verifiers(count: int, url: str) -> None:
+async def verifiers(counts: Iterable[int], url: str) -> None:
     """Run episodes of a task with the harness that needs no installation."""
     sys.path[:0] = [str(_FOLDER / "guesses"), str(Path(__file__).resolve().parents[1])]
     import verifiers.v1 as vf
@@ -67,10 +70,10 @@ async def verifiers(count: int, url: str) -> None:
     client = vf.EvalClientConfig(base_url=url, api_key_var="NO_KEY")
     context = vf.ModelContext(client=client, model="say:2", sampling=vf.SamplingConfig())
     async with env.serving():
-        await _together("verifiers", count, lambda: env.run_episode(task, context))
+        await _together("verifiers", counts, lambda: env.run_episode(task, context))
 
 
-async def openenv(count: int, _: str) -> None:
+async def openenv(counts: Iterable[int], _: str) -> None:
     """Play an episode after the other at a server of its own."""
     from websockets.asyncio.client import connect
 
@@ -82,7 +85,7 @@ async def openenv(count: int, _: str) -> None:
             time.sleep(0.1)
         messages: list[dict[str, Any]] = [{"type": "reset", "data": {"seed": 7}}]
         messages += [{"type": "step", "data": {"number": number}} for number in (9, 5, 7)]
-        for _number in range(count):
+        for _number in (number for count in counts for number in range(count)):
             async with connect(f"ws://127.0.0.1:{port}/ws") as connection:
                 for message in messages:
                     await connection.send(json.dumps(message))
@@ -98,7 +101,7 @@ def _answers(url: str) -> bool:
         return False
 
 
-async def harbor(count: int, _: str) -> None:
+async def harbor(counts: Iterable[int], _: str) -> None:
     """Run trials of a task in a folder of this machine, solved by the oracle."""
     os.environ |= {"HARBOR_TELEMETRY": "0", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
     sys.path.insert(0, str(_FOLDER))
@@ -118,20 +121,31 @@ async def harbor(count: int, _: str) -> None:
             )
             await trial.run()
 
-        await _together("harbor", count, run)
+        await _together("harbor", counts, run)
 
 
-async def _together(kind: str, count: int, run: Any) -> None:
+async def _together(kind: str, counts: Iterable[int], run: Any) -> None:
     places = asyncio.Semaphore(_AT_ONCE[kind])
 
     async def one() -> None:
         async with places:
             await run()
 
-    await asyncio.gather(*(one() for _ in range(count)))
+    for count in counts:
+        await asyncio.gather(*(one() for _ in range(count)))
+
+
+def counts_of(number: int) -> Iterator[int]:
+    """Yield the number, or if it is 0 the lines of the standard input, answered when played."""
+    if number:
+        yield number
+        return
+    for line in sys.stdin:
+        yield int(line)
+        print("played", flush=True)
 
 
 if __name__ == "__main__":
-    playing = globals()[sys.argv[1]](int(sys.argv[2]), sys.argv[3])
+    playing = globals()[sys.argv[1]](counts_of(int(sys.argv[2])), sys.argv[3])
     if playing is not None:
         asyncio.run(playing)
