@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from synth_pools.contract.exceptions import StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
+from synth_pools.contract.harness.views import View
 from synth_pools.contract.harness.waits import becomes_true, call_simultaneously, iterate_pages
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.roles.subject import (
@@ -21,7 +22,7 @@ from synth_pools.contract.roles.subject import (
     parent_ids,
 )
 from synth_pools.contract.roles.views import DONE, Subject, find_listed, read, views_of
-from synth_pools.contract.rules.verdict import excerpt, same_json
+from synth_pools.contract.rules.verdict import excerpt
 
 MERGES = "a patch merges at any depth"
 GONE = Status((404, 410), "it is deleted")
@@ -40,14 +41,63 @@ def merges(ctx: Context, subject: Subject, resource: Resource) -> None:
     judge_patches(ctx, resource, make(ctx, subject, resource))
 
 
-def judge_patches(ctx: Context, resource: Resource, item: Item) -> None:
-    """Expect patches of a field of an item to merge, for all readers."""
+def judge_patches(
+    ctx: Context,
+    resource: Resource,
+    item: Item,
+    views: Callable[[], Sequence[View]] | None = None,
+    fields: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Expect patches of a field of an item to merge, for all readers.
+
+    Args:
+        ctx: The context.
+        resource: The roles; `merges` is the field.
+        item: The item.
+        views: Reads the item in every way; by the roles if None. An answer to a patch then shows
+            all of the item.
+        fields: Fields before, also some that no patch names; the one field, as `read` shows it, if
+            None.
+
+    Returns:
+        The fields afterwards.
+    """
     ctx.expect.rule = MERGES
-    expected = at(read(ctx, resource, item)[0], resource.merges)
+    show, name = views or partial(views_of, ctx, resource, item), resource.merges
+    expected = dict(fields or {name: at(read(ctx, resource, item)[0], name)})
     for patch in PATCHES:
-        expected = merged(expected, patch)
-        response = ctx.require(DONE, resource.change, item.ids, json={resource.merges: patch})
-        _judge_shown(ctx, resource, item, resource.change, response, resource.merges, expected)
+        expected[name] = merged(expected[name], patch)
+        response = ctx.require(DONE, resource.change, item.ids, json={name: patch})
+        readings = [(resource.change, resource.show(response), response), *show()]
+        judge_shown(
+            ctx, resource.change, readings, expected, "after the merge", partly=views is None
+        )
+    return expected
+
+
+def judge_shown(
+    ctx: Context,
+    writer: str,
+    views: Sequence[View],
+    expected: Mapping[str, Any],
+    when: str = "",
+    *,
+    partly: bool = False,
+) -> None:
+    """Expect fields of a resource in the answer to a write, the first view, and in all others.
+
+    Args:
+        ctx: The context.
+        writer: The operation that wrote.
+        views: Its answer, and what every reader shows.
+        expected: The value of each field; ABSENT for one that is not there.
+        when: The time, for the report, as in "after the merge".
+        partly: Whether the answer may lack a field.
+    """
+    judge = ctx.judge(writer, views[0][2])
+    for field, value in expected.items():
+        telling = views[1:] if partly and at(views[0][1], field) is ABSENT else views
+        judge.shown_field(telling, field, value, f"{field} is {value!r} {when}".rstrip())
 
 
 def merged(target: Any, patch: Any) -> Any:
@@ -76,32 +126,13 @@ def replaces(ctx: Context, subject: Subject, resource: Resource) -> None:
     # Sent again, it changes nothing.
     for _ in range(2):
         response = ctx.require((200, 201, 204), resource.replace, item.ids, json=body)
-        for name, value in body.items():
-            _judge_shown(ctx, resource, item, resource.replace, response, name, value)
+        views = [(resource.replace, resource.show(response), response)]
+        views += views_of(ctx, resource, item)
+        judge_shown(ctx, resource.replace, views, body, "after the replacement", partly=True)
         spot = (resource.merges, "older") if resource.merges else ("",)
         rest = at(read(ctx, resource, item)[0], *spot)
         judge = ctx.judge(resource.replace, response)
         judge.that("nothing of what was there before", rest is ABSENT, f"{spot[0]} has it")
-
-
-def _judge_shown(
-    ctx: Context,
-    resource: Resource,
-    item: Item,
-    operation: str,
-    written: Response,
-    field: str,
-    expected: Any,
-) -> None:
-    """Expect a field of a resource after a write, in the answer and in every reader."""
-    views = list(views_of(ctx, resource, item))
-    answer = resource.show(written)
-    if at(answer, field) is not ABSENT:
-        views.insert(0, (operation, answer, written))
-    verdicts = [(name, same_json(expected, at(view, field)), page) for name, view, page in views]
-    reading = at(views[-1][1], field)
-    demand = f"{field} is {json.dumps(expected)[:120]}"
-    ctx.expect.observed(operation, written, verdicts, demand, f"{field} is {reading!r}"[:200])
 
 
 def deletes(ctx: Context, subject: Subject, resource: Resource) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
@@ -10,7 +12,8 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_task
 from synth_pools.contract.harness.waits import ids_of, run_rollout
 from synth_pools.contract.http.client import ABSENT, at
-from synth_pools.contract.roles.writing import MERGES
+from synth_pools.contract.roles.subject import Item, own_subject
+from synth_pools.contract.roles.writing import judge_patches, judge_shown
 from synth_pools.contract.rules.verdict import same_json
 
 
@@ -134,58 +137,16 @@ def tasks_patch(ctx: Context) -> None:
     body = _definition(ctx)
     pool_id = ctx.resources.pool(tasks=[body, {"task_id": "bystander", "task_config": {"x": 1}}])
     ids = {"pool_id": pool_id, "task_id": body["task_id"]}
-    before = of_task(ctx, pool_id, body["task_id"])[0][1]
-    steps: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        (
-            {"task_metadata": {"owner": None, "added": 2}},
-            {
-                "task_metadata": {"n": 1, "added": 2},
-                "task_config": body["task_config"],
-                "backend": "of its own",
-                "x_unknown": body["x_unknown"],
-            },
-        ),
-        (
-            {"task_config": {"deep": {"a": [3]}}, "x_unknown": None},
-            {"task_config": {"max_steps": 4, "deep": {"a": [3]}}, "x_unknown": ABSENT},
-        ),
-        (
-            {"task_config": {"deep": {"b": {"c": 1}}}, "task_metadata": {"x": {"y": 1}}},
-            {
-                "task_config": {"max_steps": 4, "deep": {"a": [3], "b": {"c": 1}}},
-                "task_metadata": {"n": 1, "added": 2, "x": {"y": 1}},
-            },
-        ),
-        (
-            {"task_config": {"deep": {"b": {"d": 2}}}, "task_metadata": {"x": {"y": None}}},
-            {
-                "task_config": {"max_steps": 4, "deep": {"a": [3], "b": {"c": 1, "d": 2}}},
-                "task_metadata": {"n": 1, "added": 2, "x": {}},
-            },
-        ),
-        (
-            {"task_config": {"deep": {"y": 1}}, "task_metadata": {"x": {"z": 1}}},
-            {
-                "task_config": {"max_steps": 4, "deep": {"a": [3], "b": {"c": 1, "d": 2}, "y": 1}},
-                "task_metadata": {"n": 1, "added": 2, "x": {"z": 1}},
-            },
-        ),
-        (
-            {"task_metadata": {"x": {"w": 1}}},
-            {"task_metadata": {"n": 1, "added": 2, "x": {"z": 1, "w": 1}}},
-        ),
-        ({"task_metadata": {"x": None}}, {"task_metadata": {"n": 1, "added": 2}}),
-        ({"task_config": None}, {"task_config": {}, "task_metadata": {"n": 1, "added": 2}}),
-    ]
-    answers = []
-    ctx.expect.rule = MERGES
-    for change, expected in steps:
-        updated = ctx.require(200, "patch_task", ids, json=change)
-        answers.append(updated)
-        unchanged = {"id": body["task_id"], "created_at": at(before, "created_at")}
-        _seen(ctx, "patch_task", updated, pool_id, body["task_id"], {**unchanged, **expected})
+    views = partial(of_task, ctx, pool_id, body["task_id"])
+    expected = {**body, "id": body["task_id"], "created_at": at(views()[0][1], "created_at")}
+    for field in ("task_metadata", "task_config"):
+        patched, item = replace(own_subject()["tasks"], merges=field), Item(body["task_id"], ids)
+        expected = judge_patches(ctx, patched, item, views, expected)
+    updated = ctx.require(200, "patch_task", ids, json={"task_config": None, "x_unknown": None})
+    expected |= {"task_config": {}, "x_unknown": ABSENT}
+    judge_shown(ctx, "patch_task", [("patch_task", updated.json, updated), *views()], expected)
     ctx.expect.rule = ""
-    _untouched(ctx, "patch_task", answers[-1], pool_id)
+    _untouched(ctx, "patch_task", updated, pool_id)
 
 
 @scenario(
