@@ -12,7 +12,7 @@ from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import ids_of
 from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.roles.subject import Item, own_subject
-from synth_pools.contract.roles.writing import MERGES, judge_patches
+from synth_pools.contract.roles.writing import MERGES, judge_patches, judge_shown
 
 
 def _definition(ctx: Context) -> dict[str, Any]:
@@ -170,9 +170,7 @@ def pools_replace(ctx: Context) -> None:
     else:
         expected["config"] = {}
     views = [("replace_pool", updated.json, updated), *of_pool(ctx, pool_id)]
-    for field, value in expected.items():
-        demand = f"{field} is {value!r} after the replacement"
-        ctx.judge("replace_pool", updated).shown_field(views, field, value, demand)
+    judge_shown(ctx, "replace_pool", views, expected, "after the replacement")
     ctx.judge("replace_pool", updated).shown(
         views,
         lambda pool: _task_ids(pool) == ["second"],
