@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
@@ -12,7 +13,7 @@ from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import ids_of
 from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.roles.subject import Item, own_subject
-from synth_pools.contract.roles.writing import MERGES, judge_patches, judge_shown
+from synth_pools.contract.roles.writing import judge_patches, judge_shown
 
 
 def _definition(ctx: Context) -> dict[str, Any]:
@@ -198,47 +199,31 @@ def pools_patch(ctx: Context) -> None:
     definition = _definition(ctx)
     pool_id = ctx.resources.pool(**definition)
     path = {"pool_id": pool_id}
-    before = ctx.require(200, "get_pool", path)
-    steps: list[tuple[dict[str, Any], dict[str, Any]]] = [
-        (
-            {"metadata": {"team": None, "added": {"x": 1}}, "capacity": 4},
-            {
-                "metadata": {"n": definition["metadata"]["n"], "empty": {}, "added": {"x": 1}},
-                "capacity": 4,
-                "concurrency": 5,
-                "config": definition["config"],
-                "name": before.at("name"),
-                "x_unknown": definition["x_unknown"],
-            },
-        ),
-        (
-            {"config": {"deep": {"a": [2, 3], "b": 1}}, "x_unknown": {"kept": []}},
-            {
-                "config": {**definition["config"], "deep": {"a": [2, 3], "b": 1}},
-                "x_unknown": {"kept": []},
-                "capacity": 4,
-            },
-        ),
-        (
-            {"capacity": None, "x_unknown": None, "concurrency": None, "name": pool_id + "2"},
-            {"capacity": 1, "x_unknown": ABSENT, "concurrency": 8, "name": pool_id + "2"},
-        ),
-        ({"metadata": None}, {"metadata": {}, "pool_metadata": {}, "capacity": 1}),
-        ({"config": None}, {"config": {}, "pool_config": {}}),
-        ({}, {"name": pool_id + "2", "id": pool_id, "pool_id": pool_id}),
-    ]
-    ctx.expect.rule = MERGES
-    for body, expected in steps:
-        updated = ctx.require(200, "update_pool", path, json=body)
-        views = [("update_pool", updated.json, updated), *of_pool(ctx, pool_id)]
-        for field, value in {**expected, "created_at": before.at("created_at")}.items():
-            demand = f"{field} is {value!r} after the merge"
-            ctx.judge("update_pool", updated).shown_field(views, field, value, demand)
-        actual = _task_ids(updated.json)
-        ctx.judge("update_pool", updated).equal("tasks", ["first", "second"], actual)
+    before, views = ctx.require(200, "get_pool", path), partial(of_pool, ctx, pool_id)
+    same = {name: before.at(name) for name in ("name", "created_at")}
+    expected = {**definition, **same, **path, "id": pool_id, "x_other": ABSENT}
+    del expected["tasks"]
     # Nested objects merge at any depth, in unknown fields too.
     for field in ("metadata", "config", "x_other"):
-        judge_patches(ctx, replace(own_subject()["pools"], merges=field), Item(pool_id, path))
+        patched = replace(own_subject()["pools"], merges=field)
+        expected = judge_patches(ctx, patched, Item(pool_id, path), views, expected)
+    steps: list[tuple[dict[str, Any], dict[str, Any]]] = [
+        ({"capacity": 4, "x_unknown": {"kept": []}}, {}),
+        (
+            {"capacity": None, "x_unknown": None, "concurrency": None, "name": pool_id + "2"},
+            {"capacity": 1, "x_unknown": ABSENT, "concurrency": 8},
+        ),
+        ({"metadata": None}, {"metadata": {}, "pool_metadata": {}}),
+        ({"config": None}, {"config": {}, "pool_config": {}}),
+        ({}, {}),
+    ]
+    for body, defaults in steps:
+        expected |= {**body, **defaults}
+        updated = ctx.require(200, "update_pool", path, json=body)
+        readings = [("update_pool", updated.json, updated), *views()]
+        judge_shown(ctx, "update_pool", readings, expected, "after the merge")
+        actual = _task_ids(updated.json)
+        ctx.judge("update_pool", updated).equal("tasks", ["first", "second"], actual)
     updated = ctx.require(200, "update_pool", path, json={"tasks": [{"task_id": "third"}]})
     ctx.expect.equal("update_pool", "tasks, replaced,", ["third"], _task_ids(updated.json), updated)
     updated = ctx.require(200, "update_pool", path, json={"tasks": None})
