@@ -15,7 +15,8 @@ from synth_pools.contract.harness.waits import (
     start_running,
     wait_for,
 )
-from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.roles.writing import judge_shown
 
 _CANCELS = ("cancel_rollout", "cancel_global_rollout")
 _SEES = (
@@ -125,14 +126,8 @@ def _cancel(ctx: Context, operation: str, rollout: Rollout, body: Any) -> Respon
 
 
 def _cancelled(ctx: Context, operation: str, rollout: Rollout, updated: Response) -> None:
-    ctx.judge(operation, updated).field("status", "cancelled")
-    views = of_rollout(ctx, rollout)
-    ctx.judge(operation, updated).shown(
-        views,
-        lambda observed: at(observed, "status") == "cancelled",
-        "the rollout is cancelled",
-        str(views[0][2].at("status")),
-    )
+    views = [(operation, updated.json, updated), *of_rollout(ctx, rollout)]
+    judge_shown(ctx, operation, views, {"status": "cancelled"})
     events = _events(ctx, rollout)
     ctx.judge("stream_rollout_events", updated).that(
         "rollout.cancelled is the last event", events[-1:] == ["rollout.cancelled"], str(events)
