@@ -19,7 +19,8 @@ from synth_pools.contract.harness.waits import (
     wait_for,
     wait_until_resumed,
 )
-from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.roles.writing import judge_shown
 
 # Seconds for which a rollout that must not start is polled.
 _WATCHED = 1.5
@@ -73,11 +74,8 @@ def pause_admits_nothing(ctx: Context) -> None:
 
 
 def _is(ctx: Context, operation: str, status: str, pool_id: str, updated: Response) -> None:
-    ctx.judge(operation, updated).field("status", status)
-    views = of_pool(ctx, pool_id, status)
-    ctx.judge(operation, updated).shown(
-        views, lambda pool: at(pool, "status") == status, f"the pool is {status}", "it is not"
-    )
+    views = [(operation, updated.json, updated), *of_pool(ctx, pool_id, status)]
+    judge_shown(ctx, operation, views, {"status": status})
 
 
 @scenario(
