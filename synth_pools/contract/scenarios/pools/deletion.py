@@ -11,6 +11,7 @@ from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import in_list, of_pool
 from synth_pools.contract.harness.waits import run_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.roles.writing import judge_shown
 from synth_pools.contract.selections import reads_one_rollout
 
 
@@ -29,19 +30,14 @@ def pools_deleted(ctx: Context) -> None:
     path = {"pool_id": pool_id}
     before = ctx.require(200, "get_pool", path)
     updated = ctx.require(200, "delete_pool", path)
-    ctx.judge("delete_pool", updated).field("status", "archived")
-    views = of_pool(ctx, pool_id, "archived")
-    ctx.judge("delete_pool", updated).shown(
-        views, lambda pool: at(pool, "status") == "archived", "the pool is archived", "it is not"
-    )
-    for reader, pool, response in views:
-        if pool is not ABSENT:
-            ctx.expect.equal(reader, "metadata, kept,", {"kept": 1}, at(pool, "metadata"), response)
-            expected = before.at("created_at")
-            ctx.judge(reader, response).equal("created_at", expected, at(pool, "created_at"))
-            ctx.judge(reader, response).that(
-                "archived_at tells when", at(pool, "archived_at") is not None, "archived_at is null"
-            )
+    expected = {"status": "archived", "metadata": {"kept": 1}}
+    expected |= {"created_at": before.at("created_at"), "archived_at": updated.at("archived_at")}
+    views = [("delete_pool", updated.json, updated), *of_pool(ctx, pool_id, "archived")]
+    ctx.expect.rule = "the archived pool is as it was"
+    judge_shown(ctx, "delete_pool", views, expected)
+    ctx.expect.rule = ""
+    is_dated = updated.at("archived_at") is not None
+    ctx.judge("delete_pool", updated).that("archived_at tells when", is_dated, "it is null")
     reader, pool, response = in_list(
         ctx, "list_pools", {}, {"limit": 100, "state": "active"}, pool_id
     )
