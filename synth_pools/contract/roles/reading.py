@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from typing import Any
 
 from synth_pools.contract.exceptions import InconclusiveError
@@ -16,7 +17,7 @@ from synth_pools.contract.http.client import ABSENT, EventStream, Response, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.roles.subject import Item, Resource, created_item, creation_body, make
 from synth_pools.contract.roles.views import DONE, Subject, find_listed, read
-from synth_pools.contract.rules.verdict import request_json, same_json
+from synth_pools.contract.rules.verdict import moment, request_json, same_json
 
 _UNKNOWN = Status((400, 404, 410, 422), "no resource has this id")
 _LONG_ID = 20
@@ -50,35 +51,60 @@ def judge_pages(
     resource: Resource,
     ids: Mapping[str, str],
     created: Sequence[str],
-    size: int,
+    size: int = 0,
     between: Callable[[int], None] = lambda _: None,
-) -> None:
-    """Expect each of these items once in a list that others also use."""
+    *,
+    to_end: bool = False,
+) -> tuple[list[str], Response]:
+    """Expect each of these items once in a list that others also use, and newest first if it is so.
+
+    Args:
+        ctx: The context.
+        resource: The roles of the list.
+        ids: The ids of its path.
+        created: The ids of the items, the oldest first.
+        size: The largest number of items of a page; the server's own if 0.
+        between: A callback after each page, with its number.
+        to_end: Whether the whole list is read, also after the last of these items.
+
+    Returns:
+        The ids in the list, as far as it was read, and the last page.
+    """
     operation = ctx.session.document.operations[resource.list]
     query = {**(resource.query or {}), **({resource.limit: size} if size else {})}
-    shared = operation.own_ids(ids)
+    oldest = None
+    if resource.newest and resource.read and not to_end:
+        first = Item(created[0], {**ids, resource.parameter: created[0]})
+        oldest = moment(at(read(ctx, resource, first)[0], resource.newest))
 
     def enough(items: list[Any]) -> bool:
-        return {*created} <= {str(resource.id_of(item)) for item in items}
+        # No expected item can come after one that is older than all of them.
+        last = moment(at(items[-1], resource.newest)) if items else None
+        is_past = oldest is not None and last is not None and last < oldest
+        return not to_end and (is_past or {*created} <= {*map(str, map(resource.id_of, items))})
 
-    listed, page, _ = iterate_pages(
-        ctx, operation.id, shared, query, enough=enough, between=between, form=resource.form
+    items, page, _ = iterate_pages(
+        ctx,
+        operation.id,
+        operation.own_ids(ids),
+        query,
+        enough=enough,
+        between=between,
+        form=resource.form,
     )
-    judge_once(ctx, operation.id, page, [str(resource.id_of(item)) for item in listed], created)
-    count = len(resource.form.items_of(page))
-    if size:
-        ctx.judge(operation.id, page).that(f"at most {size} items", count <= size, f"{count}")
-
-
-def judge_once(
-    ctx: Context, operation: str, page: Response, listed: Sequence[Any], created: Sequence[str]
-) -> None:
-    """Expect each created id, and no id twice, among the ids of a list."""
-    judge = ctx.judge(operation, page)
+    listed, judge = [str(resource.id_of(item)) for item in items], ctx.judge(operation.id, page)
     missing = [item_id for item_id in created if item_id not in listed]
     judge.that("every item comes", not missing, f"{missing[:3]} did not come")
-    twice = sorted({str(item_id) for item_id in listed if listed.count(item_id) > 1})
+    twice = sorted({item_id for item_id in listed if listed.count(item_id) > 1})
     judge.that("no item comes twice", not twice, f"{twice[:3]} came twice")
+    if resource.newest:
+        stamps = [moment(at(item, resource.newest)) for item in items]
+        wrong = [f"{b} after {a}" for a, b in pairwise(stamps) if a and b and b > a]
+        judge.that("items are newest first", not wrong, ", ".join(wrong[:2]))
+    if size:
+        count = len(resource.form.items_of(page))
+        judge.that(f"at most {size} items", count <= size, f"{count}")
+    return listed, page
 
 
 def ids(ctx: Context, subject: Subject, resource: Resource) -> None:

@@ -58,6 +58,7 @@ class Resource:
         cursor: The parameter that continues a list.
         next: The place of its next value in a page.
         limit: The parameter with the size of a page.
+        newest: The field with the time by which the list is newest first; "" for another order.
         change: Merges a patch into one (RFC 7396).
         merges: The field, an object of any fields, that patches are tried with.
         replace: Replaces one.
@@ -91,6 +92,7 @@ class Resource:
     cursor: str = ""
     next: str = ""
     limit: str = ""
+    newest: str = ""
     change: str = ""
     merges: str = ""
     replace: str = ""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
+from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from synth_pools.contract.document import FINAL
@@ -10,19 +11,13 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import read_list
-from synth_pools.contract.harness.waits import (
-    ids_of,
-    iterate_pages,
-    moment,
-    run_rollout,
-    start_rollout,
-    start_running,
-)
-from synth_pools.contract.http.client import ABSENT, Response, at
-from synth_pools.contract.roles.reading import judge_once
+from synth_pools.contract.harness.waits import ids_of, run_rollout, start_rollout, start_running
+from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.roles.reading import judge_pages
+from synth_pools.contract.roles.subject import own_subject
 from synth_pools.contract.selections import lists
 
-_ROLLOUT = ("get_global_rollout", "rollout_id")
+_ROLLOUTS = ("rollouts", "get_global_rollout")
 
 
 @scenario(
@@ -47,7 +42,7 @@ def pages_rollouts(ctx: Context) -> None:
     demand = "with another limit a page follows the one before"
     ctx.judge("list_rollouts", rest).that(demand, ids == created[::-1], f"{ids}")
     for limit in (1, 2, 100):
-        _ours(ctx, "list_global_rollouts", {"limit": limit}, created)
+        _each(ctx, "list_global_rollouts", {"limit": limit}, created)
 
 
 _MINIMAL = (
@@ -101,12 +96,12 @@ def _judge_headers(ctx: Context, name: str, page: Response, applied: str | None)
 def pages_pools(ctx: Context) -> None:
     created = [ctx.resources.pool() for _ in range(5)]
     for limit in (1, 2, 100):
-        _ours(ctx, "list_pools", {"limit": limit}, created)
-    _ours(ctx, "list_pools", {"limit": 2, "state": "active"}, created)
+        _each(ctx, "list_pools", {"limit": limit}, created)
+    _each(ctx, "list_pools", {"limit": 2, "state": "active"}, created)
     for pool_id in created[:3]:
         ctx.require(200, "delete_pool", {"pool_id": pool_id})
-    _ours(ctx, "list_pools", {"limit": 1, "state": "archived"}, created[:3])
-    _ours(ctx, "list_pools", {"limit": 1}, created[3:])
+    _each(ctx, "list_pools", {"limit": 1, "state": "archived"}, created[:3])
+    _each(ctx, "list_pools", {"limit": 1}, created[3:])
 
 
 @scenario(
@@ -138,9 +133,8 @@ def pages_moving(ctx: Context) -> None:
             run_rollout(ctx, pool_id)
 
     ids = {"pool_id": pool_id}
-    pages = iterate_pages(ctx, "list_rollouts", ids, {"limit": 2}, between=more_rollouts)
-    _once(ctx, "list_rollouts", pages, created)
-    _ours(ctx, "list_global_rollouts", {"limit": 2}, created, between=more_rollouts)
+    _each(ctx, "list_rollouts", {"limit": 2}, created, ids, more_rollouts)
+    _each(ctx, "list_global_rollouts", {"limit": 2}, created, between=more_rollouts)
     pools = [ctx.resources.pool(str(number)) for number in range(6)]
 
     def more_pools(page: int) -> None:
@@ -150,7 +144,7 @@ def pages_moving(ctx: Context) -> None:
             # This pool is on a page already read: a cursor of positions would skip an item.
             ctx.require(200, "delete_pool", {"pool_id": pools[-1]})
 
-    _ours(ctx, "list_pools", {"limit": 2}, pools[:-1], between=more_pools)
+    _each(ctx, "list_pools", {"limit": 2}, pools[:-1], between=more_pools)
 
 
 @scenario("pages.leaving", "list_rollouts", clauses="Pages#c09d", needs="live")
@@ -163,9 +157,8 @@ def pages_leaving(ctx: Context) -> None:
         if page == 1:
             ctx.require(200, "cancel_rollout", queued[-1].ids, json={})
 
-    query = {"limit": 2, "state": "queued"}
-    pages = iterate_pages(ctx, "list_rollouts", {"pool_id": pool_id}, query, between=cancel)
-    _once(ctx, "list_rollouts", pages, [rollout.id for rollout in queued[:-1]])
+    query, remaining = {"limit": 2, "state": "queued"}, [rollout.id for rollout in queued[:-1]]
+    _each(ctx, "list_rollouts", query, remaining, {"pool_id": pool_id}, cancel)
 
 
 @scenario(
@@ -186,7 +179,7 @@ def pages_filter(ctx: Context) -> None:
         expected = [name for name, status in states.items() if status == state]
         _whole(ctx, "list_rollouts", ids, {"state": state, "limit": 1}, expected)
         if expected:
-            _ours(ctx, "list_global_rollouts", {"state": state, "limit": 100}, expected)
+            _each(ctx, "list_global_rollouts", {"state": state, "limit": 100}, expected)
     for operation, path in _lists(ctx, pool_id):
         for state in ("", "no-such-state", "COMPLETED", "Ärger 🌍", "active,archived", "x" * 64):
             response = ctx.check(200, operation, path, query={"state": state})
@@ -253,51 +246,25 @@ def _whole(
     ctx: Context, operation: str, ids: dict[str, str], query: dict[str, Any], created: list[str]
 ) -> None:
     """Expect a list to hold exactly these items."""
-    pages = items, response, _ = iterate_pages(ctx, operation, ids, query)
-    _once(ctx, operation, pages, created)
-    others = [item_id for item_id in ids_of(items) if item_id not in created]
+    listed, response = _each(ctx, operation, query, created, ids)
+    others = [item_id for item_id in listed if item_id not in created]
     ctx.judge(operation, response).that("no others", not others, f"also {others[:3]}")
 
 
-def _ours(
+def _each(
     ctx: Context,
     operation: str,
     query: dict[str, Any],
     created: list[str],
-    between: Any = lambda _: None,
-) -> None:
-    """Expect these items near the beginning of a list, if there is one, that others also use."""
-    if not ctx.has(operation):
-        return
-    reader, name = ("get_pool", "pool_id") if operation == "list_pools" else _ROLLOUT
-    oldest = moment(ctx.require(200, reader, {name: created[0]}).at("created_at"))
-
-    def enough(items: list[Any]) -> bool:
-        observed = ids_of(items)
-        if all(item_id in observed for item_id in created):
-            return True
-        # No expected item can come after one that is older than all of them.
-        last = moment(at(items[-1], "created_at")) if items else None
-        return oldest is not None and last is not None and last < oldest
-
-    pages = iterate_pages(ctx, operation, {}, query, enough=enough, between=between)
-    _once(ctx, operation, pages, created)
-
-
-def _once(
-    ctx: Context, operation: str, pages: tuple[list[Any], Response, bool], created: list[str]
-) -> None:
-    """Expect each created item once, newest first."""
-    items, response, _ = pages
-    judge_once(ctx, operation, response, ids_of(items), created)
-    judge = ctx.judge(operation, response)
-    stamps = [moment(at(item, "created_at")) for item in items]
-    wrong = [
-        f"{later} after {earlier}"
-        for earlier, later in pairwise(stamps)
-        if earlier and later and later > earlier
-    ]
-    judge.that("items are newest first", not wrong, ", ".join(wrong[:2]))
+    ids: dict[str, str] | None = None,
+    between: Callable[[int], None] = lambda _: None,
+) -> tuple[list[str], Response | None]:
+    """Expect each created item once, newest first: in all of a pool's list, or in one of all."""
+    if not (ids or ctx.has(operation)):
+        return [], None
+    name, reader = ("pools", "get_pool") if operation == "list_pools" else _ROLLOUTS
+    roles = replace(own_subject()[name], list=operation, read=reader, query=query)
+    return judge_pages(ctx, roles, ids or {}, created, between=between, to_end=bool(ids))
 
 
 def _empty(ctx: Context, operation: str, label: str, response: Response) -> None:

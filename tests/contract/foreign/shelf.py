@@ -7,6 +7,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from typing import Any
@@ -14,6 +15,8 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 BASE = "/lib/v2"
 KEY = "shelf-key-0123456789"
+_OPENED = datetime(2026, 1, 1, tzinfo=UTC)
+_FIXED = ("id", "added", "state", "returned_at")
 _ID = {"name": "book-id", "in": "path", "required": True, "schema": {"type": "string"}}
 _BOOK = {"$ref": "#/components/schemas/Book"}
 _ERROR = {"schema": {"$ref": "#/components/schemas/Trouble"}}
@@ -125,6 +128,7 @@ SPEC: dict[str, Any] = {
                     "id": {"type": "string"},
                     "title": {"type": "string"},
                     "notes": {"type": "object"},
+                    "added": {"type": "string", "format": "date-time"},
                     "state": {"type": "string", "enum": ["lent", "returned"]},
                     "returned_at": {"type": "string", "nullable": True},
                 },
@@ -149,6 +153,7 @@ resources:
     cursor: after
     next: after
     limit: size
+    newest: added
     replace: PUT /books/{book-id}
     change: PATCH /books/{book-id}
     merges: notes
@@ -182,7 +187,9 @@ class Shelf:
         if key in self.keys and self.broken != "idempotency":
             return self.books[self.keys[key][1]]
         number = next(self._numbers)
-        book = {"id": f"book-{number}", "state": "lent", "returned_at": None, **body}
+        added = f"{_OPENED + timedelta(seconds=number):%FT%TZ}"
+        fixed = {"id": f"book-{number}", "added": added, "state": "lent", "returned_at": None}
+        book = {**fixed, **body}
         self.books[book["id"]] = book
         if key is not None:
             self.keys[key] = (body, book["id"])
@@ -284,6 +291,8 @@ class _Handler(BaseHTTPRequestHandler):
         page = books[start : start + size]
         more = start + size < len(books)
         after = f"{page[-1]['id'].partition('-')[2]}:{start + size}" if more and page else None
+        if self.shelf.broken == "order":
+            page.reverse()
         if self.shelf.broken == "alike":
             page = [{**book, "title": "another"} for book in page]
         self._send(200, {"books": page, "after": after})
@@ -306,7 +315,7 @@ class _Handler(BaseHTTPRequestHandler):
                 del shelf.books[book["id"]]
             return self._send(204)
         if self.command == "PUT":
-            fixed = {name: book[name] for name in ("id", "state", "returned_at")}
+            fixed = {name: book[name] for name in _FIXED}
             if shelf.broken != "replace":
                 book.clear()
             book.update({**body, **fixed})

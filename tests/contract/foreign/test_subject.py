@@ -57,6 +57,7 @@ def test_a_right_service_has_every_kind_held(service: tuple[str, Shelf], files: 
     ("broken", "kind"),
     [
         ("pages", "pages"),
+        ("order", "pages"),
         ("merge", "merges"),
         ("replace", "replaces"),
         ("deleted", "deletion"),
