@@ -16,7 +16,7 @@ from synth_pools.contract.harness.waits import iterate_pages
 from synth_pools.contract.http.client import ABSENT, EventStream, Response, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.roles.subject import Item, Resource, created_item, creation_body, make
-from synth_pools.contract.roles.views import DONE, Subject, find_listed, read
+from synth_pools.contract.roles.views import DONE, Subject, find_listed, read, views_of
 from synth_pools.contract.rules.verdict import moment, request_json, same_json
 
 _UNKNOWN = Status((400, 404, 410, 422), "no resource has this id")
@@ -109,19 +109,13 @@ def judge_pages(
 
 def ids(ctx: Context, subject: Subject, resource: Resource) -> None:
     """An id that resembles an existing one is unknown."""
-    item = make(ctx, subject, resource)
-    judge_similar_ids(ctx, resource, item, _UNKNOWN)
-    if resource.change and resource.merges:
-        view, response = read(ctx, resource, item)
-        is_changed = at(view, resource.merges, "changed") is not ABSENT
-        judge = ctx.judge(resource.change, response)
-        judge.that("nothing of another id", not is_changed, f"{resource.merges} was changed")
+    judge_similar_ids(ctx, resource, make(ctx, subject, resource), _UNKNOWN)
 
 
 def judge_similar_ids(
     ctx: Context, resource: Resource, item: Item, unknown: Status, *, exact: bool = False
 ) -> None:
-    """Expect reads and changes to know no id that resembles the one of an item."""
+    """Expect reads and changes to know no id that resembles the one of an item, and to leave it."""
     for similar_id in similar_ids(item.id, exact=exact):
         path = {**item.ids, resource.parameter: similar_id}
         if resource.read:
@@ -129,6 +123,11 @@ def judge_similar_ids(
         if resource.change:
             patch = {resource.merges: {"changed": True}} if resource.merges else {}
             ctx.check(unknown, resource.change, path, json=patch)
+    if resource.change and resource.merges:
+        _, view, response = next(views_of(ctx, resource, item))
+        is_changed = at(view, resource.merges, "changed") is not ABSENT
+        judge = ctx.judge(resource.change, response)
+        judge.that("nothing of another id", not is_changed, f"{resource.merges} was changed")
 
 
 def similar_ids(identifier: str, *, exact: bool = False) -> Iterator[str]:
