@@ -183,14 +183,19 @@ def idempotency(ctx: Context, subject: Subject, resource: Resource) -> None:
         refused = Status(resource.conflict, "the body is another")
         another = creation_body(ctx, resource)
         ctx.check(refused, resource.create, ids, json=another, headers=_key(ctx, resource, "a"))
-    answers = call_simultaneously(ctx, [partial(_create, ctx, resource, ids, "c", body)] * 6, 60.0)
-    created = {
-        created_item(ctx, resource, ids, answer).id
-        for answer in answers
-        if (answer.status or 500) < 300
-    }
+    judge_at_once(ctx, resource, ids, partial(_create, ctx, resource, ids, "c", body))
+
+
+def judge_at_once(
+    ctx: Context, resource: Resource, ids: Mapping[str, str], send: Callable[[], Response]
+) -> list[Response]:
+    """Expect requests at once with one key to make one resource; return their answers."""
+    answers = call_simultaneously(ctx, [send] * 8, 120.0)
+    passed = [answer for answer in answers if (answer.status or 500) < 300]
+    created = {created_item(ctx, resource, ids, answer).id for answer in passed}
     judge = ctx.judge(resource.create, answers[0])
     judge.that("one resource of requests at once with one key", len(created) == 1, f"{created}")
+    return answers
 
 
 def judge_repeated(ctx: Context, resource: Resource, first: Item, second: Response) -> None:

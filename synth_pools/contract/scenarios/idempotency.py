@@ -12,15 +12,9 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import WITHOUT, scenario
 from synth_pools.contract.harness.views import judge_rollout_count
-from synth_pools.contract.harness.waits import (
-    Rollout,
-    call_simultaneously,
-    creations,
-    rollout_id,
-    wait_for,
-)
+from synth_pools.contract.harness.waits import Rollout, creations, rollout_id, wait_for
 from synth_pools.contract.roles.subject import Item, own_subject
-from synth_pools.contract.roles.writing import judge_repeated
+from synth_pools.contract.roles.writing import judge_at_once, judge_repeated
 
 _NEEDS = "idempotency_keys"
 _CREATE = ("create_rollout", "create_global_rollout")
@@ -134,15 +128,10 @@ def idempotency_at_once(ctx: Context) -> None:
     for number, (operation, ids, more) in enumerate(creations(ctx, pool_id)):
         body = {**ctx.session.rollout_body(), **more}
         key = _key(ctx, str(number))
-        calls = [partial(ctx.call, operation, ids, json=body, headers=key)] * 8
-        responses = call_simultaneously(ctx, calls, 120.0)
-        created_ids = {
-            str(response.at("rollout_id"))
-            for response in responses
-            if ctx.expect.status(response, (202, 200), operation)
-        }
-        count = len(created_ids)
-        ctx.judge(operation, responses[0]).that("one rollout", count <= 1, f"{count}")
+        creation = replace(own_subject()["rollouts"], create=operation)
+        send = partial(ctx.call, operation, ids, json=body, headers=key)
+        for response in judge_at_once(ctx, creation, ids, send):
+            ctx.expect.status(response, (202, 200), operation)
     judge_rollout_count(ctx, pool_id, len(creations(ctx, pool_id)))
 
 
