@@ -38,17 +38,12 @@ def pools_deleted(ctx: Context) -> None:
     ctx.expect.rule = ""
     is_dated = updated.at("archived_at") is not None
     ctx.judge("delete_pool", updated).that("archived_at tells when", is_dated, "it is null")
-    reader, pool, response = in_list(
-        ctx, "list_pools", {}, {"limit": 100, "state": "active"}, pool_id
-    )
-    ctx.judge(reader, response).that(
-        "no archived pool among the active ones", pool is ABSENT, "it is"
-    )
-    created_at = before.at("created_at")
-    reader, pool, response = in_list(ctx, "list_pools", {}, {"limit": 100}, pool_id, created_at)
-    ctx.judge(reader, response).that(
-        "no archived pool without state=archived", pool is ABSENT, "it is"
-    )
+    active = {"state": "active"}, "among the active ones"
+    for query, others in (active, ({}, "without state=archived")):
+        more, since = {"limit": 100, **query}, before.at("created_at")
+        reader, pool, response = in_list(ctx, "list_pools", {}, more, pool_id, since)
+        demand = f"no archived pool {others}"
+        ctx.judge(reader, response).that(demand, pool is ABSENT, "it is")
     second = ctx.require(200, "delete_pool", path)
     for field in ("id", "status", "archived_at", "created_at"):
         ctx.judge("delete_pool", second).field(field, updated.at(field), f"{field}, again,")
