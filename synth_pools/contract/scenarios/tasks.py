@@ -42,15 +42,10 @@ def tasks_created(ctx: Context) -> None:
     body = _definition(ctx)
     updated = ctx.require(201, "create_task", path, json=body)
     views = [("create_task", updated.json, updated), *of_task(ctx, pool_id, body["task_id"])]
-    for operation, task, response in views:
-        judge = ctx.judge(operation, response)
-        demand = "the task that was created"
-        if not judge.that(demand, task is not ABSENT, "no such task"):
-            continue
-        for field, value in body.items():
-            judge.equal(f"{field}, as sent,", value, at(task, field))
-        for field, value in (("id", body["task_id"]), ("pool_id", pool_id), ("status", "active")):
-            judge.equal(field, value, at(task, field))
+    expected = {**body, "id": body["task_id"], "pool_id": pool_id, "status": "active"}
+    ctx.expect.rule = "the task that was created is shown"
+    judge_shown(ctx, "create_task", views, expected)
+    ctx.expect.rule = ""
     plain = ctx.require(201, "create_task", path, json={})
     ctx.judge("create_task", plain).field("task_config", {}, "task_config by default")
     ctx.judge("create_task", plain).field("task_metadata", {}, "task_metadata by default")
@@ -59,9 +54,9 @@ def tasks_created(ctx: Context) -> None:
     ctx.judge("create_task", by_id).field("task_id", "by-id", "task_id, chosen as id,")
     page = ctx.require(200, "list_tasks", path)
     items = ids_of(page.list_at("items"))
-    expected = [body["task_id"], str(plain.at("id")), "by-id"]
+    task_ids = [body["task_id"], str(plain.at("id")), "by-id"]
     ctx.expect.equal(
-        "list_tasks", "the tasks, each once,", sorted(expected), sorted(map(str, items)), page
+        "list_tasks", "the tasks, each once,", sorted(task_ids), sorted(map(str, items)), page
     )
     ctx.judge("list_tasks", page).field("next_cursor", None)
     other_pool = {"pool_id": ctx.resources.pool()}
