@@ -46,22 +46,15 @@ def pools_created(ctx: Context) -> None:
     body = {**ctx.session.pool_body("x"), **_definition(ctx)}
     body["pool_id"] = body["name"] = ctx.resources.name()
     response = ctx.resources.create_pool(body)
+    expected = {name: body[name] for name in (*_KEPT, "pool_id")}
+    expected |= {"pool_config": body["config"], "pool_metadata": body["metadata"]}
+    more = {"id": body["pool_id"], "backend": "arbitrary", "created_at": response.at("created_at")}
     views = [("create_pool", response.json, response), *of_pool(ctx, body["pool_id"])]
+    ctx.expect.rule = "the pool that was created is shown"
+    judge_shown(ctx, "create_pool", views, {**expected, **more})
+    ctx.expect.rule = ""
     for operation, pool, source in views:
         judge = ctx.judge(operation, source)
-        if not judge.that("the pool that was created", pool is not ABSENT, "no such pool"):
-            continue
-        judge.equal("id, as chosen,", body["pool_id"], at(pool, "id"))
-        for field in _KEPT:
-            judge.equal(f"{field}, as sent,", body[field], at(pool, field))
-        for field, value in (
-            ("pool_id", body["pool_id"]),
-            ("pool_config", body["config"]),
-            ("pool_metadata", body["metadata"]),
-            ("backend", "arbitrary"),
-            ("created_at", response.at("created_at")),
-        ):
-            judge.equal(field, value, at(pool, field))
         if judge.equal("tasks", ["first", "second"], _task_ids(pool)):
             first = at(pool, "tasks", 0)
             judge.equal("task_config", {"max_steps": 4}, at(first, "task_config"))
