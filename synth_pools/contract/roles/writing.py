@@ -148,8 +148,18 @@ def deletes(ctx: Context, subject: Subject, resource: Resource) -> None:
         read(ctx, resource, sibling)
 
 
-def judge_deleted(ctx: Context, resource: Resource, item: Item, written: Response) -> None:
-    """Expect that no reader shows an item any more, or each in the state of deleted ones."""
+def judge_deleted(
+    ctx: Context, resource: Resource, item: Item, written: Response, views: Sequence[View] = ()
+) -> None:
+    """Expect that no reader shows an item any more, or each in the state of deleted ones.
+
+    Args:
+        ctx: The context.
+        resource: The roles.
+        item: The item.
+        written: The answer to the deletion.
+        views: What readers show of the item; `read` and `list` are asked if there are none.
+    """
     ctx.session.ends.pop(tuple(item.ids.items()), None)
     if resource.deleted:
         if resource.read:
@@ -158,11 +168,11 @@ def judge_deleted(ctx: Context, resource: Resource, item: Item, written: Respons
             demand, observed = f"it is {resource.deleted}", excerpt(response.exchange)
             ctx.expect.observed(resource.delete, written, views, demand, observed)
         return
-    readers = []
-    if resource.read:
+    readers = [(reader, view is ABSENT, page) for reader, view, page in views]
+    if resource.read and not views:
         response = ctx.call(resource.read, item.ids)
         readers.append((resource.read, response.status in GONE.statuses, response))
-    if resource.list:
+    if resource.list and not views:
         entry, page = find_listed(ctx, resource, item)
         readers.append((resource.list, entry is ABSENT, page))
     ctx.expect.observed(resource.delete, written, readers, "it is gone", "it is still there")
