@@ -20,6 +20,7 @@ from synth_pools.backend.api_keys import key_problem, read_keys_file, stored_key
 from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import BadOptionError, DataDirError, LocalBackendError
 from synth_pools.backend.limits import Limits
+from synth_pools.backend.processes.ray_cluster.cluster import CONNECT_SECONDS
 from synth_pools.backend.resources.open_files import raise_limit
 from synth_pools.backend.server.listener import (
     base_url,
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
 
 _START_LIMIT_SECONDS = 30.0
-# Additional time for the connection to a Ray cluster.
-_CLUSTER_SECONDS = 60.0
 _STOP_LIMIT_SECONDS = 15.0
 
 
@@ -321,7 +320,7 @@ class LocalBackend:
                 links = new_links()
                 limit = _START_LIMIT_SECONDS
                 if settings.ray is not None:
-                    limit += _CLUSTER_SECONDS
+                    limit += CONNECT_SECONDS
                 deadline = clock.monotonic() + limit
                 thread = ServerThread(
                     lambda: create_app(settings, links),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.ray.conftest import actors, ledger, supervised, wait_for
+from synth_pools.backend.processes.ray_cluster import cluster as cluster_module
+from tests.ray.conftest import START_SECONDS, actors, ledger, supervised, wait_for
 from tests.ray.test_placed_pools import are_up, end, place_pool
 from tests.support.backend_server import FINAL, Server, serve
 from tests.support.process_pools import containers
-from tests.support.ray_cluster import RayCluster
+from tests.support.ray_cluster import SERVER_START_SECONDS, RayCluster
 from tests.system.crash.processes import KEY, Serve
 
 # Longer than any wait of these tests.
@@ -97,3 +99,22 @@ def test_the_client_of_a_cluster_will_do(cluster: RayCluster, tmp_path: Path) ->
         pool_id = place_pool(server)
         assert server.run(pool_id, seed=4)["score"] == 4.0
         end(server, pool_id)
+
+
+async def test_a_cluster_that_is_too_busy_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(cluster_module, "CONNECT_SECONDS", 4.0 * START_SECONDS)
+    monkeypatch.setenv(SERVER_START_SECONDS, "0")
+    with RayCluster() as busy:
+        cluster = cluster_module.RayCluster(busy.client_address)
+        opening = asyncio.create_task(cluster.open())
+        try:
+            while caplog.text.count("too busy, and tried again") < 2:
+                await asyncio.wait([opening], timeout=0.1)
+                assert not opening.done()
+        finally:
+            opening.cancel()
+            await asyncio.wait([opening])
+            await cluster.close()
+    assert "Proxy failed to Connect to backend!" in caplog.text

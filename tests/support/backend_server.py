@@ -21,6 +21,7 @@ from starlette.applications import Starlette
 from synth_pools.backend.api.app import create_app
 from synth_pools.backend.api.live_page import new_links
 from synth_pools.backend.domain.validation import Contract
+from synth_pools.backend.processes.ray_cluster.cluster import CONNECT_SECONDS
 from synth_pools.backend.server.listener import base_url, open_listening_socket
 from synth_pools.backend.server.thread import ServerThread
 from synth_pools.backend.services import Services, open_services
@@ -156,8 +157,7 @@ def serve(data_dir: Path, *, grace: float = 0.0, **chosen: Any) -> Iterator[Serv
 
     thread = ServerThread(make_app, listener, settings, grace=grace)
     try:
-        # More, where a cluster is connected to first.
-        thread.start(20 if settings.ray is None else 80)
+        thread.start(20 if settings.ray is None else 20 + CONNECT_SECONDS)
         # Tests of the server itself look for its threads by name.
         thread._thread.name = "backend-of-the-tests"
         server = Server(url, apps[0])

@@ -35,7 +35,7 @@ from tests.support.ports import HOST, HeldPort
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = "tests.support.container_process"
-_READY_SECONDS = 60.0
+_READY_SECONDS = 150.0
 _LONGEST_SECONDS = 4 * 3600.0
 
 

@@ -22,6 +22,8 @@ from tests.support.ports import EVERYWHERE, HeldPort
 ROOT = Path(__file__).resolve().parents[2]
 NODES = ("red", "green", "blue")
 VARIABLE = "SYNTH_POOLS_RAY"
+# Variable of a cluster: how long it waits for the program that serves a driver elsewhere.
+SERVER_START_SECONDS = "RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S"
 _STORE_BYTES = 80 * 1024 * 1024
 _SECONDS = 90.0
 
@@ -87,6 +89,7 @@ class _Nodes:
     def __init__(self) -> None:
         # Ray gives way to all else, and this machine may have other work.
         os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "RAY_worker_niceness": "0"}
+        os.environ.setdefault(SERVER_START_SECONDS, "90")
         # In this process alone: the import takes seconds and has side effects.
         from ray.cluster_utils import Cluster
 

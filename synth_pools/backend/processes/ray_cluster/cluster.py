@@ -27,8 +27,9 @@ _DRIVER = "synth_pools.backend.processes.ray_cluster.driver"
 _PROXIES = ("http_proxy", "https_proxy", "no_proxy", "grpc_proxy", "no_grpc_proxy")
 _OF_RAY = ("RAY_*", "GRPC_*", *_PROXIES)
 
-# Time limit of a driver's connection, shorter than that of a start of the backend.
-_CONNECT_SECONDS = 45.0
+# Time limit of a connection, with its repetitions. A cluster starts a program for each driver that
+# is not on one of its nodes, gives up after 30 seconds, and is often too busy for that.
+CONNECT_SECONDS = 120.0
 _CALL_SECONDS = 15.0
 # Added to the time limit of a `place` request.
 _PLACE_SECONDS = 60.0
@@ -42,6 +43,10 @@ _LINES_KEPT = 20
 
 class ClusterGoneError(ConnectionError):
     """The cluster does not answer now; it may be back later."""
+
+
+class ClusterBusyError(ClusterGoneError):
+    """The cluster answers, and did not start in time what a connection needs there."""
 
 
 class RayCluster:
@@ -70,8 +75,9 @@ class RayCluster:
         """
         if importlib.util.find_spec("ray") is None:
             raise ClusterError("ray: needs the extra `ray`: pip install 'synth-pools[local,ray]'")
+        deadline = asyncio.get_running_loop().time() + CONNECT_SECONDS
         try:
-            process = await self._connect()
+            process = await self._connect_until(deadline)
         except ClusterGoneError as error:
             raise ClusterError(
                 f"ray: the Ray cluster at {self._address} cannot be used: {error}; give the "
@@ -161,12 +167,24 @@ class RayCluster:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
             try:
-                process = await self._connect()
+                process = await self._connect(CONNECT_SECONDS)
                 _log.info("the Ray cluster at %s is back", self._address)
             except Exception as error:  # noqa: BLE001 - it is tried again
                 process, self._problem = None, str(error)
 
-    async def _connect(self) -> asyncio.subprocess.Process:
+    async def _connect_until(self, deadline: float) -> asyncio.subprocess.Process:
+        """Connect, again while the cluster is too busy; raise `ClusterGoneError` otherwise."""
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                return await self._connect(deadline - loop.time())
+            except ClusterBusyError as error:
+                if loop.time() + _LONGEST_PAUSE >= deadline:
+                    raise
+                _log.warning("the Ray cluster is too busy, and tried again: %s", error)
+            await asyncio.sleep(_LONGEST_PAUSE)
+
+    async def _connect(self, limit_seconds: float) -> asyncio.subprocess.Process:
         """Start a driver, and return it once connected, or raise `ClusterGoneError`."""
         self._complaints.clear()
         try:
@@ -190,17 +208,17 @@ class RayCluster:
             raise ClusterGoneError(f"its driver cannot be started: {error}") from error
         self._listening = asyncio.create_task(self._read_complaints(process))
         try:
-            async with asyncio.timeout(_CONNECT_SECONDS):
+            async with asyncio.timeout(limit_seconds):
                 answer = await self._next_answer(process)
         except TimeoutError:
             await self._end_driver(0.0)
-            raise ClusterGoneError(f"no answer within {_CONNECT_SECONDS:g} seconds") from None
+            raise ClusterGoneError(f"no answer within {limit_seconds:.0f} seconds") from None
         except BaseException:
             await self._end_driver()
             raise
         if "ready" not in answer:
             await self._end_driver()
-            raise ClusterGoneError(answer["problem"])
+            raise (ClusterBusyError if answer.get("busy") else ClusterGoneError)(answer["problem"])
         self._connected.set()
         return process
 

@@ -61,7 +61,7 @@ class ClusterDriver:
         try:
             answer = {"result": await calls[request.pop("call")](**request)}
         except Exception as error:  # noqa: BLE001 - every error is reported to the backend
-            answer = {"error": _first_line(error)}
+            answer = {"error": _one_line(error)}
         self._write({"id": number, **answer})
 
     async def _place(
@@ -161,10 +161,11 @@ def _check_reachable(address: str) -> None:
         raise ConnectionError(f"nobody answers there ({error})") from error
 
 
-def _first_line(error: BaseException) -> str:
-    """Return the first line of an error of Ray; the others are its traceback."""
+def _one_line(error: BaseException) -> str:
+    """Return an error of Ray without its traceback, whose last line is the reason of some."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines or [type(error).__name__])[0][:500]
+    first = (lines or [type(error).__name__])[0]
+    return (f"{first} {lines[-1]}" if first.endswith(":") and len(lines) > 1 else first)[:500]
 
 
 async def _drive(requests: Iterable[bytes], write: Callable[[Mapping[str, Any]], None]) -> None:
@@ -215,7 +216,9 @@ def _main(address: str) -> None:
         asyncio.new_event_loop().run_until_complete(_drive(sys.stdin.buffer, write))
     except BaseException as error:  # noqa: BLE001 - every error is reported to the backend
         with contextlib.suppress(OSError):
-            write({"problem": _first_line(error)})
+            # Ray raises this one where the server of a driver did not start in time.
+            busy = isinstance(error, ConnectionAbortedError)
+            write({"problem": _one_line(error), "busy": busy})
     # The shutdown may wait for a lost cluster.
     leaving = threading.Thread(target=ray.shutdown, daemon=True)
     leaving.start()
