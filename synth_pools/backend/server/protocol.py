@@ -239,8 +239,10 @@ class ServerConnection(HttpToolsProtocol):
         scope["extensions"] = {ABORT: self.transport.abort, KEY_SHOWN: self._note_key}
         if self._unknown_method:
             scope["method"], self._unknown_method = self._unknown_method, ""
-        if encodings and b"content-length" in names:
+        is_old = scope["http_version"] == "1.0"
+        if is_old or (encodings and b"content-length" in names):
             # A proxy that goes by the length takes the rest for another request (RFC 9112, 6.3).
+            # uvicorn says it to HTTP/1.0 by itself in its later releases alone.
             cycle.default_headers = [*cycle.default_headers, CLOSE_HEADER]
         if self.parser.should_upgrade():
             lengths = [(name, value) for name, value in self.headers if name in _LENGTHS]
@@ -249,7 +251,7 @@ class ServerConnection(HttpToolsProtocol):
         # Trailers are not headers.
         self.headers = []
         cycle.receive = Receiving(self, cycle)  # type: ignore[assignment]
-        if scope["http_version"] == "1.0":
+        if is_old:
             cycle.waiting_for_100_continue = False
             cycle.send = UnchunkedSending(cycle)  # type: ignore[method-assign, assignment]
         if self._current is None or self._current.response_complete:
