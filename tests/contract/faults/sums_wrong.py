@@ -60,8 +60,10 @@ async def _latest_active(request: Request, response: Response, passing: Passing)
 
 
 async def _old_time(request: Request, response: Response, passing: Passing) -> Response:
-    value = response.json()
-    return response.with_json({**value, "updated_at": value["created_at"]})
+    if response.status == 200:
+        value = response.json()
+        response = response.with_json({**value, "updated_at": value["created_at"]})
+    return response
 
 
 async def _without_empty(request: Request, response: Response, passing: Passing) -> Response:
