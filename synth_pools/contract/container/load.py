@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from synth_pools.contract.container.level import scenario
 from synth_pools.contract.container.submissions import (
+    TELEMETRY,
     State,
     has_failed,
     send,
@@ -122,8 +123,7 @@ def load_repeated(ctx: Context) -> None:
 
 @scenario("load.second_pool", "run_rollout", clauses="info#1d3d#1482", alone=True)
 def load_second_pool(ctx: Context) -> None:
-    telemetry = {"enabled": True, "transport": "poll"}
-    second = _rollouts(ctx, _CLIENTS, "async", telemetry=telemetry)
+    second = _rollouts(ctx, _CLIENTS, "async", telemetry=TELEMETRY)
     _at_once(ctx, [*_rollouts(ctx, _CLIENTS, "sync"), *second])
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from synth_pools.contract.container.level import scenario
 from synth_pools.contract.container.submissions import (
+    TELEMETRY,
     State,
     Submission,
     has_failed,
@@ -11,6 +14,7 @@ from synth_pools.contract.container.submissions import (
     refuse_left_out,
     reward_of,
     send,
+    send_for_lines,
     state_of,
     submission_body,
     submit,
@@ -18,13 +22,13 @@ from synth_pools.contract.container.submissions import (
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
-from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.http.reproduce import CONTAINER_KEY
 from synth_pools.contract.results import Column, Outcome
 from synth_pools.contract.rules.verdict import excerpt
 
-# Added by a pool with `telemetry` in its configuration.
-_TELEMETRY = {"enabled": True, "transport": "poll"}
+# Largest answer that a line break may end.
+_LARGEST_LINE = 256 * 1024
 _NO_KEY = Status((401, 403), "the key is missing, or it is wrong")
 
 
@@ -103,7 +107,7 @@ def protocol_ids(ctx: Context) -> None:
 
 @scenario("protocol.fields", "run_rollout", clauses="RolloutSubmission#5a9d, run_rollout#65cc")
 def protocol_fields(ctx: Context) -> None:
-    submit(ctx, "sync", telemetry=_TELEMETRY).end()
+    submit(ctx, "sync", telemetry=TELEMETRY).end()
     submit(ctx, "sync", seed=7).end()
 
 
@@ -153,7 +157,7 @@ def _refused(ctx: Context, operation: str, response: Response) -> None:
 )
 def protocol_events(ctx: Context) -> None:
     for slow in (False, True):
-        submission = submit(ctx, "async", slow=slow, telemetry=_TELEMETRY)
+        submission = submit(ctx, "async", slow=slow, telemetry=TELEMETRY)
         first: list[int] = []
         is_over = state_of(submission.answer) is State.ENDED
         for _ in ctx.session.pauses():
@@ -189,9 +193,45 @@ def _page(
     response = submission.call("get_rollout_events", query=query)
     refuse_left_out(response, "get_rollout_events")
     ctx.expect.status(response, 200, "get_rollout_events")
-    events = [event.get("sequence") for event in response.list_at("events") if event]
-    numbers = [number for number in events if type(number) is int]
-    judge = ctx.judge("get_rollout_events", response)
+    return _sequences(ctx, "get_rollout_events", response, after), response
+
+
+def _sequences(ctx: Context, operation: str, page: Response, after: int) -> list[int]:
+    """Return the sequences of the events of a page."""
+    sequences = [at(event, "sequence") for event in page.list_at("events")]
+    numbers = [number for number in sequences if type(number) is int]
+    judge = ctx.judge(operation, page)
     in_order = numbers == sorted(set(numbers)) and all(number > after for number in numbers)
     judge.that(f"sequences that rise, above {after}", in_order, f"sequences {numbers[:20]}")
-    return numbers, response
+    return numbers
+
+
+@scenario(
+    "protocol.lines", "run_rollout", "get_rollout_events", clauses="run_rollout#a951#1dc2#fc3d"
+)
+def protocol_lines(ctx: Context) -> None:
+    submission = send_for_lines(ctx)
+    collected = [0]
+    for line in submission.lines:
+        _in_form(ctx, line, "EventPage", "each line before the answer is a page of events")
+        collected += _sequences(ctx, "run_rollout", line, collected[-1])
+    answer = submission.answer
+    _in_form(ctx, answer, "RolloutState", "the last line is the answer")
+    submission.end()
+    text = answer.exchange.response_body
+    demand = f"an answer that a line break ends has at most {_LARGEST_LINE} bytes"
+    is_small = len(text) <= _LARGEST_LINE or not text.endswith(b"\n")
+    ctx.judge("run_rollout", answer).that(demand, is_small, f"{len(text)} bytes")
+    with contextlib.suppress(InconclusiveError):
+        # A pool asks for further ones where the answer says that there are some, or says nothing.
+        count, last = answer.at("event_count"), collected[-1]
+        is_asked = type(count) is not int or count > last
+        present, response = _page(ctx, submission, 0)
+        present = [number for number in present if number <= last or not is_asked]
+        judge = ctx.judge("run_rollout", response)
+        judge.equal("the events of the lines", present, collected[1:][: len(present)])
+
+
+def _in_form(ctx: Context, line: Response, schema: str, demand: str) -> None:
+    is_valid = line.json is not ABSENT and not ctx.session.document.errors(schema, line.json)
+    ctx.judge("run_rollout", line).answered(demand, is_valid)

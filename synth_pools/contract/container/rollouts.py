@@ -3,16 +3,35 @@
 from __future__ import annotations
 
 import base64
+import re
+import threading
 from collections.abc import Iterator
 from typing import Any
 
 from synth_pools.contract.container.level import scenario
-from synth_pools.contract.container.submissions import REWARDS, reward_of, submit, under_way
+from synth_pools.contract.container.submissions import (
+    REWARDS,
+    TELEMETRY,
+    State,
+    line_headers,
+    lines_of,
+    raise_too_short,
+    reward_of,
+    send_for_lines,
+    state_of,
+    submission_body,
+    submit,
+    under_way,
+)
+from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.waits import call_simultaneously
 from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 from synth_pools.trajectories.rules import misplaced
 
+_FIRST_EVENT = re.compile(rb'"events"\s*:\s*\[\s*\{')
 _RESULTS = ("run_rollout", "get_rollout")
 _TOKENS = (
     *("input_tokens", "llm_input_tokens", "prompt_tokens"),
@@ -95,3 +114,47 @@ def _is_base64(content: Any) -> bool:
 def rollouts_terminated(ctx: Context) -> None:
     with under_way(ctx, 1) as [submission]:
         submission.terminate()
+
+
+@scenario("rollouts.lines", "run_rollout", clauses="run_rollout#a951")
+def rollouts_lines(ctx: Context) -> None:
+    send_for_lines(ctx)
+    session, http = ctx.session, ctx.session.http
+    body = submission_body(ctx, "sync", slow=True, telemetry=TELEMETRY)
+    ids = {"rollout_id": body["rollout_id"]}
+    session.created.add(body["rollout_id"])
+    waited, has_arrived = session.allowance(session.patience), threading.Event()
+
+    def read() -> Any:
+        """Return the answer up to its first event."""
+        answer = http.call(
+            "run_rollout",
+            json=body,
+            headers=line_headers(ctx),
+            limit=3 * waited,
+            until=lambda content: _FIRST_EVENT.search(content) is not None,
+        )
+        has_arrived.set()
+        return answer
+
+    def watch() -> Any:
+        """Return whether an event that pages have comes with the answer, too."""
+        try:
+            for _ in session.pauses():
+                page = http.call("get_rollout_events", ids, query={"after": 0, "limit": 1})
+                if has_arrived.is_set() or page.list_at("events"):
+                    return has_arrived.wait(waited)
+        finally:
+            http.call("terminate_rollout", ids, json={})
+        note = "no event while a rollout runs: give --slow-request with one that tells some"
+        raise InconclusiveError(Outcome.NOT_REACHED, "get_rollout_events", note)
+
+    answer, is_in_time = call_simultaneously(ctx, [read, watch], 3 * session.patience)
+    ctx.expect.record(answer.exchange)
+    if is_in_time and state_of(lines_of(answer)[-1]) is State.ENDED:
+        raise_too_short("get_rollout_events")
+    if not is_in_time and not session.is_proof(waited):
+        note = f"no event came with the answer within {waited:.0f} s, and requests take long here"
+        raise InconclusiveError(Outcome.NOT_REACHED, "get_rollout_events", note)
+    demand = "events come with the answer once they have happened"
+    ctx.judge("run_rollout", answer).that(demand, is_in_time, f"none within {waited:.0f} s")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any
+from typing import Any, NoReturn
 
 from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
@@ -14,7 +15,12 @@ from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.http.client import ABSENT, HttpClient, Response, at
 from synth_pools.contract.http.reproduce import CONTAINER_KEY
 from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import media_type
 
+# Added by a pool with `telemetry` in its configuration.
+TELEMETRY = {"enabled": True, "transport": "poll"}
+LINES = "application/x-ndjson"
+_LINE = re.compile(rb"[^\n]+\n?")
 UNDER_WAY = frozenset(
     {"accepted", "created", "in_progress", "paused", "pending", "queued", "running", "starting"}
     | {"submitted"}
@@ -63,11 +69,12 @@ class SubmissionClient(HttpClient):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A submitted rollout, and the answer to its submission."""
+    """A submitted rollout, the answer to its submission, and the lines before that."""
 
     ctx: Context
     id: str
     answer: Response
+    lines: Sequence[Response] = ()
 
     def call(self, operation: str, **request: Any) -> Response:
         """Send a request about the rollout; see `Context.call`."""
@@ -187,7 +194,7 @@ def submit(ctx: Context, mode: str, rollout_id: str = "", **more: Any) -> Submis
     return send(ctx, submission_body(ctx, mode, rollout_id, **more))
 
 
-def send(ctx: Context, body: Mapping[str, Any]) -> Submission:
+def send(ctx: Context, body: Mapping[str, Any], *, takes_lines: bool = False) -> Submission:
     """Submit a body.
 
     Raises:
@@ -196,11 +203,39 @@ def send(ctx: Context, body: Mapping[str, Any]) -> Submission:
     identity = str(body["rollout_id"])
     ctx.session.created.add(identity)
     limit = ctx.session.allowance(ctx.session.patience)
-    response = ctx.require(_ACCEPTED, "run_rollout", json=body, limit=limit)
+    headers = line_headers(ctx) if takes_lines else None
+    response = ctx.require(_ACCEPTED, "run_rollout", json=body, limit=limit, headers=headers)
+    lines: list[Response] = []
+    if takes_lines and media_type(response.exchange) == LINES:
+        *lines, response = lines_of(response)
     is_named = response.at("rollout_id") not in (ABSENT, None)
     if is_named and not ctx.judge("run_rollout", response).field("rollout_id", identity):
         raise StopScenarioError
-    return Submission(ctx, identity, response)
+    return Submission(ctx, identity, response, lines)
+
+
+def line_headers(ctx: Context) -> dict[str, str]:
+    """Return the headers of a submission whose answer may have lines of events before it."""
+    return {**ctx.session.http.authorized(), "accept": f"application/json, {LINES}"}
+
+
+def lines_of(response: Response) -> list[Response]:
+    """Return the lines of an answer that are not empty, the last of which is the answer itself."""
+    lines = [line for line in _LINE.findall(response.exchange.response_body) if line.strip()]
+    return [Response(replace(response.exchange, response_body=line)) for line in lines or [b""]]
+
+
+def send_for_lines(ctx: Context) -> Submission:
+    """Submit a rollout whose answer has lines of events before it.
+
+    Raises:
+        InconclusiveError: The container sends none.
+    """
+    submission = send(ctx, submission_body(ctx, "sync", telemetry=TELEMETRY), takes_lines=True)
+    if media_type(submission.answer.exchange) != LINES:
+        note = "its answers have no lines of events"
+        raise InconclusiveError(Outcome.NOT_OFFERED, "get_rollout_events", note)
+    return submission
 
 
 @contextlib.contextmanager
@@ -213,13 +248,22 @@ def under_way(ctx: Context, count: int) -> Iterator[list[Submission]]:
     submissions = [submit(ctx, "async", slow=True) for _ in range(count)]
     for submission in submissions:
         if State.ENDED in (state_of(submission.answer), state_of(submission.read())):
-            note = "no rollout lasts long enough: give --slow-request with one that does"
-            raise InconclusiveError(Outcome.NOT_REACHED, "terminate_rollout", note)
+            raise_too_short("terminate_rollout")
     try:
         yield submissions
     finally:
         for submission in submissions:
             submission.clean_up()
+
+
+def raise_too_short(operation: str) -> NoReturn:
+    """Raise because rollouts end at once.
+
+    Raises:
+        InconclusiveError: In any case.
+    """
+    note = "no rollout lasts long enough: give --slow-request with one that does"
+    raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
 
 
 def refuse_left_out(response: Response, operation: str) -> None:

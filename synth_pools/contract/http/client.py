@@ -152,6 +152,7 @@ class HttpClient:
         headers: Mapping[str, str] | None = None,
         authorization: str | None = MASKED,
         limit: float | None = None,
+        until: Callable[[bytearray], bool] = lambda _: False,
     ) -> Response:
         """Send one request of an operation; repeat it while the server is busy.
 
@@ -164,6 +165,7 @@ class HttpClient:
             headers: Further headers.
             authorization: The header `authorization`, with a placeholder of the key; None for none.
             limit: Seconds that the response may take; None for `call_seconds`.
+            until: Called with the body so far; the rest is not read once it returns True.
 
         Returns:
             The response; its status is None if there was no answer.
@@ -180,7 +182,7 @@ class HttpClient:
             content = json_module.dumps(json, ensure_ascii=False, separators=(",", ":")).encode()
         within = self.call_seconds if limit is None else limit
         exchange = self.retry_while_busy(
-            lambda: self.send(described.method, url, all_headers, content, operation, within)
+            lambda: self.send(described.method, url, all_headers, content, operation, within, until)
         )
         return Response(exchange)
 
@@ -232,6 +234,7 @@ class HttpClient:
         body: bytes | None,
         operation: str | None,
         limit: float = CALL_SECONDS,
+        until: Callable[[bytearray], bool] = lambda _: False,
     ) -> Exchange:
         """Send one request and read the response to its end or to the limit; see `call`."""
 
@@ -239,6 +242,8 @@ class HttpClient:
             content = bytearray()
             for chunk in response.iter_bytes():
                 content += chunk
+                if until(content):
+                    break
                 if time.monotonic() > deadline:
                     return bytes(content), f"the answer did not end within {limit:.0f} s"
                 if len(content) > _LARGEST:
@@ -275,17 +280,15 @@ class HttpClient:
             nonlocal complete, enough, reader
             # A retry begins with an empty reader.
             reader, complete, enough = SseReader(), False, False
-            parts: list[bytes] = []
-            size = 0
+            content = bytearray()
             for chunk in response.iter_bytes():
-                parts.append(chunk)
-                size += len(chunk)
+                content += chunk
                 reader.feed(chunk)
-                enough = until(reader) or size > _LARGEST
+                enough = until(reader) or len(content) > _LARGEST
                 if enough or time.monotonic() > deadline or self.stop.is_set():
-                    return b"".join(parts), None
+                    return bytes(content), None
             complete = True
-            return b"".join(parts), None
+            return bytes(content), None
 
         url = self.url(described.path, ids, query)
         exchange = self.retry_while_busy(
@@ -382,8 +385,6 @@ class HttpClient:
         return self._reveal(authorization) == self._reveal(MASKED)
 
     def _reveal(self, text: str) -> str:
-        if "${" not in text:
-            return text
         text = text.replace(OTHER_KEY, self.other_key.reveal() if self.other_key else "")
         for placeholder, key in self._keys().items():
             text = text.replace(placeholder, key)
@@ -436,13 +437,11 @@ def is_loopback_url(url: str) -> bool:
     return host == "::1" or host.startswith("127.") or host.split(".")[-1] == "localhost"
 
 
-def _headers(
-    json: Any, headers: Mapping[str, str] | None, authorization: str | None
-) -> dict[str, str]:
-    merged = {} if authorization is None else {"authorization": authorization}
+def _headers(json: Any, more: Mapping[str, str] | None, key: str | None) -> dict[str, str]:
+    headers = {} if key is None else {"authorization": key}
     if json is not ABSENT:
-        merged["content-type"] = "application/json"
-    return {**merged, **(headers or {})}
+        headers["content-type"] = "application/json"
+    return {**headers, **(more or {})}
 
 
 def _retry_after(exchange: Exchange) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.contract.container.right_container import KEY, Act, Answer, Ask, Call
 
-_SUBMIT, _LOOK_UP = "POST /rollouts", "GET /rollouts/*"
+SUBMIT, _LOOK_UP = "POST /rollouts", "GET /rollouts/*"
 _EVENTS, _TERMINATE = "GET /rollouts/*/events", "POST /rollouts/*/terminate"
 
 
@@ -70,7 +70,7 @@ def at_end(change: Callable[[dict[str, Any]], dict[str, Any]], *routes: str) -> 
 
     async def act(call: Call, ask: Ask) -> Answer:
         answer = await ask(call)
-        if call.route in (routes or (_SUBMIT, _LOOK_UP)) and "metrics" in (answer.body or {}):
+        if call.route in (routes or (SUBMIT, _LOOK_UP)) and "metrics" in (answer.body or {}):
             answer.body = change(dict(answer.body))
         return answer
 
@@ -103,10 +103,10 @@ plant(
 )
 plant("program_is_502", "answers.descriptions", always("GET /program", Answer(502, {})))
 
-plant("submission_is_text", "protocol.modes", always(_SUBMIT, _TEXT))
-plant("submission_is_a_list", "protocol.modes", changed(_SUBMIT, lambda body: [body]))
-plant("state_is_a_number", "protocol.modes", changed(_SUBMIT, lambda _: {"status": 1}))
-plant("another_id", "protocol.modes", changed(_SUBMIT, _renamed_to_x))
+plant("submission_is_text", "protocol.modes", always(SUBMIT, _TEXT))
+plant("submission_is_a_list", "protocol.modes", changed(SUBMIT, lambda body: [body]))
+plant("state_is_a_number", "protocol.modes", changed(SUBMIT, lambda _: {"status": 1}))
+plant("another_id", "protocol.modes", changed(SUBMIT, _renamed_to_x))
 plant("never_ends", "protocol.modes", changed(_LOOK_UP, lambda _: {"status": "running"}))
 plant("lookup_is_text", "protocol.modes", always(_LOOK_UP, _TEXT))
 plant(
@@ -148,7 +148,7 @@ plant(
 plant(
     "tokens_are_negative",
     "rollouts.usage",
-    at_end(lambda body: {**body, "usage": {"output_tokens": -1}}, _SUBMIT),
+    at_end(lambda body: {**body, "usage": {"output_tokens": -1}}, SUBMIT),
 )
 plant(
     "cost_is_a_text", "rollouts.usage", at_end(lambda body: {**body, "usage": {"cost_usd": "$1"}})
@@ -247,33 +247,33 @@ async def ids_lose_their_case(call: Call, ask: Ask) -> Answer:
     identity = call.id
     _renamed(call, str.lower)
     answer = await ask(call)
-    if call.route == _SUBMIT and answer.status < 300:
+    if call.route == SUBMIT and answer.status < 300:
         answer.body["rollout_id"] = call.memory.setdefault(identity.lower(), identity)
     return answer
 
 
 @fault("protocol.fields")
 async def telemetry_is_refused(call: Call, ask: Ask) -> Answer:
-    refused = call.route == _SUBMIT and "telemetry" in (call.body or {})
+    refused = call.route == SUBMIT and "telemetry" in (call.body or {})
     return Answer(422, {}) if refused else await ask(call)
 
 
 @fault("protocol.fields")
 async def further_fields_break_it(call: Call, ask: Ask) -> Answer:
-    breaks = call.route == _SUBMIT and "seed" in (call.body or {})
+    breaks = call.route == SUBMIT and "seed" in (call.body or {})
     return _BROKEN if breaks else await ask(call)
 
 
 @fault("protocol.direct")
 async def empty_body_ends_it(call: Call, ask: Ask) -> Answer:
-    if call.route == _SUBMIT and call.body == {}:
+    if call.route == SUBMIT and call.body == {}:
         call.memory["over"] = True
     return _BROKEN if "over" in call.memory else await ask(call)
 
 
 @fault("protocol.repeated")
 async def repetition_is_refused(call: Call, ask: Ask) -> Answer:
-    if call.route == _SUBMIT:
+    if call.route == SUBMIT:
         if call.id in call.memory:
             return Answer(409, {"detail": "there already"})
         call.memory[call.id] = True
@@ -337,7 +337,7 @@ async def _until(is_so: Callable[[], bool]) -> None:
         await asyncio.sleep(0.005)
 
 
-def _is_contact(call: Call) -> bool:
+def is_contact(call: Call) -> bool:
     """Check that a submission is the first one, beside which the kit sends nothing."""
     return bool(call.memory.setdefault("contact", call.id) == call.id)
 
@@ -353,7 +353,7 @@ async def _counted(
     count = memory[name] = memory.get(name, 0) + 1
     memory[f"most {name}"] = max(count, memory.get(f"most {name}", 0))
     try:
-        if not _is_contact(call):
+        if not is_contact(call):
             await _until(lambda: is_so(memory))
         return count, await ask(call)
     finally:
@@ -362,7 +362,7 @@ async def _counted(
 
 @fault("load.many")
 async def more_than_ten_are_refused(call: Call, ask: Ask) -> Answer:
-    if call.route != _SUBMIT:
+    if call.route != SUBMIT:
         return await ask(call)
     count, answer = await _counted(call, ask, lambda memory: memory["most running"] > 10)
     return Answer(429, {}) if count > 10 else answer
@@ -370,7 +370,7 @@ async def more_than_ten_are_refused(call: Call, ask: Ask) -> Answer:
 
 @fault("load.many")
 async def ids_are_mixed_up(call: Call, ask: Ask) -> Answer:
-    if call.route != _SUBMIT:
+    if call.route != SUBMIT:
         return await ask(call)
     call.memory["last"] = call.id
     _, answer = await _counted(call, ask, lambda memory: memory["most running"] > 1)
@@ -379,7 +379,7 @@ async def ids_are_mixed_up(call: Call, ask: Ask) -> Answer:
 
 @fault("load.many")
 async def more_than_twenty_break_it(call: Call, ask: Ask) -> Answer:
-    if call.route != _SUBMIT:
+    if call.route != SUBMIT:
         return await ask(call)
     count, answer = await _counted(call, ask, lambda memory: memory["most running"] > 20)
     return _BROKEN if count > 20 else answer
@@ -388,7 +388,7 @@ async def more_than_twenty_break_it(call: Call, ask: Ask) -> Answer:
 @fault("load.health")
 async def unwell_while_it_works(call: Call, ask: Ask) -> Answer:
     memory = call.memory
-    if call.route == _SUBMIT:
+    if call.route == SUBMIT:
         return (await _counted(call, ask, lambda _: "unwell" in memory))[1]
     if call.parts == ["health"]:
         if "contact" in memory:
@@ -407,14 +407,14 @@ async def slow_clients_hold_up_others(call: Call, ask: Ask) -> Answer:
 
 @fault("load.lost_clients")
 async def lost_clients_break_it(call: Call, ask: Ask) -> Answer:
-    if call.route == _SUBMIT and not _is_contact(call):
+    if call.route == SUBMIT and not is_contact(call):
         await _until(lambda: "left" in call.memory)
     return _BROKEN if "left" in call.memory else await ask(call)
 
 
 @fault("load.repeated")
 async def two_at_once_break_it(call: Call, ask: Ask) -> Answer:
-    if call.route != _SUBMIT:
+    if call.route != SUBMIT:
         return await ask(call)
     count, answer = await _counted(call, ask, lambda memory: memory[f"most {call.id}"] > 1, call.id)
     return _BROKEN if count > 1 else answer
@@ -423,20 +423,20 @@ async def two_at_once_break_it(call: Call, ask: Ask) -> Answer:
 @fault("load.second_pool")
 async def second_pool_is_refused(call: Call, ask: Ask) -> Answer:
     memory = call.memory
-    if call.route == _SUBMIT and "telemetry" in call.body:
+    if call.route == SUBMIT and "telemetry" in call.body:
         await _until(lambda: "refused" in memory or memory["running"] > 0)
         if not memory["running"]:
             return await ask(call)
         memory["refused"] = True
         return Answer(409, {})
-    if call.route == _SUBMIT:
+    if call.route == SUBMIT:
         return (await _counted(call, ask, lambda _: "refused" in memory))[1]
     return await ask(call)
 
 
 @fault("load.cancelled")
 async def terminate_ends_all(call: Call, ask: Ask) -> Answer:
-    if call.route == _SUBMIT:
+    if call.route == SUBMIT:
         call.memory[call.id] = True
     if call.route == _TERMINATE:
         for identity in call.memory:

@@ -7,18 +7,19 @@ import base64
 import contextlib
 import json
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import uvicorn
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from tests.support.backend_server import eventually
 from tests.support.ports import HeldPort
 
 KEY = "key-of-a-container-0123456789"
+LINES = "application/x-ndjson"
 _DESCRIPTIONS = ("info", "metadata", "task_info", "taskset")
 
 
@@ -33,6 +34,7 @@ class Call:
         key: The header X-API-Key.
         body: The JSON body; None if there is none.
         memory: What a fault remembers of earlier requests.
+        accept: The header Accept.
     """
 
     method: str
@@ -41,6 +43,7 @@ class Call:
     key: str | None
     body: Any
     memory: dict[str, Any]
+    accept: str = ""
 
     @property
     def route(self) -> str:
@@ -55,12 +58,13 @@ class Call:
 
 @dataclass
 class Answer:
-    """An answer: a status, and JSON or a text."""
+    """An answer: a status, and JSON, a text, or lines that come one by one."""
 
     status: int
     body: Any = None
     text: str | None = None
     media_type: str = "application/json"
+    lines: AsyncIterator[bytes] | None = None
 
 
 Ask = Callable[[Call], Awaitable[Answer]]
@@ -86,6 +90,13 @@ class _Run:
         except asyncio.CancelledError:
             self.status = "cancelled"
         self.events.append({"sequence": 4, "kind": "end"})
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        yield json.dumps({"events": self.events}).encode() + b"\n\n"
+        sent = len(self.events)
+        await asyncio.wait({self.task})
+        yield json.dumps({"events": self.events[sent:]}).encode() + b"\n"
+        yield json.dumps({**self.state(), "event_count": len(self.events)}).encode()
 
     def state(self) -> dict[str, Any]:
         if self.status == "running":
@@ -120,7 +131,7 @@ class RightContainer:
         if call.method == "GET" and call.parts[0] in _DESCRIPTIONS and len(call.parts) == 1:
             return Answer(200, {"name": "right", "seed": call.query.get("seed")})
         if call.route == "POST /rollouts":
-            return await self._submit(call.body)
+            return await self._submit(call.body, call.accept)
         run = self.runs.get(call.id) if call.parts[0] == "rollouts" else None
         if run is None:
             return Answer(404, {"detail": "Not Found"})
@@ -137,7 +148,7 @@ class RightContainer:
             return Answer(202, run.state())
         return Answer(404, {"detail": "Not Found"})
 
-    async def _submit(self, body: Any) -> Answer:
+    async def _submit(self, body: Any, accept: str) -> Answer:
         identity = body.get("rollout_id") if isinstance(body, dict) else None
         if not isinstance(identity, str):
             return Answer(422, {"detail": "no rollout_id"})
@@ -148,6 +159,8 @@ class RightContainer:
             run.task = asyncio.create_task(run.play(seconds))
         # Events of the start are there with the first answer.
         await asyncio.sleep(0)
+        if LINES in accept:
+            return Answer(200, media_type=LINES, lines=run.lines())
         if body.get("submission_mode") == "sync":
             await asyncio.wait({run.task})
         return Answer(200, run.state())
@@ -185,6 +198,7 @@ def right_container(
             request.headers.get("x-api-key"),
             json.loads(raw) if raw else None,
             memory,
+            request.headers.get("accept", ""),
         )
 
         answer_task = asyncio.create_task(_answer(act, call, container))
@@ -195,7 +209,10 @@ def right_container(
         leaving.cancel()
         answer = await answer_task
         text = json.dumps(answer.body) if answer.text is None else answer.text
-        await Response(text, answer.status, media_type=answer.media_type)(scope, receive, send)
+        response = Response(text, answer.status, media_type=answer.media_type)
+        if answer.lines is not None:
+            response = StreamingResponse(answer.lines, media_type=answer.media_type)
+        await response(scope, receive, send)
 
     port = HeldPort.kept().number
     config = uvicorn.Config(app, "127.0.0.1", port, log_level="error", lifespan="off")

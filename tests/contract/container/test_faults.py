@@ -6,7 +6,7 @@ import pytest
 
 from synth_pools.contract.container.level import container_scenarios
 from synth_pools.contract.container.run import run_container_test
-from tests.contract.container.faults import FAULTS
+from tests.contract.container.line_faults import FAULTS
 from tests.contract.container.right_container import KEY, right_container
 
 # Half a minute: the clients of the kit send and read slowly.
