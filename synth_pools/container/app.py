@@ -6,7 +6,9 @@ import asyncio
 import contextlib
 import hmac
 import json
+import math
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -29,8 +31,9 @@ _LINES = "application/x-ndjson"
 _LINE_EVENTS = 50
 # Size from which a pool reserves memory for an answer by its length, which lines do not have.
 _LARGE_ANSWER = 256 * 1024
-# Events of this time share a line.
+# Events of this time share a line; soon after another line, those of a longer time.
 _GATHER_SECONDS = 0.02
+_LINE_SECONDS = 0.1
 # Time after which an answer without events begins; a pool asks for them a little later.
 _SILENT_SECONDS = 0.25
 _VERSION = "2026-05-28"
@@ -183,12 +186,16 @@ class _Piece(NamedTuple):
     is_last: bool
 
 
-async def _next_piece(episode: Episode, after: int, limit_seconds: float | None = None) -> _Piece:
+async def _next_piece(
+    episode: Episode, after: int, limit_seconds: float | None = None, sent_at: float = -math.inf
+) -> _Piece:
     """Wait for events of a rollout or its end; return an empty line after the time limit."""
     await episode.has_news(after, limit_seconds)
-    if not episode.ended.is_set() and episode.events(after, 1)[0]:
+    texts, is_full = episode.events(after, _LINE_EVENTS)
+    if texts and not (is_full or episode.ended.is_set()):
+        remaining = sent_at + _LINE_SECONDS - time.monotonic()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_GATHER_SECONDS):
+            async with asyncio.timeout(max(_GATHER_SECONDS, remaining)):
                 await episode.ended.wait()
     is_ended = episode.ended.is_set()
     texts, has_more = episode.events(after, _LINE_EVENTS)
@@ -216,7 +223,7 @@ class _LiveAnswer(Response):
             await send({**body, "more_body": not piece.is_last})
             if piece.is_last:
                 return
-            piece = await _next_piece(self._episode, piece.after)
+            piece = await _next_piece(self._episode, piece.after, sent_at=time.monotonic())
 
 
 async def _body_of(request: Request) -> Any:

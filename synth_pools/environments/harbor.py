@@ -8,10 +8,10 @@ import functools
 import json
 import os
 import shutil
+import stat
 import subprocess
 import tomllib
 import uuid
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -50,10 +50,7 @@ _READS = {
     "limits": {"max_turns": "turns of terminus-2 until the episode is stopped"},
 }
 _CANNOT = (
-    (
-        "The sandboxes of a task are started by Harbor: the container needs docker, or podman with "
-        "podman-compose."
-    ),
+    "Harbor starts sandboxes: the container needs docker, or podman with podman-compose.",
     "Agents other than oracle, nop and terminus-2 are installed in the sandbox, from the network.",
 )
 
@@ -71,8 +68,8 @@ def adapt(name: str) -> Environment:
 
     async def play(rollout: Rollout) -> Result:
         path = _task_of(rollout, _tasks_in(folder))
-        environment = await asyncio.to_thread(_environment_of, rollout.env)
-        fields: dict[str, Any] = {"agent": _agent_of(rollout), "environment": environment}
+        kind = rollout.env.get("environment") or await asyncio.to_thread(_engine)
+        fields: dict[str, Any] = {"agent": _agent_of(rollout), "environment": _environment_of(kind)}
         # Sandboxes have its name at the beginning of theirs, by which those of a kill are found.
         name = f"{trials.name}_{path.name[:32]}_{uuid.uuid4().hex[:8]}"
         fields |= {"task": TaskConfig(path=path), "trials_dir": trials, "trial_name": name}
@@ -144,8 +141,7 @@ def _agent_of(rollout: Rollout) -> AgentConfig:
     )
 
 
-def _environment_of(env: Mapping[str, Any]) -> EnvironmentConfig:
-    kind = env.get("environment") or _engine()
+def _environment_of(kind: object) -> EnvironmentConfig:
     if isinstance(kind, str) and ":" in kind:
         return EnvironmentConfig(import_path=require_module(kind))
     try:
@@ -174,20 +170,21 @@ def _engine() -> EnvironmentType:
 
 def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
     """Return the end of a trial that was played to its end, and report what it has left."""
-    for path in sorted(path for path in place.rglob("*") if path.is_file()):
+    for path in sorted(place.rglob("*")):
         name = path.as_posix().removeprefix(f"{place}/")
-        is_kept = name.startswith(("agent/", "verifier/", "trial.log"))
-        if is_kept and path.stat().st_size <= _LARGEST_FILE:
+        if not name.startswith(("agent/", "verifier/", "trial.log")):
+            continue
+        # A link may lead out of the sandbox that has made it.
+        state = path.lstat()
+        if stat.S_ISREG(state.st_mode) and state.st_size <= _LARGEST_FILE:
             text = path.read_bytes().decode(errors="replace")
             rollout.artifact(name, text)
             if name == "agent/trajectory.json":
                 # Harbor's own agents write the same format.
                 with contextlib.suppress(ValueError):
                     rollout.trajectory.replace(json.loads(text))
-    tokens, cached, output, cost = result.compute_token_cost_totals()
-    rollout.usage(
-        input_tokens=tokens, cached_input_tokens=cached, output_tokens=output, cost_usd=cost
-    )
+    names = ("input_tokens", "cached_input_tokens", "output_tokens", "cost_usd")
+    rollout.usage(**dict(zip(names, result.compute_token_cost_totals(), strict=True)))
     rewards = dict(result.verifier_result.rewards or {}) if result.verifier_result else {}
     rollout.reward = rewards.get("reward", next(iter(rewards.values()), None))
     rollout.metrics |= rewards
@@ -196,8 +193,7 @@ def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
         sentence = f"{problem.exception_type}: {problem.exception_message[:500]}"
         raise EpisodeError(sentence, "timeout" if is_late else "failed")
     details = (result.agent_result and result.agent_result.metadata) or {}
-    most = rollout.limit("max_turns")
-    if most and details.get("n_episodes", 0) > most:
+    if (most := rollout.limit("max_turns")) and details.get("n_episodes", 0) > most:
         raise EpisodeError(f"The episode was stopped after {most} turns.", "timeout")
     if not result.reward_valid or rollout.reward is None:
         raise EpisodeError("The verifier gave no valid reward.")

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.container import Container, Rollout
+from synth_pools.container import Container, Rollout, app
 from synth_pools.container.episodes import Episodes
 from tests.support.backend_server import eventually
 
@@ -301,6 +301,32 @@ def test_events_of_a_moment_come_together_with_the_answer() -> None:
     numbers = [event["number"] for line in lines for event in json.loads(line)["events"]]
     assert numbers == list(range(120))
     assert json.loads(end)["event_count"] == 120
+
+
+def test_events_soon_after_a_line_share_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "_LINE_SECONDS", 600)
+    container, is_read = Container("busy"), threading.Event()
+
+    @container.rollout
+    async def play(rollout: Rollout) -> float:
+        rollout.event({"number": 1})
+        await asyncio.to_thread(is_read.wait, 60)
+        for number in (2, 3):
+            rollout.event({"number": number})
+            await asyncio.sleep(0.1)
+        return 1.0
+
+    with (
+        container.running() as url,
+        httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
+        http.stream("POST", "/rollouts", json={}, headers=LINES) as answer,
+    ):
+        lines = (json.loads(line) for line in answer.iter_lines() if line)
+        first = next(lines)
+        is_read.set()
+        pages = [first, *lines]
+    numbers = [[event["number"] for event in page["events"]] for page in pages[:-1]]
+    assert (numbers, pages[-1]["status"]) == ([[1], [2, 3]], "completed")
 
 
 def test_a_large_answer_is_asked_for_after_its_events() -> None:

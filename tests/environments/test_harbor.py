@@ -84,8 +84,9 @@ def test_trials_side_by_side_have_their_rewards(backend: Server, pool_id: str) -
 def test_an_agent_with_a_model_has_usage_with_the_cache_and_its_files(
     backend: Server, pool_id: str, folder: Path
 ) -> None:
-    policy = {"agent": ONE_COMMAND, "model": "say:echo hello > /app/hello.txt"}
-    rollout = trial(backend, pool_id, policy)
+    # The folder of the trial is above that of its sandbox.
+    command = "echo hello > /app/hello.txt; ln -s /etc/passwd ../../agent/passwd"
+    rollout = trial(backend, pool_id, {"agent": ONE_COMMAND, "model": f"say:{command}"})
     assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
     usage = rollout["result"]["usage"]
     assert usage["cached_input_tokens"] == CACHED_TOKENS
@@ -93,9 +94,10 @@ def test_an_agent_with_a_model_has_usage_with_the_cache_and_its_files(
     items = backend.get(f"/v1/pools/{pool_id}/rollouts/{rollout['id']}/artifacts")["items"]
     paths = {item["path"] for item in items}
     assert {"trial.log", "agent/answer.txt", "verifier/reward.txt"} <= paths
+    assert "agent/passwd" not in paths
     trajectory = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")
     assert trajectory["agent"]["name"] == "one"
-    assert trajectory["steps"][0]["message"] == "echo hello > /app/hello.txt"
+    assert trajectory["steps"][0]["message"] == command
     eventually(lambda: not list(folder.glob("*/*")))
 
 
