@@ -31,7 +31,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _FOLDER = _ROOT / "tests" / "environments"
 _COUNT = 100
 # Turns of both sides, one after the other; the first one is not counted.
-_TURNS, _TURN_COUNT = 11, 20
+_TURNS, _TURN_COUNT = 7, 50
 _LIMIT_MS = 5.0
 _HEAD = (
     "100 episodes of",
@@ -51,8 +51,9 @@ the calls of the framework's users in its own Python, imports included
 (`bench/framework_alone.py`). Processor time is that of all processes of a side; the model is a
 scripted server, and belongs to neither. "An episode more" is what an episode on the pool costs
 beyond one of the framework: a backend with one process of the environment and a fleet
-(`bench/framework_on_pool.py`) and the framework alone play 20 episodes each in turns, of which the
-first is not counted, and what follows the sign is the standard error of their differences.
+(`bench/framework_on_pool.py`) and the framework alone play 50 episodes each in turns, of which the
+first is not counted, both without a file left behind, and what follows the sign is the standard
+error of their differences.
 Inspect is asked for one sample at a time on both sides, as a queue does; an evaluation of
 all samples at once is several times as fast.
 

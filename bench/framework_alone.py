@@ -10,6 +10,7 @@ With a count of 0, counts come on the standard input, a line each, and are answe
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 import os
 import socket
@@ -48,11 +49,12 @@ async def inspect(counts: Iterable[int], url: str) -> None:
 
     init_display_type("none")
     model = get_model("openai-api/pool/say:4", base_url=url, api_key="none", memoize=False)
-    with tempfile.TemporaryDirectory() as folder:
-        for _ in (number for count in counts for number in range(count)):
-            task = str(_FOLDER / "sums/tasks.py@sums")
-            options: dict[str, Any] = {"log_realtime": False, "ctl_server": False}
-            await eval_async(task, model=model, sample_id=2, log_dir=folder, **options)
+    for count in counts:
+        with tempfile.TemporaryDirectory() as folder:
+            for _ in range(count):
+                task = str(_FOLDER / "sums/tasks.py@sums")
+                options: dict[str, Any] = {"log_realtime": False, "ctl_server": False}
+                await eval_async(task, model=model, sample_id=2, log_dir=folder, **options)
 
 
 async def verifiers(counts: Iterable[int], url: str) -> None:
@@ -108,20 +110,21 @@ async def harbor(counts: Iterable[int], _: str) -> None:
     from harbor.models.trial.config import AgentConfig, EnvironmentConfig, TaskConfig, TrialConfig
     from harbor.trial.trial import Trial
 
-    with tempfile.TemporaryDirectory() as folder:
-
-        async def run() -> None:
-            trial = await Trial.create(
-                TrialConfig(
-                    task=TaskConfig(path=_FOLDER / "tasks/hello"),
-                    trials_dir=Path(folder),
-                    agent=AgentConfig(name="oracle"),
-                    environment=EnvironmentConfig(import_path="harbor_parts:LocalEnvironment"),
-                )
+    async def run(folder: str) -> None:
+        trial = await Trial.create(
+            TrialConfig(
+                task=TaskConfig(path=_FOLDER / "tasks/hello"),
+                trials_dir=Path(folder),
+                agent=AgentConfig(name="oracle"),
+                environment=EnvironmentConfig(import_path="harbor_parts:LocalEnvironment"),
             )
-            await trial.run()
+        )
+        await trial.run()
 
-        await _together("harbor", counts, run)
+    for count in counts:
+        # A pool leaves no files of an episode, either.
+        with tempfile.TemporaryDirectory() as folder:
+            await _together("harbor", [count], functools.partial(run, folder))
 
 
 async def _together(kind: str, counts: Iterable[int], run: Any) -> None:
