@@ -59,7 +59,7 @@ class _Server(SleepingServer):
         self._draining.add_done_callback(lambda _: self.close())
 
     def close(self) -> None:
-        """End as soon as open requests have been answered."""
+        """End as soon as open requests have been answered; may be called in any thread."""
         self.should_exit = True
 
 
@@ -90,26 +90,20 @@ async def serve_container(
 @contextlib.contextmanager
 def served_in_thread(definition: Definition, host: str, port: int) -> Iterator[str]:
     """Serve a container in another thread; the value is its address."""
-    started: concurrent.futures.Future[tuple[asyncio.AbstractEventLoop, _Server]]
-    started = concurrent.futures.Future()
-
-    def note(server: _Server) -> None:
-        started.set_result((asyncio.get_running_loop(), server))
-
+    started: concurrent.futures.Future[_Server] = concurrent.futures.Future()
     with listen(host, port, {}) as listener:
-        ending = in_container_thread(serve_container(definition, listener, note))
+        ending = in_container_thread(serve_container(definition, listener, started.set_result))
         # Its end, if it comes first, is an error.
         ending.add_done_callback(lambda _: started.cancel())
         try:
-            loop, server = started.result()
+            server = started.result()
         except concurrent.futures.CancelledError:
             ending.result()
             raise
         try:
             yield address_of(listener)
         finally:
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(server.close)
+            server.close()
             ending.result()
 
 

@@ -16,14 +16,20 @@ from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.container.encoding import write_json
 from synth_pools.environments.adapter import Environment
 from synth_pools.environments.models import LIMITS, open_client
-from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.policies import READS as POLICY_READS
-from synth_pools.environments.policies import Choose, asking, chooser, observe, recording
+from synth_pools.environments.policies import (
+    READS,
+    Choose,
+    asking,
+    check_turns,
+    chooser,
+    recording,
+    report_step,
+)
 
 _MOST_TURNS = 10_000
 _NUMBERS = re.compile(r"\[[^\[\]]*\]|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 _READS = {
-    "policy": {**POLICY_READS, **MODEL_READS},
+    "policy": READS,
     "env": {"*": "arguments of gymnasium.make"},
     "limits": {"max_turns": f"steps until the episode is stopped; {_MOST_TURNS:,}", **LIMITS},
 }
@@ -52,7 +58,7 @@ def adapt(name: str) -> Environment:
                 await asyncio.to_thread(_play, episode, recording(rollout, choose))
         finally:
             await asyncio.shield(asyncio.to_thread(episode.env.close))
-        return episode.total
+        return rollout.reward or 0.0
 
     container.rollout(play)
     return Environment(
@@ -65,13 +71,10 @@ class _Episode:
 
     def __init__(self, name: str, rollout: Rollout) -> None:
         self._rollout = rollout
-        self._turns = rollout.limit("max_turns") or _MOST_TURNS
-        self._steps = 0
         try:
             self.env: gymnasium.Env[Any, Any] = gymnasium.make(name, **rollout.env)
         except TypeError as error:
             raise EpisodeError(f"`env` is not taken by {name}: {error}") from None
-        self.total = 0.0
         self.is_over = False
         self.env.action_space.seed(rollout.seed)
         self.observation, _ = self.env.reset(seed=rollout.seed)
@@ -82,9 +85,7 @@ class _Episode:
         Raises:
             EpisodeError: It is no action of the environment, or the last turn is over.
         """
-        if self._steps >= self._turns:
-            text = f"The episode was stopped after {self._steps} turns."
-            raise EpisodeError(text, "timeout")
+        check_turns(self._rollout, _MOST_TURNS)
         space = self.env.action_space
         if isinstance(action, list):
             action = numpy.asarray(action, dtype=space.dtype)
@@ -92,21 +93,9 @@ class _Episode:
         if not space.contains(action):
             raise EpisodeError(f"{write_json(action)} is no action of {space}.")
         self.observation, reward, terminated, truncated, info = self.env.step(action)
-        self._steps += 1
-        self.total += float(reward)
         self.is_over = terminated or truncated
-        self._rollout.reward = self.total
-        self._rollout.metrics["steps"] = self._steps
-        observe(self._rollout, self.observation, float(reward), is_last=self.is_over)
-        self._rollout.event(
-            {
-                "step": self._steps,
-                "action": action,
-                "reward": float(reward),
-                "observation": self.observation,
-                "info": info,
-            }
-        )
+        outcome = {"reward": float(reward), "observation": self.observation, "info": info}
+        report_step(self._rollout, action, outcome, is_last=self.is_over)
 
 
 def _play(episode: _Episode, choose: Choose) -> None:

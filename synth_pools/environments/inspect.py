@@ -198,21 +198,12 @@ class _Reports(Hooks):  # type: ignore[misc]
             result = event.error.message if event.error else str(event.result)[:_LONGEST_TEXT]
             rollout.event({"type": "tool", "name": event.function, "result": result})
         elif event.event == "model":
-            output = event.output
-            _record(rollout, event, self.reported)
-            if (used := output.usage) is not None and event.cache != "read":
-                cached = (used.input_tokens_cache_read or 0) + (used.input_tokens_cache_write or 0)
-                tokens = {"input_tokens": used.input_tokens + cached}
-                rollout.usage(**tokens, output_tokens=used.output_tokens, cost_usd=used.total_cost)
             rollout.metrics["turns"] = rollout.metrics.get("turns", 0) + 1
-            calls = output.message.tool_calls or [] if output.choices else []
-            names = [{"name": call.function, "arguments": call.arguments} for call in calls]
-            fields = {"text": output.completion[:_LONGEST_TEXT], "tool_calls": names}
-            rollout.event({"type": "model", **fields, "error": event.error})
+            _record(rollout, event, self.reported)
 
 
 def _record(rollout: Rollout, event: Any, recorded: set[str]) -> None:
-    """Add a call of the model to the trajectory, with the messages that it was sent before."""
+    """Report a call of the model as a step, after the messages that it was sent."""
     for message in event.input:
         # Answers of tools are added when they have come.
         if message.role != "tool" and message.id not in recorded:
@@ -220,10 +211,12 @@ def _record(rollout: Rollout, event: Any, recorded: set[str]) -> None:
             rollout.trajectory.add_message({"role": message.role, "content": message.text})
     output, used = event.output, event.output.usage
     if not output.choices:
+        rollout.event({"type": "model", "error": event.error})
         return
     message, metrics = output.message, {}
     recorded.add(message.id)
-    if used is not None:
+    # An answer of a cache costs nothing.
+    if used is not None and event.cache != "read":
         cached = used.input_tokens_cache_read or 0
         metrics = {
             "prompt_tokens": used.input_tokens + cached + (used.input_tokens_cache_write or 0),
@@ -233,14 +226,10 @@ def _record(rollout: Rollout, event: Any, recorded: set[str]) -> None:
         }
     parts = message.content if isinstance(message.content, list) else ()
     reasoning = "".join(part.reasoning for part in parts if part.type == "reasoning")
-    calls = [
-        {"id": call.id, "function": {"name": call.function, "arguments": call.arguments}}
-        for call in message.tool_calls or ()
-    ]
-    rollout.trajectory.add(
+    rollout.step(
         "agent",
         message.text,
-        tool_calls=calls,
+        tool_calls=message.tool_calls,
         reasoning_content=reasoning or None,
         model_name=output.model,
         metrics=metrics,

@@ -18,27 +18,27 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, WebSocke
 from synth_pools.container import Container, EpisodeError, Rollout
 from synth_pools.environments.adapter import Environment
 from synth_pools.environments.models import LIMITS, open_client
-from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.openenv_server import OpenEnvServer
-from synth_pools.environments.policies import READS as POLICY_READS
 from synth_pools.environments.policies import (
+    READS,
     Act,
     asking,
+    check_turns,
     chooser,
     object_in,
-    observe,
     random_value,
     recording,
+    report_step,
 )
 
 _MOST_TURNS = 1_000
+_ADVICE = " Where the environment never ends one, `turns` of the policy does."
 _LARGEST_MESSAGE = 100 * 1024 * 1024
 # The time for which an episode waits for a place that no episode of this container has.
 _BUSY_SECONDS = 60.0
 _READS = {
     "policy": {
-        **POLICY_READS,
-        **MODEL_READS,
+        **READS,
         "turns": "steps after which the episode is over, where the environment never says so",
     },
     "env": {"*": "further fields of `reset`, such as `split` and `index`"},
@@ -59,9 +59,9 @@ def adapt(name: str) -> Environment:
         await server.ensure()
         async with open_client() as http, places.episode(rollout) as (socket, state):
             act = _player(rollout, server.action_schema, http)
-            total = await _play(rollout, socket, state, act)
+            await _play(rollout, socket, state, act)
             rollout.artifact("state.json", await _ask(socket, "state", None))
-        return total
+        return rollout.reward or 0.0
 
     container.rollout(play)
     seeds = "Given to the server, whose affair it is; random actions are of the seed."
@@ -174,24 +174,15 @@ async def _answer(socket: ClientConnection, kind: str) -> dict[str, Any]:
 
 async def _play(
     rollout: Rollout, socket: ClientConnection, state: dict[str, Any], act: Act
-) -> float:
-    most = rollout.limit("max_turns") or _MOST_TURNS
+) -> None:
     last = rollout.policy.get("turns")
-    total, step = 0.0, 0
-    while not state.get("done") and step != last:
-        if step >= most:
-            text = f"The episode was stopped after {step} turns. Where the environment never ends "
-            raise EpisodeError(f"{text}one, `turns` of the policy does.", "timeout")
+    is_over = bool(state.get("done")) or last == 0
+    while not is_over:
+        check_turns(rollout, _MOST_TURNS, _ADVICE)
         action = await act(state.get("observation"))
         state = await _ask(socket, "step", action)
-        step += 1
-        # Null where a step has none.
-        total += float(state.get("reward") or 0)
-        rollout.reward, rollout.metrics["steps"] = total, step
-        is_last = bool(state.get("done")) or step == last
-        observe(rollout, state.get("observation"), state.get("reward"), is_last=is_last)
-        rollout.event({"step": step, "action": action, **state})
-    return total
+        is_over = bool(state.get("done")) or rollout.metrics.get("steps", 0) + 1 == last
+        report_step(rollout, action, state, is_last=is_over)
 
 
 def _player(rollout: Rollout, schema: Mapping[str, Any], http: httpx.AsyncClient) -> Act:

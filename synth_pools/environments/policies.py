@@ -11,6 +11,7 @@ from typing import Any
 
 from synth_pools.container import EpisodeError, Rollout
 from synth_pools.container.encoding import write_json
+from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import chat, model_of
 
 Choose = Callable[[Any], Any]
@@ -21,6 +22,7 @@ _POLICIES = (
     '{"model": ..., "inference_url": ...}'
 )
 READS = {
+    **MODEL_READS,
     "type": "random: actions at random, of the seed",
     "actions": "list of actions; the episode fails where they end before it does",
     "python": "module:function of the container's folder, called with each observation",
@@ -71,12 +73,36 @@ def recording(rollout: Rollout, choose: Choose) -> Choose:
     return act
 
 
-def observe(rollout: Rollout, observation: Any, reward: float | None, *, is_last: bool) -> None:
-    """Add what came of an action to its step."""
+def report_step(
+    rollout: Rollout, action: Any, outcome: Mapping[str, Any], *, is_last: bool
+) -> None:
+    """Report a step of an environment as an event, and add what came of it to the trajectory.
+
+    Args:
+        rollout: The rollout.
+        action: The action.
+        outcome: The `observation`, the `reward`, which may be null, and what else came of it.
+        is_last: Whether the episode is over.
+    """
+    reward, observation = outcome.get("reward"), outcome.get("observation")
+    step = rollout.metrics["steps"] = rollout.metrics.get("steps", 0) + 1
+    rollout.reward = (rollout.reward or 0.0) + float(reward or 0)
     if len(rollout.trajectory):
         # A model is sent it in a step of its own.
         is_sent = "model" in rollout.policy and not is_last
         rollout.trajectory.observe(None if is_sent else observation, reward=reward)
+    rollout.event({"step": step, "action": action, **outcome})
+
+
+def check_turns(rollout: Rollout, most: int, advice: str = "") -> None:
+    """Stop an episode that has had its turns: `max_turns` of the limits, or the most.
+
+    Raises:
+        EpisodeError: It has.
+    """
+    steps = rollout.metrics.get("steps", 0)
+    if steps >= (rollout.limit("max_turns") or most):
+        raise EpisodeError(f"The episode was stopped after {steps} turns.{advice}", "timeout")
 
 
 def asking(

@@ -16,6 +16,7 @@ from verifiers.v1.configs.agent import AgentConfig, agent_config_fields
 from verifiers.v1.runtimes import subprocess as local_runtime
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
+from synth_pools.container.atif import step_event
 from synth_pools.environments import chat_harness
 from synth_pools.environments.adapter import Environment, with_task_ids
 from synth_pools.environments.leftovers import open_folder
@@ -23,7 +24,6 @@ from synth_pools.environments.models import READS as MODEL_READS
 from synth_pools.environments.models import model_of
 
 _MOST_TASKS = 10_000
-_LONGEST_TEXT = 10_000
 _HARNESS = "synth_pools_chat"
 _RUNTIMES = ("subprocess", "docker", "podman", "apptainer")
 _TRUNCATIONS = {"max_turns", "max_input_tokens", "max_output_tokens", "max_total_tokens"}
@@ -174,22 +174,23 @@ def _reporter(rollout: Rollout, trace: Any) -> None:
             reported.append(call)
             rollout.metrics["turns"] = rollout.metrics.get("turns", 0) + 1
             _add_usage(rollout, call.usage)
-            event: dict[str, Any] = {"type": "model", "error": call.error and call.error.message}
-            if call.node is not None:
+            if call.node is None:
+                rollout.event({"type": "model", "error": call.error and call.error.message})
+            else:
                 _record(rollout, trace, call, recorded)
-                message = trace.nodes[call.node].message
-                event["text"] = str(message.content or "")[:_LONGEST_TEXT]
-                calls = [
-                    {"name": c.name, "arguments": c.arguments} for c in message.tool_calls or ()
-                ]
-                event["tool_calls"] = calls
-            rollout.event(event)
 
     trace.watch(report)
 
 
 def _record(rollout: Rollout, trace: Any, call: Any, recorded: set[int]) -> None:
-    """Add a call of the model to the trajectory, with the messages that it was sent before."""
+    """Report a call of the model as a step, after the messages that it was sent."""
+    used = call.usage
+    metrics = used and {
+        "prompt_tokens": used.input_tokens,
+        "completion_tokens": used.completion_tokens,
+        "cached_tokens": used.cached_input_tokens,
+        "cost_usd": used.cost,
+    }
     places, place = [], call.node
     while place is not None and place not in recorded:
         places.append(place)
@@ -197,18 +198,12 @@ def _record(rollout: Rollout, trace: Any, call: Any, recorded: set[int]) -> None
     for place in reversed(places):
         recorded.add(place)
         message = trace.nodes[place].message.model_dump()
-        fields: dict[str, Any] = {}
-        if place == call.node:
-            used = call.usage
-            fields = {"model_name": call.model}
-            if used is not None:
-                fields["metrics"] = {
-                    "prompt_tokens": used.input_tokens,
-                    "completion_tokens": used.completion_tokens,
-                    "cached_tokens": used.cached_input_tokens,
-                    "cost_usd": used.cost,
-                }
-        rollout.trajectory.add_message(message, **fields)
+        if place != call.node:
+            rollout.trajectory.add_message(message)
+        elif step := rollout.trajectory.add_message(
+            message, model_name=call.model, metrics=metrics
+        ):
+            rollout.event(step_event(step))
 
 
 def _add_usage(rollout: Rollout, used: Any) -> None:

@@ -66,7 +66,7 @@ def test_a_sample_has_its_score_its_usage_with_the_cache_and_its_log(
     assert (usage["llm_input_tokens"], usage["llm_output_tokens"]) == (3, 3)
     prompt = models.prompts[-1]
     assert (prompt["temperature"], prompt["stop"], prompt["seed"]) == (0.5, ["x"], 3)
-    assert [event["type"] for event in agent_events(backend, rollout)] == ["model", "score"]
+    assert [event["type"] for event in agent_events(backend, rollout)] == ["step", "score"]
     *_, step = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
     assert (step["source"], step["message"]) == ("agent", "it is 4")
     assert (step["metrics"]["prompt_tokens"], step["metrics"]["completion_tokens"]) == (3, 3)
@@ -84,7 +84,7 @@ def test_scores_with_several_values_are_chosen_by_name_and_only_one_sample_is_pl
     assert (rollout["status"], rollout["score"]) == ("completed", 0.5)
     assert len(models.prompts) - count == 2
     types = [event["type"] for event in agent_events(backend, rollout)]
-    assert types == ["model", "tool", "model", "score", "score"]
+    assert types == ["step", "tool", "step", "score", "score"]
     rollout = played(backend, pool("tools"), model, "ab", params={"score": "parts.odd"})
     assert (rollout["status"], rollout["score"]) == ("failed", None)
     assert "parts.odd is no number" in rollout["error"]["message"]

@@ -50,7 +50,8 @@ def test_a_task_has_its_reward_its_metrics_and_its_usage_with_the_cache(
     prompt = models.prompts[-1]
     assert (prompt["temperature"], prompt["stop"], prompt["seed"]) == (0.5, "x", 3)
     events = [event for event in backend.events(rollout["id"]) if event["event"] == "agent"]
-    assert [(event["data"]["type"], event["data"]["text"]) for event in events] == [("model", "2")]
+    reported = [(event["data"]["type"], event["data"]["message"]) for event in events]
+    assert reported == [("step", "2")]
     *_, step = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
     assert (step["source"], step["message"]) == ("agent", "2")
     assert (step["metrics"]["prompt_tokens"], step["metrics"]["completion_tokens"]) == (2, 1)

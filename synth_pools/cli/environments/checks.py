@@ -20,10 +20,10 @@ _GIVE_MODEL = "--model NAME with --model-url URL"
 _GIVE_POLICY = f"--policy random, or actions or python in an object of JSON, or {_GIVE_MODEL}"
 # Fields of the policy that each kind reads, as `env show` lists them.
 POLICY_FIELDS: Mapping[str, frozenset[str]] = {
-    "gymnasium": frozenset({*POLICY_READS, *MODEL_READS}),
+    "gymnasium": frozenset(POLICY_READS),
     "inspect": frozenset(MODEL_READS),
     "verifiers": frozenset(MODEL_READS),
-    "openenv": frozenset({*POLICY_READS, *MODEL_READS, "turns"}),
+    "openenv": frozenset({*POLICY_READS, "turns"}),
     "harbor": frozenset({"agent", "agent_kwargs", "model", "inference_url", "temperature"}),
 }
 

@@ -13,10 +13,7 @@ from urllib.parse import urlsplit
 from synth_pools.contract.container.level import scenario
 from synth_pools.contract.container.submissions import (
     TELEMETRY,
-    State,
-    has_failed,
     send,
-    state_of,
     submission_body,
     submit,
     under_way,
@@ -132,7 +129,7 @@ def load_cancelled(ctx: Context) -> None:
     with under_way(ctx, 3) as [first, cancelled, last]:
         cancelled.terminate()
         for submission in (first, last):
-            response = submission.read()
-            goes_on = state_of(response) is State.UNDER_WAY or not has_failed(response)
-            judge = ctx.judge("terminate_rollout", response)
+            answer = submission.read()
+            goes_on = answer.is_under_way or not answer.has_failed
+            judge = ctx.judge("terminate_rollout", answer)
             judge.answered("the other rollouts go on", goes_on)

@@ -7,15 +7,11 @@ import contextlib
 from synth_pools.contract.container.level import scenario
 from synth_pools.contract.container.submissions import (
     TELEMETRY,
-    State,
+    RolloutAnswer,
     Submission,
-    has_failed,
-    is_known,
     refuse_left_out,
-    reward_of,
     send,
     send_for_lines,
-    state_of,
     submission_body,
     submit,
 )
@@ -44,9 +40,9 @@ _NO_KEY = Status((401, 403), "the key is missing, or it is wrong")
 def protocol_modes(ctx: Context) -> None:
     for mode in ("sync", "async"):
         submission = submit(ctx, mode)
-        state = state_of(submission.answer)
-        judge = ctx.judge("run_rollout", submission.answer)
-        judge.answered("a state or a reward", state is not State.UNKNOWN)
+        answer = submission.answer
+        judge = ctx.judge("run_rollout", answer)
+        judge.answered("a state or a reward", answer.has_ended or answer.is_under_way)
         submission.end()
 
 
@@ -56,24 +52,24 @@ def protocol_ended(ctx: Context) -> None:
     for mode in ("sync", "async"):
         submission = submit(ctx, mode)
         end = submission.end()
-        rewards.append(None if has_failed(end) else reward_of(end.json))
+        rewards.append(None if end.has_failed else end.reward)
         for again in (submission.read(), submission.read()):
-            if is_known(again, submission.id):
+            if again.is_of(submission.id):
                 _same_end(ctx, end, again)
             else:
                 note = f"it knows no rollout that has ended: it answers {again.status}"
     if end is submission.answer and note:
         raise InconclusiveError(Outcome.NOT_OFFERED, "get_rollout", note)
-    is_whole = rewards[0] is None or rewards[1] is not None or has_failed(end)
+    is_whole = rewards[0] is None or rewards[1] is not None or end.has_failed
     ctx.judge("get_rollout", end).answered("the whole answer, with the reward", is_whole)
 
 
-def _same_end(ctx: Context, end: Response, again: Response) -> None:
+def _same_end(ctx: Context, end: RolloutAnswer, again: RolloutAnswer) -> None:
     observed = f"{excerpt(again.exchange)} after {excerpt(end.exchange)}"
-    is_same = state_of(again) is State.ENDED and has_failed(again) == has_failed(end)
+    is_same = again.has_ended and again.has_failed == end.has_failed
     judge = ctx.judge("get_rollout", again)
     judge.that("it stays as it ended", is_same, observed)
-    judge.equal("the reward, again,", reward_of(end.json), reward_of(again.json))
+    judge.equal("the reward, again,", end.reward, again.reward)
 
 
 @scenario(
@@ -85,11 +81,10 @@ def _same_end(ctx: Context, end: Response, again: Response) -> None:
 )
 def protocol_unknown(ctx: Context) -> None:
     unknown = {"rollout_id": ctx.resources.name()}
-    response = ctx.session.http.call("get_rollout", unknown)
+    answer = RolloutAnswer(ctx.session.http.call("get_rollout", unknown).exchange)
     # A body without a state is an answer to this question, though it is no `KnownRollout`.
-    ctx.expect.record(response.exchange, judged=response.status != 200)
-    is_unknown = not is_known(response, unknown["rollout_id"])
-    judge = ctx.judge("get_rollout", response)
+    ctx.expect.record(answer.exchange, judged=answer.status != 200)
+    judge, is_unknown = ctx.judge("get_rollout", answer), not answer.is_of(unknown["rollout_id"])
     judge.answered("no state of a rollout that was never sent", is_unknown)
     for operation, body in (("get_rollout_events", ABSENT), ("terminate_rollout", {})):
         response = ctx.call(operation, unknown, json=body)
@@ -159,12 +154,12 @@ def protocol_events(ctx: Context) -> None:
     for slow in (False, True):
         submission = submit(ctx, "async", slow=slow, telemetry=TELEMETRY)
         first: list[int] = []
-        is_over = state_of(submission.answer) is State.ENDED
+        is_over = submission.answer.has_ended
         for _ in ctx.session.pauses():
             first, response = _page(ctx, submission, 0)
             if first or is_over:
                 break
-            is_over = state_of(submission.read()) is not State.UNDER_WAY
+            is_over = not submission.read().is_under_way
         if first:
             break
     else:

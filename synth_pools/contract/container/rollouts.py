@@ -12,13 +12,11 @@ from synth_pools.contract.container.level import scenario
 from synth_pools.contract.container.submissions import (
     REWARDS,
     TELEMETRY,
-    State,
+    RolloutAnswer,
     line_headers,
     lines_of,
     raise_too_short,
-    reward_of,
     send_for_lines,
-    state_of,
     submission_body,
     submit,
     under_way,
@@ -26,7 +24,7 @@ from synth_pools.contract.container.submissions import (
 from synth_pools.contract.exceptions import InconclusiveError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.waits import call_simultaneously
-from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 from synth_pools.trajectories.rules import misplaced
@@ -41,7 +39,7 @@ _TOKENS = (
 _COSTS = ("cost_usd", "total_cost_usd")
 
 
-def _ends(ctx: Context) -> Iterator[tuple[str, Response]]:
+def _ends(ctx: Context) -> Iterator[tuple[str, RolloutAnswer]]:
     """Yield the end of a rollout of each mode, with the operation that tells it."""
     for mode in ("sync", "async"):
         submission = submit(ctx, mode)
@@ -54,7 +52,7 @@ def rollouts_reward(ctx: Context) -> None:
     for operation, end in _ends(ctx):
         values = [at(end.json, *path) for path in REWARDS]
         others = [value for value in values if value not in (ABSENT, None)]
-        is_number = reward_of(end.json) is not None or not others
+        is_number = end.reward is not None or not others
         ctx.judge(operation, end).that("a reward is a number", is_number, show(others))
 
 
@@ -151,7 +149,7 @@ def rollouts_lines(ctx: Context) -> None:
 
     answer, is_in_time = call_simultaneously(ctx, [read, watch], 3 * session.patience)
     ctx.expect.record(answer.exchange)
-    if is_in_time and state_of(lines_of(answer)[-1]) is State.ENDED:
+    if is_in_time and lines_of(answer)[-1].has_ended:
         raise_too_short("get_rollout_events")
     if not is_in_time and not session.is_proof(waited):
         note = f"no event came with the answer within {waited:.0f} s, and requests take long here"

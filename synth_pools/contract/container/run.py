@@ -13,11 +13,9 @@ from synth_pools.contract.clauses.finder import ClauseFinder
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.container.level import CLAUSES, CheckLevel, container_scenarios, level_of
 from synth_pools.contract.container.submissions import (
-    State,
+    RolloutAnswer,
     Submission,
     SubmissionClient,
-    has_failed,
-    state_of,
     submission_body,
 )
 from synth_pools.contract.document import Document, read_specification, specification_text
@@ -194,16 +192,17 @@ def _first_contact(run: RunRecord, session: Session) -> None:
             f"nobody answers at {session.base_url} ({error}): is the container running there?"
         ) from None
     ctx.expect.record(response.exchange)
-    if state_of(response) is State.UNKNOWN:
-        raise UnjudgeableError(_no_rollout(session, response))
+    answer = RolloutAnswer(response.exchange)
+    if not (answer.has_ended or answer.is_under_way):
+        raise UnjudgeableError(_no_rollout(session, answer))
     try:
-        end = Submission(ctx, body["rollout_id"], response).end()
+        end = Submission(ctx, body["rollout_id"], answer).end()
     except (InconclusiveError, StopScenarioError):
         raise UnjudgeableError("the first rollout did not end") from None
     # A container may run one rollout after the other.
     most = session.options.concurrency + _PATIENT_ROLLOUTS
     session.patience = max(patience, most * (time.monotonic() - began))
-    if has_failed(end):
+    if end.has_failed:
         detail = at(end.json, "status_detail")
         run.notes.append(f"rollouts fail here ({detail}): give --rollout-request for better ones")
 

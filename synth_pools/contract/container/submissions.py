@@ -6,13 +6,12 @@ import contextlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import Enum
 from typing import Any, NoReturn
 
 from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
-from synth_pools.contract.http.client import ABSENT, HttpClient, Response, at
+from synth_pools.contract.http.client import ABSENT, HttpClient, Response
 from synth_pools.contract.http.reproduce import CONTAINER_KEY
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import media_type
@@ -36,12 +35,52 @@ REWARDS = (
 _ACCEPTED = Status((200, 201, 202), "the rollout is taken")
 
 
-class State(Enum):
-    """State of a rollout by an answer; `UNKNOWN` if it tells none."""
+class RolloutAnswer(Response):
+    """Answer that tells how a rollout is, or nothing of that."""
 
-    UNKNOWN = "unknown"
-    UNDER_WAY = "under way"
-    ENDED = "ended"
+    @property
+    def is_under_way(self) -> bool:
+        """True of a rollout under way; silence is a sign of one."""
+        status = self.at("status")
+        is_said = isinstance(status, str) and status.lower() in UNDER_WAY
+        is_accepted = self.status == 202 and not self._has_words
+        return self.exchange.late or (self._is_good and (is_said or is_accepted))
+
+    @property
+    def has_ended(self) -> bool:
+        """True of a rollout that has ended, in any way."""
+        return self._is_good and self._has_words and not self.is_under_way
+
+    @property
+    def has_failed(self) -> bool:
+        """True of a failure."""
+        status, success = self.at("status"), self.at("success_status")
+        is_good = success in (ABSENT, None) or str(success).lower() in SUCCESSES
+        return not is_good or str(status).lower() in FAILURES
+
+    @property
+    def reward(self) -> float | None:
+        """The reward, the first number in the places for it."""
+        values = (self.at(*path) for path in REWARDS)
+        return next((value for value in values if type(value) in (int, float)), None)
+
+    def is_of(self, rollout_id: str) -> bool:
+        """Return True if an answer to `get_rollout` tells the state of this rollout."""
+        is_own = self.at("rollout_id") in (ABSENT, None, rollout_id)
+        # A reward alone is no state.
+        return self.status == 200 and is_own and self._has_state
+
+    @property
+    def _is_good(self) -> bool:
+        return self.status is not None and self.status < 300 and isinstance(self.json, dict)
+
+    @property
+    def _has_state(self) -> bool:
+        return any(isinstance(self.at(name), str) for name in ("status", "success_status"))
+
+    @property
+    def _has_words(self) -> bool:
+        return self._has_state or self.reward is not None
 
 
 class SubmissionClient(HttpClient):
@@ -53,12 +92,11 @@ class SubmissionClient(HttpClient):
         ids: Mapping[str, str] | None = None,
         *,
         headers: Mapping[str, str] | None = None,
-        authorization: str | None = None,
         **request: Any,
     ) -> Response:
         """Send a request with the key, unless `headers` are given; see `HttpClient.call`."""
         headers = self.authorized() if headers is None else headers
-        return super().call(operation, ids, headers=headers, authorization=authorization, **request)
+        return super().call(operation, ids, headers=headers, **request, authorization=None)
 
     def authorized(self) -> dict[str, str]:
         return {"x-api-key": CONTAINER_KEY} if self.key.reveal() else {}
@@ -73,39 +111,39 @@ class Submission:
 
     ctx: Context
     id: str
-    answer: Response
+    answer: RolloutAnswer
     lines: Sequence[Response] = ()
 
     def call(self, operation: str, **request: Any) -> Response:
         """Send a request about the rollout; see `Context.call`."""
         return self.ctx.call(operation, {"rollout_id": self.id}, **request)
 
-    def read(self) -> Response:
+    def read(self) -> RolloutAnswer:
         """Read the state; a rollout that has ended needs no clean-up."""
         session = self.ctx.session
-        response = self.call("get_rollout", limit=session.patience)
-        if state_of(response) is State.ENDED:
+        answer = RolloutAnswer(self.call("get_rollout", limit=session.patience).exchange)
+        if answer.has_ended:
             session.created.discard(self.id)
-        return response
+        return answer
 
-    def end(self) -> Response:
+    def end(self) -> RolloutAnswer:
         """Return the answer with the end of the rollout; wait for it.
 
         Raises:
             StopScenarioError: The container loses the rollout, or it does not end.
             InconclusiveError: It does not end, and everything takes long here.
         """
-        response = self.answer
+        answer = self.answer
         for _ in self.ctx.session.pauses():
-            if state_of(response) is State.ENDED:
+            if answer.has_ended:
                 self.ctx.session.created.discard(self.id)
-                return response
-            response = self.read()
-            is_there = response.exchange.late or is_known(response, self.id)
-            judge = self.ctx.judge("get_rollout", response)
+                return answer
+            answer = self.read()
+            is_there = answer.exchange.late or answer.is_of(self.id)
+            judge = self.ctx.judge("get_rollout", answer)
             if not judge.answered("a rollout that is under way is known", is_there):
                 raise StopScenarioError
-        self._judge_end("get_rollout", response, "the rollout ends")
+        self._judge_end("get_rollout", answer, "the rollout ends")
         raise StopScenarioError
 
     def terminate(self) -> None:
@@ -118,65 +156,29 @@ class Submission:
         refuse_left_out(response, "terminate_rollout")
         if self.ctx.expect.status(response, (200, 201, 202, 204), "terminate_rollout"):
             for _ in self.ctx.session.pauses():
-                response = self.read()
-                if state_of(response) is not State.UNDER_WAY:
+                answer = self.read()
+                if not answer.is_under_way:
                     break
             demand = "a rollout ends after a 2XX to its termination"
-            self._judge_end("terminate_rollout", response, demand)
+            self._judge_end("terminate_rollout", answer, demand)
 
     def clean_up(self) -> None:
         """Terminate the rollout, whatever the container answers."""
         self.ctx.session.http.call("terminate_rollout", {"rollout_id": self.id}, json={})
 
-    def _judge_end(self, operation: str, response: Response, demand: str) -> None:
+    def _judge_end(self, operation: str, answer: RolloutAnswer, demand: str) -> None:
         """Judge the last answer of a wait for the end.
 
         Raises:
             InconclusiveError: It has not ended, and everything takes long here.
         """
         session = self.ctx.session
-        is_over = state_of(response) is not State.UNDER_WAY
+        is_over = not answer.is_under_way
         waited = session.allowance(session.patience)
         if not is_over and not session.is_proof(waited):
             note = f"the rollout has not ended after {waited:.0f} s, and requests take long here"
             raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
-        self.ctx.judge(operation, response).answered(demand, is_over)
-
-
-def state_of(response: Response) -> State:
-    """Return the state that an answer tells; silence is that of a rollout under way."""
-    body = response.json
-    if response.exchange.late:
-        return State.UNDER_WAY
-    if response.status is None or response.status >= 300 or not isinstance(body, dict):
-        return State.UNKNOWN
-    status, success = body.get("status"), body.get("success_status")
-    if isinstance(status, str) and status.lower() in UNDER_WAY:
-        return State.UNDER_WAY
-    if isinstance(status, str) or isinstance(success, str) or reward_of(body) is not None:
-        return State.ENDED
-    return State.UNDER_WAY if response.status == 202 else State.UNKNOWN
-
-
-def has_failed(response: Response) -> bool:
-    """Return True if an answer tells the failure of a rollout."""
-    status, success = response.at("status"), response.at("success_status")
-    is_good = success in (ABSENT, None) or str(success).lower() in SUCCESSES
-    return not is_good or str(status).lower() in FAILURES
-
-
-def reward_of(body: Any) -> float | None:
-    """Return the reward in an answer, the first number in the places for it."""
-    values = (at(body, *path) for path in REWARDS)
-    return next((value for value in values if type(value) in (int, float)), None)
-
-
-def is_known(response: Response, rollout_id: str) -> bool:
-    """Return True if an answer to `get_rollout` tells the state of this rollout."""
-    is_own = response.at("rollout_id") in (ABSENT, None, rollout_id)
-    # A reward alone is no state.
-    texts = (response.at("status"), response.at("success_status"))
-    return response.status == 200 and is_own and any(isinstance(text, str) for text in texts)
+        self.ctx.judge(operation, answer).answered(demand, is_over)
 
 
 def submission_body(
@@ -205,13 +207,12 @@ def send(ctx: Context, body: Mapping[str, Any], *, takes_lines: bool = False) ->
     limit = ctx.session.allowance(ctx.session.patience)
     headers = line_headers(ctx) if takes_lines else None
     response = ctx.require(_ACCEPTED, "run_rollout", json=body, limit=limit, headers=headers)
-    lines: list[Response] = []
-    if takes_lines and media_type(response.exchange) == LINES:
-        *lines, response = lines_of(response)
-    is_named = response.at("rollout_id") not in (ABSENT, None)
-    if is_named and not ctx.judge("run_rollout", response).field("rollout_id", identity):
+    has_lines = takes_lines and media_type(response.exchange) == LINES
+    *lines, answer = lines_of(response) if has_lines else [RolloutAnswer(response.exchange)]
+    is_named = answer.at("rollout_id") not in (ABSENT, None)
+    if is_named and not ctx.judge("run_rollout", answer).field("rollout_id", identity):
         raise StopScenarioError
-    return Submission(ctx, identity, response, lines)
+    return Submission(ctx, identity, answer, lines)
 
 
 def line_headers(ctx: Context) -> dict[str, str]:
@@ -219,10 +220,11 @@ def line_headers(ctx: Context) -> dict[str, str]:
     return {**ctx.session.http.authorized(), "accept": f"application/json, {LINES}"}
 
 
-def lines_of(response: Response) -> list[Response]:
+def lines_of(response: Response) -> list[RolloutAnswer]:
     """Return the lines of an answer that are not empty, the last of which is the answer itself."""
-    lines = [line for line in _LINE.findall(response.exchange.response_body) if line.strip()]
-    return [Response(replace(response.exchange, response_body=line)) for line in lines or [b""]]
+    exchange = response.exchange
+    lines = [line for line in _LINE.findall(exchange.response_body) if line.strip()]
+    return [RolloutAnswer(replace(exchange, response_body=line)) for line in lines or [b""]]
 
 
 def send_for_lines(ctx: Context) -> Submission:
@@ -247,7 +249,7 @@ def under_way(ctx: Context, count: int) -> Iterator[list[Submission]]:
     """
     submissions = [submit(ctx, "async", slow=True) for _ in range(count)]
     for submission in submissions:
-        if State.ENDED in (state_of(submission.answer), state_of(submission.read())):
+        if submission.answer.has_ended or submission.read().has_ended:
             raise_too_short("terminate_rollout")
     try:
         yield submissions
