@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -104,13 +105,11 @@ async def chat(
     except httpx.HTTPError as error:
         raise EpisodeError(f"The model at {model.url} cannot be reached: {error!r}") from None
     if not answer.is_success:
-        try:
+        fault, reason = f"answered {answer.status_code}", answer.text
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
             problem = answer.json()["error"]
-            code, reason = problem.get("code"), str(problem["message"])
-        except (ValueError, KeyError, TypeError, AttributeError):
-            code, reason = None, answer.text
-        fault = f"answered {answer.status_code}"
-        fault = "cannot be reached" if code == "upstream_error" else fault
+            reason = str(problem["message"])
+            fault = "cannot be reached" if problem.get("code") == "upstream_error" else fault
         raise EpisodeError(f"The model at {model.url} {fault}: {reason[:_LONGEST_REASON]}")
     try:
         text = answer.json()["choices"][0]["message"]["content"]

@@ -196,14 +196,12 @@ def random_value(
     if variants := schema.get("anyOf") or schema.get("oneOf"):
         return random_value(dice.choice(variants), dice, root)
     kind = schema.get("type")
-    if kind == "integer":
-        low = schema.get("minimum", schema.get("exclusiveMinimum", -1) + 1)
-        high = schema.get("maximum", schema.get("exclusiveMaximum", low + 101) - 1)
-        return dice.randint(min(low, high), high)
-    if kind == "number":
-        low = schema.get("minimum", schema.get("exclusiveMinimum", 0))
-        high = schema.get("maximum", schema.get("exclusiveMaximum", low + 1))
-        return dice.uniform(min(low, high), high)
+    if kind in ("integer", "number"):
+        # Between two whole numbers there is none.
+        gap, span, draw = (1, 100, dice.randint) if kind == "integer" else (0, 1, dice.uniform)
+        low = schema.get("minimum", schema.get("exclusiveMinimum", -gap) + gap)
+        high = schema.get("maximum", schema.get("exclusiveMaximum", low + span + gap) - gap)
+        return draw(min(low, high), high)
     if kind == "boolean":
         return dice.random() < 0.5
     if kind == "string":

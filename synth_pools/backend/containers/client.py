@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
@@ -67,6 +69,24 @@ _MOST_ADDRESSES = 10_000
 _NOT_KEPT = frozenset({404, 405, 410, 501})
 
 
+@dataclass(slots=True)
+class _Habits:
+    """Habits of the container at an address, as far as they are known.
+
+    Attributes:
+        keeps_events: Whether it keeps events.
+        until: The time until which that is valid.
+        has_no_lines: Whether it refuses a request that accepts lines.
+    """
+
+    keeps_events: bool = False
+    until: float = -math.inf
+    has_no_lines: bool = False
+
+
+_UNKNOWN = _Habits()
+
+
 class ContainerClient:
     """Calls to all containers over one pool of connections.
 
@@ -81,10 +101,7 @@ class ContainerClient:
         self.probe_seconds = settings.probe_timeout_seconds
         self._http = ContainerHttp(settings, room)
         self._workers = workers
-        # Per address: True if the container keeps events, and the time until which False is valid.
-        self._events: dict[str, tuple[bool, float]] = {}
-        # Addresses of containers that refuse a request which accepts lines.
-        self._without_lines: set[str] = set()
+        self._habits: dict[str, _Habits] = {}
         # Refused addresses are not cached, so that each error has its reason.
         self._check_url = lru_cache(maxsize=1024)(partial(check_container_url, settings=settings))
 
@@ -107,24 +124,27 @@ class ContainerClient:
 
     def keeps_events(self, url: str) -> bool | None:
         """Return whether the container at an address keeps events; None if that is unknown."""
-        keeps_events, until = self._events.get(url, (None, 0.0))
-        return keeps_events if keeps_events or clock.monotonic() < until else None
+        habits = self._habits.get(url, _UNKNOWN)
+        return habits.keeps_events if clock.monotonic() < habits.until else None
 
     def note_events(self, url: str, *, keeps_events: bool) -> None:
         """Note whether the container at an address keeps events; False is valid for a while."""
-        if len(self._events) >= _MOST_ADDRESSES:
-            self._events.clear()
-        self._events[url] = (keeps_events, clock.monotonic() + _NO_EVENTS_SECONDS)
+        habits = self._habits_of(url)
+        habits.keeps_events = keeps_events
+        habits.until = math.inf if keeps_events else clock.monotonic() + _NO_EVENTS_SECONDS
 
     def has_no_lines(self, url: str) -> bool:
         """Return whether the container at an address refuses what accepts lines, too."""
-        return url in self._without_lines
+        return self._habits.get(url, _UNKNOWN).has_no_lines
 
     def note_no_lines(self, url: str) -> None:
         """Note that the container at an address refuses what accepts lines, too."""
-        if len(self._without_lines) >= _MOST_ADDRESSES:
-            self._without_lines.clear()
-        self._without_lines.add(url)
+        self._habits_of(url).has_no_lines = True
+
+    def _habits_of(self, url: str) -> _Habits:
+        if url not in self._habits and len(self._habits) >= _MOST_ADDRESSES:
+            self._habits.clear()
+        return self._habits.setdefault(url, _Habits())
 
     async def close(self) -> None:
         """Close all connections."""

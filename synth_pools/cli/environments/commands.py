@@ -63,19 +63,19 @@ def list_environments(form: str) -> int:
 
 
 def _row(kind: Kind) -> dict[str, Any]:
-    framework = None
-    advice = f"not installed: synth-pools env install {kind.name}"
     try:
-        framework = find_python(kind)
+        framework, advice = find_python(kind), None
     except NotInstalledError as error:
-        advice = advice if "is not installed" in str(error) else str(error)
+        framework, advice = None, str(error)
+        if "is not installed" in advice:
+            advice = f"not installed: synth-pools env install {kind.name}"
     return {
         "kind": kind.name,
         "subject": kind.subject,
         "example": kind.example,
         "release": framework and framework.release,
         "python": framework and str(framework.path),
-        "advice": None if framework else advice,
+        "advice": advice,
         "requirements": requirements_of(kind),
     }
 
