@@ -53,6 +53,9 @@ from synth_pools.backend.storage.retention import (
     put_away_unnamed,
 )
 
+# Time that the last events have to be read at a stop.
+_LAST_EVENTS_SECONDS = 1.0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
@@ -123,6 +126,8 @@ class Services:
         """Stop admitting and starting rollouts; running ones have the grace period to end."""
         self.admission_control.close(grace_seconds)
         await self.scheduler.wind_down(grace_seconds)
+        # The last of these may have ended just now, and a read of its events takes a while.
+        await self.notifier.drain(_LAST_EVENTS_SECONDS)
 
 
 @contextlib.asynccontextmanager

@@ -68,7 +68,7 @@ async def follow_events(
 ) -> AsyncGenerator[bytes, None]:
     """Yield each event after a position, encoded, once it is stored, and heartbeats.
 
-    The feed ends with the last event of the log, or if the log cannot be read.
+    The feed ends with the last event of the log, if the log cannot be read, or with the backend.
 
     Args:
         database: Stores the events.
@@ -109,6 +109,8 @@ async def follow_events(
                 if piece.is_full:
                     # Let other tasks run even if the client reads quickly.
                     await asyncio.sleep(0)
+            elif notifier.is_draining and readers.empty_at == position:
+                return
             elif not await _happens(changed, max(0.0, beat_at - clock.monotonic())):
                 # Read again even without a notice, in case one was lost.
                 readers.empty_at = None

@@ -75,12 +75,16 @@ class RolloutNotifier:
 
     Attributes:
         end_waiters: The waiters for the ends of rollouts.
+        is_draining: True once readers of events end where nothing more is stored.
     """
+
+    is_draining = False
 
     def __init__(self) -> None:
         self._readers: dict[Subject, _Readers] = {}
         self._end_readers: dict[Subject, _Readers] = {}
         self.end_waiters = EndWaiters()
+        self._without_readers = asyncio.Event()
         self._pieces: OrderedDict[tuple[Subject, str, int], Piece] = OrderedDict()
         self._shared_bytes = 0
 
@@ -109,6 +113,19 @@ class RolloutNotifier:
             readers.waiting.pop(changed)
             if not readers.waiting:
                 by_subject.pop(subject, None)
+            if not (self._readers or self._end_readers):
+                self._without_readers.set()
+
+    async def drain(self, limit_seconds: float) -> None:
+        """End the readers of events that have all that is stored, and wait a limited time."""
+        self.is_draining = True
+        self.notify_all()
+        self._without_readers.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(limit_seconds):
+                while self._readers or self._end_readers:
+                    await self._without_readers.wait()
+                    self._without_readers.clear()
 
     def end_waiter(self) -> EndWaiter:
         """Return a waiter for the end of a rollout that is about to be admitted."""
