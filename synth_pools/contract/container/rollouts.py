@@ -29,6 +29,7 @@ from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 from synth_pools.trajectories.rules import misplaced
 
+_PATIENCES = 10
 _FIRST_EVENT = re.compile(rb'"events"\s*:\s*\[\s*\{')
 _RESULTS = ("run_rollout", "get_rollout")
 _TOKENS = (
@@ -121,7 +122,7 @@ def rollouts_lines(ctx: Context) -> None:
     body = submission_body(ctx, "sync", slow=True, telemetry=TELEMETRY)
     ids = {"rollout_id": body["rollout_id"]}
     session.created.add(body["rollout_id"])
-    waited, has_arrived = session.allowance(session.patience), threading.Event()
+    has_arrived, limit = threading.Event(), _PATIENCES * session.patience
 
     def read() -> Any:
         """Return the answer up to its first event."""
@@ -129,7 +130,7 @@ def rollouts_lines(ctx: Context) -> None:
             "run_rollout",
             json=body,
             headers=line_headers(ctx),
-            limit=3 * waited,
+            limit=session.allowance(limit),
             until=lambda content: _FIRST_EVENT.search(content) is not None,
         )
         has_arrived.set()
@@ -141,17 +142,18 @@ def rollouts_lines(ctx: Context) -> None:
             for _ in session.pauses():
                 page = http.call("get_rollout_events", ids, query={"after": 0, "limit": 1})
                 if has_arrived.is_set() or page.list_at("events"):
-                    return has_arrived.wait(waited)
+                    return any(has_arrived.is_set() for _ in session.pauses())
         finally:
             http.call("terminate_rollout", ids, json={})
         note = "no event while a rollout runs: give --slow-request with one that tells some"
         raise InconclusiveError(Outcome.NOT_REACHED, "get_rollout_events", note)
 
-    answer, is_in_time = call_simultaneously(ctx, [read, watch], 3 * session.patience)
+    answer, is_in_time = call_simultaneously(ctx, [read, watch], limit)
     ctx.expect.record(answer.exchange)
     is_event = _FIRST_EVENT.search(answer.exchange.response_body) is not None
     if is_in_time and not (is_event and not lines_of(answer)[-1].has_ended):
         raise_too_short("get_rollout_events")
+    waited = session.allowance(session.patience)
     if not is_in_time and not session.is_proof(waited):
         note = f"no event came with the answer within {waited:.0f} s, and requests take long here"
         raise InconclusiveError(Outcome.NOT_REACHED, "get_rollout_events", note)
