@@ -31,6 +31,7 @@ from synth_pools.backend.server.listener import (
 from synth_pools.backend.server.thread import ServerThread
 from synth_pools.backend.settings import BackendOptions, Secret, Settings
 from synth_pools.backend.storage.data_dir import DataDir
+from synth_pools.backend.storage.migrations import is_migrating
 from synth_pools.backend.storage.sqlite.database import DatabaseError
 from synth_pools.ui.sessions import LoginLinks
 
@@ -321,7 +322,6 @@ class LocalBackend:
                 limit = _START_LIMIT_SECONDS
                 if settings.ray is not None:
                     limit += CONNECT_SECONDS
-                deadline = clock.monotonic() + limit
                 thread = ServerThread(
                     lambda: create_app(settings, links),
                     listener,
@@ -331,7 +331,7 @@ class LocalBackend:
                 )
                 undo.callback(thread.stop, _STOP_LIMIT_SECONDS)
                 try:
-                    thread.start(limit)
+                    deadline = thread.start(limit, is_migrating)
                 except DatabaseError as error:
                     raise DataDirError(
                         f"cannot open the database in {data_dir.path}: {error}; "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Any
 
 import asyncpg
@@ -81,6 +82,33 @@ def test_columns_of_older_rollouts_follow_from_their_texts(
         assert number == 3
 
     asyncio.run(run())
+
+
+def test_a_step_may_take_longer_than_a_statement(
+    store: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    step = "CREATE TABLE limits AS SELECT current_setting('statement_timeout') AS seconds"
+
+    async def run() -> None:
+        connection = await asyncpg.connect(
+            store, server_settings={"search_path": schema.SCHEMA, "statement_timeout": "60s"}
+        )
+        try:
+            await schema.migrate(connection)
+            assert not caplog.records
+            monkeypatch.setattr(schema, "_STEPS", (*schema._STEPS, step))
+            monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
+            await schema.migrate(connection)
+            assert await connection.fetchval("SELECT seconds FROM limits") == "0"
+            assert await connection.fetchval("SHOW statement_timeout") == "1min"
+        finally:
+            await connection.close()
+
+    with caplog.at_level(logging.INFO, "synth_pools"):
+        asyncio.run(run())
+    began, ended = (record.getMessage() for record in caplog.records)
+    assert began.startswith(f"the database goes from version {schema.VERSION - 1} to ")
+    assert ended.startswith(f"the database has version {schema.VERSION} after ")
 
 
 async def _write_as_older(connection: asyncpg.Connection, name: str) -> None:

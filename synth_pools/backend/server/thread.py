@@ -12,6 +12,7 @@ from functools import partial
 
 from starlette.applications import Starlette
 
+from synth_pools.backend.domain import clock
 from synth_pools.backend.errors import BadOptionError, StartTimeoutError, StopTimeoutError
 from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.background_tasks import BackgroundTasks
@@ -25,6 +26,8 @@ _LOOP = "SYNTH_POOLS_LOOP"
 
 _THIS_MACHINE = ("127.0.0.1", "::1")
 
+# Longest time until a start notices that it is delayed.
+_PAUSE_SECONDS = 0.5
 # Time that a stop leaves to requests other than event streams.
 _GRACE_SECONDS = 1.0
 # uvicorn waits after us, and only for clients that do not read.
@@ -77,18 +80,27 @@ class ServerThread:
         """The exception that ended the thread; None if it was stopped."""
         return self._failure
 
-    def start(self, limit: float) -> None:
+    def start(self, limit: float, is_delayed: Callable[[], bool] = lambda: False) -> float:
         """Start the thread and return once requests are accepted.
 
         Args:
             limit: Seconds that this may take.
+            is_delayed: Tells that they do not count, because there is more to do first.
+
+        Returns:
+            The time by which it had to start, by the monotonic clock.
 
         Raises:
             StartTimeoutError: It took longer.
             BaseException: The exception that kept the application from starting.
         """
         self._thread.start()
-        in_time = self._ready.wait(limit)
+        deadline = clock.monotonic() + limit
+        while not (in_time := self._ready.wait(min(limit, _PAUSE_SECONDS))):
+            if is_delayed():
+                deadline = clock.monotonic() + limit
+            elif clock.monotonic() >= deadline:
+                break
         if self._failure is not None:
             self._thread.join()
             raise self._failure
@@ -96,6 +108,7 @@ class ServerThread:
             with contextlib.suppress(StopTimeoutError):
                 self.stop(0)
             raise StartTimeoutError(f"the backend did not start within {limit:g} seconds")
+        return deadline
 
     def stop(self, limit: float) -> None:
         """Let the application finish its work, then end it.

@@ -87,15 +87,6 @@ def size_of(db: Executes, rollout_id: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def sizes_of(db: Executes, seqs: Sequence[int]) -> dict[int, int]:
-    """Return the approximate sizes of the rollouts at these positions, without reading them."""
-    rows = db.execute(
-        f"SELECT seq, {_SIZE} FROM rollouts WHERE seq IN (SELECT value FROM json_each(?))",  # noqa: S608
-        (json.dumps(seqs),),
-    )
-    return {row[0]: row[1] for row in rows}
-
-
 def list_rollouts(db: Snapshot, seqs: Sequence[int], state: str | None) -> list[str]:
     """Return the rollouts at these positions as JSON texts, in this order."""
     rows = db.iterate(

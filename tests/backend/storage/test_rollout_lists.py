@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from synth_pools.backend.storage.cursors import ListPosition
-from synth_pools.backend.storage.rollout_lists import RolloutQuery, find_briefly
+from synth_pools.backend.storage.rollout_lists import find_briefly
+from synth_pools.backend.storage.rollout_queries import RolloutQuery
 from synth_pools.backend.storage.sqlite import schema
 
 pytestmark = pytest.mark.sqlite
@@ -50,7 +51,18 @@ class Steps:
         before = next(self._numbers)
         rows = find_briefly(self._database, query, after, PAGE)
         assert rows is not None
-        return next(self._numbers) - before, rows
+        return next(self._numbers) - before, [position for position, _ in rows]
+
+    def numbers(self, query: RolloutQuery) -> list[int]:
+        """Return the numbers of all rollouts that match, from a scan of the table."""
+        signs = {"min_reward": ("reward_value", ">="), "max_reward": ("reward_value", "<=")}
+        tests = ("{} {} ?".format(*signs.get(name, (name, "="))) for name in query.filters)
+        rows = self._database.execute(
+            f"SELECT seq FROM rollouts NOT INDEXED WHERE {' AND '.join(tests)}"
+            f" ORDER BY seq {query.order}",
+            list(query.filters.values()),
+        )
+        return [seq for (seq,) in rows]
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +71,10 @@ def steps(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Steps]:
     with closing(sqlite3.connect(path, isolation_level=None)) as database:
         schema.prepare(database)
         database.execute(FILL)
+        # Retention has deleted whole blocks, and single rollouts.
+        database.execute(
+            "DELETE FROM rollouts WHERE seq BETWEEN 12000 AND 15000 OR seq > 2000 AND seq % 89 = 5"
+        )
         database.execute(LABELS)
         yield Steps(database)
 
@@ -97,6 +113,34 @@ def test_a_page_reads_few_entries(
         # An entry takes some ten steps, and all of them 200,000.
         assert count < 60_000, (filters, sort, after)
         if not rows:
+            break
+        after = rows[-1]
+
+
+@pytest.mark.parametrize("is_ascending", [False, True])
+@pytest.mark.parametrize(
+    "filters",
+    [
+        {"min_reward": 0.01},
+        {"min_reward": 0.95},
+        {"min_reward": 0.99, "pool_id": "half"},
+        {"min_reward": 0.996, "max_reward": 0.998},
+        {"min_reward": 0.5, "seed": 7, "pool_id": "half"},
+        {"max_reward": 0.001},
+        {"min_reward": 2},
+    ],
+)
+def test_rewards_are_listed_in_the_order_of_creation(
+    steps: Steps, filters: dict[str, Any], is_ascending: bool
+) -> None:
+    query = RolloutQuery(filters, is_ascending=is_ascending)
+    expected, after = steps.numbers(query), None
+    for _ in range(4):
+        count, rows = steps.of_page(query, after)
+        assert count < 60_000, (filters, after)
+        assert [row.seq for row in rows] == expected[:PAGE]
+        expected = expected[PAGE:]
+        if not expected:
             break
         after = rows[-1]
 

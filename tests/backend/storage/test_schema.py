@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+import threading
 import time
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from synth_pools.backend import local_backend
+from synth_pools.backend.server import thread as server_thread
+from synth_pools.backend.storage import migrations
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from synth_pools.backend.storage.database import SchemaVersionError
 from synth_pools.backend.storage.sqlite import schema
 from synth_pools.backend.storage.sqlite.schema import VERSION
+from synth_pools.local import LocalBackend
 from tests.support.backend_server import serve
 from tests.support.commands import refusal_of
 from tests.support.containers import Seen, http, odd_container
@@ -81,6 +88,38 @@ def test_a_database_of_version_1_goes_on(tmp_path: Path) -> None:
         assert rows[KEYED][0] == 9
         after = database.execute("SELECT id, request FROM rollouts ORDER BY seq").fetchall()
         assert after[: len(before)] == before
+
+
+def test_a_start_takes_as_long_as_its_migration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    make_version_1(tmp_path)
+    looks, migrate, seconds = threading.Semaphore(0), schema._migrate, [0]
+
+    def is_migrating() -> bool:
+        # Longer than a start may take passes between two looks at a migration.
+        seconds[0] += 1000 if migrations.is_migrating() else 0
+        looks.release()
+        return migrations.is_migrating()
+
+    def migrate_slowly(connection: sqlite3.Connection) -> None:
+        for _ in range(3):
+            assert looks.acquire(timeout=60)
+        migrate(connection)
+
+    monkeypatch.setattr(schema, "_migrate", migrate_slowly)
+    monkeypatch.setattr(local_backend, "is_migrating", is_migrating)
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + seconds[0])
+    monkeypatch.setattr(server_thread, "clock", clock)
+    with (
+        caplog.at_level(logging.INFO),
+        LocalBackend(tmp_path) as backend,
+        backend.client() as client,
+    ):
+        assert client.rollouts.get("old", COMPLETED)["status"] == "completed"
+    lines = [record.message for record in caplog.records if "version" in record.message]
+    assert lines[0].startswith(f"the database goes from version 1 to {VERSION}: ")
+    assert lines[1].startswith(f"the database has version {VERSION} after ")
 
 
 def test_a_migrated_file_and_a_new_one_have_the_same_tables(tmp_path: Path) -> None:

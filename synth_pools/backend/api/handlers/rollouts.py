@@ -6,7 +6,7 @@ The operation under a pool has a `pool_id` in its path, and sees no rollout of a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -30,7 +30,8 @@ from synth_pools.backend.storage.rollout_documents import (
     summary_document,
     usage_document,
 )
-from synth_pools.backend.storage.rollout_lists import FILTERS, RolloutQuery, find, find_briefly
+from synth_pools.backend.storage.rollout_lists import find, find_briefly
+from synth_pools.backend.storage.rollout_queries import FILTERS, RolloutQuery
 from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout
 
 _T = TypeVar("_T")
@@ -51,25 +52,11 @@ async def list_rollouts(request: Request) -> Response:
     if not isinstance(page, Page):
         return page
 
-    def measured(
-        db: Snapshot, positions: Sequence[ListPosition] | None
-    ) -> list[tuple[ListPosition, int]] | None:
-        if positions is None:
-            return None
-        sizes = rollouts.sizes_of(db, [position.seq for position in positions])
-        return [(item, sizes[item.seq]) for item in positions if item.seq in sizes]
-
     database = request.services.database
-    items = await database.read(
-        lambda db: measured(db, find_briefly(db, query, page.after, page.wanted))
-    )
+    items = await database.read(lambda db: find_briefly(db, query, page.after, page.wanted))
     if items is None:
-        items = await database.read_apart(
-            lambda db: measured(db, find(db, query, page.after, page.wanted))
-        )
-    return await page.filled(
-        items or (), lambda db, seqs: rollouts.list_rollouts(db, seqs, page.state)
-    )
+        items = await database.read_apart(lambda db: find(db, query, page.after, page.wanted))
+    return await page.filled(items, lambda db, seqs: rollouts.list_rollouts(db, seqs, page.state))
 
 
 def _list_query(request: Request) -> RolloutQuery:

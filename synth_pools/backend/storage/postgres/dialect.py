@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-_LIST = re.compile(r"IN \(SELECT value FROM json_each\(\?\)\)")
+_LIST = re.compile(r"IN \(SELECT value FROM json_each\(\?([0-9]*)\)\)")
 # Entries of an index with equal values, in their order. As comparisons of rows, since of equal
 # values the planner leaves the index for that of the numbers alone, and reads all rollouts for few.
 _ENTRIES = re.compile(r"((?:[a-z_]+ = \?[0-9]+ AND )+)([a-z_]*seq) ([<>]) (\?[0-9]+)")
-_PLACEHOLDER = re.compile(r"\?(@|[0-9]*)")
+_PLACEHOLDER = re.compile(r"\?(@?)([0-9]*)")
 _BYTES = re.compile(r"length\(CAST\(([a-z_.]+) AS BLOB\)\)")
 
 
@@ -46,14 +46,14 @@ def translated(sql: str) -> Statement:
 
     def numbered(match: re.Match[str]) -> str:
         nonlocal number
-        if match[1] not in ("", "@"):
-            return f"${match[1]}"
-        number += 1
-        if match[1]:
-            lists.append(number - 1)
-        return f"${number}"
+        is_list, place = match.groups()
+        if not place:
+            number += 1
+        if is_list:
+            lists.append(int(place or number) - 1)
+        return f"${place or number}"
 
-    text = _LIST.sub("= ANY(?@)", _BYTES.sub(r"octet_length(\1)", _ENTRIES.sub(_compared, sql)))
+    text = _LIST.sub(r"= ANY(?@\1)", _BYTES.sub(r"octet_length(\1)", _ENTRIES.sub(_compared, sql)))
     return Statement(_PLACEHOLDER.sub(numbered, text), tuple(lists))
 
 

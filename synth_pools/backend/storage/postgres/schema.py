@@ -6,8 +6,9 @@ import asyncpg
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.database import SchemaVersionError
+from synth_pools.backend.storage.list_indexes import BLOCKS, COVERING
+from synth_pools.backend.storage.migrations import LONGEST_SECONDS, migrating
 from synth_pools.backend.storage.postgres.shares import SHARES
-from synth_pools.backend.storage.rollout_lists import INDEXES
 from synth_pools.backend.storage.statements import SET_META
 
 # A separate schema, so that the database can be used for other things too.
@@ -341,7 +342,7 @@ ALTER TABLE runs ADD COLUMN configuration_digest TEXT COLLATE "C";
 # later step undoes: all steps run in one transaction, so the result is the same.
 _STEPS = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, SHARES, _VERSION_6, _VERSION_7),
-    INDEXES,
+    *(COVERING, BLOCKS),
 )
 
 VERSION = len(_STEPS)
@@ -359,15 +360,24 @@ async def migrate(connection: asyncpg.Connection) -> bool:
         SchemaVersionError: A newer backend wrote it, or the schema belongs to another program.
         asyncpg.PostgresError: The user lacks a permission.
     """
+    former = await _read_version(connection)
+    with migrating(former if former < VERSION else 0, VERSION):
+        return await _migrated(connection)
+
+
+async def _migrated(connection: asyncpg.Connection) -> bool:
     # One transaction: a crash leaves the database unchanged.
     async with connection.transaction():
-        await connection.execute("SELECT pg_advisory_xact_lock($1, $2)", *WRITERS_LOCK)
+        # Indexes of millions of rollouts take minutes, also those that another backend builds.
+        await connection.execute("SET LOCAL statement_timeout = 0")
+        lock = "SELECT pg_advisory_xact_lock($1, $2)"
+        await connection.execute(lock, *WRITERS_LOCK, timeout=LONGEST_SECONDS)
         version = await _read_version(connection)
         # `IF NOT EXISTS` needs the right to create one even if an administrator has made it.
         if not await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", SCHEMA):
             await connection.execute(f"CREATE SCHEMA {SCHEMA}")
         for step in _STEPS[version:]:
-            await connection.execute(step)
+            await connection.execute(step, timeout=LONGEST_SECONDS)
         if version < VERSION:
             await connection.execute(_SET_META, "schema_version", str(VERSION))
         if version == 0:

@@ -7,7 +7,8 @@ import sqlite3
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.database import SchemaVersionError
-from synth_pools.backend.storage.rollout_lists import INDEXES
+from synth_pools.backend.storage.list_indexes import BLOCKS, COVERING
+from synth_pools.backend.storage.migrations import migrating
 from synth_pools.backend.storage.sql_functions import DELETED
 
 _VERSION_1 = """
@@ -244,7 +245,7 @@ _VERSION_10 = "ALTER TABLE runs ADD COLUMN configuration_digest TEXT"
 # through them, and new files go through all of them.
 _STEPS = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7),
-    *(_VERSION_8, _VERSION_9, _VERSION_10, INDEXES),
+    *(_VERSION_8, _VERSION_9, _VERSION_10, COVERING, BLOCKS),
 )
 
 VERSION = len(_STEPS)
@@ -272,8 +273,13 @@ def prepare(connection: sqlite3.Connection) -> None:
 
 
 def _bring_up_to_date(connection: sqlite3.Connection) -> None:
-    if read_version(connection) == VERSION:
-        return
+    former = read_version(connection)
+    if former < VERSION:
+        with migrating(former, VERSION):
+            _migrate(connection)
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
     # One transaction: a crash leaves the file unchanged.
     connection.execute("BEGIN IMMEDIATE")
     try:

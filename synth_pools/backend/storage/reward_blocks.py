@@ -1,0 +1,143 @@
+"""Pages of rewards in the order of creation, from blocks of successive rollouts."""
+
+from __future__ import annotations
+
+import json
+import math
+
+from synth_pools.backend.storage.cursors import ListPosition
+from synth_pools.backend.storage.database import Executes
+from synth_pools.backend.storage.list_indexes import BLOCK_BITS
+from synth_pools.backend.storage.rollout_queries import PROBE, Found, RolloutQuery, Values, page_sql
+
+_BLOCK = f"seq >> {BLOCK_BITS:d}"
+_SIZE = 1 << BLOCK_BITS
+# Blocks to read at first, of which the newest may have few rollouts.
+_FIRST_BLOCKS = 2
+# Most entries of these to count, and blocks to read next if none of them matches.
+_MOST_COUNTED = 256
+_NEXT_BLOCKS = 64
+# The page is likely complete with as many times the rollouts that should have it.
+_MARGIN = 1.5
+_OLDEST, _NEWEST = (f"(SELECT {end}(seq) FROM rollouts)" for end in ("MIN", "MAX"))  # noqa: S608
+
+
+class RewardBlocks:
+    """Way to a page: the rewards of a range in each block, and the matching rollouts so far.
+
+    Args:
+        db: A snapshot.
+        query: The list; it has a range of rewards.
+        after: The position in the list before the first one; None for the beginning.
+        limit: The most positions to find.
+    """
+
+    def __init__(
+        self, db: Executes, query: RolloutQuery, after: ListPosition | None, limit: int
+    ) -> None:
+        self._db, self._query, self._limit = db, query, limit
+        self._after = after
+        conditions = query.conditions()
+        self._ranges = [item for item in conditions if item.column == "reward_value"]
+        self._covered = [item for item in conditions if item.column == "pool_id"]
+        self._probed = [item for item in conditions if item not in self._ranges + self._covered]
+        self._step = 1 if query.is_ascending else -1
+        # The next block, and the number of those from it to the last one; None before the first.
+        self._next = 0
+        self._left: int | None = None
+        # The number of rollouts that were looked at, and what a block costs.
+        self._rollout_count = 0
+        self._cost = 0.0
+        self.rows: list[Found] = []
+
+    @property
+    def remaining(self) -> float:
+        """The likely number of entries of an index that it takes to read on; 0 at first."""
+        return self._cost * self._needed
+
+    @property
+    def _needed(self) -> int:
+        """The likely number of blocks that complete the page."""
+        if not self.rows:
+            return min(self._left or 0, _NEXT_BLOCKS * self._rollout_count // _SIZE)
+        rollouts = self._rollout_count / len(self.rows) * (self._limit - len(self.rows))
+        return min(self._left or 0, math.ceil(_MARGIN * rollouts / _SIZE))
+
+    def advance(self, entry_count: int) -> bool:
+        """Read further blocks; return True if the page is complete.
+
+        Args:
+            entry_count: The number of entries of an index that may be read in the same time.
+        """
+        if self._left is None:
+            self._begin()
+        while self._left and len(self.rows) < self._limit:
+            count = min(self._needed, int(entry_count / self._cost))
+            if count < 1:
+                return False
+            entry_count -= int(count * self._cost)
+            blocks = range(self._next, self._next + self._step * count, self._step)
+            values = Values()
+            mark = values.mark(json.dumps(list(blocks)))
+            page = self._page(values, f"IN (SELECT value FROM json_each({mark}))")  # noqa: S608
+            rows = self._db.execute(page, values)
+            self.rows += [(ListPosition(seq), size) for seq, _, size in rows]
+            self._pass(count)
+        return True
+
+    def _begin(self) -> None:
+        """Read the first blocks, count their entries, and find the end of the list."""
+        values = Values()
+        if self._after is not None:
+            start = values.mark(self._after.seq >> BLOCK_BITS)
+        else:
+            start = f"({_OLDEST if self._query.is_ascending else _NEWEST} >> {BLOCK_BITS:d})"
+        numbers = (f"{start} + {self._step * number:d}" for number in range(_FIRST_BLOCKS))
+        blocks = f"IN ({', '.join(numbers)})"
+        rows = self._db.execute(
+            f"SELECT entry_count, oldest, newest, page.seq, size FROM (SELECT COUNT(*)"  # noqa: S608
+            f" AS entry_count, {_OLDEST} AS oldest, {_NEWEST} AS newest FROM (SELECT seq"
+            f" FROM rollouts WHERE {_BLOCK} {blocks} AND {self._range(values)}"
+            f" LIMIT {_MOST_COUNTED:d}) AS entries) AS facts"
+            f" LEFT JOIN ({self._page(values, blocks)}) AS page ON 1 = 1",
+            values,
+        ).fetchall()
+        entry_count, oldest, newest = rows[0][:3]
+        found = [(ListPosition(seq), size) for _, _, _, seq, size in rows if seq is not None]
+        self.rows = sorted(found, reverse=not self._query.is_ascending)
+        if entry_count == _MOST_COUNTED:
+            entry_count = _FIRST_BLOCKS * _SIZE
+        self._cost = PROBE + entry_count / _FIRST_BLOCKS * (1 + PROBE * len(self._probed))
+        self._left = 0
+        if newest is not None:
+            first, last = (oldest, newest) if self._query.is_ascending else (newest, oldest)
+            first = first if self._after is None else self._after.seq
+            self._next = first >> BLOCK_BITS
+            self._left = max(0, self._step * ((last >> BLOCK_BITS) - self._next) + 1)
+            self._pass(_FIRST_BLOCKS)
+            # Those of the first block before the page do not count.
+            self._rollout_count -= first % _SIZE if self._query.is_ascending else -first % _SIZE
+
+    def _pass(self, count: int) -> None:
+        self._next += self._step * count
+        self._left = max(0, (self._left or 0) - count)
+        self._rollout_count += count * _SIZE
+
+    def _page(self, values: Values, blocks: str) -> str:
+        """Return the SQL of the matching rollouts of some blocks, with their sizes."""
+        conditions = [item.covered(values) for item in self._covered]
+        conditions += [item.probed(values, "rollouts.seq") for item in self._probed]
+        if self._after is not None:
+            conditions.append(f"seq + 0 {self._query.sign} {values.mark(self._after.seq)}")
+        where = " AND ".join([self._range(values), *conditions])
+        limit = values.mark(self._limit - len(self.rows))
+        # Expressions, since the index of the numbers alone leads to all rollouts.
+        page = (
+            f"SELECT seq, NULL AS value FROM rollouts WHERE {_BLOCK} {blocks} AND {where}"  # noqa: S608
+            f" ORDER BY seq + 0 {self._query.order} LIMIT {limit}"
+        )
+        return page_sql(page, limit)
+
+    def _range(self, values: Values) -> str:
+        ranges = [f"reward_value {item.sign} {values.mark(item.value)}" for item in self._ranges]
+        return " AND ".join([*ranges, "reward_value IS NOT NULL"])

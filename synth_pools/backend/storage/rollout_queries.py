@@ -1,0 +1,133 @@
+"""Filters and orders of lists of rollouts, and their conditions in SQL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from synth_pools.backend.storage.cursors import ListPosition
+from synth_pools.backend.storage.rollouts import size_sql
+
+# A search in an index takes as long as to read a number of its entries.
+PROBE = 8
+# Tables of indexes, with the column of the number of a rollout.
+TABLE = ("rollouts", "seq")
+LABELS = ("rollout_labels", "rollout_seq")
+
+ORDERS = {"reward": "reward_value", "duration": "duration", "cost": "cost_usd"}
+_TEXTS = frozenset({"run", "error_code", "task_id", "status", "pool_id", "created_at"})
+# The filters of equal values, the likely narrowest first.
+_EQUAL = ("run", "label", "seed", "error_code", "task_id", "state", "pool_id")
+_RANGES = (
+    ("min_reward", "reward_value", ">="),
+    ("max_reward", "reward_value", "<="),
+    ("created_after", "created_at", ">="),
+    ("created_before", "created_at", "<"),
+)
+FILTERS = (*_EQUAL, *(name for name, _, _ in _RANGES))
+
+
+# The position of a rollout in a list, and its approximate size in an answer.
+Found = tuple[ListPosition, int]
+
+
+class Values(list[Any]):
+    """Parameters of a statement, numbered."""
+
+    def mark(self, value: Any) -> str:
+        """Add a parameter, and return its placeholder."""
+        self.append(value)
+        return f"?{len(self)}"
+
+
+class Condition(NamedTuple):
+    """Condition on a column, for an index to find."""
+
+    column: str
+    sign: str
+    value: Any
+
+    def probed(self, values: Values, listed: str) -> str:
+        """Return the SQL of the condition, for entries of an index that has not the column.
+
+        Args:
+            values: The parameters.
+            listed: The column of the number of the rollout.
+        """
+        mark = values.mark(self.value)
+        if self.sign != "=":
+            return f"{_unindexed(self.column)} {self.sign} {mark}"
+        table, seq = LABELS if self.column == "label" else TABLE
+        # A range, since a number alone leads to the row instead of the index.
+        return (
+            f"EXISTS (SELECT 1 FROM {table} AS probe WHERE probe.{self.column} = {mark}"  # noqa: S608
+            f" AND probe.{seq} BETWEEN {listed} AND {listed})"
+        )
+
+    def covered(self, values: Values) -> str:
+        """Return the SQL of the condition, for entries of an index that has the column."""
+        return f"{_unindexed(self.column)} {self.sign} {values.mark(self.value)}"
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutQuery:
+    """Filters of a list of rollouts, by the parameters of the API, and its order."""
+
+    filters: dict[str, Any]
+    sort: str = "created"
+    is_ascending: bool = False
+
+    @property
+    def value_column(self) -> str | None:
+        """The column of the value by which the list is sorted first; None for the creation alone.
+
+        Times of creation follow the clock, which may be set back; so they are sorted by only where
+        they are filtered.
+        """
+        is_timed = not self.filters.keys().isdisjoint({"created_after", "created_before"})
+        return ORDERS.get(self.sort, "created_at" if is_timed else None)
+
+    @property
+    def sign(self) -> str:
+        """The sign that compares a later value with an earlier one."""
+        return ">" if self.is_ascending else "<"
+
+    @property
+    def order(self) -> str:
+        """The word for the order, in SQL."""
+        return "ASC" if self.is_ascending else "DESC"
+
+    def conditions(self) -> list[Condition]:
+        """Return the conditions of the filters, those of equal values first."""
+        columns = {"state": "status"}
+        return [
+            *(
+                Condition(columns.get(name, name), "=", self.filters[name])
+                for name in _EQUAL
+                if name in self.filters
+            ),
+            *(
+                Condition(column, sign, self.filters[name])
+                for name, column, sign in _RANGES
+                if name in self.filters
+            ),
+        ]
+
+
+def _unindexed(column: str) -> str:
+    return f"{column} || ''" if column in _TEXTS else f"{column} + 0"
+
+
+def page_sql(page: str, limit: str) -> str:
+    """Return the SQL of a page with the sizes of its rollouts.
+
+    Args:
+        page: The SQL of `seq` and `value` of each, with a limit.
+        limit: The placeholder of this limit.
+    """
+    # With a limit once more, so that SQLite reads the rows after their order is known.
+    return (
+        "SELECT seq, value, (SELECT "  # noqa: S608
+        f"{size_sql('sized')} FROM rollouts AS sized WHERE sized.seq = page.seq) AS size"
+        f" FROM ({page}) AS page LIMIT {limit}"
+    )
