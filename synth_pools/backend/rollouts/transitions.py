@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from synth_pools.backend.containers.balancer import Balancer, Lease
 from synth_pools.backend.domain.clock import seconds_between
-from synth_pools.backend.domain.definitions import container_urls, start_rate, starts_containers
+from synth_pools.backend.domain.definitions import container_urls, starts_containers
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.rollouts.attempts import Attempt, ContainerChoice, is_address_of
@@ -93,7 +93,7 @@ class Transitions:
                 result = self._next(tx, rollout, pools[pool_id], attempt, choice)
                 seconds = 0.0
                 if isinstance(result, Start):
-                    seconds = rates.take(pool_id, start_rate(pools[pool_id].view))
+                    seconds = rates.take(pool_id, pools[pool_id].start_rate)
                 results.append(Delay(seconds) if seconds else result)
             except (ApiError, FencedError) as error:
                 results.append(error)

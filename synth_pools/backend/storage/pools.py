@@ -9,8 +9,10 @@ from typing import Any
 
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.definitions import (
+    StartRate,
     can_be_id,
     pool_view,
+    start_rate,
     starts_containers,
     task_exists,
     task_view,
@@ -107,6 +109,14 @@ class Pool:
     def concurrency(self) -> int:
         """The largest number of its rollouts that run at once."""
         return int(self.row["concurrency"])
+
+    @property
+    def start_rate(self) -> StartRate | None:
+        """The rate at which its rollouts may start; None if it has no limit."""
+        # Most have none, and to parse a large definition takes long.
+        if "max_starts_per_second" not in self.row["definition"]:
+            return None
+        return start_rate(self.view)
 
     @property
     def definition(self) -> dict[str, Any]:

@@ -224,7 +224,7 @@ class Admission:
         is_shared = pool.row["releases"] == "{}" or pool.place_of(task_id) == pool_id
         is_leased = place is not None and place.pool_id == pool_id and is_shared
         # Where the rate of starts has a limit, all wait for their turn.
-        is_leased = is_leased and "max_starts_per_second" not in pool.row["definition"]
+        is_leased = is_leased and pool.start_rate is None
         if place is not None and is_leased and self._is_free(pool, place.lease.url):
             self._room.start(pool_id)
             new.url = place.lease.url
