@@ -176,7 +176,7 @@ def test_small_rows_are_read_in_larger_portions(
         monkeypatch.setattr(Cursor, "fetch", counting)
         wide = f"'{'y' * 10_000}'"
         for text, most, expected in (
-            ("''", 300, [10, 20, 40, 80, 100, 51]),
+            ("''", 100, [10, 20, 20, 20, 20, 11]),
             (f"CASE WHEN x > 30 THEN {wide} END", 45, [10, 20, 16]),
             (f"CASE WHEN x > 20 THEN {wide} END", 45, [10, 20, 10, 6]),
         ):

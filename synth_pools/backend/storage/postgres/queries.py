@@ -86,8 +86,8 @@ SELECT * FROM ({{sql}}) AS answer WHERE CASE WHEN pg_column_size(answer.*) > {LA
 """  # noqa: S608 - of ours
 # What the server reports of a query that needs too much memory, or too large temporary files.
 _TOO_LARGE = ("53200", "53400")
-# Rows that are read at once: more after small ones, but a few of the largest fit in memory.
-_PORTION, _LARGEST_PORTION = 10, 100
+# Rows that are read at once: more after small ones, but as many of the largest fit in memory.
+_PORTION, _LARGEST_PORTION = 10, 20
 _SMALL_PORTION = 65_536
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")+)"|([^\W\d]\w*)|--|/\*|\s+|.""", re.DOTALL)
