@@ -10,6 +10,7 @@ from synth_pools._client.fleet.journal import (
     AdmissionRecord,
     AnswerRecord,
     BadLineError,
+    BatchRecord,
     OutcomeRecord,
     Record,
     Run,
@@ -118,6 +119,21 @@ class JournalReader:
             or self._index.admission(index) is not None
             or index in self._index.interruptions
         )
+
+    def digests(self) -> Iterator[tuple[int, str]]:
+        """Yield requests with their digests: those with new records, and some that were sent.
+
+        Raises:
+            BadLineError: A segment is damaged.
+            OSError: A file cannot be read.
+        """
+        for index in self.new():
+            record = self.record(index)
+            if record is not None:
+                yield index, record.sha
+        for sent in self._index.live():
+            if isinstance(sent, BatchRecord):
+                yield sent.indices[0], sent.shas[0]
 
     def _add(self, record: Record, place: int) -> Iterator[int]:
         batch = self._index.open_batch(record.key) if isinstance(record, AnswerRecord) else None

@@ -12,7 +12,7 @@ import click
 
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.files import FILE, check_distinct, force_option
-from synth_pools.cli.fleet.requests import RunRequests, read_requests
+from synth_pools.cli.fleet.requests import RunRequests, name_in_journal, read_requests
 from synth_pools.cli.fleet.summary import GroupedBy
 from synth_pools.cli.operations.bodies import body_from_words, validated_body
 from synth_pools.cli.output import form_option
@@ -58,15 +58,19 @@ class RunOptions:
         """
         words = [*body, *(f"env.{word}" for word in self.env)]
         common = body_from_words(words, "RolloutRequest", required=False) or {}
-        requests = read_requests(
+        named = functools.partial(
+            read_requests,
             common,
             seeds=self.seeds,
             file=self.file,
             tasks=self.tasks,
-            name=self.name,
             repeats=self.repeats,
             in_rounds=self.until_sure is not None,
         )
+        name = self.name
+        if name is None and self.journal is not None:
+            name = name_in_journal(self.journal, lambda name: named(name=name))
+        requests = named(name=name)
         if self.until_sure is not None and (self.repeats < 2 or self.only is not None):
             raise CommandError("--until-sure needs --repeats 2 or more, and no --only")
         has_sums = self.max_cost is not None or self.max_tokens is not None

@@ -82,6 +82,7 @@ def carry_out(
         CommandError: The file of the results has those of another run, or the service is away.
     """
     pool_id = pool["id"]
+    options = replace(options, name=requests.name)
     prices = None if options.prices is None else read_object(options.prices)
     with contextlib.closing(ResultFile(options.out)) as results:
         former = _former_rows(

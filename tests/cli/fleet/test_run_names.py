@@ -34,6 +34,22 @@ def test_its_rollouts_are_a_run_with_labels(
         assert (done.returncode, message in done.stderr) == (2, True)
 
 
+def test_a_journal_knows_the_name_of_its_run(
+    command: Command, backend: LocalBackend, pool: str, tmp_path: Path
+) -> None:
+    journal, moved = tmp_path / "journal-of-named.jsonl", tmp_path / "moved.jsonl"
+    words = ("run", pool, "--label", "half=1", "-o", "json", "--journal")
+    assert command(*words, journal, "--seeds", "0..1", "--name", "named-once").returncode == 0
+    journal.rename(moved)
+    done = command(*words, moved, "--seeds", "0..3")
+    assert (done.returncode, json.loads(done.stdout)["name"]) == (0, "named-once")
+    done = command(*words, moved, "--seeds", "0..3", "--name", "named-otherwise")
+    assert (done.returncode, "named-once" in done.stderr) == (2, True), done.stderr
+    with backend.client() as client:
+        items = client.rollouts.list(pool, run="named-once")["items"]
+    assert [item["request"]["metadata"]["run"] for item in items] == 4 * ["named-once"]
+
+
 def test_runs_are_compared_by_their_names(
     command: Command, backend: LocalBackend, tmp_path: Path
 ) -> None:
