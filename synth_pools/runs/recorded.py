@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -87,6 +88,26 @@ def highest_request(path: Path) -> int:
     except BadLineError:
         # The run itself says what is wrong with it.
         return -1
+
+
+def name_in_journal(path: Path, request_of: Callable[[str, int], Mapping[str, Any]]) -> str | None:
+    """Return the name that the requests of a journal have in their metadata; None without one.
+
+    Args:
+        path: The file; the run itself says what is wrong with it.
+        request_of: Makes a request of a run, from its name and the number of the request.
+    """
+    # As above.
+    from synth_pools._client.fleet.journal import BadLineError, digest
+    from synth_pools._client.fleet.journal_reader import JournalReader
+
+    with contextlib.suppress(BadLineError, OSError, IndexError):
+        reader = JournalReader(path)
+        name = reader.run.fields.get("run")
+        if isinstance(name, str):
+            for index, sha in reader.digests():
+                return name if digest(request_of(name, index)) == sha else None
+    return None
 
 
 def iter_journal(path: Path) -> Iterator[RecordedResult]:

@@ -20,7 +20,7 @@ from synth_pools.backend.storage.rollout_queries import (
     ORDERS,
     PROBE,
     TABLE,
-    Condition,
+    ColumnCondition,
     Found,
     RolloutQuery,
     Values,
@@ -89,7 +89,7 @@ class _Index(NamedTuple):
         is_in_blocks: True for the index of rewards in blocks.
     """
 
-    conditions: Sequence[Condition]
+    conditions: Sequence[ColumnCondition]
     column: str | None
     is_in_blocks: bool = False
 
@@ -124,7 +124,7 @@ class _Part(NamedTuple):
         seq: The number before that of the first rollout, where the order is that of creation.
     """
 
-    conditions: Sequence[Condition]
+    conditions: Sequence[ColumnCondition]
     seq: int | None
 
 
@@ -208,8 +208,8 @@ class _Way:
             return [part._replace(seq=position.seq)]
         column, sign = str(self._index.column), self._query.sign
         return [
-            _Part([Condition(column, "=", position.value)], position.seq),
-            _Part([*self._index.conditions, Condition(column, sign, position.value)], None),
+            _Part([ColumnCondition(column, "=", position.value)], position.seq),
+            _Part([*self._index.conditions, ColumnCondition(column, sign, position.value)], None),
         ]
 
     def _read(self, count: int, *, has_sizes: bool = False) -> list[Found]:

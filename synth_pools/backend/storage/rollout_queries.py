@@ -40,7 +40,7 @@ class Values(list[Any]):
         return f"?{len(self)}"
 
 
-class Condition(NamedTuple):
+class ColumnCondition(NamedTuple):
     """Condition on a column, for an index to find."""
 
     column: str
@@ -97,17 +97,17 @@ class RolloutQuery:
         """The word for the order, in SQL."""
         return "ASC" if self.is_ascending else "DESC"
 
-    def conditions(self) -> list[Condition]:
+    def conditions(self) -> list[ColumnCondition]:
         """Return the conditions of the filters, those of equal values first."""
         columns = {"state": "status"}
         return [
             *(
-                Condition(columns.get(name, name), "=", self.filters[name])
+                ColumnCondition(columns.get(name, name), "=", self.filters[name])
                 for name in _EQUAL
                 if name in self.filters
             ),
             *(
-                Condition(column, sign, self.filters[name])
+                ColumnCondition(column, sign, self.filters[name])
                 for name, column, sign in _RANGES
                 if name in self.filters
             ),

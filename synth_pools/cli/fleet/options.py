@@ -12,10 +12,11 @@ import click
 
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.files import FILE, check_distinct, force_option
-from synth_pools.cli.fleet.requests import RunRequests, name_in_journal, read_requests
+from synth_pools.cli.fleet.requests import RunRequests, read_requests
 from synth_pools.cli.fleet.summary import GroupedBy
 from synth_pools.cli.operations.bodies import body_from_words, validated_body
 from synth_pools.cli.output import form_option
+from synth_pools.runs.recorded import name_in_journal
 
 _LONGEST_NAME = 128
 
@@ -69,7 +70,7 @@ class RunOptions:
         )
         name = self.name
         if name is None and self.journal is not None:
-            name = name_in_journal(self.journal, lambda name: named(name=name))
+            name = name_in_journal(self.journal, lambda name, index: named(name=name)[index])
         requests = named(name=name)
         if self.until_sure is not None and (self.repeats < 2 or self.only is not None):
             raise CommandError("--until-sure needs --repeats 2 or more, and no --only")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from synth_pools._client.fleet.journal import BadLineError, digest
-from synth_pools._client.fleet.journal_reader import JournalReader
 from synth_pools.cli.failures import CommandError, reported_errors
 from synth_pools.cli.operations.bodies import validated_body
 from synth_pools.runs.rows import iter_objects
@@ -110,22 +107,6 @@ def read_requests(
         bases += [{**row, "task_id": task} for task in tasks] if tasks else [row]
     ranges = parse_seeds(seeds) if seeds is not None else ()
     return RunRequests(bases, ranges, repeats, in_rounds, name)
-
-
-def name_in_journal(journal: Path, requests_of: Callable[[str], RunRequests]) -> str | None:
-    """Return the name that the requests of a journal have in their metadata; None without one.
-
-    Args:
-        journal: The file; whatever else is wrong with it is reported by the run.
-        requests_of: Makes the requests of a run with a name.
-    """
-    with contextlib.suppress(BadLineError, OSError, IndexError):
-        reader = JournalReader(journal)
-        name = reader.run.fields.get("run")
-        if isinstance(name, str):
-            for index, sha in reader.digests():
-                return name if digest(requests_of(name)[index]) == sha else None
-    return None
 
 
 def parse_seeds(text: str) -> tuple[range, ...]:
