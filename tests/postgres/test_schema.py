@@ -106,9 +106,9 @@ def test_a_step_may_take_longer_than_a_statement(
 
     with caplog.at_level(logging.INFO, "synth_pools"):
         asyncio.run(run())
-    began, ended = (record.getMessage() for record in caplog.records)
-    assert began.startswith(f"the database goes from version {schema.VERSION - 1} to ")
-    assert ended.startswith(f"the database has version {schema.VERSION} after ")
+    beginning, end = (record.getMessage() for record in caplog.records)
+    assert beginning.startswith(f"the database goes from version {schema.VERSION - 1} to ")
+    assert end.startswith(f"the database has version {schema.VERSION} after ")
 
 
 async def _write_as_older(connection: asyncpg.Connection, name: str) -> None:

@@ -103,8 +103,8 @@ class RewardBlocks:
             values,
         ).fetchall()
         entry_count, oldest, newest = rows[0][:3]
-        found = [(ListPosition(seq), size) for _, _, _, seq, size in rows if seq is not None]
-        self.rows = sorted(found, reverse=not self._query.is_ascending)
+        rollouts = [(ListPosition(seq), size) for _, _, _, seq, size in rows if seq is not None]
+        self.rows = sorted(rollouts, reverse=not self._query.is_ascending)
         if entry_count == _MOST_COUNTED:
             entry_count = _FIRST_BLOCKS * _SIZE
         self._cost = PROBE + entry_count / _FIRST_BLOCKS * (1 + PROBE * len(self._probed))

@@ -59,7 +59,7 @@ class RunOptions:
         """
         words = [*body, *(f"env.{word}" for word in self.env)]
         common = body_from_words(words, "RolloutRequest", required=False) or {}
-        named = functools.partial(
+        requests_of = functools.partial(
             read_requests,
             common,
             seeds=self.seeds,
@@ -70,8 +70,8 @@ class RunOptions:
         )
         name = self.name
         if name is None and self.journal is not None:
-            name = name_in_journal(self.journal, lambda name, index: named(name=name)[index])
-        requests = named(name=name)
+            name = name_in_journal(self.journal, lambda name, index: requests_of(name=name)[index])
+        requests = requests_of(name=name)
         if self.until_sure is not None and (self.repeats < 2 or self.only is not None):
             raise CommandError("--until-sure needs --repeats 2 or more, and no --only")
         has_sums = self.max_cost is not None or self.max_tokens is not None

@@ -368,7 +368,7 @@ async def migrate(connection: asyncpg.Connection) -> bool:
 async def _migrated(connection: asyncpg.Connection) -> bool:
     # One transaction: a crash leaves the database unchanged.
     async with connection.transaction():
-        # Indexes of millions of rollouts take minutes, also those that another backend builds.
+        # Indexes of millions of rollouts take minutes, here or in another backend.
         await connection.execute("SET LOCAL statement_timeout = 0")
         lock = "SELECT pg_advisory_xact_lock($1, $2)"
         await connection.execute(lock, *WRITERS_LOCK, timeout=LONGEST_SECONDS)
