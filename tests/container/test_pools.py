@@ -13,6 +13,7 @@ import pytest
 
 from tests.support import sdk_container
 from tests.support.backend_server import Server, eventually, serve
+from tests.support.environments import run_into_limit
 from tests.support.process_pools import pids, until
 
 ARGV = [sys.executable, "-m", "synth_pools.container", str(Path(sdk_container.__file__))]
@@ -24,18 +25,6 @@ def create_pool(server: Server, mode: str, **process: Any) -> str:
     pool_id = server.pool(capacity=1, concurrency=8, config=config)
     until(server, pool_id, "active")
     return pool_id
-
-
-def run_into_limit(run: Callable[[int], Any], *limits: int) -> Any:
-    """Return a rollout whose limit the container noticed first.
-
-    It does so a twentieth of the limit earlier than the backend; a busy one may not.
-    """
-    for limit in limits:
-        rollout = run(limit)
-        if (rollout["error"]["details"] or {}).get("status"):
-            break
-    return rollout
 
 
 @pytest.fixture(scope="module")

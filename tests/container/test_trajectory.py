@@ -102,7 +102,7 @@ def test_an_episode_that_fails_or_is_stopped_has_its_steps(end: Exception | None
         while not rollout.is_cancelled:
             threading.Event().wait(0.01)
 
-    limits = {} if end else {"timeout_seconds": 0.5}
+    limits = {} if end else {"timeout_seconds": 2}
     played = container_of(play).test(limits=limits)
     assert played.status == ("failed" if end else "timeout")
     assert len(played.answer["trajectory"]["steps"]) == 2

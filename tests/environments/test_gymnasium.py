@@ -15,7 +15,7 @@ from synth_pools.cli.environments.checks import POLICY_FIELDS
 from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
 from tests.support.commands import run_command, started
-from tests.support.environments import environment_pool, served_environment
+from tests.support.environments import environment_pool, run_into_limit, served_environment
 from tests.support.scripted_models import ScriptedModels
 
 pytestmark = [pytest.mark.environments, pytest.mark.xdist_group("gymnasium")]
@@ -154,8 +154,14 @@ def test_a_limit_is_a_timeout_with_the_reward_so_far(backend: Server, cart_poles
     assert rollout["error"]["details"]["status"] == "timeout"
     assert rollout["result"]["status_detail"] == "The episode was stopped: max_tokens is 1."
     assert rollout["result"]["partial"] == {"reward": 1.0}
-    slow = {"model": "slow:60"}
-    rollout = backend.run(cart_poles, seed=1, policy=slow, limits={"timeout_seconds": 1})
+
+
+def test_a_limit_of_time_is_a_timeout(backend: Server, cart_poles: str) -> None:
+    def run(limit: int) -> Any:
+        slow = {"model": "slow:60"}
+        return backend.run(cart_poles, seed=1, policy=slow, limits={"timeout_seconds": limit})
+
+    rollout = run_into_limit(run, 1, 10, 30)
     assert rollout["error"]["details"]["status"] == "timeout"
 
 

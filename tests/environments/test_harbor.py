@@ -13,7 +13,7 @@ import pytest
 
 from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
-from tests.support.environments import environment_pool, served_environment
+from tests.support.environments import environment_pool, run_into_limit, served_environment
 from tests.support.oci import EngineUnderTest
 from tests.support.scripted_models import CACHED_TOKENS, ScriptedModels
 from tests.support.shell_image import build_shell_image
@@ -124,7 +124,11 @@ def test_a_trial_that_cannot_be_judged_has_a_sentence_and_no_score(
 
 def test_a_limit_of_time_is_no_score(backend: Server, pool_id: str) -> None:
     policy = {"agent": ONE_COMMAND, "model": "slow:600"}
-    rollout = trial(backend, pool_id, policy, limits={"timeout_seconds": 3})
+
+    def run(limit: int) -> Any:
+        return trial(backend, pool_id, policy, limits={"timeout_seconds": limit})
+
+    rollout = run_into_limit(run, 3, 20, 60)
     assert (rollout["score"], rollout["error"]["details"]["status"]) == (None, "timeout")
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
-from tests.support.environments import environment_pool, served_environment
+from tests.support.environments import environment_pool, run_into_limit, served_environment
 from tests.support.process_pools import pids
 from tests.support.scripted_models import ScriptedModels
 
@@ -95,13 +95,25 @@ def test_scores_with_several_values_are_chosen_by_name_and_only_one_sample_is_pl
     [
         ('tool:add:{"x":2,"y":2}', {"max_turns": 1}, "turn"),
         ("say:it is 4", {"max_tokens": 1}, "token"),
-        ("slow:600", {"timeout_seconds": 3}, "time"),
     ],
 )
 def test_a_limit_is_a_timeout_that_keeps_the_number(
     backend: Server, pool: Callable[[str], str], model: str, limits: dict[str, Any], kind: str
 ) -> None:
-    rollout = played(backend, pool("tools"), model, "ab", limits=limits)
+    stopped_by(kind, played(backend, pool("tools"), model, "ab", limits=limits))
+
+
+def test_a_limit_of_time_is_a_timeout_that_keeps_the_number(
+    backend: Server, pool: Callable[[str], str]
+) -> None:
+    def run(limit: int) -> Any:
+        limits = {"timeout_seconds": limit}
+        return played(backend, pool("tools"), "slow:600", "ab", limits=limits)
+
+    stopped_by("time", run_into_limit(run, 3, 20, 60))
+
+
+def stopped_by(kind: str, rollout: Any) -> None:
     assert (rollout["status"], rollout["score"]) == ("failed", None)
     assert rollout["error"]["details"]["status"] == "timeout"
     assert f"The {kind} limit" in rollout["error"]["message"]

@@ -15,7 +15,7 @@ import pytest
 
 from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
-from tests.support.environments import environment_pool, served_environment
+from tests.support.environments import environment_pool, run_into_limit, served_environment
 from tests.support.oci import EngineUnderTest
 from tests.support.process_pools import containers, family, gone, pids
 from tests.support.scripted_models import ScriptedModels
@@ -134,7 +134,11 @@ def test_an_environment_that_never_ends_is_stopped_by_turns(backend: Server, poo
 
 def test_a_limit_of_time_ends_an_episode(backend: Server, pool_id: str) -> None:
     policy = {"model": "slow:600"}
-    rollout = played(backend, pool_id, policy, limits={"timeout_seconds": 1})
+
+    def run(limit: int) -> Any:
+        return played(backend, pool_id, policy, limits={"timeout_seconds": limit})
+
+    rollout = run_into_limit(run, 1, 10, 40)
     assert rollout["error"]["details"]["status"] == "timeout"
     assert rollout["score"] is None
 

@@ -11,7 +11,7 @@ import pytest
 
 from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
-from tests.support.environments import environment_pool, served_environment
+from tests.support.environments import environment_pool, run_into_limit, served_environment
 from tests.support.process_pools import pids
 from tests.support.scripted_models import ScriptedModels
 
@@ -64,13 +64,22 @@ def test_a_task_has_its_reward_its_metrics_and_its_usage_with_the_cache(
     [
         ('tool:add:{"x":2}', {"max_turns": 1}, "max_turns"),
         ('tool:add:{"x":2}', {"max_tokens": 1}, "max_total_tokens"),
-        ("slow:600", {"timeout_seconds": 2}, "agent_timeout"),
     ],
 )
 def test_a_limit_is_a_timeout_that_keeps_the_number(
     backend: Server, pool_id: str, model: str, limits: dict[str, Any], kind: str
 ) -> None:
-    rollout = played(backend, pool_id, model, limits=limits)
+    stopped_by(kind, played(backend, pool_id, model, limits=limits))
+
+
+def test_a_limit_of_time_is_a_timeout_that_keeps_the_number(backend: Server, pool_id: str) -> None:
+    def run(limit: int) -> Any:
+        return played(backend, pool_id, "slow:600", limits={"timeout_seconds": limit})
+
+    stopped_by("agent_timeout", run_into_limit(run, 2, 20, 60))
+
+
+def stopped_by(kind: str, rollout: Any) -> None:
     assert (rollout["status"], rollout["score"]) == ("failed", None)
     assert rollout["error"]["details"]["status"] == "timeout"
     assert f"The limit was reached: {kind}" in rollout["error"]["message"]
