@@ -33,6 +33,8 @@ _FIRST_ENTRIES = 3_000
 _GROWTH = 8
 # A brief search has as many attempts.
 _BRIEF_ATTEMPTS = 2
+# Most pages have no more rollouts.
+_USUAL_PAGE = 128
 # To read a row takes as long as to read a number of entries of an index.
 _ROW = 32
 
@@ -180,7 +182,9 @@ class _Way:
 
     def read_all(self) -> list[Found]:
         """Return a page of all entries, in their order, with the sizes from the rows."""
-        return self._read(max(self._limit, _FIRST_ENTRIES), has_sizes=True)
+        # Few numbers, since each is a statement; a high one has PostgreSQL sort a small table.
+        count = _USUAL_PAGE if self._limit <= _USUAL_PAGE else max(self._limit, _FIRST_ENTRIES)
+        return self._read(count, has_sizes=True)
 
     def advance(self, entry_count: int) -> bool:
         """Look at further entries; return True if the page is complete.
