@@ -157,7 +157,7 @@ def serve(data_dir: Path, *, grace: float = 0.0, **chosen: Any) -> Iterator[Serv
 
     thread = ServerThread(make_app, listener, settings, grace=grace)
     try:
-        thread.start(20 if settings.ray is None else 20 + CONNECT_SECONDS)
+        thread.start(60 if settings.ray is None else 60 + CONNECT_SECONDS)
         # Tests of the server itself look for its threads by name.
         thread._thread.name = "backend-of-the-tests"
         server = Server(url, apps[0])
