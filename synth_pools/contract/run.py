@@ -23,6 +23,7 @@ from synth_pools.contract.foreign.run import (
     runs_generated_requests,
 )
 from synth_pools.contract.harness.executor import ScenarioExecutor
+from synth_pools.contract.harness.lanes import Lane
 from synth_pools.contract.harness.late_reads import LateReads
 from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
 from synth_pools.contract.harness.scope import chosen_operations
@@ -49,6 +50,11 @@ from synth_pools.contract.session import Session, remove_created, remove_leftove
 
 # Checks that are not scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")
+# Layers that go on beside the scenarios. The engines of those in the second lane share a library
+# that keeps state for all of the process.
+_LANES = (("auth", "client"), ("model", "schema"))
+# Longest wait for the end of a lane after an interruption.
+_LANE_SECONDS = 5.0
 # Longest wait for the answers to creations at the end of a run.
 _CREATION_SECONDS = 15.0
 
@@ -273,19 +279,12 @@ def _check_names(names: Sequence[str], kinds: Iterable[str] = ()) -> None:
 def _judge(run: RunRecord, session: Session, urls: Mapping[str, str], progress: Progress) -> None:
     options = session.options
     first_contact(session)
-    # The engines take seconds to import, which is too long if nothing answers.
-    from synth_pools.contract.client.runner import run_client_checks
-    from synth_pools.contract.fuzzing.runner import run_fuzzing
-    from synth_pools.contract.stateful.state_machine import run_state_machine
-
     progress("first contact", 0, 1)
     rollout: Rollout | None = None
     if not options.read_only:
         if urls:
             try_containers(session, dict(urls))
         rollout = prove(session)
-    if options.wants_of("auth"):
-        check_access(session, rollout)
     progress("first contact", 1, 1)
 
     existing = session.document.operations
@@ -301,21 +300,62 @@ def _judge(run: RunRecord, session: Session, urls: Mapping[str, str], progress: 
     executor = ScenarioExecutor(
         session, scenarios, lambda done, total: progress("scenarios", done, total)
     )
-    executor.wait_for_quick()
-    if not executor.obstacles and not smoke:
-        if options.wants_of("model") and not options.read_only and not _late(run, session):
-            progress("state machine", 0, 1)
-            run.add(run_state_machine(session))
-        if options.wants_of("client") and not _late(run, session):
-            progress("client", 0, 1)
-            run.add(run_client_checks(session))
-    # Slow scenarios, which only wait, run meanwhile.
-    judgeable = not smoke and not executor.obstacles and not run.obstacles
-    if judgeable and options.wants_of("schema") and not _late(run, session):
-        progress("schema", 0, 1)
-        run.add(run_fuzzing(session, lambda text: progress(text, 0, 0)))
-    executor.wait_for_all()
-    run.obstacles += executor.obstacles
+
+    def may_begin() -> bool:
+        return not (run.obstacles or executor.obstacles or _late(run, session))
+
+    lanes = [
+        Lane(
+            [layer for layer in layers if _is_wanted(layer, options)],
+            partial(_carry_out, run, session, rollout),
+            may_begin,
+        )
+        for layers in _LANES
+    ]
+    try:
+        # How far a layer is changes too often for a line each time.
+        executor.wait_for_all(lanes, lambda phase: progress(phase, 0, int(phase in _FAMILIES)))
+    finally:
+        # After an interruption nothing may be sent beside the clean-up.
+        session.http.stop.set()
+        for lane in lanes:
+            lane.join(_LANE_SECONDS)
+        run.obstacles += executor.obstacles
+
+
+def _is_wanted(layer: str, options: Options) -> bool:
+    if options.profile is Profile.SMOKE and layer != "auth":
+        return False
+    return options.wants_of(layer) and not (layer == "model" and options.read_only)
+
+
+def _carry_out(
+    run: RunRecord,
+    session: Session,
+    rollout: Rollout | None,
+    layer: str,
+    tell: Callable[[str], None],
+) -> None:
+    """Carry out a layer that is no scenario."""
+    if layer == "auth":
+        check_access(session, rollout)
+        return
+    # The engines take seconds to import, which is too long if nothing answers.
+    if layer == "client":
+        from synth_pools.contract.client.runner import run_client_checks
+
+        result = run_client_checks(session)
+    elif layer == "model":
+        from synth_pools.contract.stateful.state_machine import run_state_machine
+
+        result = run_state_machine(session)
+    else:
+        from synth_pools.contract.fuzzing.runner import run_fuzzing
+
+        result = run_fuzzing(session, tell)
+    # A layer that was stopped is no obstacle: what stopped it is.
+    if not session.http.stop.is_set() or _late(run, session):
+        run.add(result)
 
 
 def _judge_foreign(

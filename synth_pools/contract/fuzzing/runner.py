@@ -86,6 +86,7 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
         retarget=targeting,
         observe=targeting.observe,
         deadline=options.deadline,
+        is_stopped=session.http.stop.is_set,
         access=options.access,
         key_place=document.key_place if document.is_foreign else None,
     )

@@ -81,6 +81,7 @@ class EngineSettings:
         retarget: A hook that may change a generated request before it is sent.
         observe: A hook for each response: its operation, status and body.
         deadline: The end of the run, on time.monotonic()'s clock.
+        is_stopped: Returns True once the run was stopped.
         access: Headers, certificates and proxy of the backend.
         key_place: The place of the key; None for the one of openapi.yaml.
     """
@@ -100,6 +101,7 @@ class EngineSettings:
     retarget: Callable[[GeneratedRequest], None] = lambda _: None
     observe: Callable[[str, int, bytes], None] = lambda *_: None
     deadline: float = float("inf")
+    is_stopped: Callable[[], bool] = lambda: False
     access: Access = field(default_factory=Access)
     key_place: KeyPlace | None = None
 
@@ -181,7 +183,7 @@ def _run(
     stream = schemathesis_engine.from_schema(schema).execute()
     request_count = 0
     try:
-        for event in events_in_time(stream, settings.deadline):
+        for event in events_in_time(stream, settings.deadline, is_stopped=settings.is_stopped):
             if isinstance(event, events.ScenarioFinished):
                 request_count += len(event.recorder.interactions)
                 tick(str(event.phase.value), request_count)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 # Seconds between two looks at the clock, and seconds for an engine to end by itself.
@@ -14,7 +14,10 @@ _LAST_SECONDS = 10.0
 
 
 def events_in_time(
-    stream: Any, deadline: float, last_seconds: float = _LAST_SECONDS
+    stream: Any,
+    deadline: float,
+    last_seconds: float = _LAST_SECONDS,
+    is_stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[Any]:
     """Yield an engine's events; abandon the engine some time after the deadline.
 
@@ -24,6 +27,7 @@ def events_in_time(
         stream: The events, with a `stop` that ends them after the next one.
         deadline: The end, on time.monotonic()'s clock.
         last_seconds: Seconds after the deadline for the next event.
+        is_stopped: Returns True once the run was stopped, which is a deadline, too.
 
     Yields:
         Each event.
@@ -46,7 +50,9 @@ def events_in_time(
     threading.Thread(target=pump, name="contract-engine", daemon=True).start()
     while True:
         now = time.monotonic()
-        if now > deadline:
+        if is_stopped():
+            deadline = min(deadline, now)
+        if now >= deadline:
             stream.stop()
         try:
             event, error = channel.get(timeout=_TURN_SECONDS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from synth_pools.contract.exceptions import (
     BusyError,
@@ -16,6 +16,7 @@ from synth_pools.contract.exceptions import (
     UnreachableError,
 )
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.lanes import Lane
 from synth_pools.contract.harness.registry import WITHOUT, Scenario
 from synth_pools.contract.harness.scope import FOR_CONTAINERS, lacking
 from synth_pools.contract.results import Outcome
@@ -34,7 +35,7 @@ _LAST_SECONDS = 60.0
 class ScenarioExecutor:
     """Runs scenarios in parallel threads.
 
-    Slow scenarios, which wait for time to pass, run alongside the later layers.
+    Slow scenarios, which wait for time to pass, have a thread each.
     """
 
     def __init__(
@@ -77,23 +78,34 @@ class ScenarioExecutor:
         with self._lock:
             return list(self._obstacles)
 
-    def wait_for_quick(self) -> None:
-        """Wait for the scenarios that are neither slow nor run alone."""
-        self._wait(self._quick)
+    def wait_for_all(
+        self, lanes: Sequence[Lane] = (), tell: Callable[[str], None] = lambda _: None
+    ) -> None:
+        """Wait for the parallel scenarios, then run the ones that must run alone.
 
-    def wait_for_all(self) -> None:
-        """Wait for the parallel scenarios, then run the ones that must run alone."""
-        self._wait((*self._quick, *self._slow))
+        Args:
+            lanes: Lanes whose end is waited for, too, before a scenario runs alone.
+            tell: A callback for the layer that goes on when no other scenario does.
+
+        Raises:
+            BaseException: A layer of a lane raised it.
+        """
+        self._wait((*self._quick, *self._slow, *lanes), tell)
+        for lane in lanes:
+            lane.raise_error()
         for job in self._alone:
             self._run(job)
 
-    def _wait(self, threads: Iterable[threading.Thread]) -> None:
+    def _wait(self, threads: Iterable[threading.Thread], tell: Callable[[str], None]) -> None:
         stopped_at: float | None = None
         for thread in threads:
             while thread.is_alive():
                 # With a limit, so that ^C reaches the main thread.
                 thread.join(0.2)
-                self._progress(self._done, self._total)
+                if isinstance(thread, Lane):
+                    tell(thread.phase)
+                else:
+                    self._progress(self._done, self._total)
                 if self._session.http.stop.is_set():
                     stopped_at = stopped_at or time.monotonic()
                     if time.monotonic() > stopped_at + _LAST_SECONDS:
