@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+from functools import lru_cache
 from typing import Any
 
 import jsonschema_rs
@@ -79,3 +81,19 @@ def read_number(text: str) -> int | float:
     number = float(text)
     is_exact = number.is_integer() and abs(number) <= _EXACT
     return int(number) if is_exact else number
+
+
+# Several rules read a body at about the same time.
+@lru_cache(maxsize=64)
+def read_json(body: bytes) -> Any:
+    """Read JSON; the value must not be changed, since others read it, too.
+
+    Raises:
+        ValueError: It is no JSON; neither are NaN and Infinity.
+        RecursionError: It is nested too deeply.
+    """
+    return json.loads(body, parse_constant=_refuse, parse_float=read_number)
+
+
+def _refuse(constant: str) -> Any:
+    raise ValueError(f"{constant} is no JSON")

@@ -148,7 +148,7 @@ def _headers(
             "schema.headers",
             Column.SCHEMA,
             Clause(operation.route, f"the header {name} is of its schema"),
-            show(dict(schema)),
+            show(schema),
             f"{name}: {text}" if complaints else None,
             f"schema.headers|{name}",
         )

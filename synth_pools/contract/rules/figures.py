@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from synth_pools.contract.document import Document, Operation
@@ -32,11 +33,8 @@ def check_times(
     resource: Mapping[str, Any],
 ) -> Iterator[RuleResult]:
     """Judge the times of a resource by the time of the answer."""
-    try:
-        answered_at = parsedate_to_datetime(exchange.header("date") or "")
-    except ValueError:
-        return
-    if answered_at.tzinfo is None:
+    answered_at = _answered_at(exchange.header("date") or "")
+    if answered_at is None:
         return
     latest = answered_at + _CLOCKS
     stamps = [(name, moment(resource.get(name))) for name in document.times.get(schema, ())]
@@ -49,6 +47,16 @@ def check_times(
         demand = f"created_at of what was made now is no older than Date, {answered_at}"
         earliest = answered_at - _CLOCKS - timedelta(seconds=exchange.elapsed)
         yield part.judge("agree.time", demand, True, created >= earliest)
+
+
+@lru_cache(maxsize=64)
+def _answered_at(date: str) -> datetime | None:
+    """Read the header Date, which is the same for all that an answer lists."""
+    try:
+        answered_at = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return answered_at if answered_at.tzinfo else None
 
 
 def _timing(part: AnswerPart, summary: Mapping[str, Any]) -> Iterator[RuleResult]:

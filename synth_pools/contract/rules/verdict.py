@@ -9,8 +9,11 @@ from datetime import datetime
 from typing import Any, TypeGuard
 
 from synth_pools.contract.document import Operation
-from synth_pools.contract.openapi.schemas import read_number
+from synth_pools.contract.openapi.schemas import read_json
 from synth_pools.contract.results import Clause, Column, Exchange, shorten
+
+# One for all: a call of json.dumps with options makes an encoder each time.
+_ENCODER = json.JSONEncoder(ensure_ascii=False)
 
 
 @dataclass(slots=True, eq=False)
@@ -91,13 +94,14 @@ def response_json(exchange: Exchange) -> Any:
     """Parse the response's body; NaN and Infinity are not JSON.
 
     Returns:
-        The value; None if it is nested too deeply to be read, which is no departure.
+        The value, which must not be changed; None if it is nested too deeply to be read, which is
+        no departure.
 
     Raises:
         NotJsonError: It is not JSON.
     """
     try:
-        return json.loads(exchange.response_body, parse_constant=_refuse, parse_float=read_number)
+        return read_json(exchange.response_body)
     except RecursionError:
         return None
     except (ValueError, UnicodeDecodeError) as error:
@@ -153,11 +157,7 @@ def excerpt(exchange: Exchange, limit: int = 240) -> str:
 def show(value: Any, limit: int = 120) -> str:
     """Show a JSON value in one line."""
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        text = _ENCODER.encode(value)
     except (TypeError, ValueError, RecursionError):
         text = repr(type(value))
     return shorten(text, limit)
-
-
-def _refuse(constant: str) -> Any:
-    raise ValueError(f"{constant} is no JSON")

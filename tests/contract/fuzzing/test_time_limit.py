@@ -37,6 +37,14 @@ def test_an_engine_that_tells_nothing_any_more_is_left() -> None:
     engine.left.set()
 
 
+def test_it_ends_when_the_run_is_stopped() -> None:
+    engine = Engine(3)
+    events = events_in_time(engine, float("inf"), 2.0, lambda: True)
+    assert list(events) == [0, 1, 2]
+    assert engine.stopped.is_set()
+    engine.left.set()
+
+
 def test_it_is_not_stopped_before_its_time() -> None:
     engine = Engine(3)
     engine.left.set()

@@ -15,10 +15,12 @@ from synth_pools.contract.exceptions import (
     MissingOperationError,
     StoppedError,
     StopScenarioError,
+    UnreachableError,
 )
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.executor import ScenarioExecutor, execute
 from synth_pools.contract.harness.expectations import Expectation
+from synth_pools.contract.harness.lanes import Lane
 from synth_pools.contract.harness.registry import Scenario
 from synth_pools.contract.results import Clause, Outcome
 from synth_pools.contract.session import Session
@@ -152,15 +154,22 @@ def test_after_the_deadline_nothing_is_played() -> None:
 
 def test_slow_ones_run_along_and_those_that_run_alone_come_last() -> None:
     played: list[str] = []
-    quick_done, release = threading.Event(), threading.Event()
+    quick_done, slow_done = threading.Event(), threading.Event()
 
     def quick(ctx: Context) -> None:
         played.append(ctx.scenario.id)
+        quick_done.set()
 
     def slow(ctx: Context) -> None:
         assert quick_done.wait(30)
-        assert release.wait(30)
         played.append(ctx.scenario.id)
+        slow_done.set()
+
+    def carry_out(layer: str, tell: Callable[[str], None]) -> None:
+        # It begins while a scenario goes on.
+        assert slow_done.wait(30)
+        tell(f"{layer}, all of it")
+        played.append(layer)
 
     progress: list[tuple[int, int]] = []
     run: Session = session()
@@ -170,12 +179,10 @@ def test_slow_ones_run_along_and_those_that_run_alone_come_last() -> None:
         _scenario(quick, "runs.quick"),
     ]
     executor = ScenarioExecutor(run, scenarios, lambda done, total: progress.append((done, total)))
-    executor.wait_for_quick()
-    quick_done.set()
-    assert played == ["runs.quick"]
-    release.set()
-    executor.wait_for_all()
-    assert played == ["runs.quick", "runs.slow", "runs.alone"]
+    lane = Lane(["model"], carry_out, lambda: True)
+    executor.wait_for_all([lane])
+    assert played == ["runs.quick", "runs.slow", "model", "runs.alone"]
+    assert lane.phase == "model, all of it"
     assert executor.obstacles == []
     assert {total for _, total in progress} <= {3}
     assert run.seconds.keys() == {"runs.quick", "runs.slow", "runs.alone"}
@@ -196,9 +203,9 @@ def test_what_hangs_when_the_run_is_stopped_is_left_and_told(
     assert hangs.wait(30)
     run.http.stop.set()
     try:
-        executor.wait_for_quick()
         executor.wait_for_all()
-        # Two scenarios waited for it; one note reports it.
+        executor.wait_for_all()
+        # Two waits ended so; one note reports it.
         assert executor.obstacles == ["scenarios did not end within 0 s of being stopped"]
     finally:
         release.set()
@@ -221,9 +228,54 @@ def test_what_was_begun_when_the_run_is_stopped_has_some_time_to_end() -> None:
     executor = ScenarioExecutor(run, [_scenario(hang)], progress)
     assert hangs.wait(30)
     run.http.stop.set()
-    executor.wait_for_quick()
+    executor.wait_for_all()
     assert release.is_set()
     assert executor.obstacles == []
+
+
+def test_the_error_of_a_layer_is_raised_and_nothing_runs_alone_after_it() -> None:
+    played: list[str] = []
+    alone = _scenario(lambda ctx: played.append(ctx.scenario.id), "runs.alone", alone=True)
+
+    def lost(layer: str, _: Callable[[str], None]) -> None:
+        played.append(layer)
+        raise UnreachableError("nobody")
+
+    executor = ScenarioExecutor(session(), [alone], lambda *_: None)
+    with pytest.raises(UnreachableError, match="nobody"):
+        executor.wait_for_all([Lane(["client", "model"], lost, lambda: True)])
+    assert played == ["client"]
+
+
+def test_no_layer_begins_once_the_time_is_up_and_a_stopped_one_is_no_error() -> None:
+    played: list[str] = []
+
+    def stopped(layer: str, _: Callable[[str], None]) -> None:
+        played.append(layer)
+        raise StoppedError
+
+    executor = ScenarioExecutor(session(), [], lambda *_: None)
+    lanes = [Lane(["client"], stopped, lambda: False), Lane(["model"], stopped, lambda: True)]
+    executor.wait_for_all(lanes)
+    assert played == ["model"]
+
+
+def test_the_layer_that_goes_on_is_told() -> None:
+    told = threading.Event()
+
+    def carry_out(_: str, tell: Callable[[str], None]) -> None:
+        tell("half of it")
+        assert told.wait(60)
+
+    phases: list[str] = []
+
+    def progress(phase: str) -> None:
+        phases.append(phase)
+        told.set()
+
+    executor = ScenarioExecutor(session(), [], lambda *_: None)
+    executor.wait_for_all([Lane(["model"], carry_out, lambda: True)], progress)
+    assert phases[-1] == "half of it"
 
 
 def test_what_hinders_several_scenarios_is_told_once() -> None:
