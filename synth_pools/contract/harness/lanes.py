@@ -45,6 +45,9 @@ class Lane(threading.Thread):
                     break
                 self.phase = layer
                 self._carry_out(layer, self._tell)
+        except StoppedError:
+            # The time may have run out, which is noted there.
+            self._may_begin()
         except BaseException as error:  # noqa: BLE001 - handed to the waiting thread
             self._error = error
 
@@ -52,10 +55,10 @@ class Lane(threading.Thread):
         self.phase = phase
 
     def raise_error(self) -> None:
-        """Raise the error that ended it, if one did, except that the run was stopped.
+        """Raise the error that ended it, if one did; that the run was stopped is none.
 
         Raises:
             BaseException: A layer raised it.
         """
-        if self._error is not None and not isinstance(self._error, StoppedError):
+        if self._error is not None:
             raise self._error

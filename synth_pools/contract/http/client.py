@@ -131,10 +131,8 @@ class HttpClient:
     untimed: frozenset[str] = frozenset()
     creating: set[object] = field(default_factory=set)
     _client: httpx.Client = field(init=False, repr=False)
-    _stems: tuple[bytes, ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._stems = self._find_stems()
         # The expiry is shorter than any server's, so that no request meets a closing connection.
         self._client = httpx.Client(
             limits=httpx.Limits(max_connections=None, keepalive_expiry=1.0),
@@ -409,21 +407,14 @@ class HttpClient:
             if len(secret) >= _SHORTEST:
                 yield secret
 
-    def _find_stems(self) -> tuple[bytes, ...]:
-        """Return the fewest texts of which each secret has one: most answers have none."""
-        middle = self.key.reveal()[1:-1]
-        rest = [secret for secret in self._secrets() if not middle or middle not in secret]
-        return tuple(stem.encode() for stem in dict.fromkeys((middle, *rest)) if stem)
-
     def _mask(self, text: str) -> str:
         for secret in self._secrets():
             text = text.replace(secret, "***")
         return text
 
     def _mask_bytes(self, content: bytes) -> bytes:
-        if any(stem in content for stem in self._stems):
-            for secret in self._secrets():
-                content = content.replace(secret.encode(), b"***")
+        for secret in self._secrets():
+            content = content.replace(secret.encode(), b"***")
         return content
 
 
