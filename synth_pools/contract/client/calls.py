@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Expectation, difference
-from synth_pools.contract.http.client import ABSENT, Response
+from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.http.reproduce import MASKED
 from synth_pools.contract.results import Exchange, Outcome
 from synth_pools.contract.rules.verdict import same_json
 
 LIMIT = 60.0
+_ATTEMPTS = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,3 +129,41 @@ def expect_alike(
         same_json(expected, actual),
         difference(expected, actual),
     )
+
+
+def expect_listed(
+    ctx: Context,
+    call: Any,
+    name: str,
+    operation: str,
+    ids: Mapping[str, str],
+    ours: tuple[str, str],
+) -> None:
+    """Expect a method to list an item as raw HTTP does, though others change the list.
+
+    Args:
+        ctx: The context that gets the verdict.
+        call: The caller, sync or async.
+        name: The name of the method.
+        operation: Its operation.
+        ids: The path parameters.
+        ours: The field by which the item is known, and its value there.
+    """
+    field, value = ours
+
+    def matching(page: Any) -> list[Any]:
+        items = at(page, "items")
+        listed = items if isinstance(items, list) else []
+        return [item for item in listed if at(item, field) == value]
+
+    for _ in range(_ATTEMPTS):
+        before = ctx.require(200, operation, ids, query={"limit": 100})
+        actual = call_method(ctx, call, operation, name, *ids.values(), limit=100)
+        if actual is ABSENT:
+            return
+        after = ctx.require(200, operation, ids, query={"limit": 100})
+        # Newer items may move it to the next page between two of the requests.
+        if same_json(matching(before.json), matching(after.json)):
+            expect_alike(ctx, operation, name, after, matching(after.json), matching(actual))
+            return
+    ctx.expect.inconclusive(operation, "the list changes all the time")

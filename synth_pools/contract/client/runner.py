@@ -17,6 +17,7 @@ from synth_pools.contract.client.calls import (
     call_method,
     call_with_retry,
     expect_alike,
+    expect_listed,
     request_of,
 )
 from synth_pools.contract.client.optional_operations import check_optional_operations
@@ -168,7 +169,7 @@ def _reads(ctx: Context, call: Any, readable: _Readable) -> None:
     )
     for operation, short, ids, ours in lists:
         for name in (operation, short):
-            _pages(ctx, call, name, operation, ids, ours)
+            expect_listed(ctx, call, name, operation, ids, ("id", ours))
     # Responses that change by themselves are compared by their field names.
     for name in ("get_queue_status", "get_capabilities"):
         _fields_alike(ctx, call, name, {})
@@ -221,22 +222,6 @@ def _placed(events: Any) -> Any:
     """Leave out heartbeats, which have no position."""
     items = events if isinstance(events, list) else []
     return [item for item in items if at(item, "sequence") is not ABSENT] or events
-
-
-def _pages(
-    ctx: Context, call: Any, name: str, operation: str, ids: dict[str, str], ours: str
-) -> None:
-    """Compare our item in a list that others may change."""
-    raw = ctx.require(200, operation, ids, query={"limit": 100})
-    actual = call_method(ctx, call, operation, name, *ids.values(), limit=100)
-    if actual is ABSENT:
-        return
-    expected = [item for item in raw.at("items") or [] if at(item, "id") == ours]
-    items = at(actual, "items")
-    matching = [
-        item for item in (items if isinstance(items, list) else []) if at(item, "id") == ours
-    ]
-    expect_alike(ctx, operation, name, raw, expected, matching)
 
 
 def _refusal(ctx: Context, call: Any) -> None:

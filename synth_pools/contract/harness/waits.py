@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.exceptions import InconclusiveError, StoppedError, StopScenarioError
 from synth_pools.contract.harness.context import Context
-from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Clause, Outcome
 from synth_pools.contract.rules.verdict import moment as moment
 
@@ -25,6 +25,8 @@ _ENDS = Clause(ids="Rollouts: states#f1bc")
 _SECOND_OPINION = 5.0
 # A wait proves something if it lasts more than this many times as long as another rollout.
 _SOONER = 4
+# Times the patience that a rollout with much to do has.
+_MORE_WORK = 3
 # Most calls at a time, and calls at a time for each second that a request takes.
 _MOST_AT_A_TIME = 16
 _CALLERS_A_SECOND = 20
@@ -140,10 +142,15 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
     waited = f"{time.monotonic() - began:.0f} s"
     awaited = " or ".join(states)
     if ctx.session.proven and _a_later_rollout_ends(ctx, rollout, time.monotonic() - began):
-        response = ctx.require(200, "get_rollout", rollout.ids)
-        observed = response.at("status")
-        if observed in states:
-            return response
+        works = response is not None and response.at("request", "env", "events") is not ABSENT
+        # One that sends many events has more to do than the other one had.
+        for _ in ctx.session.pauses(_MORE_WORK * ctx.session.patience if works else 1.0):
+            response = ctx.require(200, "get_rollout", rollout.ids)
+            observed = response.at("status")
+            if observed in states:
+                return response
+            if not works:
+                break
         expected = f"a rollout that has a place becomes {awaited}"
         got = f"it was {observed} after {waited}, and one that was made then has ended"
         ctx.judge("create_rollout", response, clause=_ENDS).that(expected, False, got)
