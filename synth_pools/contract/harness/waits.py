@@ -142,15 +142,15 @@ def wait_for(ctx: Context, rollout: Rollout, states: tuple[str, ...]) -> Respons
     waited = f"{time.monotonic() - began:.0f} s"
     awaited = " or ".join(states)
     if ctx.session.proven and _a_later_rollout_ends(ctx, rollout, time.monotonic() - began):
-        works = response is not None and response.at("request", "env", "events") is not ABSENT
-        # One that sends many events has more to do than the other one had.
-        for _ in ctx.session.pauses(_MORE_WORK * ctx.session.patience if works else 1.0):
+        turns: Iterable[None] = (None,)
+        if response is not None and response.at("request", "env", "events") is not ABSENT:
+            # One that sends many events has more to do than the other one had.
+            turns = ctx.session.pauses(_MORE_WORK * ctx.session.patience)
+        for _ in turns:
             response = ctx.require(200, "get_rollout", rollout.ids)
             observed = response.at("status")
             if observed in states:
                 return response
-            if not works:
-                break
         expected = f"a rollout that has a place becomes {awaited}"
         got = f"it was {observed} after {waited}, and one that was made then has ended"
         ctx.judge("create_rollout", response, clause=_ENDS).that(expected, False, got)

@@ -7,12 +7,19 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract.client.calls import call_method, call_with_retry, expect_alike, request_of
+from synth_pools.contract.client.calls import (
+    call_method,
+    call_with_retry,
+    expect_alike,
+    expect_listed,
+    request_of,
+)
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import MASKED
-from synth_pools.contract.results import Exchange, Outcome
+from synth_pools.contract.results import Column, Exchange, Layer, Outcome
 from synth_pools.contract.session import Session
-from tests.contract.harness.sessions import URL, context, departures, outcomes, session
+from tests.contract.harness.sessions import URL, answering, context, departures, outcomes, session
+from tests.support.faults import answer
 
 
 class _Caller:
@@ -37,6 +44,30 @@ class _StatusError(Exception):
     def __init__(self, status_code: int) -> None:
         super().__init__("no")
         self.status_code = status_code
+
+
+_LISTED, _MOVED_ON = {"items": [{"id": "p"}]}, {"items": [{"id": "newer"}]}
+
+
+@pytest.mark.parametrize(
+    ("pages", "listed", "outcome"),
+    [
+        # Between the two requests it moved to the next page.
+        ([_LISTED, _MOVED_ON, _MOVED_ON], [_MOVED_ON, _MOVED_ON], Outcome.HELD),
+        ([_LISTED], [_LISTED], Outcome.HELD),
+        ([_LISTED], [_MOVED_ON], Outcome.DEPARTED),
+        ([_MOVED_ON], [_LISTED], Outcome.DEPARTED),
+        ([_LISTED, _MOVED_ON] * 5, [_LISTED] * 5, Outcome.NOT_REACHED),
+    ],
+)
+def test_a_list_that_others_change_is_compared_with_what_it_is_before_and_after(
+    pages: list[Any], listed: list[Any], outcome: Outcome
+) -> None:
+    with answering({"list_pools": [answer(page) for page in pages]}) as (run, _):
+        call = _Caller(*listed)
+        ctx = context(run, "list_pools")
+        expect_listed(ctx, call, "list", "list_pools", {}, ("id", "p"))
+    assert run.collector._outcomes["a.b", "list_pools", Column.BEHAVIOUR, Layer.SCENARIO] is outcome
 
 
 def test_a_method_is_called_with_its_arguments() -> None:

@@ -175,6 +175,16 @@ def test_a_rollout_that_ends_while_another_one_is_made_is_waited_for(
     assert _own(run) == []
 
 
+def test_a_rollout_that_sends_many_events_has_more_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_WAITS, "_a_later_rollout_ends", lambda *_: True)
+    running = {"id": "r", "status": "running", "request": {"env": {"events": 120}}}
+    with answering({"get_rollout": [answer(running)] * 4 + [_is("completed")]}) as (run, _):
+        run.proven, limits = True, [2, 3]
+        monkeypatch.setattr(Session, "pauses", lambda *_: iter([None] * limits.pop(0)))
+        assert wait_for(context(run), _ROLLOUT, FINAL).at("status") == "completed"
+    assert _own(run) == []
+
+
 def test_a_pool_that_stays_paused_is_the_resumes_departure(monkeypatch: pytest.MonkeyPatch) -> None:
     _exact(monkeypatch)
     monkeypatch.setattr(_WAITS, "_SECOND_OPINION", 0.01)
