@@ -340,16 +340,18 @@ def _carry_out(
     if layer == "auth":
         check_access(session, rollout)
         return
-    # The engines take seconds to import, which is too long if nothing answers.
     if layer == "client":
+        # The engines take seconds to import, which is too long if nothing answers.
         from synth_pools.contract.client.runner import run_client_checks
 
         result = run_client_checks(session)
     elif layer == "model":
+        # So it is here.
         from synth_pools.contract.stateful.state_machine import run_state_machine
 
         result = run_state_machine(session)
     else:
+        # So it is here.
         from synth_pools.contract.fuzzing.runner import run_fuzzing
 
         result = run_fuzzing(session, tell)
