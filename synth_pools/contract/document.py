@@ -132,8 +132,7 @@ class Document:
 
     def flaws(self, schema: Mapping[str, Any], value: Any) -> dict[str, str]:
         """Validate a value against an inline schema; see `flaws_of`."""
-        is_named = len(schema) == 1 and "$ref" in schema
-        key = str(schema["$ref"]) if is_named else json.dumps(schema, sort_keys=True)
+        key = json.dumps(schema, sort_keys=True)
         schemas = self._schemas if self.is_foreign else self._open_schemas
         return flaws_of(self._validator(key, schema, schemas), value)
 

@@ -6,7 +6,6 @@ check sees what the backend sent.
 
 from __future__ import annotations
 
-import contextlib
 import json as json_module
 import threading
 import time
@@ -22,7 +21,7 @@ from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
 from synth_pools.contract.http.reproduce import KEY, MASKED, NEARLY, OTHER_KEY
 from synth_pools.contract.http.sse import SseMessage, SseReader
-from synth_pools.contract.openapi.schemas import read_json, read_number
+from synth_pools.contract.openapi.schemas import read_leniently
 from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
 
@@ -51,12 +50,8 @@ class Response:
     @cached_property
     def json(self) -> Any:
         """The body as JSON, or ABSENT; must not be changed."""
-        body = self.exchange.response_body
-        with contextlib.suppress(ValueError, RecursionError):
-            return read_json(body)
         try:
-            # A rule judges NaN; a scenario reads it.
-            return json_module.loads(body, parse_float=read_number)
+            return read_leniently(self.exchange.response_body)
         except (ValueError, RecursionError):
             return ABSENT
 

@@ -95,5 +95,13 @@ def read_json(body: bytes) -> Any:
     return json.loads(body, parse_constant=_refuse, parse_float=read_number)
 
 
+def read_leniently(body: bytes) -> Any:
+    """Read JSON in which NaN and Infinity may stand, which a rule judges; see `read_json`."""
+    try:
+        return read_json(body)
+    except ValueError:
+        return json.loads(body, parse_float=read_number)
+
+
 def _refuse(constant: str) -> Any:
     raise ValueError(f"{constant} is no JSON")
