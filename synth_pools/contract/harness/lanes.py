@@ -55,7 +55,7 @@ class Lane(threading.Thread):
         self.phase = phase
 
     def raise_error(self) -> None:
-        """Raise the error that ended it, if one did; that the run was stopped is none.
+        """Raise the error that ended it, unless it is that the run was stopped.
 
         Raises:
             BaseException: A layer raised it.

@@ -261,17 +261,17 @@ def test_no_layer_begins_once_the_time_is_up_and_a_stopped_one_is_no_error() -> 
 
 
 def test_the_layer_that_goes_on_is_told() -> None:
-    told = threading.Event()
+    progressed = threading.Event()
 
     def carry_out(_: str, tell: Callable[[str], None]) -> None:
         tell("half of it")
-        assert told.wait(60)
+        assert progressed.wait(60)
 
     phases: list[str] = []
 
     def progress(phase: str) -> None:
         phases.append(phase)
-        told.set()
+        progressed.set()
 
     executor = ScenarioExecutor(session(), [], lambda *_: None)
     executor.wait_for_all([Lane(["model"], carry_out, lambda: True)], progress)
