@@ -60,6 +60,7 @@ CLAUSES = {
     "echo.request": "RolloutRequest#f9d2, Rollout.request#9fc0",
     "echo.task_config": _FREE_FORM,
     "echo.task_metadata": _FREE_FORM,
+    "errors.loc": "ErrorDetailItem.loc#4909",
     "errors.retry_after": "ErrorEnvelope.retry_after_ms#5c6f",
     "errors.request_id": "ErrorEnvelope.request_id#142d",
     # For all other fields: the operation says that it stores them.
@@ -89,7 +90,10 @@ CLAUSES = {
     "facts.pool": "get_pool#fdaa",
     "facts.replay": "replay_rollout#d4e2",
     "facts.request_id": "headers RequestId#6962",
+    "facts.run": "Run.created_at#629b, Run.labels#4d57, Run.configuration_digest#e698",
     "facts.runs": "RunCounts#7bca",
+    "facts.state": "PoolEventPage#3b31",
+    "facts.streams": "headers XAccelBuffering#f649",
     "facts.usage": "get_rollout_usage#0ae5",
     "model": "Pools: states#78fd",
     "page.archived": "list_pools#ca02",

@@ -28,7 +28,6 @@ from synth_pools.contract.rules.listings import (
     FactAnswer,
     Listings,
     ResourceKey,
-    column_of,
 )
 from synth_pools.contract.rules.outcomes import stated_outcome
 from synth_pools.contract.rules.verdict import (
@@ -38,6 +37,7 @@ from synth_pools.contract.rules.verdict import (
     moment,
     response_json,
     same_json,
+    same_time,
     show,
 )
 
@@ -45,6 +45,8 @@ from synth_pools.contract.rules.verdict import (
 _CREATED = ("replay_of", "created_by", "created_at", "mode",
             "pool_id", "task_id", "request", "trace_correlation_id", "run", "labels")  # fmt: skip
 _REPEATED = _CREATED[4:]
+# Fields of a run since its first rollout.
+_BEGUN = ("created_at", "created_by", "labels", "configuration_digest")
 # Facts of a rollout's usage, by their names in its summary.
 _REPORTED = {
     "input_tokens": "llm_input_tokens",
@@ -53,6 +55,7 @@ _REPORTED = {
 }
 # Seconds by which the time that a server measures may differ from that between its time stamps.
 _SECONDS, _WHOLE_SECONDS = 0.5, 1.5
+_SERVER = (False, "Server", "")
 
 
 @dataclass(slots=True)
@@ -88,8 +91,10 @@ class FactBook:
             "RolloutSummary": ("Rollout", "rollout_id", self._read_summary),
             "RolloutUsage": ("Rollout", "rollout_id", self._read_usage),
             "PoolMetrics": ("Pool", "pool_id", self._read_metrics),
-            "Run": ("Run", "name", self._counts.judge_run),
+            "Run": ("Run", "name", self._read_run),
             "Pool": ("Pool", "pool_id", self._read_pool),
+            "PoolEventPage": ("Pool", "pool_id", self._definitions.judge_state),
+            "PoolLogPage": ("Pool", "pool_id", self._definitions.judge_state),
             "Task": ("Task", "task_id", self._definitions.read),
         }
 
@@ -114,6 +119,9 @@ class FactBook:
                 pool_id, status = self._listings.forget(subject)
                 if ended_at is not None:
                     self._counts.discount((as_other, "Pool", pool_id), status, ended_at)
+            self._listings.forget(run)
+            for name in _BEGUN:
+                self._facts.pop((run, name), None)
 
     def compare(
         self, operation: Operation | None, exchange: Exchange, *, judged: bool = True
@@ -145,7 +153,10 @@ class FactBook:
             pass
         elif kind == EVENT_STREAM:
             events = [message.envelope for message in read_messages(exchange.response_body)]
+            # A proxy may take it away, but then from every stream.
+            header = exchange.header("x-accel-buffering")
             with self._lock:
+                self._state("facts.streams", answer, _SERVER, "x-accel-buffering", header)
                 self._read_events(answer, events)
                 for event in events:
                     for name, schema in INCLUDED.items():
@@ -163,12 +174,7 @@ class FactBook:
             digest = hashlib.sha256(exchange.response_body).hexdigest()
             with self._lock:
                 self._state_content(answer, ids["artifact_path"], digest)
-        results = list(answer.results)
-        for check in answer.agreed:
-            clause = Clause(operation.route, check)
-            result = RuleResult(check, column_of(check), clause, check, None)
-            results.append((operation.id, result, exchange))
-        return results
+        return [*answer.results, *answer.agreements()]
 
     def _read_request_id(self, answer: FactAnswer) -> None:
         exchange = answer.exchange
@@ -184,6 +190,8 @@ class FactBook:
             self._read_resource(answer, schema, resource)
         if isinstance(body.get("events"), list):
             self._read_events(answer, body["events"])
+            if body.get("has_more") is False and "types=" not in answer.exchange.url:
+                self._counts.judge_last(answer, body["events"])
         if isinstance(items := body.get("items"), list):
             if answer.operation.item == "Artifact":
                 self._read_artifacts(answer, [item for item in items if isinstance(item, dict)])
@@ -218,7 +226,7 @@ class FactBook:
             self._facts[subject, name] = _Statement(value, answer.operation.id, slim)
             return
         operation = answer.operation.id
-        if same_json(former.value, value) or _same_time(former.value, value):
+        if same_json(former.value, value) or same_time(former.value, value):
             former.has_support |= operation != former.operation
             answer.agreed.add(check)
             return
@@ -337,6 +345,16 @@ class FactBook:
                 if name in pool:
                     self._state("facts.archived", answer, subject, name, pool[name])
 
+    def _read_run(self, answer: FactAnswer, subject: ResourceKey, run: Mapping[str, Any]) -> None:
+        if self._counts.is_deleted(subject):
+            return
+        for name in _BEGUN:
+            if name in run:
+                # What is empty may be left out.
+                self._state("facts.run", answer, subject, name, run[name] or None)
+        self._listings.add(subject, "", run.get("created_at"))
+        self._counts.judge_run(answer, subject, run)
+
     def _read_artifacts(self, answer: FactAnswer, items: list[dict[str, Any]]) -> None:
         subject = (answer.as_other, "Rollout", answer.ids.get("rollout_id", ""))
         if not items and not self._had_ended(answer, subject):
@@ -372,14 +390,6 @@ class FactBook:
 
     def _had_ended(self, answer: FactAnswer, subject: ResourceKey) -> bool:
         return answer.exchange.began > self._counts.ended.get(subject, float("inf"))
-
-
-def _same_time(first: Any, second: Any) -> bool:
-    """Compare two times, of which one may be shown in whole seconds."""
-    if not isinstance(first, datetime) or not isinstance(second, datetime):
-        return False
-    has_fractions = first.microsecond and second.microsecond
-    return not has_fractions and first.replace(microsecond=0) == second.replace(microsecond=0)
 
 
 def _text(value: Any) -> str:
