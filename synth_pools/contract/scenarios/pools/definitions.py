@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
@@ -108,12 +109,24 @@ def pools_spellings(ctx: Context) -> None:
         response = ctx.require(
             201, "create_pool", json={"name": pool_id, "pool_id": pool_id, **body}
         )
-        answered = {field: response.at(field) for field in expected}
-        label = f"what {' and '.join(body)} stand for"
-        ctx.expect.equal("create_pool", label, expected, answered, response)
+        responses = [("create_pool", response)]
+        for operation in filter(ctx.has, ("replace_pool", "update_pool")):
+            # Null in a patch removes, and what a patch does not name stays.
+            if operation == "replace_pool" or not {*expected} & {"target", "backend"} | nulls(body):
+                ids = {"pool_id": pool_id if operation == "replace_pool" else ctx.resources.pool()}
+                responses.append((operation, ctx.require(200, operation, ids, json=body)))
+        for operation, response in responses:
+            answered = {field: response.at(field) for field in expected}
+            label = f"what {' and '.join(body)} stand for"
+            ctx.expect.equal(operation, label, expected, answered, response)
     path = {"pool_id": ctx.resources.pool(metadata={"a": 1})}
     updated = ctx.require(200, "update_pool", path, json={"pool_metadata": {"b": 2}})
     ctx.judge("update_pool", updated).field("metadata", {"a": 1, "b": 2})
+
+
+def nulls(body: Mapping[str, Any]) -> set[str]:
+    """Return the names of the fields of a body that are null."""
+    return {name for name, value in body.items() if value is None}
 
 
 @scenario(
@@ -121,7 +134,10 @@ def pools_spellings(ctx: Context) -> None:
     "create_pool",
     "replace_pool",
     "update_pool",
-    clauses="PoolDefinition#f21d",
+    "create_task",
+    "update_task",
+    "patch_task",
+    clauses="PoolDefinition#f21d, TaskDefinition#e0bb",
 )
 def pools_server_owned(ctx: Context) -> None:
     owned = {
