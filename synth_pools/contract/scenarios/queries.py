@@ -162,7 +162,10 @@ def _compare(
 
 def _is_same(name: str, expected: Any, actual: Any) -> bool:
     if name in ("labels", "data"):
-        return same_json(expected or {}, json.loads(actual or "{}"))
+        try:
+            return same_json(expected or {}, json.loads(actual or "{}"))
+        except (TypeError, ValueError):
+            return False
     if expected is ABSENT:
         # A rollout that names no priority has the default.
         return actual is None or name == "priority"

@@ -152,7 +152,7 @@ def values_rollout(ctx: Context) -> None:
         safety=value,
         messages=[{"role": "user", "content": text}, {"role": "x", "content": [value]}],
         seed=-(2**63),
-        trace_correlation_id="🌍" * 255,
+        trace_correlation_id=(" Über 🌍 X " * 26)[:255],
     )
     # Null counts as not set, and comes back as it was sent.
     body |= dict.fromkeys(("inference_url", "instance_id", "override_bundle_id", "limits"))
