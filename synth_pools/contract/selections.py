@@ -70,7 +70,7 @@ def lists(operation: Operation) -> bool:
     return reads(operation) and operation.is_paged
 
 
-def pages(operation: Operation) -> bool:
+def has_pages(operation: Operation) -> bool:
     """Select operations whose list comes in pages that a cursor leads through."""
     return lists(operation) and "cursor" in operation.query
 

@@ -29,7 +29,7 @@ CLAUSES = {
         RolloutBatchItem.status#7042
     """,
     "agree.ended": "PoolEventPage.ended#d390",
-    "agree.error": "Rollouts: states#e3b6, Rollout.error#3c32",
+    "agree.error": "Rollouts: states#e3b6, Rollout.error#3c32, Pool.error#19e3",
     "agree.finished_at": "Rollout.finished_at#9458",
     "agree.metadata": "PoolDefinition#3178",
     "agree.labels": "Rollout.labels#e2c7",
@@ -72,6 +72,7 @@ CLAUSES = {
     "events.owner": "Events#a1f2",
     "events.pool_sequence": "stream_pool_events#3ec2",
     "events.pool_start": "stream_pool_events#2b6b",
+    "events.position": "stream_pool_events#2b6b",
     "events.schema": """
         Events#9db4#24fa, stream_rollout_events#164a, stream_pool_events#f0a0, PoolEvent#8d1f,
         RolloutEventType#fc60, RolloutEvent#e669, RolloutQueuedData.status#b5d3

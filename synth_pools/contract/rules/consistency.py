@@ -209,6 +209,8 @@ def _agrees_with_itself(
             demand = f"{name} and {twin} carry the same value"
             yield subject.judge_fields(f"agree.{name}", demand, resource[name], resource[twin])
     if schema == "Pool":
+        if "error" in resource:
+            yield _error(subject, resource)
         for task in resource.get("tasks") or ():
             if isinstance(task, dict):
                 yield from _agrees_with_itself(document, operation, "Task", task)

@@ -15,7 +15,7 @@ from synth_pools.contract.harness.waits import ids_of, run_rollout, start_rollou
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.roles.reading import judge_pages
 from synth_pools.contract.roles.subject import own_subject
-from synth_pools.contract.selections import lists, pages
+from synth_pools.contract.selections import has_pages, lists
 
 _ROLLOUTS = ("rollouts", "get_global_rollout")
 
@@ -161,7 +161,7 @@ def pages_leaving(ctx: Context) -> None:
     _each(ctx, "list_rollouts", query, remaining, {"pool_id": pool_id}, cancel)
 
 
-@scenario("pages.filter", pages, clauses="parameters State#73a4#a8ef")
+@scenario("pages.filter", has_pages, clauses="parameters State#73a4#a8ef")
 def pages_filter(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     ids = {"pool_id": pool_id}
@@ -182,7 +182,7 @@ def pages_filter(ctx: Context) -> None:
 
 @scenario(
     "pages.unknown_cursor",
-    pages,
+    has_pages,
     clauses="""
         parameters Cursor#a856#47f7, Pages#94c3, PoolList.next_cursor#952d, PoolList.items#c4e8,
         RolloutList.items#50ae
@@ -197,7 +197,7 @@ def pages_unknown_cursor(ctx: Context) -> None:
             _empty(ctx, operation, f"cursor={cursor[:20]}", response)
 
 
-@scenario("pages.limit", pages, clauses="parameters Limit#cd20, Limits#839d")
+@scenario("pages.limit", has_pages, clauses="parameters Limit#cd20, Limits#839d")
 def pages_limit(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     for number in range(3):

@@ -252,6 +252,9 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
     "events.terminal": streamed(stream(*WHOLE, "agent")),
     "events.cursors": pool_streamed(("r", 1), ("r", 2), cursors="ba"),
     "events.pool_sequence": pool_streamed(("r", 1), ("s", 1), ("r", 3)),
+    "events.position": replace(
+        pool_streamed(("r", 1)), response_body=pool_streamed(("r", 1)).response_body[7:]
+    ),
     "events.pool_start": pool_streamed(("r", 1), ("s", 2)),
     "events.first": streamed(stream("agent", "rollout.completed")),
     "events.start": streamed(b""),

@@ -112,7 +112,9 @@ def pools_spellings(ctx: Context) -> None:
         responses = [("create_pool", response)]
         for operation in filter(ctx.has, ("replace_pool", "update_pool")):
             # Null in a patch removes, and what a patch does not name stays.
-            if operation == "replace_pool" or not {*expected} & {"target", "backend"} | nulls(body):
+            if operation == "replace_pool" or not {*expected} & {"target", "backend"} | _nulls(
+                body
+            ):
                 ids = {"pool_id": pool_id if operation == "replace_pool" else ctx.resources.pool()}
                 responses.append((operation, ctx.require(200, operation, ids, json=body)))
         for operation, response in responses:
@@ -124,7 +126,7 @@ def pools_spellings(ctx: Context) -> None:
     ctx.judge("update_pool", updated).field("metadata", {"a": 1, "b": 2})
 
 
-def nulls(body: Mapping[str, Any]) -> set[str]:
+def _nulls(body: Mapping[str, Any]) -> set[str]:
     """Return the names of the fields of a body that are null."""
     return {name for name, value in body.items() if value is None}
 
