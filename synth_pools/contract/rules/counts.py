@@ -89,8 +89,8 @@ class Counts:
 
     def judge_last(self, answer: FactAnswer, events: Iterable[Any]) -> None:
         """Expect the events that are there to have the last one of each rollout that had ended."""
-        found = [event for event in events if isinstance(event, dict)]
-        latest = {event.get("rollout_id"): event.get("sequence") for event in found}
+        rows = [event for event in events if isinstance(event, dict)]
+        latest = {event.get("rollout_id"): event.get("sequence") for event in rows}
         for name, actual in latest.items():
             subject = (answer.as_other, "Rollout", str(name))
             last = self._fact(subject, "the last event")

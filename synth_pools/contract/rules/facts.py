@@ -350,7 +350,7 @@ class FactBook:
             return
         for name in _BEGUN:
             if name in run:
-                # What is empty may be left out.
+                # An empty value may be missing.
                 self._state("facts.run", answer, subject, name, run[name] or None)
         self._listings.add(subject, "", run.get("created_at"))
         self._counts.judge_run(answer, subject, run)

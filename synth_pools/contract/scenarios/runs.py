@@ -196,9 +196,9 @@ def runs_deleted(ctx: Context) -> None:
         _delete(ctx, refused, run["run"])
         for rollout in (*rollouts, active):
             ctx.check(Status(200, "nothing was deleted"), "get_rollout", rollout.ids)
-        ended = other_rollout if state == "queued" else active
-        ctx.require(200, *ended.cancels(ctx)[0], json={})
-        wait_for(ctx, ended, FINAL)
+        stopped = other_rollout if state == "queued" else active
+        ctx.require(200, *stopped.cancels(ctx)[0], json={})
+        wait_for(ctx, stopped, FINAL)
     rollouts.append(active)
     last = ctx.require(200, "get_run", run)
     paths = _paths(ctx, rollouts[0])
