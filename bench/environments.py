@@ -6,6 +6,7 @@ python -m bench.environments [--only KIND] [--rounds N] [--fresh] [--write FILE]
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import platform
 import resource
@@ -167,8 +168,12 @@ def _turn_ms(side: subprocess.Popen[str], log: TextIO) -> float:
 
 def _processor_seconds(pid: int) -> float:
     """Return the processor time of a process, its children and theirs."""
-    process = psutil.Process(pid)
-    return sum(sum(item.cpu_times()[:4]) for item in (process, *process.children(recursive=True)))
+    process, seconds = psutil.Process(pid), 0.0
+    for item in (process, *process.children(recursive=True)):
+        # A child that ends meanwhile counts to its parent.
+        with contextlib.suppress(psutil.NoSuchProcess):
+            seconds += sum(item.cpu_times()[:4])
+    return seconds
 
 
 def _fresh() -> str:

@@ -110,7 +110,7 @@ async def test_a_cluster_that_is_too_busy_is_tried_again(
         cluster = cluster_module.RayCluster(busy.client_address)
         opening = asyncio.create_task(cluster.open())
         try:
-            while caplog.text.count("too busy, and tried again") < 2:
+            while caplog.text.count("too busy; it is tried again") < 2:
                 await asyncio.wait([opening], timeout=0.1)
                 assert not opening.done()
         finally:

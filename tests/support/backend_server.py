@@ -108,7 +108,8 @@ class Server:
 
     def run(self, pool_id: str, /, **request: Any) -> Any:
         """A rollout that has ended."""
-        return self.rollout(pool_id, 200, mode="sync", **request)
+        path, body = f"/v1/pools/{pool_id}/rollouts", {"mode": "sync", **request}
+        return self.post(path, body, timeout=120)
 
     def holds(self, connection: socket.socket) -> bool:
         """Check that the end of a client's connection here is open: it is in this process."""

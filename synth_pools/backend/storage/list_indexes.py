@@ -5,8 +5,8 @@ Each has the column of the pool, so that the list of a pool reads no rows that i
 
 from __future__ import annotations
 
-# Successive rollouts of a block: the rewards of each block are in order in an index. In a large
-# block few entries are found soon, in a small one many are sorted soon.
+# Successive rollouts of a block: the rewards of each block are in order in an index. With larger
+# blocks a frequent reward takes more sorting, with smaller ones a rare reward more searches.
 BLOCK_BITS = 10
 
 # Columns beside those of the order. What the next step undoes is not done.

@@ -12,7 +12,7 @@ import click
 
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.files import FILE, check_distinct, force_option
-from synth_pools.cli.fleet.requests import RunRequests, read_requests
+from synth_pools.cli.fleet.requests import RunRequests, read_requests, read_rows
 from synth_pools.cli.fleet.summary import GroupedBy
 from synth_pools.cli.operations.bodies import body_from_words, validated_body
 from synth_pools.cli.output import form_option
@@ -63,13 +63,14 @@ class RunOptions:
             read_requests,
             common,
             seeds=self.seeds,
-            file=self.file,
+            # Once: a pipe has no second reading.
+            rows=None if self.file is None else read_rows(self.file),
             tasks=self.tasks,
             repeats=self.repeats,
             in_rounds=self.until_sure is not None,
         )
         name = self.name
-        if name is None and self.journal is not None:
+        if name is None and self.journal is not None and self.journal.is_file():
             name = name_in_journal(self.journal, lambda name, index: requests_of(name=name)[index])
         requests = requests_of(name=name)
         if self.until_sure is not None and (self.repeats < 2 or self.only is not None):

@@ -63,11 +63,27 @@ class RunRequests:
         return sum(map(len, self.seeds)) if self.seeds else 1
 
 
+def read_rows(file: Path) -> list[tuple[str, Any]]:
+    """Read a file with a request on each line.
+
+    Returns:
+        The place of each request in the file, and its fields.
+
+    Raises:
+        CommandError: The file cannot be read, or has no request.
+    """
+    with reported_errors():
+        rows = list(iter_objects(file, is_typed=True))
+    if not rows:
+        raise CommandError(f"{file}: there are no requests in it")
+    return rows
+
+
 def read_requests(
     common: Mapping[str, Any],
     *,
     seeds: str | None,
-    file: Path | None,
+    rows: Sequence[tuple[str, Any]] | None,
     tasks: Sequence[str],
     name: str | None,
     repeats: int,
@@ -78,7 +94,7 @@ def read_requests(
     Args:
         common: Fields of all requests; a row of the file comes before them.
         seeds: Seeds, as `parse_seeds` takes them.
-        file: File with a request on each line.
+        rows: Rows of a file, as `read_rows` returns them; None without one.
         tasks: Each request is run on each of them.
         name: Name of the run, for the metadata of all requests.
         repeats: Rollouts of each request.
@@ -87,18 +103,12 @@ def read_requests(
     Raises:
         CommandError: An option or a row cannot be used, or they contradict each other.
     """
-    if seeds is None and file is None and not tasks:
+    if seeds is None and rows is None and not tasks:
         raise CommandError("give --seeds, --requests or --tasks")
     run_metadata: dict[str, Any] = {"metadata": {"run": name}} if name is not None else {}
-    rows = [("BODY", common)]
-    if file is not None:
-        with reported_errors():
-            sent = list(iter_objects(file, is_typed=True))
-        rows = [(place, _merged(common, row)) for place, row in sent]
-        if not rows:
-            raise CommandError(f"{file}: there are no requests in it")
     bases = []
-    for place, row in rows:
+    for place, row in [("BODY", {})] if rows is None else rows:
+        row = _merged(common, row)
         row = validated_body(_merged(row, run_metadata), "RolloutRequest", origin=place)
         if seeds is not None and "seed" in row:
             raise CommandError(f"{place}: the seeds are given with --seeds, not here")

@@ -98,9 +98,10 @@ def test_a_start_takes_as_long_as_its_migration(
 
     def is_migrating() -> bool:
         # Longer than a start may take passes between two looks at a migration.
-        seconds[0] += 1000 if migrations.is_migrating() else 0
+        running = migrations.is_migrating()
+        seconds[0] += 1000 if running else 0
         looks.release()
-        return migrations.is_migrating()
+        return running
 
     def migrate_slowly(connection: sqlite3.Connection) -> None:
         for _ in range(3):

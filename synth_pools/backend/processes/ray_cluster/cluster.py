@@ -181,7 +181,7 @@ class RayCluster:
             except ClusterBusyError as error:
                 if loop.time() + _LONGEST_PAUSE >= deadline:
                     raise
-                _log.warning("the Ray cluster is too busy, and tried again: %s", error)
+                _log.warning("the Ray cluster is too busy; it is tried again: %s", error)
             await asyncio.sleep(_LONGEST_PAUSE)
 
     async def _connect(self, limit_seconds: float) -> asyncio.subprocess.Process:

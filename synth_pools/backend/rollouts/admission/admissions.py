@@ -216,7 +216,7 @@ class Admission:
         """Find the pool of a rollout, and a place in the pool or in its queue."""
         body, place = request.request, request.place
         pool, task_id = self._placement.pool_for(request.pool_id, body), body.get("task_id")
-        pool_id = pool.id
+        pool_id: str = pool.row["id"]
         new = NewRollout(
             tx, pool_id, task_id, request.stored or body, request.replay_of, request.created_by
         )

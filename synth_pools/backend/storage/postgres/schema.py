@@ -345,6 +345,10 @@ _STEPS = (
     *(COVERING, BLOCKS),
 )
 
+_LOOK_FOR_US = """
+SELECT set_config(name, '5s', TRUE) FROM pg_settings WHERE name = 'client_connection_check_interval'
+"""
+
 VERSION = len(_STEPS)
 
 _SET_META = SET_META.format("$1", "$2")
@@ -370,6 +374,8 @@ async def _migrated(connection: asyncpg.Connection) -> bool:
     async with connection.transaction():
         # Indexes of millions of rollouts take minutes, here or in another backend.
         await connection.execute("SET LOCAL statement_timeout = 0")
+        # The server ends them where this backend is gone, if it can look for that (since 14).
+        await connection.execute(_LOOK_FOR_US)
         lock = "SELECT pg_advisory_xact_lock($1, $2)"
         await connection.execute(lock, *WRITERS_LOCK, timeout=LONGEST_SECONDS)
         version = await _read_version(connection)
