@@ -54,7 +54,7 @@ _FAMILIES = ("auth", "client", "model", "schema")
 # that keeps state for all of the process.
 _LANES = (("auth", "client"), ("model", "schema"))
 # Longest wait for the end of a lane after an interruption.
-_LANE_SECONDS = 5.0
+_LANE_SECONDS = 12.0
 # Longest wait for the answers to creations at the end of a run.
 _CREATION_SECONDS = 15.0
 

@@ -205,8 +205,10 @@ def _found(
         yield _problem(event, names)
     elif isinstance(event, events.FatalError):
         yield EngineProblem(None, f"{type(event.exception).__name__}: {event.exception}", False)
-    elif isinstance(event, events.Interrupted) and time.monotonic() <= settings.deadline:
-        # After the deadline this module itself stopped the engine.
+    elif isinstance(event, events.Interrupted) and not (
+        # This package itself stopped the engine.
+        time.monotonic() > settings.deadline or settings.is_stopped()
+    ):
         raise KeyboardInterrupt
 
 

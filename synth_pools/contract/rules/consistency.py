@@ -175,7 +175,7 @@ def _places(
         place = detail.get("loc") if isinstance(detail, dict) else None
         if isinstance(place, list) and place:
             first, second = place[0], str(place[1]) if len(place) > 1 else ""
-            is_place = first in possible and possible[first](second)
+            is_place = isinstance(first, str) and first in possible and possible[first](second)
             demand = "loc begins with body, query, path or header, and names what the request has"
             part = AnswerPart(operation, "ErrorDetailItem")
             yield part.judge("errors.loc", demand, True, is_place or place, Column.ERRORS)

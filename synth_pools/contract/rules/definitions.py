@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -42,7 +42,13 @@ class _Definitions:
 class Definitions:
     """Definitions of pools and tasks, as far as no other change can have come between."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Collection[str]) -> None:
+        """Begin without definitions.
+
+        Args:
+            names: The documented fields of a pool.
+        """
+        self._names = names
         self._pools: dict[tuple[bool, str], _Definitions] = defaultdict(_Definitions)
 
     def change(self, answer: FactAnswer) -> None:
@@ -77,7 +83,7 @@ class Definitions:
         elif moves_pool(operation):
             # A pool that was in this state already is answered unchanged.
             is_moved = former.fields.get("status") != resource.get("status")
-            names = [*_UNMOVED] if is_moved else [*former.fields]
+            names = [*_UNMOVED] if is_moved else [*self._names]
             pool.doubts += self._compare(answer, names, former, resource)
         is_read = reads(operation)
         # A read may be late: the answer of a change counts for more.
@@ -97,7 +103,7 @@ class Definitions:
             return
         # A server leaves the other states by itself.
         expected, actual = stated.fields.get("status"), page.get("status")
-        if expected in _AT_REST and actual != "failed":
+        if expected in _AT_REST and actual in _AT_REST:
             doubt = Doubt(exchange.began + exchange.elapsed, stated.is_read)
             demand = f"status is that of the pool: {expected}"
             met = actual == expected

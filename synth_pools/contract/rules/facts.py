@@ -83,7 +83,7 @@ class FactBook:
         self._lasted: dict[ResourceKey, tuple[float, float]] = {}
         self._waited: dict[ResourceKey, float] = {}
         self._listings = Listings()
-        self._definitions = Definitions()
+        self._definitions = Definitions(document.properties("Pool"))
         self._requests: dict[str, tuple[float, str]] = {}
         # The kind of resource, the name of its id, and the reader of its facts, by schema.
         self._readers: Mapping[str, tuple[str, str, _Read]] = {

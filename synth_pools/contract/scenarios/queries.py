@@ -14,7 +14,7 @@ from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import read_events
 from synth_pools.contract.harness.waits import Rollout, moment, run_rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT, Response, at
-from synth_pools.contract.rules.verdict import is_finite_number, same_json, show
+from synth_pools.contract.rules.verdict import is_finite_number, same_json, same_time, show
 from synth_pools.contract.selections import reads_one_rollout
 
 _COLUMNS = {
@@ -36,6 +36,8 @@ _FIELDS = {
     "priority": ("request", "priority"),
 }
 _ROUNDING = 1e-6
+# Of sums and differences of times, which a server may round.
+_SECONDS = 0.5
 _REFUSED = (
     "SELECT FROM WHERE",
     "SELECT 1; SELECT 2",
@@ -169,10 +171,13 @@ def _is_same(name: str, expected: Any, actual: Any) -> bool:
     if expected is ABSENT:
         # A rollout that names no priority has the default.
         return actual is None or name == "priority"
+    if name == "run_seconds" and is_finite_number(expected) and is_finite_number(actual):
+        return abs(expected - actual) <= _SECONDS * max(1.0, abs(expected))
     if isinstance(expected, float) and is_finite_number(actual):
         return abs(expected - actual) <= _ROUNDING * max(1.0, abs(expected))
     if name.endswith("_at") or name == "timestamp":
-        return moment(expected) == moment(actual)
+        first, second = moment(expected), moment(actual)
+        return first == second or same_time(first, second)
     return same_json(expected, actual)
 
 

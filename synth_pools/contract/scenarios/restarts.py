@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from synth_pools.contract.document import FINAL, Operation
+from synth_pools.contract.document import FINAL, Operation, schema_name
 from synth_pools.contract.exceptions import InconclusiveError, UnreachableError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.processes import (
@@ -87,7 +87,7 @@ def restarts_kept(ctx: Context) -> None:
     _restart(ctx)
     for (name, ids), former in zip(reads, answered, strict=True):
         after = ctx.require(200, name, ids)
-        before, now = _at_rest(former), _at_rest(after)
+        before, now = _at_rest(ctx, name, former), _at_rest(ctx, name, after)
         ctx.expect.equal(name, "what was at rest, as before,", before, now, after)
     for name, former in keyed:
         after = _create_with_key(ctx, path, name)
@@ -270,12 +270,15 @@ def _reads_of_paused(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
         yield "get_run", run
 
 
-def _at_rest(response: Response) -> Any:
-    """Return an answer without the containers of a pool, which are checked again."""
-    body = response.json
-    if not isinstance(body, dict):
+def _at_rest(ctx: Context, operation: str, response: Response) -> Any:
+    """Return the documented fields, without the containers of a pool, which are checked again."""
+    document, body = ctx.session.document, response.json
+    described = document.operations[operation].response(200)
+    if not isinstance(body, dict) or described is None:
         return body
-    return {name: value for name, value in body.items() if name != "containers"}
+    schema = schema_name(described.content.get("application/json", {}))
+    names = document.properties(schema).keys() - {"containers"}
+    return {name: value for name, value in body.items() if name in names}
 
 
 def _keyed(ctx: Context) -> list[str]:

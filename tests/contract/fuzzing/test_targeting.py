@@ -168,6 +168,19 @@ def test_the_events_of_a_pool_are_those_of_one_that_has_ended() -> None:
         retarget(case)
         went.append(case.path_parameters["pool_id"])
     assert 100 < went.count("archived") < 200
-    followed = request("stream_pool_events", path={"pool_id": "mine"}, body=1)
-    retarget(followed)
-    assert followed.path_parameters["pool_id"] != "mine"
+    for number in range(20):
+        followed = request("stream_pool_events", path={"pool_id": "mine"}, body=number)
+        retarget(followed)
+        assert followed.path_parameters["pool_id"] == "archived"
+
+
+def test_what_is_no_json_chooses_no_place() -> None:
+    class NotSet:
+        """Its text has an address, as that of an absent body in the engine."""
+
+    path = {"pool_id": "p"}
+    places = {
+        retargeted("get_pool", path=path.copy(), body=NotSet()).path_parameters["pool_id"]
+        for _ in range(50)
+    }
+    assert len(places) == 1
