@@ -12,7 +12,7 @@ import click
 
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.files import FILE, check_distinct, force_option
-from synth_pools.cli.fleet.requests import RunRequests, read_requests, read_rows
+from synth_pools.cli.fleet.requests import RunRequests, read_requests, request_rows
 from synth_pools.cli.fleet.summary import GroupedBy
 from synth_pools.cli.operations.bodies import body_from_words, validated_body
 from synth_pools.cli.output import form_option
@@ -64,7 +64,7 @@ class RunOptions:
             common,
             seeds=self.seeds,
             # Once: a pipe has no second reading.
-            rows=None if self.file is None else read_rows(self.file),
+            rows=None if self.file is None else request_rows(self.file),
             tasks=self.tasks,
             repeats=self.repeats,
             in_rounds=self.until_sure is not None,

@@ -63,8 +63,8 @@ class RunRequests:
         return sum(map(len, self.seeds)) if self.seeds else 1
 
 
-def read_rows(file: Path) -> list[tuple[str, Any]]:
-    """Read a file with a request on each line.
+def request_rows(file: Path) -> list[tuple[str, Any]]:
+    """Read the file with a request on each line.
 
     Returns:
         The place of each request in the file, and its fields.
@@ -94,7 +94,7 @@ def read_requests(
     Args:
         common: Fields of all requests; a row of the file comes before them.
         seeds: Seeds, as `parse_seeds` takes them.
-        rows: Rows of a file, as `read_rows` returns them; None without one.
+        rows: Rows of a file, as `request_rows` returns them; None without one.
         tasks: Each request is run on each of them.
         name: Name of the run, for the metadata of all requests.
         repeats: Rollouts of each request.
