@@ -36,7 +36,7 @@ _FIELDS = {
     "priority": ("request", "priority"),
 }
 _ROUNDING = 1e-6
-# Of sums and differences of times, which a server may round.
+# A server may round sums and differences of times.
 _SECONDS = 0.5
 _REFUSED = (
     "SELECT FROM WHERE",
