@@ -51,7 +51,7 @@ async def _first_field_alone(request: Request, passing: Passing) -> Response | N
 async def _keeps_concurrency(request: Request, passing: Passing) -> Response | None:
     """Replace a pool without resetting `concurrency`."""
     sent = request.json()
-    if isinstance(sent, dict) and "name" in sent and "concurrency" not in sent:
+    if isinstance(sent, dict) and "concurrency" not in sent:
         former = (await passing.ask(sibling(request, "GET", request.path))).json()
         request.body = json.dumps({**sent, "concurrency": former.get("concurrency")}).encode()
     return None
