@@ -14,7 +14,12 @@ from typing import Any
 from synth_pools.contract.clauses.finder import ClauseFinder
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document, read_specification, specification_text
-from synth_pools.contract.exceptions import BusyError, UnjudgeableError, UnreachableError
+from synth_pools.contract.exceptions import (
+    BusyError,
+    StoppedError,
+    UnjudgeableError,
+    UnreachableError,
+)
 from synth_pools.contract.foreign.run import (
     end_resources,
     foreign_key,
@@ -338,7 +343,12 @@ def _carry_out(
 ) -> None:
     """Carry out a layer that is no scenario."""
     if layer == "auth":
-        check_access(session, rollout)
+        try:
+            check_access(session, rollout)
+        except StoppedError:
+            if _late(run, session):
+                run.obstacles.append("the time ran out before access was judged")
+            raise
         return
     if layer == "client":
         # The engines take seconds to import, which is too long if nothing answers.

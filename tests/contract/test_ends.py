@@ -80,6 +80,19 @@ def test_the_end_of_the_time_is_no_interruption() -> None:
     assert result.note == "generated requests: time was up before all of them were sent"
 
 
+@pytest.mark.system
+@pytest.mark.timeout(120)
+def test_a_run_that_is_stopped_is_not_interrupted() -> None:
+    with LocalBackend(api_key=KEY) as backend:
+        key = ApiKey(KEY)
+        options = Options(backend.url, key, "0a1b2c3d", 1, spec=load_spec())
+        http = HttpClient(backend.url, key, DOCUMENT)
+        session = Session(options, DOCUMENT, http, ResultCollector(DOCUMENT))
+        run_fuzzing(session, lambda _: http.stop.set())
+        assert http.stop.is_set()
+        http.close()
+
+
 def test_what_hangs_is_ended_some_time_after_the_end_of_the_time(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
