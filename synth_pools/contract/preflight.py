@@ -242,9 +242,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
     check = Check(_ACCESS_CHECK, ACCESS, tuple(session.document.operations))
     ctx = Context(session, check, Layer.PREFLIGHT)
     ids = _ids(session, rollout)
-    # A server without image releases lists none.
-    absent = {**session.not_offered()}
-    absent.pop("list_image_releases", None)
+    absent = session.not_offered()
     ways = 0 if session.options.profile is Profile.SMOKE else _WAYS
     ordered = sorted(session.document.operations.values(), key=lambda op: op.id in _LAST)
     for number, operation in enumerate(ordered):
