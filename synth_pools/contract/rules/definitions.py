@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +19,6 @@ _TOGETHER = (
 )
 # Tasks have fields that follow from their pool.
 _WHOLE = frozenset({"id", "pool_id", "task_id", "tasks"})
-_AT_REST = ("active", "paused", "archived")
 # Fields of a pool that no move from one state to another changes.
 _UNMOVED = ("name", "target", "backend", "config", "metadata", "tasks", "capacity", "concurrency")
 
@@ -42,13 +41,7 @@ class _Definitions:
 class Definitions:
     """Definitions of pools and tasks, as far as no other change can have come between."""
 
-    def __init__(self, names: Collection[str]) -> None:
-        """Begin without definitions.
-
-        Args:
-            names: The documented fields of a pool.
-        """
-        self._names = names
+    def __init__(self) -> None:
         self._pools: dict[tuple[bool, str], _Definitions] = defaultdict(_Definitions)
 
     def change(self, answer: FactAnswer) -> None:
@@ -81,10 +74,7 @@ class Definitions:
             names = [name for name in operation.body_fields if name not in own_names]
             pool.doubts += self._compare(answer, names, former, resource)
         elif moves_pool(operation):
-            # A pool that was in this state already is answered unchanged.
-            is_moved = former.fields.get("status") != resource.get("status")
-            names = [*_UNMOVED] if is_moved else [*self._names]
-            pool.doubts += self._compare(answer, names, former, resource)
+            pool.doubts += self._compare(answer, _UNMOVED, former, resource)
         is_read = reads(operation)
         # A read may be late: the answer of a change counts for more.
         is_due = subject not in pool.latest or pool.latest[subject].is_read
@@ -92,24 +82,6 @@ class Definitions:
             pool.latest[subject] = StatedDefinition(
                 resource, exchange.began + exchange.elapsed, is_read
             )
-
-    def judge_state(
-        self, answer: FactAnswer, subject: ResourceKey, page: Mapping[str, Any]
-    ) -> None:
-        """Compare the state of a pool beside its events or lines with that of the pool."""
-        pool, exchange = self._pools[answer.as_other, subject[2]], answer.exchange
-        stated = pool.latest.get(subject)
-        if stated is None or exchange.began < max(pool.changed, stated.known_at):
-            return
-        # A server leaves the other states by itself.
-        expected, actual = stated.fields.get("status"), page.get("status")
-        if expected in _AT_REST and actual in _AT_REST:
-            doubt = Doubt(exchange.began + exchange.elapsed, stated.is_read)
-            demand = f"status is that of the pool: {expected}"
-            met = actual == expected
-            answer.judge("facts.state", demand, met, show(actual), "facts.state", doubt)
-            if not met:
-                pool.doubts.append(doubt)
 
     def _compare(
         self,

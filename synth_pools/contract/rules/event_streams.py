@@ -107,15 +107,6 @@ def _order_of_pool(
         "id: of a pool's stream is unique and rises, also as text",
         None if all(a < b for a, b in itertools.pairwise(cursors)) else f"ids {show(cursors)}",
     )
-    text = exchange.response_body.lstrip(b"\xef\xbb\xbf").replace(b"\r\n", b"\n")
-    lines = (line for line in text.replace(b"\r", b"\n").split(b"\n") if line[:1] != b":")
-    first = next(filter(None, b"\n".join(lines).split(b"\n\n")), b"id:").strip()
-    is_position = first.startswith(b"id") and b"data:" not in first
-    yield _judge(
-        "events.position",
-        "the first block of a pool's stream is an id: alone",
-        None if is_position else show(first[:80].decode(errors="replace")),
-    )
     by_rollout: dict[str, list[int]] = {}
     for event in envelopes:
         if event["event"] != "heartbeat":

@@ -28,6 +28,7 @@ from synth_pools.contract.rules.listings import (
     FactAnswer,
     Listings,
     ResourceKey,
+    column_of,
 )
 from synth_pools.contract.rules.outcomes import stated_outcome
 from synth_pools.contract.rules.verdict import (
@@ -37,7 +38,6 @@ from synth_pools.contract.rules.verdict import (
     moment,
     response_json,
     same_json,
-    same_time,
     show,
 )
 
@@ -45,8 +45,6 @@ from synth_pools.contract.rules.verdict import (
 _CREATED = ("replay_of", "created_by", "created_at", "mode",
             "pool_id", "task_id", "request", "trace_correlation_id", "run", "labels")  # fmt: skip
 _REPEATED = _CREATED[4:]
-# Fields of a run since its first rollout.
-_BEGUN = ("created_at", "created_by", "labels", "configuration_digest")
 # Facts of a rollout's usage, by their names in its summary.
 _REPORTED = {
     "input_tokens": "llm_input_tokens",
@@ -55,7 +53,6 @@ _REPORTED = {
 }
 # Seconds by which the time that a server measures may differ from that between its time stamps.
 _SECONDS, _WHOLE_SECONDS = 0.5, 1.5
-_SERVER = (False, "Server", "")
 
 
 @dataclass(slots=True)
@@ -83,7 +80,7 @@ class FactBook:
         self._lasted: dict[ResourceKey, tuple[float, float]] = {}
         self._waited: dict[ResourceKey, float] = {}
         self._listings = Listings()
-        self._definitions = Definitions(document.properties("Pool"))
+        self._definitions = Definitions()
         self._requests: dict[str, tuple[float, str]] = {}
         # The kind of resource, the name of its id, and the reader of its facts, by schema.
         self._readers: Mapping[str, tuple[str, str, _Read]] = {
@@ -91,10 +88,8 @@ class FactBook:
             "RolloutSummary": ("Rollout", "rollout_id", self._read_summary),
             "RolloutUsage": ("Rollout", "rollout_id", self._read_usage),
             "PoolMetrics": ("Pool", "pool_id", self._read_metrics),
-            "Run": ("Run", "name", self._read_run),
+            "Run": ("Run", "name", self._counts.judge_run),
             "Pool": ("Pool", "pool_id", self._read_pool),
-            "PoolEventPage": ("Pool", "pool_id", self._definitions.judge_state),
-            "PoolLogPage": ("Pool", "pool_id", self._definitions.judge_state),
             "Task": ("Task", "task_id", self._definitions.read),
         }
 
@@ -119,9 +114,6 @@ class FactBook:
                 pool_id, status = self._listings.forget(subject)
                 if ended_at is not None:
                     self._counts.discount((as_other, "Pool", pool_id), status, ended_at)
-            self._listings.forget(run)
-            for name in _BEGUN:
-                self._facts.pop((run, name), None)
 
     def compare(
         self, operation: Operation | None, exchange: Exchange, *, judged: bool = True
@@ -153,10 +145,7 @@ class FactBook:
             pass
         elif kind == EVENT_STREAM:
             events = [message.envelope for message in read_messages(exchange.response_body)]
-            # A proxy may take it away, but then from every stream.
-            header = exchange.header("x-accel-buffering")
             with self._lock:
-                self._state("facts.streams", answer, _SERVER, "x-accel-buffering", header)
                 self._read_events(answer, events)
                 for event in events:
                     for name, schema in INCLUDED.items():
@@ -174,7 +163,12 @@ class FactBook:
             digest = hashlib.sha256(exchange.response_body).hexdigest()
             with self._lock:
                 self._state_content(answer, ids["artifact_path"], digest)
-        return [*answer.results, *answer.agreements()]
+        results = list(answer.results)
+        for check in answer.agreed:
+            clause = Clause(operation.route, check)
+            result = RuleResult(check, column_of(check), clause, check, None)
+            results.append((operation.id, result, exchange))
+        return results
 
     def _read_request_id(self, answer: FactAnswer) -> None:
         exchange = answer.exchange
@@ -190,8 +184,6 @@ class FactBook:
             self._read_resource(answer, schema, resource)
         if isinstance(body.get("events"), list):
             self._read_events(answer, body["events"])
-            if body.get("has_more") is False and "types=" not in answer.exchange.url:
-                self._counts.judge_last(answer, body["events"])
         if isinstance(items := body.get("items"), list):
             if answer.operation.item == "Artifact":
                 self._read_artifacts(answer, [item for item in items if isinstance(item, dict)])
@@ -226,7 +218,7 @@ class FactBook:
             self._facts[subject, name] = _Statement(value, answer.operation.id, slim)
             return
         operation = answer.operation.id
-        if same_json(former.value, value) or same_time(former.value, value):
+        if same_json(former.value, value) or _same_time(former.value, value):
             former.has_support |= operation != former.operation
             answer.agreed.add(check)
             return
@@ -345,16 +337,6 @@ class FactBook:
                 if name in pool:
                     self._state("facts.archived", answer, subject, name, pool[name])
 
-    def _read_run(self, answer: FactAnswer, subject: ResourceKey, run: Mapping[str, Any]) -> None:
-        if self._counts.is_deleted(subject):
-            return
-        for name in _BEGUN:
-            if name in run:
-                # An empty value may be missing.
-                self._state("facts.run", answer, subject, name, run[name] or None)
-        self._listings.add(subject, "", run.get("created_at"))
-        self._counts.judge_run(answer, subject, run)
-
     def _read_artifacts(self, answer: FactAnswer, items: list[dict[str, Any]]) -> None:
         subject = (answer.as_other, "Rollout", answer.ids.get("rollout_id", ""))
         if not items and not self._had_ended(answer, subject):
@@ -390,6 +372,14 @@ class FactBook:
 
     def _had_ended(self, answer: FactAnswer, subject: ResourceKey) -> bool:
         return answer.exchange.began > self._counts.ended.get(subject, float("inf"))
+
+
+def _same_time(first: Any, second: Any) -> bool:
+    """Compare two times, of which one may be shown in whole seconds."""
+    if not isinstance(first, datetime) or not isinstance(second, datetime):
+        return False
+    has_fractions = first.microsecond and second.microsecond
+    return not has_fractions and first.replace(microsecond=0) == second.replace(microsecond=0)
 
 
 def _text(value: Any) -> str:

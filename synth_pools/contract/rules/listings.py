@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -88,13 +88,6 @@ class FactAnswer:
         )
         self.results.append((self.operation.id, result, self.exchange))
 
-    def agreements(self) -> Iterator[Contradiction]:
-        """Iterate over the results of the checks that held."""
-        for check in self.agreed:
-            clause = Clause(self.operation.route, check)
-            result = RuleResult(check, column_of(check), clause, check, None)
-            yield self.operation.id, result, self.exchange
-
 
 @dataclass(slots=True)
 class _Listed:
@@ -151,7 +144,7 @@ class Listings:
         filters = tuple(sorted((name, query[name]) for name in query if name not in _PLACE))
         state = query.get("state", "")
         kind, pool_id = answer.operation.item, answer.ids.get("pool_id", "")
-        if "next_cursor" not in body or kind not in ("Rollout", "Pool", "Run"):
+        if "next_cursor" not in body or kind not in ("Rollout", "Pool"):
             return
         if not _ORDER.isdisjoint(query):
             # Its scenario judges another order than that of the creation.
@@ -165,7 +158,7 @@ class Listings:
             return
         newest = max(times, default=_LAST) if follows else _LAST
         oldest = _FIRST if is_last else min(times, default=newest)
-        names = [str(item.get("name" if kind == "Run" else "id")) for item in items]
+        names = [str(item.get("id")) for item in items]
         if before is not None:
             demand = "a page follows the one before it, whatever its limit"
             end, last = before
@@ -174,8 +167,8 @@ class Listings:
             newest = end
         if not is_last:
             self._cursors[*place, str(body["next_cursor"])] = (oldest, names[-1] if names else "")
-        filtered = state in FINAL_STATES.get(kind, ()) and len(filters) == 1
-        if filtered or (kind != "Pool" and not filters):
+        filtered = state in FINAL_STATES[kind] and len(filters) == 1
+        if filtered or (kind == "Rollout" and not filters):
             due = self._due(answer, pool_id, (oldest, newest), state)
             missing = due - set(names)
             demand = f"the list holds every {kind.lower()} that was there"

@@ -141,9 +141,6 @@ def _reads(ctx: Context, rollout: Rollout) -> None:
         if operation.streams:
             # The stream of a pool ends when the pool is archived.
             ctx.stream(name, ids, limit=10.0, until=lambda reader: bool(reader.messages))
-            if ctx.session.offers("event_pages"):
-                # The rules for facts compare its state with that of the pool.
-                ctx.check(200, name, ids, query={"format": "json"})
         elif operation.tag == "containers":
             # The container itself answers requests that it does not support.
             response = ctx.call(name, ids)
