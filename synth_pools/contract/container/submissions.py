@@ -155,6 +155,7 @@ class Submission:
         response = self.call("terminate_rollout", json={})
         refuse_left_out(response, "terminate_rollout")
         if self.ctx.expect.status(response, (200, 201, 202, 204), "terminate_rollout"):
+            answer = self.answer
             for _ in self.ctx.session.pauses():
                 answer = self.read()
                 if not answer.is_under_way:
