@@ -350,20 +350,16 @@ def _carry_out(
                 run.obstacles.append("the time ran out before access was judged")
             raise
         return
-    if layer == "client":
-        # The engines take seconds to import, which is too long if nothing answers.
-        from synth_pools.contract.client.runner import run_client_checks
+    # The engines take seconds to import, which is too long if nothing answers.
+    from synth_pools.contract.client.runner import run_client_checks
+    from synth_pools.contract.fuzzing.runner import run_fuzzing
+    from synth_pools.contract.stateful.state_machine import run_state_machine
 
+    if layer == "client":
         result = run_client_checks(session)
     elif layer == "model":
-        # So it is here.
-        from synth_pools.contract.stateful.state_machine import run_state_machine
-
         result = run_state_machine(session)
     else:
-        # So it is here.
-        from synth_pools.contract.fuzzing.runner import run_fuzzing
-
         result = run_fuzzing(session, tell)
     # A layer that was stopped is no obstacle: what stopped it is.
     if not session.http.stop.is_set() or _late(run, session):

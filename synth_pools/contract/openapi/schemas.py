@@ -14,6 +14,8 @@ from synth_pools.contract.results import shorten
 _MOST_ERRORS = 1_000
 # Largest number up to which floats hold every integer.
 _EXACT = 2**53
+# Largest body that is remembered, since so are several others.
+_LARGEST_REMEMBERED = 256 * 1024
 
 
 def modernized(node: Any) -> Any:
@@ -83,8 +85,6 @@ def read_number(text: str) -> int | float:
     return int(number) if is_exact else number
 
 
-# Several rules read a body at about the same time.
-@lru_cache(maxsize=64)
 def read_json(body: bytes) -> Any:
     """Read JSON; the value must not be changed, since others read it, too.
 
@@ -92,7 +92,15 @@ def read_json(body: bytes) -> Any:
         ValueError: It is no JSON; neither are NaN and Infinity.
         RecursionError: It is nested too deeply.
     """
+    return _remembered(body) if len(body) <= _LARGEST_REMEMBERED else _read(body)
+
+
+def _read(body: bytes) -> Any:
     return json.loads(body, parse_constant=_refuse, parse_float=read_number)
+
+
+# Several rules read a body at about the same time.
+_remembered = lru_cache(maxsize=64)(_read)
 
 
 def read_leniently(body: bytes) -> Any:

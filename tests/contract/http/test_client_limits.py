@@ -21,6 +21,7 @@ from synth_pools.contract.http.client import (
     is_loopback_url,
 )
 from synth_pools.contract.http.reproduce import MASKED, OTHER_KEY
+from synth_pools.contract.openapi.schemas import read_json
 from synth_pools.contract.options import Access, ApiKey
 from synth_pools.contract.results import Exchange
 from tests.contract.http.behaving import KEY, behaving
@@ -352,3 +353,10 @@ class _Stop(threading.Event):
     def wait(self, timeout: float | None = None) -> bool:
         self.waited.append(timeout)
         return len(self.waited) > self._pauses
+
+
+def test_large_bodies_are_not_remembered() -> None:
+    small, large = b'["a"]', b'["%s"]' % (b"a" * 1_000_000)
+    assert read_json(small) is read_json(small)
+    assert read_json(large) is not read_json(large)
+    assert read_json(large) == ["a" * 1_000_000]
