@@ -59,20 +59,25 @@ class RunOptions:
         """
         words = [*body, *(f"env.{word}" for word in self.env)]
         common = body_from_words(words, "RolloutRequest", required=False) or {}
-        requests_of = functools.partial(
-            read_requests,
-            common,
-            seeds=self.seeds,
-            # Once: a pipe has no second reading.
-            rows=None if self.file is None else request_rows(self.file),
-            tasks=self.tasks,
-            repeats=self.repeats,
-            in_rounds=self.until_sure is not None,
-        )
+        # Once: a pipe has no second reading.
+        rows = None if self.file is None else request_rows(self.file)
+
+        @functools.cache
+        def requests_of(name: str | None) -> RunRequests:
+            return read_requests(
+                common,
+                seeds=self.seeds,
+                rows=rows,
+                tasks=self.tasks,
+                name=name,
+                repeats=self.repeats,
+                in_rounds=self.until_sure is not None,
+            )
+
         name = self.name
         if name is None and self.journal is not None and self.journal.is_file():
-            name = name_in_journal(self.journal, lambda name, index: requests_of(name=name)[index])
-        requests = requests_of(name=name)
+            name = name_in_journal(self.journal, lambda name, index: requests_of(name)[index])
+        requests = requests_of(name)
         if self.until_sure is not None and (self.repeats < 2 or self.only is not None):
             raise CommandError("--until-sure needs --repeats 2 or more, and no --only")
         has_sums = self.max_cost is not None or self.max_tokens is not None
