@@ -75,7 +75,7 @@ class _Habits:
 
     Attributes:
         keeps_events: Whether it keeps events.
-        until: The time until which that is valid.
+        until: The time until which `keeps_events` is valid, by the monotonic clock.
         has_no_lines: Whether it refuses a request that accepts lines.
     """
 

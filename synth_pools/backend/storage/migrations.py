@@ -10,7 +10,7 @@ from synth_pools.backend.domain import clock
 
 _log = logging.getLogger(__name__)
 
-# Longest time for a statement of a migration, and for one of another backend to end.
+# Longest time for a statement of a migration, and to wait for the migration of another backend.
 LONGEST_SECONDS = 24 * 3600.0
 
 _running: list[int] = []

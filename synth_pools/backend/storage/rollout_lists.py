@@ -182,7 +182,8 @@ class _Way:
 
     def read_all(self) -> list[Found]:
         """Return a page of all entries, in their order, with the sizes from the rows."""
-        # Few numbers, since each is a statement; a high one has PostgreSQL sort a small table.
+        # Few different limits, since each makes a statement of its own; but a high one makes
+        # PostgreSQL sort a small table.
         count = _USUAL_PAGE if self._limit <= _USUAL_PAGE else max(self._limit, _FIRST_ENTRIES)
         return self._read(count, has_sizes=True)
 

@@ -48,16 +48,16 @@ class ColumnCondition(NamedTuple):
     value: Any
 
     def probed(self, values: Values, listed: str) -> str:
-        """Return the SQL of the condition, for entries of an index that has not the column.
+        """Return the SQL of the condition, for entries of an index that lacks the column.
 
         Args:
             values: The parameters.
             listed: The column of the number of the rollout.
         """
-        mark = values.mark(self.value)
         if self.sign != "=":
-            return f"{_unindexed(self.column)} {self.sign} {mark}"
+            return self.covered(values)
         table, seq = LABELS if self.column == "label" else TABLE
+        mark = values.mark(self.value)
         # A range, since a number alone leads to the row instead of the index.
         return (
             f"EXISTS (SELECT 1 FROM {table} AS probe WHERE probe.{self.column} = {mark}"  # noqa: S608
