@@ -71,6 +71,9 @@ class RewardBlocks:
         """
         if self._left is None:
             self._begin()
+            if self._left and not self.rows:
+                # So rare a reward may have few entries in its own order: that is tried first.
+                return False
         while self._left and len(self.rows) < self._limit:
             count = min(self._needed, int(entry_count / self._cost))
             if count < 1:

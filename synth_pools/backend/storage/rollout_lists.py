@@ -35,8 +35,9 @@ _GROWTH = 8
 _BRIEF_ATTEMPTS = 2
 # Most pages have no more rollouts.
 _USUAL_PAGE = 128
-# To read a row takes as long as to read a number of entries of an index.
+# To read a row takes as long as to read a number of entries of an index, to sort an entry also.
 _ROW = 32
+_SORTING = 2
 
 # Columns beside those of the order in the index of a filter or of an order.
 _POOL = frozenset({"pool_id"})
@@ -164,7 +165,7 @@ class _Way:
         )
         self._weight = _ROW if has_row else 1 + PROBE * len(missing)
         if not self._is_ordered:
-            self._weight *= 2
+            self._weight *= _SORTING
         self._table, self._seq = LABELS if name == "label" else TABLE
         self._join = " JOIN rollouts ON rollouts.seq = rollout_seq" if name == "label" else ""
         self._has_row = has_row
@@ -194,18 +195,17 @@ class _Way:
             entry_count: The number of entries of an index that may be read in the same time.
         """
         count = max(1, entry_count // self._weight)
-        if self._is_ordered:
-            self.rows += self._read(count)
-            if len(self.rows) == self._limit:
-                return True
-        last = self._entry(count)
-        if last is None:
-            if not self._is_ordered:
-                self.rows = self._read(count)
-            return True
         self._entry_count += count
-        if self._is_ordered:
-            self._parts = self._parts_after(self._parts[-1], last)
+        if not self._is_ordered:
+            if not self._has_entries(count):
+                self.rows = self._read(count)
+                return True
+            return False
+        self.rows += self._read(count)
+        last = None if len(self.rows) == self._limit else self._entry(count)
+        if last is None:
+            return True
+        self._parts = self._parts_after(self._parts[-1], last)
         return False
 
     def _parts_after(self, part: _Part, position: ListPosition) -> list[_Part]:
@@ -231,8 +231,8 @@ class _Way:
             for item in self.rest
         ]
         column, order = self._query.value_column, self._query.order
-        if not self._is_ordered:
-            matches += [f"{column or self._seq} IS NOT NULL"]
+        if column is not None and not self._is_ordered:
+            matches += [f"{column} IS NOT NULL"]
         if self._after is not None:
             keys: list[tuple[str, Any]] = [("seq", self._after.seq)]
             if column is not None:
@@ -243,11 +243,19 @@ class _Way:
         selected += f", {size_sql()} AS size" if has_sizes else ""
         join = self._join if self._has_row or has_sizes else ""
         entries = self._entries(values, selected, count, join)
-        ordered = "" if self._is_ordered else f" ORDER BY value {order}, seq {order}"
+        first = "" if column is None else f"value {order}, "
+        ordered = "" if self._is_ordered else f" ORDER BY {first}seq {order}"
         size, limit = ", size" if has_sizes else "", values.mark(self._limit - len(self.rows))
         page = f"SELECT seq, value{size} FROM {entries} WHERE is_match{ordered} LIMIT {limit}"  # noqa: S608
         rows = self._db.execute(page if has_sizes else page_sql(page, limit), values)
         return [(ListPosition(seq, value), size) for seq, value, size in rows]
+
+    def _has_entries(self, count: int) -> bool:
+        """Return True if there are as many entries, in whichever order."""
+        values = Values()
+        entries = self._part(self._parts[0], values, "1 AS entry", is_ordered=False)
+        sql = f"SELECT COUNT(*) FROM ({entries} LIMIT {count:d}) AS entries"  # noqa: S608
+        return bool(self._db.execute(sql, values).fetchone()[0] == count)
 
     def _entry(self, number: int) -> ListPosition | None:
         """Return the entry at a place, counted from 1; None if there are fewer."""
@@ -267,7 +275,9 @@ class _Way:
         )
         return f"({parts} LIMIT {count:d}) AS entries"
 
-    def _part(self, part: _Part, values: Values, selected: str, join: str) -> str:
+    def _part(
+        self, part: _Part, values: Values, selected: str, join: str = "", *, is_ordered: bool = True
+    ) -> str:
         conditions = [
             f"{item.column} {item.sign} {values.mark(item.value)}" for item in part.conditions
         ]
@@ -281,7 +291,7 @@ class _Way:
         order = ", ".join(f"{key} {self._query.order}" for key in [*keys, self._seq])
         return (
             f"SELECT {self._seq} AS seq, {selected} FROM {self._table}{join}"  # noqa: S608
-            f" WHERE {' AND '.join(conditions)} ORDER BY {order}"
+            f" WHERE {' AND '.join(conditions)}{f' ORDER BY {order}' if is_ordered else ''}"
         )
 
 

@@ -52,6 +52,10 @@ _NO_PATIENCE = "PRAGMA busy_timeout = 0"
 # The log grows while a program copies the file; afterwards it shrinks to this size.
 _LOG_BYTES = 64 * 1024 * 1024
 
+# A page of a list that is sorted or has a filter is read from anywhere in the file: with the usual
+# 2 MiB each of its parts would be read from the system each time.
+_CACHE_KIB = 16 * 1024
+
 # Errors of the statement or its values; all others are of the disk, the file or the system.
 _MISTAKES = frozenset(
     {
@@ -356,4 +360,5 @@ def _connect(path: Path) -> _Connection:
     connection.row_factory = sqlite3.Row
     # Otherwise SQLite writes large returned rows to a temporary file, which fails on a full disk.
     connection.execute("PRAGMA temp_store = MEMORY")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB:d}")
     return connection
