@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,7 +21,7 @@ from synth_pools.contract.harness.scope import FOR_CONTAINERS, lacking, offered_
 from synth_pools.contract.harness.waits import Rollout, rollout_id, wait_for
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.http.reproduce import KEY, MASKED, NEARLY
-from synth_pools.contract.options import Profile
+from synth_pools.contract.options import Profile, is_within
 from synth_pools.contract.results import Clause, Column, Layer, Outcome
 from synth_pools.contract.rules.verdict import excerpt
 from synth_pools.contract.session import Session
@@ -77,6 +77,27 @@ def checked_key(key: str | None) -> str:
     if not text.isascii() or not text.isprintable() or " " in text:
         raise UnjudgeableError("the API key holds spaces or characters that a header cannot carry")
     return text
+
+
+def check_names(names: Sequence[str], ids: Sequence[str], families: Collection[str] = ()) -> None:
+    """Refuse unknown names of checks, which would silently select nothing or skip nothing.
+
+    Args:
+        names: The names.
+        ids: The ids of the scenarios.
+        families: First parts of further checks, whose names are not known before they run.
+
+    Raises:
+        UnjudgeableError: There is no such check.
+    """
+    for name in names:
+        is_known = any(is_within(check, name) for check in ids)
+        if not is_known and name.split(".")[0] not in families:
+            subjects = sorted({check.split(".")[0] for check in (*ids, *families)})
+            raise UnjudgeableError(
+                f"no check is called {name!r}: there are {', '.join(subjects)}, "
+                "and those that begin so"
+            )
 
 
 # Operations that the first scenarios need.

@@ -6,7 +6,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -35,10 +35,11 @@ from synth_pools.contract.harness.scope import chosen_operations
 from synth_pools.contract.harness.waits import Rollout
 from synth_pools.contract.http.client import HttpClient, is_loopback_url
 from synth_pools.contract.http.stub_container import StubContainers
-from synth_pools.contract.options import Access, ApiKey, Options, Profile, is_within
+from synth_pools.contract.options import Access, ApiKey, Options, Profile
 from synth_pools.contract.preflight import (
     ACCESS,
     check_access,
+    check_names,
     checked_key,
     checked_url,
     first_contact,
@@ -51,7 +52,7 @@ from synth_pools.contract.roles.subject import Resource, linked_subject, read_su
 from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.rules.facts import FactBook
 from synth_pools.contract.scenarios import all_scenarios, load_scenarios, smoke_scenarios
-from synth_pools.contract.session import Session, remove_created, remove_leftovers
+from synth_pools.contract.session import Session, client_for_run, remove_created, remove_leftovers
 
 # Checks that are not scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")
@@ -154,7 +155,8 @@ def run_contract(
         text = specification_text(spec)
         run.finder = ClauseFinder(text, CLAUSES)
         load_scenarios(scenarios)
-        _check_names((*only, *skip), KINDS if document.is_foreign else ())
+        ids = [scenario.id for scenario in all_scenarios()]
+        check_names((*only, *skip), ids, (*_FAMILIES, *(KINDS if document.is_foreign else ())))
         run.document.narrow(chosen_operations(run.document, operations, without_operations))
         options = Options(
             url=run.url,
@@ -177,7 +179,7 @@ def run_contract(
             image=image,
             has_subject=subject is not None,
         )
-        http = _http_client(options, run.document)
+        http = client_for_run(options, run.document)
         run.session = session = Session(
             options,
             run.document,
@@ -236,19 +238,6 @@ def clean_leftovers(
         http.close()
 
 
-def _http_client(options: Options, document: Document) -> HttpClient:
-    try:
-        return HttpClient(
-            options.url,
-            options.api_key,
-            document,
-            access=options.access,
-            other_key=options.other_key,
-        )
-    except (OSError, ValueError) as error:
-        raise UnjudgeableError(f"no way to the backend: {error}") from None
-
-
 def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
     """Return the id, the clause and the operations of each check; no operations stand for all."""
     # The engine of the generated requests takes seconds to import.
@@ -266,19 +255,6 @@ def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
     checks += [(f"client.{kind}", client, ()) for kind in ("sync", "async")]
     checks.append(("model.walk", Clause("Pools: states", "random calls, together"), ()))
     return tuple(sorted(checks, key=lambda check: check[0]))
-
-
-def _check_names(names: Sequence[str], kinds: Iterable[str] = ()) -> None:
-    """Refuse unknown names of checks, which would silently select nothing or skip nothing."""
-    ids = [scenario.id for scenario in all_scenarios()]
-    for name in names:
-        family = name.split(".")[0]
-        if family not in (*_FAMILIES, *kinds) and not any(is_within(check, name) for check in ids):
-            subjects = sorted({check.split(".")[0] for check in ids} | set(_FAMILIES))
-            raise UnjudgeableError(
-                f"no check is called {name!r}: there are {', '.join(subjects)}, "
-                "and those that begin so"
-            )
 
 
 def _judge(run: RunRecord, session: Session, urls: Mapping[str, str], progress: Progress) -> None:
@@ -412,7 +388,7 @@ def _clean_up(run: RunRecord, session: Session, progress: Progress) -> None:
     deadline = time.monotonic() + _CREATION_SECONDS
     while session.http.creating and time.monotonic() < deadline:
         time.sleep(0.01)
-    sweeper = _http_client(session.options, session.document)
+    sweeper = client_for_run(session.options, session.document)
     try:
         end_resources(sweeper, session.ends)
         remaining = remove_created(sweeper, session.created)

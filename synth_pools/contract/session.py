@@ -13,7 +13,12 @@ from typing import Any
 
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document
-from synth_pools.contract.exceptions import BusyError, StoppedError, UnreachableError
+from synth_pools.contract.exceptions import (
+    BusyError,
+    StoppedError,
+    UnjudgeableError,
+    UnreachableError,
+)
 from synth_pools.contract.http.client import HttpClient, at
 from synth_pools.contract.http.stub_container import ReceivedRequests
 from synth_pools.contract.options import Options
@@ -220,6 +225,26 @@ class Session:
             if self.http.stop.wait(pause):
                 raise StoppedError
             pause = min(pause * 1.5, 0.25)
+
+
+def client_for_run(
+    options: Options, document: Document, kind: type[HttpClient] = HttpClient
+) -> HttpClient:
+    """Return a client of the subject, with the key and the way of the options.
+
+    Raises:
+        UnjudgeableError: A certificate cannot be read, or there is no such way.
+    """
+    try:
+        return kind(
+            options.url,
+            options.api_key,
+            document,
+            access=options.access,
+            other_key=options.other_key,
+        )
+    except (OSError, ValueError) as error:
+        raise UnjudgeableError(f"no way to {options.url}: {error}") from None
 
 
 def remove_created(

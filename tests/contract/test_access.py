@@ -83,7 +83,7 @@ def test_a_certificate_that_cannot_be_read_is_one_line() -> None:
         "https://127.0.0.1:9", api_key=KEY, access=Access(ca=Path("/no/such.pem"))
     )
     assert report.exit_code == 2
-    assert report.obstacles[0].startswith("no way to the backend: ")
+    assert report.obstacles[0].startswith("no way to https://127.0.0.1:9: ")
 
 
 _FAULTLESS = Fault("none", "none", (), (), backend="second")

@@ -16,7 +16,7 @@ from synth_pools.contract.container.submissions import (
     submit,
 )
 from synth_pools.contract.exceptions import InconclusiveError
-from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.context import Context, Judge
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.http.reproduce import CONTAINER_KEY
@@ -156,7 +156,7 @@ def protocol_events(ctx: Context) -> None:
         first: list[int] = []
         is_over = submission.answer.has_ended
         for _ in ctx.session.pauses():
-            first, response = _page(ctx, submission, 0)
+            first, _ = _page(ctx, submission, 0)
             if first or is_over:
                 break
             is_over = not submission.read().is_under_way
@@ -165,30 +165,29 @@ def protocol_events(ctx: Context) -> None:
     else:
         note = "no event with a sequence: give --slow-request with a rollout that tells some"
         raise InconclusiveError(Outcome.NOT_REACHED, "get_rollout_events", note)
-    again, response = _page(ctx, submission, 0)
-    judge = ctx.judge("get_rollout_events", response)
+    again, judge = _page(ctx, submission, 0)
     judge.equal("the events of the same position", first, again[: len(first)])
     collected = [0]
     for _ in first:
-        page, response = _page(ctx, submission, collected[-1], limit=1)
-        judge = ctx.judge("get_rollout_events", response)
+        page, judge = _page(ctx, submission, collected[-1], limit=1)
         judge.that("a page holds no more than limit", len(page) <= 1, f"{len(page)} events")
         collected += page[:1]
     judge.equal("the events, page by page,", first, collected[1:])
-    beyond, response = _page(ctx, submission, first[-1] + 1_000_000)
-    ctx.judge("get_rollout_events", response).equal("the events after the last one", [], beyond)
+    beyond, judge = _page(ctx, submission, first[-1] + 1_000_000)
+    judge.equal("the events after the last one", [], beyond)
     submission.clean_up()
 
 
 def _page(
     ctx: Context, submission: Submission, after: int, limit: int = 1_000
-) -> tuple[list[int], Response]:
-    """Return the sequences of a page of events, and the response."""
+) -> tuple[list[int], Judge]:
+    """Return the sequences of a page of events, and the judge of the page."""
     query = {"after": after, "after_sequence": after, "limit": limit}
     response = submission.call("get_rollout_events", query=query)
     refuse_left_out(response, "get_rollout_events")
     ctx.expect.status(response, 200, "get_rollout_events")
-    return _sequences(ctx, "get_rollout_events", response, after), response
+    judge = ctx.judge("get_rollout_events", response)
+    return _sequences(ctx, "get_rollout_events", response, after), judge
 
 
 def _sequences(ctx: Context, operation: str, page: Response, after: int) -> list[int]:
@@ -221,9 +220,9 @@ def protocol_lines(ctx: Context) -> None:
         # A pool asks for further ones where the answer says that there are some, or says nothing.
         count, last = answer.at("event_count"), collected[-1]
         is_asked = type(count) is not int or count > last
-        present, response = _page(ctx, submission, 0)
+        present, page = _page(ctx, submission, 0)
         present = [number for number in present if number <= last or not is_asked]
-        judge = ctx.judge("run_rollout", response)
+        judge = ctx.judge("run_rollout", page.response)
         judge.equal("the events of the lines", present, collected[1:][: len(present)])
 
 

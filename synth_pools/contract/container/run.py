@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -29,12 +30,12 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.expectations import Check
 from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
-from synth_pools.contract.http.client import HttpClient, Response, at
-from synth_pools.contract.options import Access, ApiKey, Options, is_within
-from synth_pools.contract.preflight import checked_key, checked_url
+from synth_pools.contract.http.client import Response, at
+from synth_pools.contract.options import Access, ApiKey, Options
+from synth_pools.contract.preflight import check_names, checked_key, checked_url
 from synth_pools.contract.results import Clause, Exchange, Layer, Report
 from synth_pools.contract.rules.verdict import excerpt
-from synth_pools.contract.session import Session
+from synth_pools.contract.session import Session, client_for_run
 
 DOCUMENT = "container.openapi.yaml"
 # Seconds that the first rollout may take: it shows how long rollouts last here.
@@ -43,7 +44,6 @@ _FIRST_SECONDS = 600.0
 _PATIENT_ROLLOUTS = 10
 _CONTACT_SECONDS = 8.0
 _CLEAN_UP_SECONDS = 5.0
-_UNTIMED = frozenset({"run_rollout"})
 
 
 def run_container_test(
@@ -97,7 +97,7 @@ def run_container_test(
         run.url = checked_url(url, version="")
         run.document = Document(contract := read_specification(spec, DOCUMENT))
         run.finder = ClauseFinder(specification_text(spec, DOCUMENT), CLAUSES)
-        _check_names((*only, *skip))
+        check_names((*only, *skip), [scenario.id for scenario in container_scenarios()])
         options = Options(
             url=run.url,
             api_key=ApiKey(checked_key(api_key) if api_key else ""),
@@ -112,7 +112,7 @@ def run_container_test(
             spec=contract,
             access=access or Access(),
         )
-        http = _http_client(options, run.document)
+        http = client_for_run(options, run.document, SubmissionClient)
         collector = ResultCollector(run.document, on_exchange)
         run.session = Session(options, run.document, http, collector, patience=patience)
         with ending_at_deadline(run.session):
@@ -129,24 +129,6 @@ def known_container_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
         (scenario.id, clause_of(scenario.clause), scenario.operations(document))
         for scenario in container_scenarios()
     )
-
-
-def _check_names(names: Sequence[str]) -> None:
-    for name in names:
-        if not any(is_within(scenario.id, name) for scenario in container_scenarios()):
-            raise UnjudgeableError(
-                f"no check is called {name!r}: there are {', '.join(CheckLevel)}, "
-                "and those that begin so"
-            )
-
-
-def _http_client(options: Options, document: Document) -> HttpClient:
-    try:
-        return SubmissionClient(
-            options.url, options.api_key, document, access=options.access, busy=(), untimed=_UNTIMED
-        )
-    except (OSError, ValueError) as error:
-        raise UnjudgeableError(f"no way to the container: {error}") from None
 
 
 def _judge(
@@ -224,15 +206,10 @@ def _no_rollout(session: Session, response: Response) -> str:
 
 def _end_rollouts(session: Session) -> None:
     """Terminate the rollouts of the run that may be under way."""
-    cleaner = _http_client(session.options, session.document)
-    try:
+    cleaner = client_for_run(session.options, session.document, SubmissionClient)
+    with closing(session.http), closing(cleaner), suppress(UnreachableError):
         for rollout_id in session.created.remaining():
             ids = {"rollout_id": rollout_id}
             response = cleaner.call("terminate_rollout", ids, json={}, limit=_CLEAN_UP_SECONDS)
             if response.status is None:
                 break
-    except UnreachableError:
-        pass
-    finally:
-        cleaner.close()
-        session.http.close()

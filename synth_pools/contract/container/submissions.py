@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn
 
 from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
+from synth_pools.contract.harness.waits import becomes_true
 from synth_pools.contract.http.client import ABSENT, HttpClient, Response
 from synth_pools.contract.http.reproduce import CONTAINER_KEY
 from synth_pools.contract.results import Outcome
@@ -83,8 +84,12 @@ class RolloutAnswer(Response):
         return self._has_state or self.reward is not None
 
 
+@dataclass
 class SubmissionClient(HttpClient):
-    """Client of a container: its key is in `X-API-Key`."""
+    """Client of a container: its key is in `X-API-Key`, and no status says that it is busy."""
+
+    busy: tuple[int, ...] = ()
+    untimed: frozenset[str] = frozenset({"run_rollout"})
 
     def call(
         self,
@@ -133,18 +138,19 @@ class Submission:
             StopScenarioError: The container loses the rollout, or it does not end.
             InconclusiveError: It does not end, and everything takes long here.
         """
-        answer = self.answer
-        for _ in self.ctx.session.pauses():
-            if answer.has_ended:
-                self.ctx.session.created.discard(self.id)
-                return answer
-            answer = self.read()
+
+        def has_ended(answer: RolloutAnswer) -> bool:
             is_there = answer.exchange.late or answer.is_of(self.id)
             judge = self.ctx.judge("get_rollout", answer)
             if not judge.answered("a rollout that is under way is known", is_there):
                 raise StopScenarioError
-        self._judge_end("get_rollout", answer, "the rollout ends")
-        raise StopScenarioError
+            return answer.has_ended
+
+        answer = self.answer
+        if not answer.has_ended:
+            answer = self._read_until(has_ended, "get_rollout", "the rollout ends")
+        self.ctx.session.created.discard(self.id)
+        return answer
 
     def terminate(self) -> None:
         """Terminate the rollout, and expect it to end, or to be known no more.
@@ -155,31 +161,33 @@ class Submission:
         response = self.call("terminate_rollout", json={})
         refuse_left_out(response, "terminate_rollout")
         if self.ctx.expect.status(response, (200, 201, 202, 204), "terminate_rollout"):
-            answer = self.answer
-            for _ in self.ctx.session.pauses():
-                answer = self.read()
-                if not answer.is_under_way:
-                    break
             demand = "a rollout ends after a 2XX to its termination"
-            self._judge_end("terminate_rollout", answer, demand)
+            self._read_until(lambda it: not it.is_under_way, "terminate_rollout", demand)
 
     def clean_up(self) -> None:
         """Terminate the rollout, whatever the container answers."""
         self.ctx.session.http.call("terminate_rollout", {"rollout_id": self.id}, json={})
 
-    def _judge_end(self, operation: str, answer: RolloutAnswer, demand: str) -> None:
-        """Judge the last answer of a wait for the end.
+    def _read_until(
+        self, is_over: Callable[[RolloutAnswer], bool], operation: str, demand: str
+    ) -> RolloutAnswer:
+        """Wait for an end that an operation has to bring about.
 
         Raises:
-            InconclusiveError: It has not ended, and everything takes long here.
+            StopScenarioError: It does not come.
+            InconclusiveError: It has not come, and everything takes long here.
         """
-        session = self.ctx.session
-        is_over = not answer.is_under_way
-        waited = session.allowance(session.patience)
-        if not is_over and not session.is_proof(waited):
-            note = f"the rollout has not ended after {waited:.0f} s, and requests take long here"
-            raise InconclusiveError(Outcome.NOT_REACHED, operation, note)
-        self.ctx.judge(operation, answer).answered(demand, is_over)
+        last = self.answer
+
+        def look() -> bool:
+            nonlocal last
+            last = self.read()
+            return is_over(last)
+
+        has_come = becomes_true(self.ctx, operation, look)
+        if not self.ctx.judge(operation, last).answered(demand, has_come):
+            raise StopScenarioError
+        return last
 
 
 def submission_body(
