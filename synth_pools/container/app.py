@@ -10,7 +10,7 @@ import math
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
@@ -28,6 +28,7 @@ _LARGEST_REQUEST = 64 * 1024 * 1024
 _MOST_EVENTS = 1000
 # Media type of an answer with events before it, each page on a line.
 _LINES = "application/x-ndjson"
+_JSON = "application/json"
 _LINE_EVENTS = 50
 # Size from which a pool reserves memory for an answer by its length, which lines do not have.
 _LARGE_ANSWER = 256 * 1024
@@ -145,10 +146,12 @@ class _Handlers:
         if _LINES not in request.headers.get("accept", ""):
             await episode.ended.wait()
             return _json(episode.state())
-        first = await _next_piece(episode, 0, _SILENT_SECONDS)
-        if not first.is_last:
-            return _LiveAnswer(episode, first)
-        return _json(first.data) if not first.after else Response(first.data, media_type=_LINES)
+        pieces = _pieces(episode)
+        first, is_last = await anext(pieces)
+        if not is_last:
+            return _LiveAnswer(first, pieces)
+        # No answer has a line break of its own.
+        return Response(first, media_type=_LINES if b"\n" in first else _JSON)
 
     async def state(self, request: Request) -> Response:
         return _json(self._all.find(request.path_params["rollout_id"]).state())
@@ -178,52 +181,43 @@ class _Handlers:
         return _json(f'{head},"events":[{",".join(texts)}]}}'.encode())
 
 
-class _Piece(NamedTuple):
-    """Piece of an answer with events; `after` is the position behind it."""
+async def _pieces(episode: Episode) -> AsyncIterator[tuple[bytes, bool]]:
+    """Yield an answer with events as they happen, each piece with whether it is the last.
 
-    data: bytes
-    after: int
-    is_last: bool
-
-
-async def _next_piece(
-    episode: Episode, after: int, limit_seconds: float | None = None, sent_at: float = -math.inf
-) -> _Piece:
-    """Wait for events of a rollout or its end; return an empty line after the time limit."""
-    await episode.has_news(after, limit_seconds)
-    texts, is_full = episode.events(after, _LINE_EVENTS)
-    if texts and not (is_full or episode.ended.is_set()):
-        remaining = sent_at + _LINE_SECONDS - time.monotonic()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(max(_GATHER_SECONDS, remaining)):
-                await episode.ended.wait()
-    is_ended = episode.ended.is_set()
-    texts, has_more = episode.events(after, _LINE_EVENTS)
-    line = f'{{"events":[{",".join(texts)}]}}\n' if texts else "" if is_ended else "\n"
-    is_last = is_ended and not has_more
-    data = line.encode() + (episode.state(_LARGE_ANSWER) if is_last else b"")
-    return _Piece(data, after + len(texts), is_last)
+    The first one is an empty line where nothing happens in a while.
+    """
+    after, is_last, sent_at = 0, False, -math.inf
+    limit_seconds: float | None = _SILENT_SECONDS
+    while not is_last:
+        await episode.has_news(after, limit_seconds)
+        texts, is_full = episode.events(after, _LINE_EVENTS)
+        if texts and not (is_full or episode.ended.is_set()):
+            remaining = sent_at + _LINE_SECONDS - time.monotonic()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(max(_GATHER_SECONDS, remaining)):
+                    await episode.ended.wait()
+        is_ended = episode.ended.is_set()
+        texts, has_more = episode.events(after, _LINE_EVENTS)
+        line = f'{{"events":[{",".join(texts)}]}}\n' if texts else "" if is_ended else "\n"
+        is_last = is_ended and not has_more
+        yield line.encode() + (episode.state(_LARGE_ANSWER) if is_last else b""), is_last
+        after, limit_seconds, sent_at = after + len(texts), None, time.monotonic()
 
 
 class _LiveAnswer(Response):
     """Answer of a rollout that runs: its events as they happen, and then its end."""
 
-    def __init__(self, episode: Episode, piece: _Piece) -> None:
-        super().__init__(media_type=_LINES)
+    def __init__(self, first: bytes, rest: AsyncIterator[tuple[bytes, bool]]) -> None:
+        super().__init__(first, media_type=_LINES)
         del self.headers["content-length"]
-        self._episode = episode
-        self._piece = piece
+        self._rest = rest
 
     async def __call__(self, _: Scope, __: Receive, send: Send) -> None:
         head = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         await send(head)
-        piece = self._piece
-        while True:
-            body = {"type": "http.response.body", "body": piece.data}
-            await send({**body, "more_body": not piece.is_last})
-            if piece.is_last:
-                return
-            piece = await _next_piece(self._episode, piece.after, sent_at=time.monotonic())
+        await send({"type": "http.response.body", "body": self.body, "more_body": True})
+        async for data, is_last in self._rest:
+            await send({"type": "http.response.body", "body": data, "more_body": not is_last})
 
 
 async def _body_of(request: Request) -> Any:
@@ -250,4 +244,4 @@ def _answer(document: Mapping[str, Any], status: int = 200) -> Response:
 
 
 def _json(body: bytes, status: int = 200) -> Response:
-    return Response(body, status, media_type="application/json")
+    return Response(body, status, media_type=_JSON)

@@ -9,7 +9,7 @@ import gc
 import inspect
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -120,7 +120,8 @@ class Container(Definition):
             SystemExit: The container cannot start; the reason is on the standard error.
         """
         # As above.
-        from synth_pools.container.serving import address_of, listen, serve_container
+        from synth_pools.container.serving import listen, serve_container
+        from synth_pools.serving import address_of
 
         try:
             with listen(host, port) as listener:
@@ -136,8 +137,9 @@ class Container(Definition):
         except OSError as error:
             sys.exit(str(error))
 
-    @contextlib.contextmanager
-    def running(self, *, port: int = 0, host: str = "127.0.0.1") -> Iterator[str]:
+    def running(
+        self, *, port: int = 0, host: str = "127.0.0.1"
+    ) -> contextlib.AbstractContextManager[str]:
         """Serve in a thread of this program; the value is the address.
 
         Args:
@@ -151,8 +153,7 @@ class Container(Definition):
         # As above.
         from synth_pools.container.serving import served_in_thread
 
-        with served_in_thread(self, host, port) as address:
-            yield address
+        return served_in_thread(self, host, port)
 
     def test(self, task_id: str | None = None, **request: Any) -> PlayedRollout:
         """Play one rollout in this process, without a server, for example in a unit test.

@@ -13,31 +13,24 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
-import uvicorn
-
 from synth_pools.container.app import container_app
 from synth_pools.container.episodes import Definition, Episodes
-from synth_pools.serving import SleepingServer
+from synth_pools.serving import SleepingServer, address_of, listen_at, quiet_config
 
 T = TypeVar("T")
 
 _DEFAULT_PORT = 9000
 _CLOSE_SECONDS = 3
-_KEEP_ALIVE_SECONDS = 60
 
 
 class _Server(SleepingServer):
     """Server that drains the container at the first signal, and ends at the second."""
 
     def __init__(self, definition: Definition, episodes: Episodes, drain_seconds: float) -> None:
-        config = uvicorn.Config(
+        config = quiet_config(
             container_app(definition, episodes),
-            lifespan="off",
-            ws="none",
-            proxy_headers=False,
             log_level="error",
-            access_log=False,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            proxy_headers=False,
             timeout_graceful_shutdown=_CLOSE_SECONDS,
         )
         super().__init__(config)
@@ -139,21 +132,8 @@ def listen(
         return listener
     host = host or variables.get("HOST") or "127.0.0.1"
     number = variables.get("PORT") or (_DEFAULT_PORT if port is None else port)
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        listener = socket.create_server((host, int(number)), family=family, backlog=1024)
+        return listen_at(host, int(number))
     except (OSError, OverflowError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise OSError(f"Nothing can listen at port {number} of {host}: {reason}") from None
-    # Else an answer's body waits for the reader to acknowledge its head. Connections have it from
-    # here: asyncio sets it for sockets that name their protocol alone.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
-
-
-def address_of(listener: socket.socket) -> str:
-    """Return the URL of a listening socket, or its path."""
-    if listener.family == socket.AF_UNIX:
-        return str(listener.getsockname())
-    host, port = listener.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -18,7 +18,8 @@ import pytest
 
 from synth_pools.container import Container
 from synth_pools.container.ends import describe_setup
-from synth_pools.container.serving import address_of, listen
+from synth_pools.container.serving import listen
+from synth_pools.serving import address_of
 from tests.support import sdk_container
 from tests.support.backend_server import eventually
 

@@ -21,9 +21,9 @@ from uvicorn import Config
 from synth_pools.backend.server.listener import base_url, open_listening_socket
 from synth_pools.backend.server.thread import ServerThread
 from synth_pools.container import Container
-from synth_pools.container.serving import address_of, listen, serve_container
+from synth_pools.container.serving import listen, serve_container
 from synth_pools.relay import ModelRelay, relay_server
-from synth_pools.serving import SleepingServer
+from synth_pools.serving import SleepingServer, address_of
 
 LIMIT = 60
 
