@@ -30,6 +30,7 @@ from synth_pools.contract.foreign.run import (
 from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.lanes import Lane
 from synth_pools.contract.harness.late_reads import LateReads
+from synth_pools.contract.harness.registry import ListedCheck, listed_scenarios
 from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
 from synth_pools.contract.harness.scope import chosen_operations
 from synth_pools.contract.harness.waits import Rollout
@@ -238,23 +239,18 @@ def clean_leftovers(
         http.close()
 
 
-def known_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
+def known_checks() -> list[ListedCheck]:
     """Return the id, the clause and the operations of each check; no operations stand for all."""
     # The engine of the generated requests takes seconds to import.
     from synth_pools.contract.fuzzing.checks import CHECKS
 
-    clause_of = ClauseFinder(specification_text(None), CLAUSES).clause
-    document = Document(read_specification(None))
-    checks = [
-        (scenario.id, clause_of(scenario.clause), scenario.operations(document))
-        for scenario in all_scenarios()
-    ]
+    checks = listed_scenarios(all_scenarios(), CLAUSES)
     checks += [(check.id, check.clause, ()) for check in CHECKS.values()]
     checks.append(("auth.refused", ACCESS, ()))
     client = Clause("Growth", "every method of the client reads what raw HTTP reads")
     checks += [(f"client.{kind}", client, ()) for kind in ("sync", "async")]
     checks.append(("model.walk", Clause("Pools: states", "random calls, together"), ()))
-    return tuple(sorted(checks, key=lambda check: check[0]))
+    return sorted(checks, key=lambda check: check[0])
 
 
 def _judge(run: RunRecord, session: Session, urls: Mapping[str, str], progress: Progress) -> None:

@@ -35,8 +35,8 @@ def container_scenarios() -> tuple[Scenario, ...]:
     """Return all scenarios of containers, by level and by place in the module."""
     for level in CheckLevel:
         importlib.import_module(f"synth_pools.contract.container.{level}")
-    order = list(CheckLevel)
-    return tuple(sorted(_SCENARIOS.values(), key=lambda item: order.index(level_of(item.id))))
+    items = _SCENARIOS.values()
+    return tuple(item for level in CheckLevel for item in items if level_of(item.id) is level)
 
 
 def level_of(check: str) -> CheckLevel:

@@ -29,6 +29,7 @@ from synth_pools.contract.exceptions import (
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.expectations import Check
+from synth_pools.contract.harness.registry import ListedCheck, listed_scenarios
 from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.options import Access, ApiKey, Options
@@ -95,7 +96,7 @@ def run_container_test(
 
     def judge() -> None:
         run.url = checked_url(url, version="")
-        run.document = Document(contract := read_specification(spec, DOCUMENT))
+        run.document = Document(read_specification(spec, DOCUMENT))
         run.finder = ClauseFinder(specification_text(spec, DOCUMENT), CLAUSES)
         check_names((*only, *skip), [scenario.id for scenario in container_scenarios()])
         options = Options(
@@ -109,7 +110,6 @@ def run_container_test(
             rollout_request=rollout_request,
             slow_request=slow_request,
             concurrency=concurrency,
-            spec=contract,
             access=access or Access(),
         )
         http = client_for_run(options, run.document, SubmissionClient)
@@ -121,14 +121,9 @@ def run_container_test(
     return run.carry_out(judge, _end_rollouts, on_report)
 
 
-def known_container_checks() -> tuple[tuple[str, Clause, tuple[str, ...]], ...]:
+def known_container_checks() -> list[ListedCheck]:
     """Return the id, the clause and the operations of each check, level by level."""
-    clause_of = ClauseFinder(specification_text(None, DOCUMENT), CLAUSES).clause
-    document = Document(read_specification(None, DOCUMENT))
-    return tuple(
-        (scenario.id, clause_of(scenario.clause), scenario.operations(document))
-        for scenario in container_scenarios()
-    )
+    return listed_scenarios(container_scenarios(), CLAUSES, DOCUMENT)
 
 
 def _judge(
@@ -136,12 +131,9 @@ def _judge(
 ) -> None:
     progress("first contact", 0, 1)
     _first_contact(run, session)
+    wants = session.options.wants
     for level in CheckLevel:
-        scenarios = [
-            scenario
-            for scenario in container_scenarios()
-            if level_of(scenario.id) is level and session.options.wants(scenario.id)
-        ]
+        scenarios = [s for s in container_scenarios() if level_of(s.id) is level and wants(s.id)]
         executor = ScenarioExecutor(session, scenarios, partial(progress, level))
         executor.wait_for_all()
         run.obstacles += executor.obstacles

@@ -7,9 +7,11 @@ the request.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
+from synth_pools.contract.clauses.finder import ClauseFinder
+from synth_pools.contract.document import Document, read_specification, specification_text
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Check
 from synth_pools.contract.results import Clause
@@ -42,6 +44,25 @@ class Scenario(Check):
     slow: bool = False
     alone: bool = False
     smoke: bool = False
+
+
+# The id, the clause and the operations of a check.
+ListedCheck = tuple[str, Clause, tuple[str, ...]]
+
+
+def listed_scenarios(
+    scenarios: Iterable[Scenario], clauses: Mapping[str, str], name: str = "openapi.yaml"
+) -> list[ListedCheck]:
+    """Return scenarios as they are listed, by one of the documents of this package.
+
+    Args:
+        scenarios: The scenarios.
+        clauses: The clauses that rules judge.
+        name: The name of the document's file.
+    """
+    clause_of = ClauseFinder(specification_text(None, name), clauses).clause
+    document = Document(read_specification(None, name))
+    return [(item.id, clause_of(item.clause), item.operations(document)) for item in scenarios]
 
 
 REGISTRY: dict[str, Scenario] = {}
