@@ -22,7 +22,6 @@ from synth_pools.environments.policies import (
     asking,
     check_turns,
     chooser,
-    recording,
     report_step,
 )
 
@@ -54,8 +53,8 @@ def adapt(name: str) -> Environment:
             if "model" in rollout.policy:
                 await _play_by_model(episode, rollout)
             else:
-                choose = chooser(rollout.policy, episode.env.action_space.sample)
-                await asyncio.to_thread(_play, episode, recording(rollout, choose))
+                choose = chooser(rollout, episode.env.action_space.sample)
+                await asyncio.to_thread(_play, episode, choose)
         finally:
             await asyncio.shield(asyncio.to_thread(episode.env.close))
         return rollout.reward or 0.0

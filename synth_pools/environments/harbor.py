@@ -30,8 +30,7 @@ from harbor.trial.trial import Trial
 from synth_pools.container import Container, EpisodeError, Result, Rollout, SetupError
 from synth_pools.environments.adapter import Environment
 from synth_pools.environments.leftovers import open_folder
-from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.models import model_of
+from synth_pools.environments.models import MODEL_READS, model_of
 from synth_pools.environments.policies import require_module
 
 _WITHOUT_MODEL = (AgentName.ORACLE.value, AgentName.NOP.value)

@@ -25,8 +25,7 @@ from inspect_ai.util._display import init_display_type
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments.adapter import Environment, with_task_ids
 from synth_pools.environments.leftovers import open_folder
-from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.models import model_of
+from synth_pools.environments.models import MODEL_READS, model_of
 
 # Longest end of the sandbox of a cancelled sample.
 _CLEANUP_SECONDS = 20.0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import httpx
 
 SAMPLING = ("temperature", "top_p", "max_tokens", "seed", "stop")
-READS = {
+MODEL_READS = {
     "model": "name of the model",
     "inference_url": f"address of an OpenAI-compatible server; {URL_VARIABLE} of the container",
     **dict.fromkeys(SAMPLING, "passed on to the server"),

@@ -27,7 +27,6 @@ from synth_pools.environments.policies import (
     chooser,
     object_in,
     random_value,
-    recording,
     report_step,
 )
 
@@ -189,8 +188,7 @@ def _player(rollout: Rollout, schema: Mapping[str, Any], http: httpx.AsyncClient
     """Return the function that acts on observations, as the policy of a rollout says."""
     if "model" not in rollout.policy:
         dice = random.Random(rollout.seed)
-        choose = chooser(rollout.policy, lambda: random_value(schema, dice))
-        choose = recording(rollout, choose)
+        choose = chooser(rollout, lambda: random_value(schema, dice))
         return lambda observation: asyncio.to_thread(choose, observation)
     text = f"Answer with one action: a JSON object of this schema. {json.dumps(schema)}"
     return asking(http, rollout, text, lambda answer: object_in(answer, schema))

@@ -11,16 +11,11 @@ from typing import Any
 
 from synth_pools.container import EpisodeError, Rollout
 from synth_pools.container.encoding import write_json
-from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.models import chat, model_of
+from synth_pools.environments.models import MODEL_READS, chat, model_of
 
 Choose = Callable[[Any], Any]
 Act = Callable[[Any], Awaitable[Any]]
 
-_POLICIES = (
-    '{"type": "random"}, {"actions": [...]}, {"python": "module:function"}, or '
-    '{"model": ..., "inference_url": ...}'
-)
 READS = {
     **MODEL_READS,
     "type": "random: actions at random, of the seed",
@@ -29,16 +24,34 @@ READS = {
 }
 
 
-def chooser(policy: Mapping[str, Any], sample: Callable[[], Any]) -> Choose:
-    """Return the function that chooses an action for an observation.
+def chooser(rollout: Rollout, sample: Callable[[], Any]) -> Choose:
+    """Return the function that chooses an action for an observation, by the policy of a rollout.
+
+    It adds the first observation, and each action, to the trajectory. Random actions are left out:
+    their events tell them, and a trajectory would cost as much.
 
     Args:
-        policy: The policy.
+        rollout: The rollout.
         sample: Returns a random action.
 
     Raises:
         EpisodeError: The policy has none.
     """
+    if rollout.policy.get("type") == "random":
+        return lambda _: sample()
+    choose = _choice(rollout.policy)
+
+    def act(observation: Any) -> Any:
+        if not len(rollout.trajectory):
+            rollout.trajectory.add("user", observation)
+        action = choose(observation)
+        rollout.trajectory.add("agent", action)
+        return action
+
+    return act
+
+
+def _choice(policy: Mapping[str, Any]) -> Choose:
     if isinstance(actions := policy.get("actions"), list):
         remaining = iter(actions)
 
@@ -50,27 +63,10 @@ def chooser(policy: Mapping[str, Any], sample: Callable[[], Any]) -> Choose:
         return next_action
     if isinstance(place := policy.get("python"), str):
         return _function(place)
-    if policy.get("type") == "random":
-        return lambda _: sample()
-    raise EpisodeError(f"This environment plays no such policy. Give one of {_POLICIES}.")
-
-
-def recording(rollout: Rollout, choose: Choose) -> Choose:
-    """Return a function that adds the first observation, and each action, to the trajectory.
-
-    Random actions are left out: their events tell them, and a trajectory would cost as much.
-    """
-    if rollout.policy.get("type") == "random":
-        return choose
-
-    def act(observation: Any) -> Any:
-        if not len(rollout.trajectory):
-            rollout.trajectory.add("user", observation)
-        action = choose(observation)
-        rollout.trajectory.add("agent", action)
-        return action
-
-    return act
+    raise EpisodeError(
+        "This environment plays no such policy. It has `type` (random), `actions`, `python` or "
+        "`model`."
+    )
 
 
 def report_step(

@@ -20,8 +20,7 @@ from synth_pools.container.atif import step_event
 from synth_pools.environments import chat_harness
 from synth_pools.environments.adapter import Environment, with_task_ids
 from synth_pools.environments.leftovers import open_folder
-from synth_pools.environments.models import READS as MODEL_READS
-from synth_pools.environments.models import model_of
+from synth_pools.environments.models import MODEL_READS, model_of
 
 _MOST_TASKS = 10_000
 _HARNESS = "synth_pools_chat"

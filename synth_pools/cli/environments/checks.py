@@ -12,7 +12,7 @@ from synth_pools.cli.fleet.requests import RunRequests
 from synth_pools.container import EpisodeError
 from synth_pools.container.models import server_of
 from synth_pools.environments.kinds import Kind
-from synth_pools.environments.models import READS as MODEL_READS
+from synth_pools.environments.models import MODEL_READS
 from synth_pools.environments.policies import READS as POLICY_READS
 
 _WITHOUT_MODEL = ("oracle", "nop")

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +53,12 @@ def list_environments(form: str) -> int:
     rows = [_row(kind) for kind in KINDS.values()]
     if form == "json":
         output.write_text(json.dumps({"items": rows}, indent=2) + "\n")
-        return ExitStatus.DONE
-    cells = [
-        [row["kind"], row["release"] or "-", row["example"], row["python"] or row["advice"]]
-        for row in rows
-    ]
-    output.write_text(output.grid(["KIND", "RELEASE", "EXAMPLE", "PYTHON"], cells))
+    else:
+        cells = [
+            [row["kind"], row["release"] or "-", row["example"], row["python"] or row["advice"]]
+            for row in rows
+        ]
+        output.write_text(output.grid(["KIND", "RELEASE", "EXAMPLE", "PYTHON"], cells))
     return ExitStatus.DONE
 
 
@@ -95,7 +95,12 @@ def show_environment(reference: str, python: str | None, form: str) -> int:
     description = describe(reference, path)
     if form == "json":
         output.write_text(json.dumps(description, indent=2) + "\n")
-        return ExitStatus.DONE
+    else:
+        output.write_text(_sentences(description, path))
+    return ExitStatus.DONE
+
+
+def _sentences(description: Mapping[str, Any], path: Path) -> str:
     tasks = description["tasks"]
     lines = [f"{description['name']}, played by {path}\n"]
     if tasks is None:
@@ -111,8 +116,7 @@ def show_environment(reference: str, python: str | None, form: str) -> int:
     ]
     lines.append(output.grid(["READS", "MEANING"], rows))
     lines += [f"It cannot: {sentence}" for sentence in description["cannot"]]
-    output.write_text("\n".join(lines).rstrip("\n") + "\n")
-    return ExitStatus.DONE
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 def _python_of(reference: str, python: str | None) -> Path:
@@ -193,17 +197,10 @@ def install_environment(name: str, requirements: tuple[str, ...], python: str | 
       synth-pools env install gymnasium 'gymnasium[box2d]'
     """
     kind = KINDS[name]
-
-    def run(command: Sequence[str]) -> int:
-        try:
-            # Its own lines, if it has any, tell what went wrong.
-            return subprocess.run(command).returncode  # noqa: S603 - uv, venv or pip
-        except OSError as error:
-            raise NotInstalledError(f"{command[0]}: {error.strerror}") from None
-
     try:
-        framework = install(kind, python, run, requirements)
-    except NotInstalledError as error:
+        # Lines of uv, venv and pip, if they have any, tell what went wrong.
+        framework = install(kind, python, subprocess.call, requirements)
+    except (NotInstalledError, OSError) as error:
         raise CommandError(str(error), ExitStatus.FAILED) from None
     # Where only the client of OpenEnv is there, it has no release.
     subject = " ".join(filter(None, [kind.name, framework.release]))

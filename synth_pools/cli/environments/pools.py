@@ -37,6 +37,20 @@ def with_environments(command: click.Command) -> click.Command:
     """
     create: Any = command.callback
 
+    @python_option
+    @click.option(
+        "--replicas",
+        type=click.IntRange(1),
+        default=1,
+        metavar="N",
+        help="Processes of the environment.",
+    )
+    @click.option(
+        "--environment",
+        metavar="KIND:NAME",
+        help="Its processes are this environment, which is installed on this machine, as is "
+        "the backend; see `synth-pools env`.",
+    )
     def call(
         body: tuple[str, ...],
         environment: str | None,
@@ -52,22 +66,5 @@ def with_environments(command: click.Command) -> click.Command:
         return create(body=body, **values)
 
     command.callback = call
-    for option in (
-        click.option(
-            "--environment",
-            metavar="KIND:NAME",
-            help="Its processes are this environment, which is installed on this machine, as is "
-            "the backend; see `synth-pools env`.",
-        ),
-        click.option(
-            "--replicas",
-            type=click.IntRange(1),
-            default=1,
-            metavar="N",
-            help="Processes of the environment.",
-        ),
-        python_option,
-    ):
-        option(call)
     command.params += reversed(call.__click_params__)  # type: ignore[attr-defined]
     return command

@@ -47,6 +47,7 @@ _DEFAULT_SEEDS = 10
 @click.option("--model", metavar="NAME", help="The model that plays: policy.model.")
 @click.option(
     "--model-url",
+    "inference_url",
     metavar="URL",
     help="The OpenAI-compatible server of the model, up to /v1; the variable "
     f"{KEY_VARIABLE} has its key, which no other server gets. [default: {URL_VARIABLE}]",
@@ -82,15 +83,13 @@ def run_environment(
     reference: str,
     body: tuple[str, ...],
     policy: str | None,
-    model: str | None,
-    model_url: str | None,
-    agent: str | None,
     limit: int | None,
     replicas: int | None,
     python: str | None,
     pass_env: tuple[str, ...],
     data_dir: Path | None,
     options: RunOptions,
+    **fields: str | None,
 ) -> int:
     """Run an environment: with a backend, processes and a live page of its own.
 
@@ -104,14 +103,15 @@ def run_environment(
       synth-pools env run gymnasium:FrozenLake-v1 --model llama \\
           --model-url http://127.0.0.1:8000/v1 limits.max_turns=20
     """
-    model_url = model_url or (model and os.environ.get(URL_VARIABLE)) or None
-    words = [*_policy_words(policy, model, model_url, agent), *body]
+    if fields["model"] and not fields["inference_url"]:
+        fields["inference_url"] = os.environ.get(URL_VARIABLE) or None
+    words = [*_policy_words(policy, fields), *body]
     # Options that cannot be used are refused before anything starts.
     requests = replace(options, seeds=options.seeds or "0..0", tasks=()).requests(words)
     check_variables(pass_env)
     replicas = replicas or min(os.cpu_count() or 1, _MOST_REPLICAS)
     # Clients of models read it, and our own gives the key to this server alone.
-    variables = {URL_VARIABLE: model_url} if model_url else {}
+    variables = {URL_VARIABLE: url} if (url := fields["inference_url"]) else {}
     with refused_environments():
         kind, _ = split_reference(reference)
         check_rollouts(kind, options, limit)
@@ -144,8 +144,6 @@ def run_environment(
         raise CommandError(f"{fault}: {advice}", ExitStatus.FAILED) from error
     except LocalBackendError as error:
         raise CommandError(str(error), ExitStatus.FAILED) from error
-    except KeyboardInterrupt:
-        return ExitStatus.INTERRUPTED
 
 
 def _former_port(data_dir: Path) -> int:
@@ -176,16 +174,14 @@ def _run(
         # A run that goes on has its tasks.
         if plays_all or not present.issuperset(chosen):
             tasks = _tasks(client, pool["id"])
-    if options.tasks and tasks is None:
-        raise CommandError(f"{pool['name']} has no tasks: give --seeds")
-    if plays_all:
-        if tasks is not None:
+        if options.tasks and tasks is None:
+            raise CommandError(f"{pool['name']} has no tasks: give --seeds")
+        if plays_all and tasks is not None:
             options = replace(options, tasks=tuple(tasks)[:limit])
-        else:
+        elif plays_all:
             options = replace(options, seeds=f"0..{(limit or _DEFAULT_SEEDS) - 1}")
-    requests = options.requests(words)
-    missing = [task_id for task_id in _task_ids(requests) if task_id not in present]
-    with reported_errors(), backend.client() as client:
+        requests = options.requests(words)
+        missing = [task_id for task_id in _task_ids(requests) if task_id not in present]
         _add_tasks(client, pool["id"], missing, tasks or {})
     connection = ServiceOptions(url=backend.url, key_file=backend.key_file)
     # Its backend ends with the run: there is no later command about it.
@@ -250,9 +246,7 @@ def _add_tasks(
         client.create_task(pool_id, {"id": task_id, "task_metadata": tasks[task_id]})
 
 
-def _policy_words(
-    policy: str | None, model: str | None, model_url: str | None, agent: str | None
-) -> list[str]:
+def _policy_words(policy: str | None, fields: Mapping[str, str | None]) -> list[str]:
     """Return the words of a body for the options of the policy.
 
     Raises:
@@ -267,5 +261,4 @@ def _policy_words(
         words.append(f"policy:={policy}")
     elif policy is not None:
         words.append(f"policy.type={policy}")
-    fields = {"model": model, "inference_url": model_url, "agent": agent}
     return words + [f"policy.{name}={value}" for name, value in fields.items() if value is not None]
