@@ -39,23 +39,21 @@ class SetupError(Exception):
 class Episode(Rollout):
     """Run of a rollout, and its answer.
 
+    Args:
+        patience_seconds: The time that its function has for its end once it is cancelled.
+        models: The recorder of its calls of models.
+        sent: The arguments of `Rollout`.
+
     Attributes:
         status: `queued`, `running` or `ended`.
-        patience_seconds: The time that its function has for its end once it is cancelled.
+        patience_seconds: As above.
         ended: Set at its end.
         read: Set once the answer was sent.
         stopping: The reason to stop it, once there is one.
     """
 
-    def __init__(
-        self,
-        rollout_id: str,
-        request: Mapping[str, Any],
-        task: Mapping[str, Any],
-        deadline: float | None,
-        patience_seconds: float,
-    ) -> None:
-        super().__init__(rollout_id, request, task, deadline)
+    def __init__(self, patience_seconds: float, models: RecordedModels, *sent: Any) -> None:
+        super().__init__(*sent)
         self.status = "queued"
         self.patience_seconds = patience_seconds
         self.ended = asyncio.Event()
@@ -67,12 +65,8 @@ class Episode(Rollout):
         self._log_length = 0
         self._answer = b""
         self._created_at = datetime.now(UTC)
-        self._models: RecordedModels | None = None
-        self._refusal: str | None = None
-
-    def record_models(self, models: RecordedModels) -> None:
-        """Have calls of models recorded."""
         self._models, self._open_model = models, models.open
+        self._refusal: str | None = None
 
     def stop(self, reason: str) -> None:
         """Have it stopped, unless it is already: `timeout`, `cancelled` or `terminated`."""
@@ -134,8 +128,7 @@ class Episode(Rollout):
     def conclude(self, value: Any, error: BaseException | None) -> bytes:
         """Write the answer when the function has returned or raised, in its own thread."""
         try:
-            if self._models is not None:
-                self._refusal = self._models.end_from_thread(self)
+            self._refusal = self._models.end_from_thread(self)
             return self._played(value) if error is None else self.failed(error)
         # The result may be of any kind, and the rollout cancelled by now.
         except BaseException as odd:  # noqa: BLE001

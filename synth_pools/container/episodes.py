@@ -211,9 +211,8 @@ class Episodes:
             deadline = time.monotonic() + limit_seconds - margin
             patience = min(patience, margin / 2)
         task = (self.tasks or {}).get(request.get("task_id"), {})
-        episode = Episode(rollout_id, request, task, deadline, patience)
+        episode = Episode(patience, self._models, rollout_id, request, task, deadline)
         episode.trajectory.agent_name = self.definition.name
-        episode.record_models(self._models)
         self._episodes[rollout_id] = episode
         running = asyncio.create_task(self._run(episode))
         self._running.add(running)
