@@ -189,6 +189,8 @@ def run_contract(
             patience=patience,
         )
         session.collector.late_reads = LateReads(session)
+        if session.collector.facts is not None:
+            session.collector.facts.is_own = session.created.had
         http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
         if document.is_foreign:
             with ending_at_deadline(session):

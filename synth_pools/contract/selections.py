@@ -70,6 +70,11 @@ def lists(operation: Operation) -> bool:
     return reads(operation) and operation.is_paged
 
 
+def has_pages(operation: Operation) -> bool:
+    """Select operations whose list comes in pages that a cursor leads through."""
+    return lists(operation) and "cursor" in operation.query
+
+
 def returns(*schemas: str) -> Selection:
     """Return the selection of operations that answer with one of these, or a list of them."""
     return lambda operation: operation.result in schemas or operation.item in schemas

@@ -47,10 +47,16 @@ class CreatedResources:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pools: dict[str, None] = {}
+        self._every: set[str] = set()
 
     def add(self, pool_id: str) -> None:
         with self._lock:
             self._pools[pool_id] = None
+            self._every.add(pool_id)
+
+    def had(self, pool_id: str) -> bool:
+        """Return True if the run created a pool, archived or not."""
+        return pool_id in self._every
 
     def discard(self, pool_id: str) -> None:
         with self._lock:

@@ -29,7 +29,7 @@ CLAUSES = {
         RolloutBatchItem.status#7042
     """,
     "agree.ended": "PoolEventPage.ended#d390",
-    "agree.error": "Rollouts: states#e3b6, Rollout.error#3c32",
+    "agree.error": "Rollouts: states#e3b6, Rollout.error#3c32, Pool.error#19e3",
     "agree.finished_at": "Rollout.finished_at#9458",
     "agree.metadata": "PoolDefinition#3178",
     "agree.labels": "Rollout.labels#e2c7",
@@ -60,6 +60,7 @@ CLAUSES = {
     "echo.request": "RolloutRequest#f9d2, Rollout.request#9fc0",
     "echo.task_config": _FREE_FORM,
     "echo.task_metadata": _FREE_FORM,
+    "errors.loc": "ErrorDetailItem.loc#4909",
     "errors.retry_after": "ErrorEnvelope.retry_after_ms#5c6f",
     "errors.request_id": "ErrorEnvelope.request_id#142d",
     # For all other fields: the operation says that it stores them.
@@ -71,6 +72,7 @@ CLAUSES = {
     "events.owner": "Events#a1f2",
     "events.pool_sequence": "stream_pool_events#3ec2",
     "events.pool_start": "stream_pool_events#2b6b",
+    "events.position": "stream_pool_events#2b6b",
     "events.schema": """
         Events#9db4#24fa, stream_rollout_events#164a, stream_pool_events#f0a0, PoolEvent#8d1f,
         RolloutEventType#fc60, RolloutEvent#e669, RolloutQueuedData.status#b5d3
@@ -89,7 +91,10 @@ CLAUSES = {
     "facts.pool": "get_pool#fdaa",
     "facts.replay": "replay_rollout#d4e2",
     "facts.request_id": "headers RequestId#6962",
+    "facts.run": "Run.created_at#629b, Run.labels#4d57, Run.configuration_digest#e698",
     "facts.runs": "RunCounts#7bca",
+    "facts.state": "PoolEventPage#3b31",
+    "facts.streams": "headers XAccelBuffering#f649",
     "facts.usage": "get_rollout_usage#0ae5",
     "model": "Pools: states#78fd",
     "page.archived": "list_pools#ca02",

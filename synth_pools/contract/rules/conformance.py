@@ -30,6 +30,7 @@ _ERRORS = Clause(
 # document's table of codes lists them for all operations.
 _EVERYWHERE = frozenset({405, 431, 501})
 _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
+_WARMING = Clause("Pools: states", "pool_not_active of a warming pool carries Retry-After")
 _CODES = Clause("Errors", "error.code has the status of its row, and retryable is what it says")
 _LOCATION = Clause("headers Location", "where what was created can be read")
 _CODED = Clause("Errors", "every body of an error has error, with a code")
@@ -247,6 +248,9 @@ def _code_rules(document: Document, exchange: Exchange, status: int) -> Iterator
         f"schema.code|{code}",
     )
     actual = envelope.get("retryable") if isinstance(envelope, dict) else None
+    if code == "pool_not_active" and actual is True:
+        result = _required("schema.retry_after", "Retry-After", _WARMING, exchange)
+        yield replace(result, cause="schema.retry_after|409")
     if retryable is not None and isinstance(actual, bool):
         yield RuleResult(
             "schema.retryable",

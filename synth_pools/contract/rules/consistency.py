@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -106,6 +106,8 @@ def check_consistency(
         demand = "replay_of is the rollout in the path"
         subject, original = AnswerPart(operation, schema), ids.pop("rollout_id", None)
         yield subject.judge("asked.replay_of", demand, original, body.get("replay_of"))
+    if schema == "RolloutValidation" and isinstance(body.get("errors"), list):
+        yield from _places(operation, exchange, body["errors"])
     for name, resource in resources_of(operation, exchange, body):
         yield from _agrees_with_itself(document, operation, name, resource)
         yield from _is_the_one_asked_for(operation, ids, name, resource)
@@ -153,6 +155,30 @@ def _envelope(
         expected = -(-milliseconds // 1000)
         subject = AnswerPart(operation, "ErrorEnvelope")
         yield subject.judge("errors.retry_after", demand, expected, int(seconds), Column.ERRORS)
+    if exchange.status == 422 and isinstance(details := body.get("detail"), list):
+        yield from _places(operation, exchange, details)
+
+
+def _places(
+    operation: Operation, exchange: Exchange, details: Iterable[Any]
+) -> Iterator[RuleResult]:
+    """Judge whether the request can have a fault at each of the places that an answer names."""
+    query = parse_qs(urlsplit(exchange.url).query, keep_blank_values=True)
+    headers = {*operation.headers, *(name.lower() for name, _ in exchange.request_headers)}
+    possible: dict[Any, Callable[[str], bool]] = {
+        "body": lambda _: operation.request is not None,
+        "query": lambda name: not name or name in operation.query or name in query,
+        "path": lambda name: not name or name in operation.id_names,
+        "header": lambda name: not name or name.lower() in headers,
+    }
+    for detail in details:
+        place = detail.get("loc") if isinstance(detail, dict) else None
+        if isinstance(place, list) and place:
+            first, second = place[0], str(place[1]) if len(place) > 1 else ""
+            is_place = isinstance(first, str) and first in possible and possible[first](second)
+            demand = "loc begins with body, query, path or header, and names what the request has"
+            part = AnswerPart(operation, "ErrorDetailItem")
+            yield part.judge("errors.loc", demand, True, is_place or place, Column.ERRORS)
 
 
 def _batch(
@@ -183,6 +209,8 @@ def _agrees_with_itself(
             demand = f"{name} and {twin} carry the same value"
             yield subject.judge_fields(f"agree.{name}", demand, resource[name], resource[twin])
     if schema == "Pool":
+        if "error" in resource:
+            yield _error(subject, resource)
         for task in resource.get("tasks") or ():
             if isinstance(task, dict):
                 yield from _agrees_with_itself(document, operation, "Task", task)

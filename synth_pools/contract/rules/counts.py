@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from synth_pools.contract.document import FINAL
@@ -41,6 +41,10 @@ class Counts:
             for run, members in self._members.items()
             if not run[0] and members <= self.ended.keys()
         ]
+
+    def is_deleted(self, run: ResourceKey) -> bool:
+        """Return True if the deletion of a run was requested."""
+        return run in self._deleted_runs
 
     def add(self, subject: ResourceKey, run: ResourceKey | None) -> bool:
         """Add a rollout to its run; return False if that was deleted."""
@@ -82,6 +86,18 @@ class Counts:
             if least and is_finite_number(count):
                 demand = f"{status} rollouts include the {least} that were read before"
                 answer.judge(check, demand, count >= least, str(count), f"{check}|{status}")
+
+    def judge_last(self, answer: FactAnswer, events: Iterable[Any]) -> None:
+        """Expect the events that are there to have the last one of each rollout that had ended."""
+        rows = [event for event in events if isinstance(event, dict)]
+        latest = {event.get("rollout_id"): event.get("sequence") for event in rows}
+        for name, actual in latest.items():
+            subject = (answer.as_other, "Rollout", str(name))
+            last = self._fact(subject, "the last event")
+            if last and self.ended.get(subject, answer.exchange.began) < answer.exchange.began:
+                demand = f"the events of {name} go on to the last: {last[0]}"
+                met = last[0] == actual
+                answer.judge("facts.event", demand, met, str(actual), "facts.event|the last")
 
     def judge_run(self, answer: FactAnswer, subject: ResourceKey, run: Mapping[str, Any]) -> None:
         """Expect the sums of a run to be those of its rollouts, once all of them have ended."""

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from synth_pools.contract.rules.listings import FactAnswer, ResourceKey, StatedDefinition
-from synth_pools.contract.rules.verdict import Doubt, request_json, same_json, show
+from synth_pools.contract.rules.verdict import (
+    Doubt,
+    moment,
+    request_json,
+    same_json,
+    same_time,
+    show,
+)
 from synth_pools.contract.selections import moves_pool, reads
 
 # Fields of which one may follow from another one.
@@ -19,6 +26,8 @@ _TOGETHER = (
 )
 # Tasks have fields that follow from their pool.
 _WHOLE = frozenset({"id", "pool_id", "task_id", "tasks"})
+# States of a pool that it enters by a request alone.
+_REQUESTED = ("paused", "archived")
 # Fields of a pool that no move from one state to another changes.
 _UNMOVED = ("name", "target", "backend", "config", "metadata", "tasks", "capacity", "concurrency")
 
@@ -31,11 +40,13 @@ class _Definitions:
         latest: Each as the latest change answered it, else as it was read last.
         changed: When the latest change had come.
         doubts: Doubts about answers that differ from what was there.
+        unclear: Answers that state another state than that of a pool that was paused before.
     """
 
     latest: dict[ResourceKey, StatedDefinition] = field(default_factory=dict)
     changed: float = 0.0
     doubts: list[Doubt] = field(default_factory=list)
+    unclear: list[tuple[FactAnswer, str, Doubt]] = field(default_factory=list)
 
 
 class Definitions:
@@ -54,6 +65,7 @@ class Definitions:
         for doubt in pool.doubts:
             doubt.is_founded |= exchange.began < doubt.until
         answer.before, pool.latest = pool.latest, {}
+        pool.unclear.clear()
         # A change without an answer may yet come.
         end = exchange.began + exchange.elapsed if exchange.status else float("inf")
         answer.is_first = exchange.began >= pool.changed
@@ -74,7 +86,9 @@ class Definitions:
             names = [name for name in operation.body_fields if name not in own_names]
             pool.doubts += self._compare(answer, names, former, resource)
         elif moves_pool(operation):
-            pool.doubts += self._compare(answer, _UNMOVED, former, resource)
+            states = {former.fields.get("status"), resource.get("status")}
+            stay = (*_UNMOVED, "updated_at") if states == {"paused"} else _UNMOVED
+            pool.doubts += self._compare(answer, stay, former, resource)
         is_read = reads(operation)
         # A read may be late: the answer of a change counts for more.
         is_due = subject not in pool.latest or pool.latest[subject].is_read
@@ -82,6 +96,36 @@ class Definitions:
             pool.latest[subject] = StatedDefinition(
                 resource, exchange.began + exchange.elapsed, is_read
             )
+
+    def judge_state(
+        self, answer: FactAnswer, subject: ResourceKey, page: Mapping[str, Any]
+    ) -> None:
+        """Compare the state of a pool beside its events or lines with that of the pool."""
+        pool, exchange = self._pools[answer.as_other, subject[2]], answer.exchange
+        stated = pool.latest.get(subject)
+        if stated is None or exchange.began < max(pool.changed, stated.known_at):
+            return
+        expected, actual = stated.fields.get("status"), page.get("status")
+        doubt = Doubt(exchange.began + exchange.elapsed, stated.is_read)
+        if expected != actual and expected == "paused" and actual not in _REQUESTED:
+            # It may have failed and come back, unless it is paused still.
+            pool.unclear.append((answer, str(actual), doubt))
+        elif expected in _REQUESTED or actual in _REQUESTED:
+            _judge_state(answer, pool, str(expected), str(actual), doubt)
+
+    def confirm_state(
+        self, answer: FactAnswer, subject: ResourceKey, pool_read: Mapping[str, Any]
+    ) -> None:
+        """Judge the answers before a read of a paused pool, which was paused all the time."""
+        pool = self._pools[answer.as_other, subject[2]]
+        if not pool.unclear or not reads(answer.operation):
+            return
+        is_paused = pool_read.get("status") == "paused"
+        for earlier, actual, doubt in pool.unclear:
+            if is_paused and answer.exchange.began >= doubt.until:
+                judged = replace(earlier, results=answer.results)
+                _judge_state(judged, pool, "paused", actual, doubt)
+        pool.unclear.clear()
 
     def _compare(
         self,
@@ -95,9 +139,18 @@ class Definitions:
             if name in former.fields:
                 expected, actual = former.fields[name], resource.get(name)
                 demand = f"{name}, which the request does not name, stays: {show(expected)}"
-                met = same_json(expected, actual)
+                met = same_json(expected, actual) or same_time(moment(expected), moment(actual))
                 cause = f"facts.patched|{answer.operation.id}|{name}"
                 doubt = Doubt(until, former.is_read)
                 answer.judge("facts.patched", demand, met, show(actual), cause, doubt)
                 if not met:
                     yield doubt
+
+
+def _judge_state(
+    answer: FactAnswer, pool: _Definitions, expected: str, actual: str, doubt: Doubt
+) -> None:
+    demand, met = f"status is that of the pool: {expected}", actual == expected
+    answer.judge("facts.state", demand, met, show(actual), "facts.state", doubt)
+    if not met:
+        pool.doubts.append(doubt)

@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from synth_pools.contract.document import EVENT_STREAM, TERMINAL, Document, Operation
-from synth_pools.contract.http.sse import SseMessage, read_messages
+from synth_pools.contract.http.sse import SseMessage, SseReader
 from synth_pools.contract.openapi.schemas import read_number
 from synth_pools.contract.results import Clause, Column, Exchange
 from synth_pools.contract.rules.verdict import RuleResult, media_type, show
@@ -32,9 +32,18 @@ def check_event_stream(
         return
     if exchange.status != 200 or media_type(exchange) != EVENT_STREAM:
         return
+    reader = SseReader()
+    reader.feed(exchange.response_body)
     # Heartbeats have no place in the order.
-    messages = [m for m in read_messages(exchange.response_body) if m.event != "heartbeat"]
+    messages = [m for m in reader.messages if m.event != "heartbeat"]
     of_pool = operation.id == "stream_pool_events"
+    if of_pool and messages:
+        # Comments and the time to the next connection are no blocks.
+        yield _judge(
+            "events.position",
+            "the first block of a pool's stream is an id: alone",
+            None if reader.opening is not None else show(reader.messages[0].written),
+        )
     envelopes: list[dict[str, Any]] = []
     for message in messages:
         complaint, envelope = _read_envelope(document, message)

@@ -11,40 +11,33 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import Any
 
 from synth_pools.contract.document import EVENT_STREAM, FINAL, TERMINAL, Document, Operation
 from synth_pools.contract.http.reproduce import OTHER_KEY
 from synth_pools.contract.http.sse import read_messages
-from synth_pools.contract.results import Clause, Column, Exchange
+from synth_pools.contract.results import Exchange
 from synth_pools.contract.rules.consistency import INCLUDED, resources_of
 from synth_pools.contract.rules.counts import Counts
 from synth_pools.contract.rules.definitions import Definitions
+from synth_pools.contract.rules.documented import DocumentedFields
 from synth_pools.contract.rules.listings import (
     FINAL_STATES,
     Contradiction,
     FactAnswer,
     Listings,
     ResourceKey,
-    column_of,
 )
 from synth_pools.contract.rules.outcomes import stated_outcome
-from synth_pools.contract.rules.verdict import (
-    NotJsonError,
-    RuleResult,
-    media_type,
-    moment,
-    response_json,
-    same_json,
-    show,
-)
+from synth_pools.contract.rules.statements import Statements
+from synth_pools.contract.rules.verdict import NotJsonError, media_type, moment, response_json
 
 # Fields of a rollout since its creation; a replay repeats the last six.
 _CREATED = ("replay_of", "created_by", "created_at", "mode",
             "pool_id", "task_id", "request", "trace_correlation_id", "run", "labels")  # fmt: skip
 _REPEATED = _CREATED[4:]
+# Fields of a run since its first rollout.
+_BEGUN = ("created_at", "created_by", "labels", "configuration_digest")
 # Facts of a rollout's usage, by their names in its summary.
 _REPORTED = {
     "input_tokens": "llm_input_tokens",
@@ -53,34 +46,34 @@ _REPORTED = {
 }
 # Seconds by which the time that a server measures may differ from that between its time stamps.
 _SECONDS, _WHOLE_SECONDS = 0.5, 1.5
-
-
-@dataclass(slots=True)
-class _Statement:
-    """Value of a fact, where it was stated first, and whether other operations agreed."""
-
-    value: Any
-    operation: str
-    exchange: Exchange
-    has_support: bool = False
+_SERVER = (False, "Server", "")
 
 
 _Read = Callable[[FactAnswer, ResourceKey, Mapping[str, Any]], None]
 
 
 class FactBook:
-    """Facts of a run. Several threads may use it."""
+    """Facts of a run. Several threads may use it.
+
+    Attributes:
+        is_own: Whether the run created a pool: others may change, delete and add what is theirs.
+    """
+
+    is_own: Callable[[str], bool] = staticmethod(lambda _: True)
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._lock = threading.Lock()
-        self._facts: dict[tuple[ResourceKey, str], _Statement] = {}
+        self._facts = Statements()
         self._latest: dict[tuple[ResourceKey, str], Any] = {}
         self._counts = Counts(self._known)
         self._lasted: dict[ResourceKey, tuple[float, float]] = {}
         self._waited: dict[ResourceKey, float] = {}
         self._listings = Listings()
+        self._documented = DocumentedFields(document)
         self._definitions = Definitions()
+        # The runs of which some rollout is in a pool of this run of the kit.
+        self._own_runs: set[ResourceKey] = set()
         self._requests: dict[str, tuple[float, str]] = {}
         # The kind of resource, the name of its id, and the reader of its facts, by schema.
         self._readers: Mapping[str, tuple[str, str, _Read]] = {
@@ -88,9 +81,11 @@ class FactBook:
             "RolloutSummary": ("Rollout", "rollout_id", self._read_summary),
             "RolloutUsage": ("Rollout", "rollout_id", self._read_usage),
             "PoolMetrics": ("Pool", "pool_id", self._read_metrics),
-            "Run": ("Run", "name", self._counts.judge_run),
+            "Run": ("Run", "name", self._read_run),
             "Pool": ("Pool", "pool_id", self._read_pool),
-            "Task": ("Task", "task_id", self._definitions.read),
+            "PoolEventPage": ("Pool", "pool_id", self._definitions.judge_state),
+            "PoolLogPage": ("Pool", "pool_id", self._definitions.judge_state),
+            "Task": ("Task", "task_id", self._read_task),
         }
 
     def ended(self) -> list[tuple[str, str]]:
@@ -114,6 +109,8 @@ class FactBook:
                 pool_id, status = self._listings.forget(subject)
                 if ended_at is not None:
                     self._counts.discount((as_other, "Pool", pool_id), status, ended_at)
+            self._listings.forget(run)
+            self._facts.forget(run, *_BEGUN)
 
     def compare(
         self, operation: Operation | None, exchange: Exchange, *, judged: bool = True
@@ -145,7 +142,10 @@ class FactBook:
             pass
         elif kind == EVENT_STREAM:
             events = [message.envelope for message in read_messages(exchange.response_body)]
+            # A proxy may take it away, but then from every stream.
+            header = exchange.header("x-accel-buffering")
             with self._lock:
+                self._facts.state("facts.streams", answer, _SERVER, "x-accel-buffering", header)
                 self._read_events(answer, events)
                 for event in events:
                     for name, schema in INCLUDED.items():
@@ -163,12 +163,7 @@ class FactBook:
             digest = hashlib.sha256(exchange.response_body).hexdigest()
             with self._lock:
                 self._state_content(answer, ids["artifact_path"], digest)
-        results = list(answer.results)
-        for check in answer.agreed:
-            clause = Clause(operation.route, check)
-            result = RuleResult(check, column_of(check), clause, check, None)
-            results.append((operation.id, result, exchange))
-        return results
+        return [*answer.results, *answer.agreements()]
 
     def _read_request_id(self, answer: FactAnswer) -> None:
         exchange = answer.exchange
@@ -184,6 +179,8 @@ class FactBook:
             self._read_resource(answer, schema, resource)
         if isinstance(body.get("events"), list):
             self._read_events(answer, body["events"])
+            if body.get("has_more") is False and "types=" not in answer.exchange.url:
+                self._counts.judge_last(answer, body["events"])
         if isinstance(items := body.get("items"), list):
             if answer.operation.item == "Artifact":
                 self._read_artifacts(answer, [item for item in items if isinstance(item, dict)])
@@ -195,61 +192,36 @@ class FactBook:
         if read is None or not isinstance(resource.get(id_name), str):
             return
         subject = (answer.as_other, kind, resource[id_name])
+        if schema == "Pool":
+            self._definitions.confirm_state(answer, subject, resource)
         latest = (subject, f"{schema} of {answer.operation.id}")
         # The same answer again states nothing new, unless it depends on time.
         if schema in FINAL_STATES and self._latest.get(latest) == resource:
             return
         self._latest[latest] = resource
-        read(answer, subject, resource)
-
-    def _state(
-        self, check: str, answer: FactAnswer, subject: ResourceKey, name: str, value: Any
-    ) -> None:
-        """State a fact; the answer, or the one that stated it first, departs if it is another."""
-        if name == "error" and isinstance(value, dict):
-            # Details may be left out.
-            for part, text in value.items():
-                self._state(check, answer, subject, f"error.{part}", text)
-            return
-        value = (name.endswith("_at") and moment(value)) or value
-        former = self._facts.get((subject, name))
-        if former is None:
-            slim = replace(answer.exchange, response_body=b"")
-            self._facts[subject, name] = _Statement(value, answer.operation.id, slim)
-            return
-        operation = answer.operation.id
-        if same_json(former.value, value) or _same_time(former.value, value):
-            former.has_support |= operation != former.operation
-            answer.agreed.add(check)
-            return
-        fact = f"{name} of {subject[1].lower()} {subject[2]}"
-        cause = f"{check}|{name.partition(' ')[0]}"
-        demand = f"{fact}, as {former.operation} states it: {_text(former.value)}"
-        answer.judge(check, demand, False, _text(value), cause)
-        if not former.has_support and operation != former.operation:
-            demand = f"{fact}, as {operation} states it: {_text(value)}"
-            clause, got = Clause(former.operation, demand), _text(former.value)
-            result = RuleResult(check, Column.BEHAVIOUR, clause, demand, got, cause)
-            answer.results.append((former.operation, result, former.exchange))
+        read(answer, subject, self._documented.part(schema, resource))
 
     def _read_rollout(
         self, answer: FactAnswer, subject: ResourceKey, rollout: Mapping[str, Any]
     ) -> None:
         for name in _CREATED:
             if name in rollout:
-                self._state("facts.created", answer, subject, name, rollout[name])
+                self._facts.state("facts.created", answer, subject, name, rollout[name])
         original = rollout.get("replay_of")
         if isinstance(original, str):
             repeated = (answer.as_other, "Rollout", original)
             for name in _REPEATED:
                 if name in rollout:
-                    self._state("facts.replay", answer, repeated, name, rollout[name])
+                    self._facts.state("facts.replay", answer, repeated, name, rollout[name])
         pool_id, status = str(rollout.get("pool_id")), str(rollout.get("status"))
         run_name = rollout.get("run")
         run = (answer.as_other, "Run", run_name) if isinstance(run_name, str) else None
         is_counted = self._counts.add(subject, run)
         if is_counted:
-            self._listings.add(subject, pool_id, rollout.get("created_at"))
+            is_own = self.is_own(pool_id)
+            self._listings.add(subject, pool_id, rollout.get("created_at"), is_own=is_own)
+            if run and is_own:
+                self._own_runs.add(run)
         if status not in FINAL:
             return
         if is_counted:
@@ -258,10 +230,10 @@ class FactBook:
             self._counts.end(subject, status, time.monotonic(), *counted)
         for name in self._document.properties("Rollout"):
             if name in rollout and name not in _CREATED:
-                self._state("facts.final", answer, subject, name, rollout[name])
+                self._facts.state("facts.final", answer, subject, name, rollout[name])
         for name, value in stated_outcome(rollout):
             check = "facts.final" if name == "score" else "facts.usage"
-            self._state(check, answer, subject, name, value)
+            self._facts.state(check, answer, subject, name, value)
         begin, end = moment(rollout.get("started_at")), moment(rollout.get("finished_at"))
         if begin and end:
             are_whole = 0 in (begin.microsecond, end.microsecond)
@@ -278,7 +250,7 @@ class FactBook:
         facts = {"pool_id": summary.get("pool_id"), "created_at": timing.get("created_at")}
         for name, value in facts.items():
             if value is not None:
-                self._state("facts.created", answer, subject, name, value)
+                self._facts.state("facts.created", answer, subject, name, value)
         event = summary.get("last_event")
         if isinstance(event, dict):
             self._read_events(answer, [event])
@@ -291,12 +263,12 @@ class FactBook:
             }
             facts["the last event"] = event.get("sequence") if isinstance(event, dict) else event
             for name, value in facts.items():
-                self._state("facts.final", answer, subject, name, value)
+                self._facts.state("facts.final", answer, subject, name, value)
             if "usage" in summary and self._had_ended(answer, subject):
                 usage = summary["usage"]
                 reported = usage if isinstance(usage, dict) else {}
                 for name, fact in _REPORTED.items():
-                    self._state("facts.usage", answer, subject, fact, reported.get(name))
+                    self._facts.state("facts.usage", answer, subject, fact, reported.get(name))
 
     def _read_usage(
         self, answer: FactAnswer, subject: ResourceKey, usage: Mapping[str, Any]
@@ -305,7 +277,7 @@ class FactBook:
             return
         for name in self._document.properties("RolloutUsage"):
             if name in usage:
-                self._state("facts.usage", answer, subject, name, usage[name])
+                self._facts.state("facts.usage", answer, subject, name, usage[name])
         seconds, tolerance = self._lasted.get(subject, (0.0, float("inf")))
         wall = usage.get("wall_time_sec")
         if isinstance(wall, int | float):
@@ -324,33 +296,50 @@ class FactBook:
         if name == "seconds":
             has_started = self._known(subject, "started_at") != (None,)
             return self._lasted.get(subject, ()) if has_started else (0.0, 0.0)
-        statement = self._facts.get((subject, name))
-        return () if statement is None else (statement.value,)
+        return self._facts.known(subject, name)
 
     def _read_pool(self, answer: FactAnswer, subject: ResourceKey, pool: Mapping[str, Any]) -> None:
-        self._definitions.read(answer, subject, pool)
-        self._state("facts.pool", answer, subject, "created_at", pool.get("created_at"))
-        self._listings.add(subject, "", pool.get("created_at"))
+        if self.is_own(subject[2]):
+            self._definitions.read(answer, subject, pool)
+        self._facts.state("facts.pool", answer, subject, "created_at", pool.get("created_at"))
+        is_own = self.is_own(subject[2])
+        self._listings.add(subject, "", pool.get("created_at"), is_own=is_own)
         if pool.get("status") in FINAL_STATES["Pool"]:
             self._listings.finish(subject, "archived")
             for name in self._document.properties("Pool"):
                 if name in pool:
-                    self._state("facts.archived", answer, subject, name, pool[name])
+                    self._facts.state("facts.archived", answer, subject, name, pool[name])
+
+    def _read_task(self, answer: FactAnswer, subject: ResourceKey, task: Mapping[str, Any]) -> None:
+        if self.is_own(str(task.get("pool_id"))):
+            self._definitions.read(answer, subject, task)
+
+    def _read_run(self, answer: FactAnswer, subject: ResourceKey, run: Mapping[str, Any]) -> None:
+        self._counts.judge_run(answer, subject, run)
+        # Others may delete a run of theirs, and begin one of the same name.
+        if self._counts.is_deleted(subject) or subject not in self._own_runs:
+            return
+        for name in _BEGUN:
+            if name in run:
+                # An empty value may be missing.
+                self._facts.state("facts.run", answer, subject, name, run[name] or None)
+        self._listings.add(subject, "", run.get("created_at"), is_own=True)
 
     def _read_artifacts(self, answer: FactAnswer, items: list[dict[str, Any]]) -> None:
         subject = (answer.as_other, "Rollout", answer.ids.get("rollout_id", ""))
         if not items and not self._had_ended(answer, subject):
             return
         # The address depends on that of the request, and on whether the content is still there.
-        plain = [{k: v for k, v in item.items() if k != "download_url"} for item in items]
-        self._state("facts.artifacts", answer, subject, "artifacts", plain)
+        documented = self._documented.part("Artifact", items)
+        plain = [{k: v for k, v in item.items() if k != "download_url"} for item in documented]
+        self._facts.state("facts.artifacts", answer, subject, "artifacts", plain)
         for item in items:
             for name in {item.get("path"), item.get("artifact_id")} - {None}:
                 self._state_content(answer, str(name), item.get("sha256"))
 
     def _state_content(self, answer: FactAnswer, name: str, digest: Any) -> None:
         subject = (answer.as_other, "Rollout", answer.ids.get("rollout_id", ""))
-        self._state("facts.artifacts", answer, subject, f"sha256 of {name}", digest)
+        self._facts.state("facts.artifacts", answer, subject, f"sha256 of {name}", digest)
 
     def _read_events(self, answer: FactAnswer, events: list[Any]) -> None:
         for event in events:
@@ -360,27 +349,17 @@ class FactBook:
             place, kind = event.get("sequence"), event.get("event")
             if not isinstance(place, int) or kind == "heartbeat":
                 continue
-            plain = {k: v for k, v in event.items() if k not in ("rollout", "summary")}
-            self._state("facts.event", answer, subject, f"event {place}", plain)
+            documented = self._documented.part("RolloutEvent", event)
+            plain = {k: v for k, v in documented.items() if k not in ("rollout", "summary")}
+            self._facts.state("facts.event", answer, subject, f"event {place}", plain)
             data = event.get("data")
             if kind in TERMINAL and isinstance(data, dict):
                 facts = {"status": data.get("status"), "the last event": place}
-                facts |= {"error": data["error"]} if "error" in data else {}
+                if "error" in data:
+                    facts["error"] = self._documented.part("RolloutError", data["error"])
                 facts |= {"score": data["outcome_reward"]} if "outcome_reward" in data else {}
                 for name, value in facts.items():
-                    self._state("facts.final", answer, subject, name, value)
+                    self._facts.state("facts.final", answer, subject, name, value)
 
     def _had_ended(self, answer: FactAnswer, subject: ResourceKey) -> bool:
         return answer.exchange.began > self._counts.ended.get(subject, float("inf"))
-
-
-def _same_time(first: Any, second: Any) -> bool:
-    """Compare two times, of which one may be shown in whole seconds."""
-    if not isinstance(first, datetime) or not isinstance(second, datetime):
-        return False
-    has_fractions = first.microsecond and second.microsecond
-    return not has_fractions and first.replace(microsecond=0) == second.replace(microsecond=0)
-
-
-def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, datetime) else show(value)

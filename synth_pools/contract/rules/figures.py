@@ -111,6 +111,9 @@ def _validation(part: AnswerPart, verdict: Mapping[str, Any]) -> Iterator[RuleRe
     if isinstance(verdict.get("errors"), list):
         demand, is_valid = "valid is true where errors is empty", not verdict["errors"]
         yield part.judge("agree.valid", demand, is_valid, verdict.get("valid"))
+        if is_valid and "pool_id" in verdict:
+            demand = "what is valid has a pool that would get it"
+            yield part.judge("agree.valid", demand, True, verdict["pool_id"] is not None)
 
 
 def _event_page(part: AnswerPart, page: Mapping[str, Any]) -> Iterator[RuleResult]:

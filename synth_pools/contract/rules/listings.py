@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -88,13 +88,29 @@ class FactAnswer:
         )
         self.results.append((self.operation.id, result, self.exchange))
 
+    def agreements(self) -> Iterator[Contradiction]:
+        """Iterate over the results of the checks that held."""
+        for check in self.agreed:
+            clause = Clause(self.operation.route, check)
+            result = RuleResult(check, column_of(check), clause, check, None)
+            yield self.operation.id, result, self.exchange
+
 
 @dataclass(slots=True)
 class _Listed:
-    """Resource that lists must hold: since when it exists, and since when in its final state."""
+    """Resource in lists: since when it exists, and since when in its final state.
+
+    Attributes:
+        pool_id: The pool of a rollout.
+        since: When it was read first.
+        is_own: Whether the kit created it, so that lists must hold it.
+        status: Its final state.
+        final_since: When it was read in that state first.
+    """
 
     pool_id: str
     since: float
+    is_own: bool = True
     status: str = ""
     final_since: float = float("inf")
 
@@ -114,11 +130,11 @@ class Listings:
         listed = self._listed.get(subject)
         return listed.pool_id if listed is not None else None
 
-    def add(self, subject: ResourceKey, pool_id: str, created_at: Any) -> None:
+    def add(self, subject: ResourceKey, pool_id: str, created_at: Any, *, is_own: bool) -> None:
         if subject in self._listed:
             return
         as_other, kind, name = subject
-        self._listed[subject] = _Listed(pool_id, time.monotonic())
+        self._listed[subject] = _Listed(pool_id, time.monotonic(), is_own)
         created = moment(created_at)
         if created is None:
             # Its place is not known.
@@ -133,7 +149,7 @@ class Listings:
 
     def forget(self, subject: ResourceKey) -> tuple[str, str]:
         """Demand a deleted rollout of no list; return the pool and the final state that it had."""
-        deleted = _Listed("", float("inf"), "deleted")
+        deleted = _Listed("", float("inf"), status="deleted")
         former = self._listed.get(subject, deleted)
         self._listed[subject] = deleted
         return former.pool_id, former.status
@@ -144,7 +160,7 @@ class Listings:
         filters = tuple(sorted((name, query[name]) for name in query if name not in _PLACE))
         state = query.get("state", "")
         kind, pool_id = answer.operation.item, answer.ids.get("pool_id", "")
-        if "next_cursor" not in body or kind not in ("Rollout", "Pool"):
+        if "next_cursor" not in body or kind not in ("Rollout", "Pool", "Run"):
             return
         if not _ORDER.isdisjoint(query):
             # Its scenario judges another order than that of the creation.
@@ -158,7 +174,7 @@ class Listings:
             return
         newest = max(times, default=_LAST) if follows else _LAST
         oldest = _FIRST if is_last else min(times, default=newest)
-        names = [str(item.get("id")) for item in items]
+        names = [str(item.get("name" if kind == "Run" else "id")) for item in items]
         if before is not None:
             demand = "a page follows the one before it, whatever its limit"
             end, last = before
@@ -167,8 +183,8 @@ class Listings:
             newest = end
         if not is_last:
             self._cursors[*place, str(body["next_cursor"])] = (oldest, names[-1] if names else "")
-        filtered = state in FINAL_STATES[kind] and len(filters) == 1
-        if filtered or (kind == "Rollout" and not filters):
+        filtered = state in FINAL_STATES.get(kind, ()) and len(filters) == 1
+        if filtered or (kind != "Pool" and not filters):
             due = self._due(answer, pool_id, (oldest, newest), state)
             missing = due - set(names)
             demand = f"the list holds every {kind.lower()} that was there"
@@ -189,6 +205,7 @@ class Listings:
         for _, name in candidates[first:last]:
             listed = self._listed[caller, kind, name]
             since = listed.final_since if state else listed.since
-            if since < answer.exchange.began and state in ("", listed.status):
+            is_there = since < answer.exchange.began and state in ("", listed.status)
+            if is_there and listed.is_own:
                 due.add(name)
         return due

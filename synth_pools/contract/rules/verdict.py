@@ -145,6 +145,14 @@ def moment(value: Any) -> datetime | None:
     return parsed if parsed.tzinfo else None
 
 
+def same_time(first: Any, second: Any) -> bool:
+    """Compare two times, of which one may be shown in whole seconds."""
+    if not isinstance(first, datetime) or not isinstance(second, datetime):
+        return False
+    has_fractions = first.microsecond and second.microsecond
+    return not has_fractions and first.replace(microsecond=0) == second.replace(microsecond=0)
+
+
 def excerpt(exchange: Exchange, limit: int = 240) -> str:
     """Show a response in one line."""
     if exchange.status is None:

@@ -55,6 +55,7 @@ _ENTRIES = (
     _Entry({"metadata": {"name": "../../up.txt"}, "content": "up"}, "../../up.txt", b"up"),
     _Entry({"artifact_name": "/abs/x", "content": "abs"}, "/abs/x", b"abs"),
     _Entry({"name": "large.txt", "content": "y" * (_INLINE + 1)}, "large.txt", b"y" * 4097),
+    _Entry({"name": "whole.txt", "content": "y" * _INLINE}, "whole.txt", b"y" * _INLINE),
     _Entry(
         {
             "name": "a.bin",

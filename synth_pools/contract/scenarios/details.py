@@ -109,13 +109,19 @@ def details_merge_patch(ctx: Context) -> None:
         ctx.expect.status(refused, Status(415, f"the body is {_MERGE}"), operation)
 
 
+_PREFERENCES = (
+    *("return=representation", "respond-async", "minimal"),
+    *("return=minimalist", 'note="return=minimal"', "no-return=minimal"),
+)
+
+
 @scenario("details.prefer", lists, clauses="parameters Prefer#84dd#468c")
 def details_prefer(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool())
     for operation in offered(ctx, lists):
         name, ids = operation.id, operation.own_ids(rollout.ids)
         plain = ctx.require(200, name, ids, query={})
-        for preference in ("return=representation", "respond-async", "minimal"):
+        for preference in _PREFERENCES:
             page = ctx.check(200, name, ids, headers={"prefer": preference})
             expected = sorted(plain.json) if isinstance(plain.json, dict) else []
             keys = sorted(page.json) if isinstance(page.json, dict) else []

@@ -18,7 +18,7 @@ from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.options import Profile
 from synth_pools.contract.results import Clause, Column, shorten
 from synth_pools.contract.rules.verdict import same_json, show
-from synth_pools.contract.selections import may_find_nothing, reads
+from synth_pools.contract.selections import creates_rollout, may_find_nothing, reads
 
 _POOLS = ("create_pool", "replace_pool", "update_pool")
 _TASKS = ("create_task", "update_task", "patch_task")
@@ -189,6 +189,26 @@ def fields_unknown_query(ctx: Context) -> None:
             ctx.session.register_pool(str(response.at("id")))
 
 
+@scenario(
+    "fields.headers",
+    creates_rollout,
+    clauses="responses Invalid#c83f, Limits#d3c0, ErrorDetailItem.loc#4909",
+    needs="idempotency_keys",
+)
+def fields_headers(ctx: Context) -> None:
+    rollout = run_rollout(ctx, ctx.resources.pool())
+    for operation in offered(ctx):
+        ids, body = operation.own_ids(rollout.ids), small_body(ctx, operation)
+        if "pool_id" in operation.body_fields and "pool_id" not in ids:
+            body = {**body, "pool_id": rollout.pool_id}
+        longest = (f"{operation.id}-{rollout.id}-" * 255)[:_LONGEST_KEY]
+        for key in (f"{longest}x", "a b"):
+            headers = {"idempotency-key": key}
+            ctx.check(422, operation.id, ids, json=body, headers=headers)
+        headers = {"idempotency-key": longest}
+        ctx.check((202, 200), operation.id, ids, json=body, headers=headers)
+
+
 _ONCE = Clause(ids="Errors#dce1")
 _OF_ALL_LISTS = ("state", "limit", "cursor")
 _STEP = {"step_id": 1, "source": "agent", "message": "x"}
@@ -217,7 +237,7 @@ def fields_pool(ctx: Context) -> None:
             ctx.expect.inconclusive(operation, "--pool-request says what pools are made with")
         return
     name = ctx.resources.name()
-    ctx.resources.create_pool({"pool_id": name, "name": name})
+    ctx.resources.create_pool({"pool_id": name})
     path = {"pool_id": name}
     plain = ctx.require(200, "get_pool", path).json
     fields = [name for name in _fields(ctx, "create_pool").names if name not in _GIVEN_ELSEWHERE]
@@ -230,14 +250,11 @@ def fields_pool(ctx: Context) -> None:
             for writer, body, expected in (
                 ("update_pool", {field: value}, set_),
                 ("update_pool", {field: None}, default),
-                ("replace_pool", {"name": name, field: value}, set_),
+                ("replace_pool", {field: value}, set_),
                 ("update_pool", {}, set_),
-                ("replace_pool", {"name": name}, default),
-                ("replace_pool", {"name": name, field: None}, default),
+                ("replace_pool", {}, default),
+                ("replace_pool", {field: None}, default),
             ):
-                if field == "name" and (writer == "replace_pool" or body == {field: None}):
-                    # Every pool needs a name: the first one serves as the default.
-                    body = {field: value if expected is set_ else name}
                 updated = ctx.require(200, writer, path, json=body)
                 views = of_pool(ctx, name)[: None if body else 1]
                 _fields_are(ctx, writer, updated, views, expected, _said(writer, field, body))
@@ -250,6 +267,7 @@ def _said(writer: str, field: str, body: Mapping[str, Any]) -> str:
     return f"after {writer} {how} {field!r}"
 
 
+_LONGEST_KEY = 255
 # Ids are in the path, and tasks have scenarios of their own.
 _GIVEN_ELSEWHERE = ("id", "pool_id", "task_id", "tasks")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from itertools import zip_longest
 from typing import Any
 
@@ -100,6 +101,28 @@ def outcomes_timeout(ctx: Context) -> None:
     ctx.judge("update_pool", response).field("status", "failed", "status after the change")
 
 
+_FAILURES = ("aborted", "canceled", "cancelled", "error", "terminated", "timed_out", "timeout")
+_SUCCESSES = ("success", "succeeded", "completed", "ok", "success")
+# Places of the reward in an answer, the first of which counts.
+_REWARDS = (
+    ("metrics", "outcome_reward"),
+    ("reward_info", "outcome_reward"),
+    ("summary", "reward"),
+    ("summary", "outcome_reward"),
+    ("reward",),
+)
+
+
+def _rewards() -> Iterator[tuple[dict[str, Any], float]]:
+    """Iterate over answers, each with the reward of one place and others in all places after it."""
+    for number in range(len(_REWARDS)):
+        fields: dict[str, Any] = {}
+        for place, (name, *rest) in enumerate(_REWARDS[number:], number):
+            reward = place + 0.123456789
+            fields[name] = {**fields.get(name, {}), rest[0]: reward} if rest else reward
+        yield fields, number + 0.123456789
+
+
 @scenario(
     "outcomes.container",
     "get_rollout",
@@ -115,22 +138,17 @@ def outcomes_container(ctx: Context) -> None:
     pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
     success = {"status": "completed", "success_status": "success"}
     cases: list[tuple[dict[str, Any], str, Any]] = [
-        ({**success, "metrics": {"outcome_reward": 0.5}, "reward": 9}, "completed", 0.5),
-        (
-            {**success, "summary": {"reward": 0.123456789, "outcome_reward": 7}},
-            "completed",
-            0.123456789,
+        *(
+            ({"status": "completed", "success_status": status, **rewards}, "completed", reward)
+            for status, (rewards, reward) in zip(_SUCCESSES, _rewards(), strict=True)
         ),
-        ({**success, "summary": {"outcome_reward": -2}}, "completed", -2),
-        ({**success, "reward": 3}, "completed", 3),
         ({**success, "metrics": {"outcome_reward": True}, "reward": 4}, "completed", 4),
         ({**success, "metrics": {"outcome_reward": None}}, "completed", None),
         ({"status": "completed"}, "completed", None),
         # The request holds the answer: both stay below what every server takes.
         ({**success, "reward": 6, "notes": "x" * 1_000_000}, "completed", 6),
         ({"status": "failed", "reward": 1}, "failed", ABSENT),
-        ({"status": "error"}, "failed", ABSENT),
-        ({"status": "terminated"}, "failed", ABSENT),
+        *(({"status": status}, "failed", ABSENT) for status in _FAILURES),
         ({"status": "completed", "success_status": "runtime_error"}, "failed", ABSENT),
     ]
     created = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,7 @@ from synth_pools.contract.harness.waits import ids_of, run_rollout, start_rollou
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.roles.reading import judge_pages
 from synth_pools.contract.roles.subject import own_subject
-from synth_pools.contract.selections import lists
+from synth_pools.contract.selections import has_pages, lists
 
 _ROLLOUTS = ("rollouts", "get_global_rollout")
 
@@ -161,13 +161,7 @@ def pages_leaving(ctx: Context) -> None:
     _each(ctx, "list_rollouts", query, remaining, {"pool_id": pool_id}, cancel)
 
 
-@scenario(
-    "pages.filter",
-    "list_rollouts",
-    "list_global_rollouts",
-    "list_pools",
-    clauses="parameters State#73a4#a8ef",
-)
+@scenario("pages.filter", has_pages, clauses="parameters State#73a4#a8ef")
 def pages_filter(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
     ids = {"pool_id": pool_id}
@@ -180,7 +174,7 @@ def pages_filter(ctx: Context) -> None:
         _whole(ctx, "list_rollouts", ids, {"state": state, "limit": 1}, expected)
         if expected:
             _each(ctx, "list_global_rollouts", {"state": state, "limit": 100}, expected)
-    for operation, path in _lists(ctx, pool_id):
+    for operation, path in _lists(ctx, pool_id, "state"):
         for state in ("", "no-such-state", "COMPLETED", "Ärger 🌍", "active,archived", "x" * 64):
             response = ctx.check(200, operation, path, query={"state": state})
             _empty(ctx, operation, f"state={state}", response)
@@ -188,9 +182,7 @@ def pages_filter(ctx: Context) -> None:
 
 @scenario(
     "pages.unknown_cursor",
-    "list_pools",
-    "list_rollouts",
-    "list_global_rollouts",
+    has_pages,
     clauses="""
         parameters Cursor#a856#47f7, Pages#94c3, PoolList.next_cursor#952d, PoolList.items#c4e8,
         RolloutList.items#50ae
@@ -198,24 +190,19 @@ def pages_filter(ctx: Context) -> None:
 )
 def pages_unknown_cursor(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    run_rollout(ctx, pool_id)
+    run_rollout(ctx, pool_id, **ctx.session.grouping())
     for operation, ids in _lists(ctx, pool_id):
         for cursor in ("", "nonsense", "-1", "Zm9v", "🌍 Ärger", "%00", "x" * 512):
             response = ctx.check(200, operation, ids, query={"cursor": cursor})
             _empty(ctx, operation, f"cursor={cursor[:20]}", response)
 
 
-@scenario(
-    "pages.limit",
-    "list_pools",
-    "list_rollouts",
-    "list_global_rollouts",
-    clauses="parameters Limit#cd20, Limits#839d",
-)
+@scenario("pages.limit", has_pages, clauses="parameters Limit#cd20, Limits#839d")
 def pages_limit(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    for _ in range(3):
-        run_rollout(ctx, pool_id)
+    for number in range(3):
+        run = {"run": f"{number} {pool_id}"[:128]} if ctx.session.offers("runs") else {}
+        run_rollout(ctx, pool_id, **run)
     ctx.resources.pool()
     for operation, ids in _lists(ctx, pool_id):
         for most in (1, 2):
@@ -233,13 +220,13 @@ def pages_limit(ctx: Context) -> None:
         ctx.check(200, operation, ids, query={"limit": 1000})
 
 
-def _lists(ctx: Context, pool_id: str) -> list[tuple[str, dict[str, str]]]:
-    """Return the operations whose lists have pages, with their ids."""
-    pool = {"pool_id": pool_id}
-    none: dict[str, str] = {}
-    return ctx.existing(
-        ("list_rollouts", pool), ("list_global_rollouts", none), ("list_pools", none)
-    )
+def _lists(
+    ctx: Context, pool_id: str, parameter: str = "cursor"
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Iterate over the operations whose lists have pages, and a parameter, with their ids."""
+    for operation in offered(ctx):
+        if parameter in operation.query:
+            yield operation.id, operation.own_ids({"pool_id": pool_id})
 
 
 def _whole(

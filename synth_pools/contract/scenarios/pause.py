@@ -83,6 +83,7 @@ def _is(ctx: Context, operation: str, status: str, pool_id: str, updated: Respon
     "pause_pool",
     "resume_pool",
     "cancel_rollout",
+    "get_queue_status",
     clauses="Pools: states#837d#0888, pause_pool#e44f#e9a7#3fc2",
     needs="pause",
 )
@@ -117,6 +118,13 @@ def _judge_paused(
     is_waiting = not eventually(ctx, started, _WATCHED)
     observed = f"it was {status} while the pool was paused"
     ctx.judge("pause_pool", updated).that("what is queued waits", is_waiting, observed)
+    if ctx.has("get_queue_status"):
+        # Others may wait elsewhere.
+        waiting = ctx.require(200, "get_queue_status")
+        queued_count = waiting.at("queued")
+        counts = isinstance(queued_count, int) and queued_count >= len((queued, unwanted))
+        demand = "queued counts what waits in a paused pool, too"
+        ctx.judge("get_queue_status", waiting).that(demand, counts, str(queued_count))
     cancelled = ctx.require(200, "cancel_rollout", unwanted.ids, json={})
     ctx.judge("cancel_rollout", cancelled).field("status", "cancelled")
     resumed = ctx.require(200, "resume_pool", {"pool_id": queued.pool_id})

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import Rollout, moment, run_rollout
-from synth_pools.contract.http.client import Response
+from synth_pools.contract.harness.subjects import offered
+from synth_pools.contract.harness.views import read_events
+from synth_pools.contract.harness.waits import Rollout, moment, run_rollout, start_rollout, wait_for
+from synth_pools.contract.http.client import ABSENT, Response, at
+from synth_pools.contract.rules.verdict import is_finite_number, same_json, same_time, show
+from synth_pools.contract.selections import reads_one_rollout
 
 _COLUMNS = {
     "runs": "name, created_by, created_at, queued, running, completed, failed, cancelled, rewards,"
@@ -18,6 +27,17 @@ _COLUMNS = {
     "usage": "rollout_id, pool_id, task_id, run, name, value",
     "events": "rollout_id, pool_id, sequence, type, timestamp, data",
 }
+# Places of the fields that columns of rollouts mean, where they have other names.
+_FIELDS = {
+    "seed": ("request", "seed"),
+    "reward": ("score",),
+    "error_code": ("error", "code"),
+    "run_seconds": ("timing", "run_seconds"),
+    "priority": ("request", "priority"),
+}
+_ROUNDING = 1e-6
+# A server may round sums and differences of times.
+_SECONDS = 0.5
 _REFUSED = (
     "SELECT FROM WHERE",
     "SELECT 1; SELECT 2",
@@ -74,6 +94,91 @@ def queries_rows(ctx: Context) -> None:
         ctx.judge("run_query", empty).field("columns", names, f"the columns of {view}")
     alike = _query(ctx, "SELECT 1 AS a, 2 AS a", rollout)
     ctx.judge("run_query", alike).field("rows", [[1, 2]], "two columns of one name")
+
+
+@scenario(
+    "queries.columns",
+    "run_query",
+    reads_one_rollout,
+    clauses="Queries#c456#5ead#d5cd, QueryResult.rows#a6bd",
+    needs=("query", "live"),
+)
+def queries_columns(ctx: Context) -> None:
+    containers = ctx.session.containers
+    more = {"container_url": containers["good"]} if containers else {}
+    pool_id = ctx.resources.live_pool(concurrency=1, tasks=[{"task_id": "t"}], **more)
+    usage = {"input_tokens": 7, "output_tokens": 5, "cost_usd": 0.25}
+    request: dict[str, Any] = {"seed": 3, "task_id": "t", "priority": 2, **ctx.session.grouping()}
+    if "run" in request:
+        request["run"] = f" É {pool_id}"[:128]
+    rollouts = [
+        run_rollout(ctx, pool_id, **request, env={"usage": usage, "reward": 0.123456789}),
+        run_rollout(ctx, pool_id, **request, env={"fail": True}),
+        start_rollout(ctx, pool_id, **request, env={"delay": 600}),
+        start_rollout(ctx, pool_id, env={"delay": 600}),
+    ]
+    for rollout in rollouts[3:1:-1]:
+        ctx.require(200, *rollout.cancels(ctx)[0], json={})
+        wait_for(ctx, rollout, FINAL)
+    for rollout in rollouts:
+        answers = {
+            operation.id: ctx.require(200, operation.id, operation.own_ids(rollout.ids)).json
+            for operation in offered(ctx, reads_one_rollout)
+        }
+        expected = {name: _field(answers, name) for name in _COLUMNS["rollouts"].split(", ")}
+        _compare(ctx, rollout, "rollouts", "id = 'ID'", [expected])
+        if ctx.session.offers("event_pages"):
+            events = read_events(ctx, "stream_rollout_events", rollout.ids).list_at("events")
+            rows = [{**event, "type": at(event, "event")} for event in events]
+            names = _COLUMNS["events"].split(", ")
+            rows = [{name: at(row, name) for name in names} for row in rows]
+            _compare(ctx, rollout, "events", "rollout_id = 'ID' ORDER BY sequence", rows)
+    if "run" in request:
+        run = ctx.require(200, "get_run", {"run": request["run"]}).json
+        row = {**run, **at(run, "rollouts")}
+        expected = {name: row.get(name, ABSENT) for name in _COLUMNS["runs"].split(", ")}
+        where = "name IN (SELECT run FROM rollouts WHERE id = 'ID')"
+        _compare(ctx, rollouts[0], "runs", where, [expected])
+
+
+def _field(answers: Mapping[str, Any], column: str) -> Any:
+    """Return what a column of rollouts means, from the first answer that has it."""
+    path = _FIELDS.get(column, (column,))
+    values = (at(answer, *path) for answer in answers.values())
+    return next((value for value in values if value is not ABSENT), ABSENT)
+
+
+def _compare(
+    ctx: Context, rollout: Rollout, view: str, where: str, expected: Sequence[Mapping[str, Any]]
+) -> None:
+    """Compare the rows of a view with the fields that its columns mean."""
+    answered = _query(ctx, f"SELECT {_COLUMNS[view]} FROM {view} WHERE {where}", rollout)  # noqa: S608 - ours
+    rows, judge = answered.at("rows"), ctx.judge("run_query", answered)
+    if not judge.equal(f"the number of rows of {view}", len(expected), len(rows or ())):
+        return
+    for row, fields in zip(rows, expected, strict=True):
+        for (name, value), actual in zip(fields.items(), row, strict=True):
+            met = _is_same(name, value, actual)
+            judge.that(f"{name} of {view}, as elsewhere: {show(value)}", met, show(actual))
+
+
+def _is_same(name: str, expected: Any, actual: Any) -> bool:
+    if name in ("labels", "data"):
+        try:
+            return same_json(expected or {}, json.loads(actual or "{}"))
+        except (TypeError, ValueError):
+            return False
+    if expected is ABSENT:
+        # A rollout that names no priority has the default.
+        return actual is None or name == "priority"
+    if name == "run_seconds" and is_finite_number(expected) and is_finite_number(actual):
+        return abs(expected - actual) <= _SECONDS * max(1.0, abs(expected))
+    if isinstance(expected, float) and is_finite_number(actual):
+        return abs(expected - actual) <= _ROUNDING * max(1.0, abs(expected))
+    if name.endswith("_at") or name == "timestamp":
+        first, second = moment(expected), moment(actual)
+        return first == second or same_time(first, second)
+    return same_json(expected, actual)
 
 
 @scenario(

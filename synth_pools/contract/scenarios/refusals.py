@@ -141,6 +141,9 @@ def _reads(ctx: Context, rollout: Rollout) -> None:
         if operation.streams:
             # The stream of a pool ends when the pool is archived.
             ctx.stream(name, ids, limit=10.0, until=lambda reader: bool(reader.messages))
+            if ctx.session.offers("event_pages"):
+                # The rules for facts compare its state with that of the pool.
+                ctx.check(200, name, ids, query={"format": "json"})
         elif operation.tag == "containers":
             # The container itself answers requests that it does not support.
             response = ctx.call(name, ids)
@@ -150,6 +153,8 @@ def _reads(ctx: Context, rollout: Rollout) -> None:
             ctx.judge(name, response).that(demand, is_answer, observed)
         else:
             ctx.check(Status(200, "reads go on"), name, ids)
+    # What is paused before and after was paused meanwhile.
+    ctx.require(200, "get_pool", {"pool_id": rollout.pool_id})
 
 
 def _reads_of_pool(operation: Operation) -> bool:

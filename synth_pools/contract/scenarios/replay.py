@@ -32,7 +32,10 @@ _OPERATION = "replay_rollout"
 )
 def replay_again(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
-    request = {"task_id": "t", "seed": 7, "metadata": {"n": [1, None, "ü🌍"]}}
+    request = {"task_id": "t", "seed": 7, "metadata": {"n": [1, None, "ü🌍"]}, "priority": 1}
+    request |= {"instance_id": "i", "override_bundle_id": "o", "params": {"a": 1}, "ops": [{}]}
+    request |= {"safety": {"b": 1}, "record": True, "policy": {"model": "m"}, "limits": {"c": 1}}
+    request |= {"policy_config": {"d": 1}, "task_contract": "e", "context_overrides": [None]}
     request |= ctx.session.grouping()
     request["trace_correlation_id"] = f"trace-{ctx.session.options.run_id}"
     original = run_rollout(ctx, pool_id, **request)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from synth_pools.contract.document import FINAL, Operation
+from synth_pools.contract.document import FINAL, Operation, schema_name
 from synth_pools.contract.exceptions import InconclusiveError, UnreachableError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.processes import (
@@ -33,7 +33,8 @@ from synth_pools.contract.harness.waits import (
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.http.sse import SseMessage
 from synth_pools.contract.results import Outcome
-from synth_pools.contract.selections import lists
+from synth_pools.contract.rules.documented import DocumentedFields
+from synth_pools.contract.selections import lists, reads_one_rollout
 
 _SECONDS = 180.0
 # Seconds for which a server answers before it counts as restarted.
@@ -46,8 +47,12 @@ _SETTLED = 1.0
     "get_rollout",
     "get_pool",
     "stream_rollout_events",
+    "stream_pool_events",
     "list_rollouts",
     "get_pool_metrics",
+    "create_global_rollout",
+    "create_rollout_batch",
+    reads_one_rollout,
     lists,
     clauses="Restarts of the server#ddf8#e5d4#de0d, Events#aed5, Rollouts: states#12d4",
     needs="restart",
@@ -76,13 +81,33 @@ def restarts_kept(ctx: Context) -> None:
     page = ctx.require(200, "list_rollouts", path, query={"limit": 2})
     metrics = ctx.require(200, "get_pool_metrics", path) if ctx.has("get_pool_metrics") else None
     followed = list(_second_pages(ctx, path))
+    reads = [*_reads_of_ended(ctx, final_rollouts), *_reads_of_paused(ctx)]
+    answered = [ctx.require(200, name, ids) for name, ids in reads]
+    keyed = [(name, _create_with_key(ctx, path, name)) for name in _keyed(ctx)]
+    at_first = _pool_events(ctx, pool_id, 3)
     _restart(ctx)
+    for (name, ids), former in zip(reads, answered, strict=True):
+        after = ctx.require(200, name, ids)
+        before, now = _at_rest(ctx, name, former), _at_rest(ctx, name, after)
+        ctx.expect.equal(name, "what was at rest, as before,", before, now, after)
+    for name, former in keyed:
+        after = _create_with_key(ctx, path, name)
+        judge = ctx.judge(name, after)
+        judge.equal("what the key made", _made(former), _made(after))
+    if at_first and at_first[0].id:
+        headers = {"last-event-id": str(at_first[0].id)}
+        following = _first(ctx, "stream_pool_events", path, len(at_first) - 1, headers=headers)
+        expected, actual = ([item.data for item in part] for part in (at_first[1:], following))
+        demand = "the events after a cursor, as before,"
+        ctx.expect.equal("stream_pool_events", demand, expected, actual, None)
     after = ctx.require(200, "get_pool", path)
     for field in ("name", "metadata", "config", "created_at", "tasks"):
-        ctx.judge("get_pool", after).field(field, pool.at(field), f"{field}, as before,")
+        before, now = (at(_at_rest(ctx, "get_pool", answer), field) for answer in (pool, after))
+        ctx.expect.equal("get_pool", f"{field}, as before,", before, now, after)
     for rollout, final in zip(final_rollouts, finals, strict=True):
         after = ctx.require(200, "get_rollout", rollout.ids)
-        ctx.expect.equal("get_rollout", "the rollout that had ended", final.json, after.json, after)
+        before, now = (_at_rest(ctx, "get_rollout", answer) for answer in (final, after))
+        ctx.expect.equal("get_rollout", "the rollout that had ended", before, now, after)
     later = [message.data for message in _events(ctx, completed.ids)]
     ctx.expect.equal("stream_rollout_events", "the events, as before,", events, later, None)
     if ctx.session.offers("event_resume") and messages[0].id:
@@ -223,6 +248,55 @@ def restarts_processes(ctx: Context) -> None:
         delete_and_wait(ctx, paused, other_kit)
 
 
+def _reads_of_ended(ctx: Context, rollouts: list[Rollout]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Iterate over the operations that describe rollouts that have ended, with their ids."""
+    for operation in offered(ctx, reads_one_rollout):
+        for rollout in rollouts:
+            # Addresses are those of the request, and a content may have gone meanwhile.
+            if operation.item != "Artifact":
+                yield operation.id, operation.own_ids(rollout.ids)
+
+
+def _reads_of_paused(ctx: Context) -> Iterator[tuple[str, dict[str, str]]]:
+    """Pause a pool with a rollout that used something, and iterate over what reads its figures."""
+    if not ctx.session.offers("pause"):
+        return
+    containers = ctx.session.containers
+    more = {"container_url": containers["good"]} if containers else {}
+    path = {"pool_id": ctx.resources.pool("paused", **more)}
+    run = {"run": ctx.resources.name("paused")} if ctx.session.offers("runs") else {}
+    usage = {"input_tokens": 7, "output_tokens": 5, "cost_usd": 0.25}
+    run_rollout(ctx, path["pool_id"], env={"usage": usage}, **run)
+    ctx.require(200, "pause_pool", path)
+    yield from ctx.existing(("get_pool", path), ("get_pool_metrics", path))
+    if run:
+        yield "get_run", run
+
+
+def _at_rest(ctx: Context, operation: str, response: Response) -> Any:
+    """Return the documented fields, without the containers of a pool, which are checked again."""
+    document, body = ctx.session.document, response.json
+    described = document.operations[operation].response(200)
+    if not isinstance(body, dict) or described is None:
+        return body
+    schema = schema_name(described.content.get("application/json", {}))
+    fields = DocumentedFields(document).part(schema, body)
+    return {name: value for name, value in fields.items() if name != "containers"}
+
+
+def _keyed(ctx: Context) -> list[str]:
+    """Return further operations that create rollouts with a key."""
+    if not ctx.session.offers("idempotency_keys"):
+        return []
+    names = ("create_global_rollout", "create_rollout_batch")
+    return [operation.id for operation in offered(ctx, *filter(ctx.has, names))]
+
+
+def _made(response: Response) -> list[Any]:
+    batch = [at(item, "rollout", "id") for item in response.list_at("items")]
+    return batch or [response.at("id")]
+
+
 def _second_pages(
     ctx: Context, ids: dict[str, str]
 ) -> Iterator[tuple[Operation, dict[str, Any], Response]]:
@@ -242,11 +316,18 @@ def _names(page: Response) -> list[Any]:
     ]
 
 
-def _create_with_key(ctx: Context, path: dict[str, str]) -> Response:
+def _create_with_key(
+    ctx: Context, path: dict[str, str], operation: str = "create_rollout"
+) -> Response:
     """Send the creation of a rollout, each time with the same key."""
     headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
-    body = ctx.session.rollout_body()
-    return ctx.require((202, 200), "create_rollout", path, json=body, headers=headers)
+    body: dict[str, Any] = ctx.session.rollout_body()
+    if operation != "create_rollout":
+        body |= path
+    if operation == "create_rollout_batch":
+        body = {"rollouts": [body]}
+    ids = ctx.session.document.operations[operation].own_ids(path)
+    return ctx.require((202, 200), operation, ids, json=body, headers=headers)
 
 
 def _sent(ctx: Context, rollout: Rollout) -> int:

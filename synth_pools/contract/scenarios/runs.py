@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from synth_pools.contract.document import FINAL
+from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status, StatusLike
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.waits import (
+    STARTED,
     Rollout,
     iterate_pages,
     moment,
@@ -19,7 +20,7 @@ from synth_pools.contract.harness.waits import (
     wait_for,
 )
 from synth_pools.contract.http.client import ABSENT, Response, at
-from synth_pools.contract.selections import reads_one_rollout
+from synth_pools.contract.selections import reads, reads_one_rollout
 
 
 @scenario(
@@ -125,6 +126,8 @@ def runs_configuration(ctx: Context) -> None:
     # Equal as JSON, though written otherwise.
     run_rollout(ctx, pool_id, run=names[1], metadata={"b": [None, "é"], "a": 1.0})
     run_rollout(ctx, pool_id, run=names[2], metadata={"a": 2})
+    # A run has the labels of its first rollout, and no other ones.
+    run_rollout(ctx, pool_id, run=names[2], labels={"kit": pool_id})
     runs = [ctx.require(200, "get_run", {"run": name}) for name in names]
     body = ctx.session.rollout_body(**request)
     expected = {
@@ -159,9 +162,13 @@ def runs_configuration(ctx: Context) -> None:
     judge.that("no configuration in lists", are_short, str(listed))
 
 
+def _reads_of_rollout(operation: Operation) -> bool:
+    return reads(operation) and "rollout_id" in operation.id_names
+
+
 @scenario(
     "runs.deleted",
-    reads_one_rollout,
+    _reads_of_rollout,
     "delete_run",
     "get_run",
     "list_runs",
@@ -173,19 +180,28 @@ def runs_configuration(ctx: Context) -> None:
     needs=("runs", "live"),
 )
 def runs_deleted(ctx: Context) -> None:
-    pool_id = ctx.resources.live_pool()
+    containers = ctx.session.containers
+    more = {"container_url": containers["good"]} if containers else {}
+    answer = {"status": "completed", "reward": 1.0, "artifact": [{"name": "a", "content": "a"}]}
+    pool_id = ctx.resources.live_pool(concurrency=1, **more)
     run, other_run = {"run": f"deleted {pool_id}"[:128]}, {"run": f"kept {pool_id}"[:128]}
-    rollouts = [run_rollout(ctx, pool_id, **run) for _ in range(2)]
-    other_rollout = run_rollout(ctx, pool_id, **other_run)
+    rollouts = [run_rollout(ctx, pool_id, **run, env={"answer": answer}) for _ in range(2)]
+    # While it runs, what comes after it waits.
+    other_rollout = start_rollout(ctx, pool_id, **other_run, env={"delay": 600})
+    wait_for(ctx, other_rollout, STARTED)
     active = start_rollout(ctx, pool_id, **run, env={"delay": 600})
-    refused = Status(409, "one of its rollouts has not ended", code="run_active")
-    _delete(ctx, refused, run["run"])
-    for rollout in (*rollouts, active):
-        ctx.check(Status(200, "nothing was deleted"), "get_rollout", rollout.ids)
-    ctx.require(200, *active.cancels(ctx)[0], json={})
-    wait_for(ctx, active, FINAL)
+    for state in ("queued", "running"):
+        wait_for(ctx, active, (state, *FINAL))
+        refused = Status(409, f"one of its rollouts is {state}", code="run_active")
+        _delete(ctx, refused, run["run"])
+        for rollout in (*rollouts, active):
+            ctx.check(Status(200, "nothing was deleted"), "get_rollout", rollout.ids)
+        stopped = other_rollout if state == "queued" else active
+        ctx.require(200, *stopped.cancels(ctx)[0], json={})
+        wait_for(ctx, stopped, FINAL)
     rollouts.append(active)
     last = ctx.require(200, "get_run", run)
+    paths = _paths(ctx, rollouts[0])
     response = _delete(ctx, 200, run["run"])
     judge = ctx.judge("delete_run", response)
     is_last = _is_same(response.json, as_listed(last))
@@ -199,6 +215,9 @@ def runs_deleted(ctx: Context) -> None:
             if number in (0, len(operation.id) % len(rollouts)):
                 refusal = Status(404, "its run was deleted", code="rollout_not_found")
                 ctx.check(refusal, operation.id, operation.own_ids(rollout.ids))
+    for name, ids in paths:
+        refusal = Status(404, "its run was deleted", code="rollout_not_found")
+        ctx.check(refusal, name, ids)
     page = ctx.require(200, "list_rollouts", {"pool_id": pool_id}, query={"limit": 100})
     observed = [at(item, "id") for item in page.list_at("items")]
     are_left = observed == [other_rollout.id]
@@ -212,6 +231,20 @@ def runs_deleted(ctx: Context) -> None:
     status = ctx.require(200, "get_rollout", other_rollout.ids).at("status")
     for state in FINAL:
         judge.field(f"{state}_rollouts", int(state == status), "the rollouts that are left")
+
+
+def _paths(ctx: Context, rollout: Rollout) -> list[tuple[str, dict[str, str]]]:
+    """Read what else a rollout has, and return the operations and ids of what is there."""
+    page = ctx.require(200, "get_rollout_artifacts", rollout.ids)
+    path = at(page.list_at("items"), 0, "path")
+    ids = {**rollout.ids, **({"artifact_path": path} if isinstance(path, str) else {})}
+    paths = []
+    for operation in offered(ctx, _reads_of_rollout):
+        if {*operation.id_names} <= {*ids} and not reads_one_rollout(operation):
+            own_ids = operation.own_ids(ids)
+            response = ctx.call(operation.id, own_ids)
+            paths += [(operation.id, own_ids)] if response.status == 200 else []
+    return paths
 
 
 @scenario(

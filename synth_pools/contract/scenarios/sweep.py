@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from typing import Any
+
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
+from synth_pools.contract.harness.views import read_events
 from synth_pools.contract.harness.waits import iterate_pages
 from synth_pools.contract.selections import describes_rollout
 
 # Most rollouts and pools that are read, and most pages of a list.
 _ROLLOUTS, _POOLS, _PAGES, _WAITED = 200, 40, 5, 5
+# Rollouts of which all is read, with the events of their pools, for each kind of end.
+_OF_A_KIND = 2
 
 
 @scenario(
@@ -18,6 +24,7 @@ _ROLLOUTS, _POOLS, _PAGES, _WAITED = 200, 40, 5, 5
     describes_rollout,
     "list_pools",
     "get_pool_metrics",
+    "stream_pool_events",
     clauses="Rollouts: states#6729, Pages#c09d, get_pool_metrics#b872",
     alone=True,
 )
@@ -36,14 +43,22 @@ def sweep_again(ctx: Context) -> None:
     complete = [operation for operation in of_one if operation.result == "Rollout"]
     chosen = ctx.random.sample(rollouts, min(len(rollouts), _ROLLOUTS))
     # The longest waits first: all of these is read.
+    kinds: dict[tuple[Any, bool], list[dict[str, str]]] = defaultdict(list)
     for number, (pool_id, rollout_id) in enumerate([*rollouts[:_WAITED], *chosen]):
         ids = {"pool_id": pool_id, "rollout_id": rollout_id}
         others = of_one if number < _WAITED else [of_one[number % len(of_one)]]
         for operation in {op.id: op for op in (*complete, *others)}.values():
-            ctx.require(200, operation.id, operation.own_ids(ids))
+            read = ctx.require(200, operation.id, operation.own_ids(ids))
+            if operation in complete:
+                kinds[read.at("status"), read.at("started_at") is None].append(ids)
     runs = facts.runs() if facts is not None and ctx.has("get_run") else []
     for run in ctx.random.sample(runs, min(len(runs), _POOLS)):
         ctx.require(200, "get_run", {"run": run})
     pools = sorted({pool_id for pool_id, _ in rollouts})
     for pool_id in ctx.random.sample(pools, min(len(pools), _POOLS)):
         ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
+    for ids in (ids for of_a_kind in kinds.values() for ids in of_a_kind[:_OF_A_KIND]):
+        for operation in of_one:
+            ctx.require(200, operation.id, operation.own_ids(ids))
+        if ctx.session.offers("event_pages") and ctx.session.offers("pool_events"):
+            read_events(ctx, "stream_pool_events", {"pool_id": ids["pool_id"]}, limit=1000)

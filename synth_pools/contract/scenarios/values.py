@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from synth_pools.contract.document import Operation
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import offered, small_body
 from synth_pools.contract.harness.views import of_pool, readers
 from synth_pools.contract.harness.waits import Rollout, creations, rollout_id
 from synth_pools.contract.http.client import Response, at
@@ -150,7 +152,7 @@ def values_rollout(ctx: Context) -> None:
         safety=value,
         messages=[{"role": "user", "content": text}, {"role": "x", "content": [value]}],
         seed=-(2**63),
-        trace_correlation_id="🌍" * 255,
+        trace_correlation_id=(" Über 🌍 X " * 26)[:255],
     )
     # Null counts as not set, and comes back as it was sent.
     body |= dict.fromkeys(("inference_url", "instance_id", "override_bundle_id", "limits"))
@@ -252,14 +254,23 @@ def values_limits(ctx: Context) -> None:
     ctx.check(404, "stream_global_rollout_events", {"rollout_id": "nobody"}, query=query)
 
 
-@scenario("values.least", "create_pool", "list_pools", clauses="Limits#b645#9cbc#0f15#56bc#0487")
-def values_least(ctx: Context) -> None:
+def _holds_much(operation: Operation) -> bool:
+    """Select operations that store what their body has in a field of free form."""
+    return not {"metadata", "task_metadata", "rollouts"}.isdisjoint(operation.body_fields)
+
+
+def _deep(levels: int) -> Any:
     deep: Any = 0
-    # The pool and its metadata are the first two levels.
-    for _ in range(_LEVELS - 2):
+    for _ in range(levels):
         deep = [deep]
+    return deep
+
+
+@scenario("values.least", _holds_much, "list_pools", clauses="Limits#b645#9cbc#0f15#56bc#0487")
+def values_least(ctx: Context) -> None:
     much: dict[str, dict[str, Any]] = {
-        "depth": {"deep": deep},
+        # The pool and its metadata are the first two levels.
+        "depth": {"deep": _deep(_LEVELS - 2)},
         "values": {"many": [0] * (_VALUES - 20)},
         "bytes": {"long": ""},
     }
@@ -270,6 +281,22 @@ def values_least(ctx: Context) -> None:
         created = ctx.check(201, "create_pool", json=body)
         ctx.judge("create_pool", created).field("metadata", metadata, f"metadata of much {label}")
     ctx.check(200, "list_pools", headers={"x-contract-kit": "x" * _HEADER_BYTES})
+    ids = {"pool_id": ctx.resources.pool(tasks=[{"task_id": "t"}]), "task_id": "t"}
+    for operation in offered(ctx, _holds_much):
+        if operation.id == "create_pool" or not {*operation.id_names} <= ids.keys():
+            continue
+        is_rollout = operation.tag not in ("pools", "tasks")
+        # Lists of rollouts would carry many values everywhere.
+        many = [] if is_rollout else [0] * (_VALUES - 100)
+        name = "task_metadata" if "task_metadata" in operation.body_fields else "metadata"
+        body = {**small_body(ctx, operation), name: {"deep": _deep(_LEVELS - 2), "many": many}}
+        if is_rollout and not operation.id_names:
+            body |= {"pool_id": ids["pool_id"]}
+        if "rollouts" in operation.body_fields:
+            body = {"rollouts": [{**body, name: {"deep": _deep(_LEVELS - 4)}}]}
+        if operation.id == "replace_pool":
+            body |= {"tasks": [{"task_id": "t"}]}
+        ctx.check((200, 201, 202), operation.id, operation.own_ids(ids), json=body)
 
 
 def _same(

@@ -51,9 +51,13 @@ def answered(
     )
 
 
-def complaints(*exchanges: Exchange, late_reads: LateReading | None = None) -> set[str]:
+def complaints(
+    *exchanges: Exchange, late_reads: LateReading | None = None, is_own: bool = True
+) -> set[str]:
     """Have the kit's collector judge exchanges, and return the checks that departed."""
-    collector = ResultCollector(DOCUMENT, facts=FactBook(DOCUMENT))
+    facts = FactBook(DOCUMENT)
+    facts.is_own = lambda _: is_own
+    collector = ResultCollector(DOCUMENT, facts=facts)
     collector.late_reads = late_reads
     for exchange in exchanges:
         operation = DOCUMENT.operation_of(exchange.method, exchange.url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +139,27 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
         _rollout(run="a", request={**_DONE["request"], "run": "a"}),
         answered("GET", "/v1/runs/a", 200, {**_RUN, "name": "a", "rollouts": {"completed": 0}}),
     ),
+    "facts.run": (
+        _rollout(run="a", request={**_DONE["request"], "run": "a"}),
+        *(
+            answered(
+                "GET", "/v1/runs/a", 200, {**_RUN, "name": "a", "configuration_digest": digest}
+            )
+            for digest in ("a" * 64, "b" * 64)
+        ),
+    ),
+    "facts.state": (
+        _pool(status="paused", state="paused"),
+        _figures("pool_event_page", f"{_POOL}/events?format=json"),
+        _pool(status="paused", state="paused"),
+    ),
+    "facts.streams": (
+        streamed(stream(*WHOLE)),
+        replace(
+            pool_streamed(("r", 1)),
+            response_headers=(("content-type", "text/event-stream"), ("x-accel-buffering", "no")),
+        ),
+    ),
     "facts.request_id": (_refused(404), _refused(404)),
     "facts.listed": (_rollout(), _page()),
     "schema.status": answered("GET", _POOL, 418, _NO),
@@ -168,6 +190,9 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
     "schema.allow": answered("TRACE", _POOL, 405, _NO),
     "errors.request_id": _refused(
         404, {"error": {"code": "not_found", "message": "no", "request_id": "req_2"}}
+    ),
+    "errors.loc": _refused(
+        422, {"detail": [{"loc": ["query", "x"], "msg": "no", "type": "value_error"}]}
     ),
     "errors.retry_after": _refused(
         503,
@@ -233,6 +258,9 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
     "events.terminal": streamed(stream(*WHOLE, "agent")),
     "events.cursors": pool_streamed(("r", 1), ("r", 2), cursors="ba"),
     "events.pool_sequence": pool_streamed(("r", 1), ("s", 1), ("r", 3)),
+    "events.position": replace(
+        pool_streamed(("r", 1)), response_body=pool_streamed(("r", 1)).response_body[7:]
+    ),
     "events.pool_start": pool_streamed(("r", 1), ("s", 2)),
     "events.first": streamed(stream("agent", "rollout.completed")),
     "events.start": streamed(b""),
@@ -248,15 +276,7 @@ _NAMED = {
     "echo.": {name for names in ECHOED.values() for name in names} | {"pool_id", "task_id"},
 }
 # Functions that build the result of a rule; its id comes first.
-_BUILDERS = (
-    "RuleResult",
-    "_judge",
-    "_judge_counts",
-    "judge",
-    "judge_fields",
-    "_required",
-    "_state",
-)
+_BUILDERS = ("RuleResult", "_judge", "_judge_counts", "judge", "judge_fields", "_required", "state")
 
 
 def _emitted() -> set[str]:

@@ -77,6 +77,76 @@ def test_what_a_patch_does_not_name_stays_unless_something_else_came_between() -
     assert complaints(third, lost, late_reads=_Lagging()) == {"facts.patched"}
 
 
+def _pool(status: str = "active", **changed: Any) -> Exchange:
+    return answered("GET", _POOL, 200, {**example("pool"), "status": status, **changed})
+
+
+def test_a_pool_may_move_by_itself_but_pauses_by_request_alone() -> None:
+    def page(status: str) -> Exchange:
+        body = {**example("pool_event_page"), "status": status}
+        return answered("GET", f"{_POOL}/events?format=json", 200, body)
+
+    resumed = answered("POST", f"{_POOL}/resume", 200, example("pool"))
+    for states, is_wrong in (
+        ((_pool("paused"), page("active"), _pool("paused")), True),
+        # It failed, was prepared again, and is active since.
+        ((_pool("paused"), page("active"), _pool()), False),
+        ((_pool("paused"), page("active"), resumed, _pool("paused")), False),
+        ((_pool(), page("failed"), _pool()), False),
+        ((_pool(), page("paused")), True),
+        ((_pool("archived"), page("active")), True),
+    ):
+        assert ("facts.state" in complaints(*states)) is is_wrong
+
+
+def test_what_others_made_may_change_between_two_reads() -> None:
+    first, second = (
+        answered("GET", "/v1/runs/a", 200, {**_RUN, "name": "a", "configuration_digest": digest})
+        for digest in ("a" * 64, "b" * 64)
+    )
+    rollout = _rollout(run="a", request={**_DONE["request"], "run": "a"})
+    empty = answered("GET", "/v1/rollouts", 200, {"items": [], "next_cursor": None})
+    patch = {"metadata": {"a": 1}}
+    patched = answered("PATCH", _POOL, 200, {**example("pool"), "capacity": 7}, sent=patch)
+    no_runs = answered("GET", "/v1/runs", 200, {"items": [], "next_cursor": None})
+    assert "facts.listed" in complaints(rollout, first, no_runs)
+    assert "facts.listed" not in complaints(rollout, first, no_runs, is_own=False)
+    reads = (rollout, first, second, empty, _pool(), patched)
+    wrong = {"facts.run", "facts.listed", "facts.patched"}
+    assert wrong <= complaints(*reads)
+    assert wrong.isdisjoint(complaints(*reads, is_own=False))
+
+
+def test_fields_that_are_not_documented_may_change_at_any_time() -> None:
+    def more(value: Any, number: int) -> Any:
+        if isinstance(value, list):
+            return [more(item, number) for item in value]
+        is_resource = isinstance(value, dict) and not value.keys().isdisjoint(
+            ("created_at", "code")
+        )
+        parts = {k: more(v, number) for k, v in value.items()} if isinstance(value, dict) else value
+        return {**parts, "x_of_the_future": number} if is_resource else parts
+
+    pool = {**example("pool"), "tasks": [example("task")]}
+    moved = answered("POST", f"{_POOL}/pause", 200, more(pool, 3))
+    failed = {**_DONE, "error": {"code": "container_failed", "message": "m"}, "status": "failed"}
+    archived = {**pool, "status": "archived", "state": "archived"}
+    artifacts = f"{_ROLLOUT}/artifacts"
+    bodies = ((_ROLLOUT, failed), (_POOL, archived), (artifacts, example("artifact_list")))
+    twice = [answered("GET", path, 200, more(body, n)) for path, body in bodies for n in (1, 2)]
+    first = answered("GET", _POOL, 200, more(pool, 2))
+    for exchanges in ((first, moved), twice):
+        assert not any(check.startswith("facts.") for check in complaints(*map(_named, exchanges)))
+
+
+def _named(exchange: Exchange) -> Exchange:
+    """Give an answer an id of its own."""
+    return replace(
+        exchange,
+        response_headers=(*exchange.response_headers[:1], ("x-request-id", f"{id(exchange)}")),
+    )
+
+
 def test_a_deleted_run_is_demanded_nowhere() -> None:
     rollout = _rollout(run="a", request={**_DONE["request"], "run": "a"})
     run = {**_RUN, "name": "a", "rollouts": {**_RUN["rollouts"], "completed": 1}}

@@ -23,7 +23,9 @@ _UNDER_WAY = {
     "accepted", "created", "in_progress", "pending", "processing", "queued", "running", "started",
     "starting", "submitted",
 }  # fmt: skip
-_BAD_ENDS = {"cancelled", "canceled", "error", "failed", "terminated", "timeout", "timed_out"}
+_BAD_ENDS = {
+    "aborted", "canceled", "cancelled", "error", "failed", "terminated", "timed_out", "timeout",
+}  # fmt: skip
 _GOOD_ENDS = {"success", "succeeded", "completed", "ok"}
 # Nobody waits for it; even a slow container has to get the message.
 _TERMINATE_SECONDS = 60.0

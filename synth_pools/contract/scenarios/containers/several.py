@@ -48,6 +48,10 @@ def containers_several(ctx: Context) -> None:
             container_url=None, container_urls=urls, concurrency=2, tasks=[{"task_id": "t"}]
         )
         _judge_urls(ctx, pool_id, urls)
+        named_twice = {"container_url": urls[1], "container_urls": urls}
+        pool = {"pool_id": ctx.resources.pool("twice", **named_twice)}
+        response = ctx.require(200, "get_pool_urls", pool)
+        ctx.judge("get_pool_urls", response).field("container_urls", urls[::-1], "each once")
         holder = next(hold(ctx))
         # The kit's own containers hold both rollouts at the same time.
         rollouts = [holder.start(pool_id) for _ in urls]

@@ -108,9 +108,21 @@ def pools_spellings(ctx: Context) -> None:
         response = ctx.require(
             201, "create_pool", json={"name": pool_id, "pool_id": pool_id, **body}
         )
-        answered = {field: response.at(field) for field in expected}
-        label = f"what {' and '.join(body)} stand for"
-        ctx.expect.equal("create_pool", label, expected, answered, response)
+        responses = [("create_pool", response)]
+        for operation in filter(ctx.has, ("replace_pool", "update_pool")):
+            # Null in a patch removes, and what a patch does not name stays.
+            follows = bool({*expected} & {"target", "backend"} or None in body.values())
+            if operation == "replace_pool" or not follows:
+                if operation == "update_pool":
+                    # Without what the pools of this run have, which a patch would leave.
+                    names = {*expected} & {"config", "metadata"}
+                    pool_id = ctx.resources.pool("", **{field: {} for field in names})
+                ids = {"pool_id": pool_id}
+                responses.append((operation, ctx.require(200, operation, ids, json=body)))
+        for operation, response in responses:
+            answered = {field: response.at(field) for field in expected}
+            label = f"what {' and '.join(body)} stand for"
+            ctx.expect.equal(operation, label, expected, answered, response)
     path = {"pool_id": ctx.resources.pool(metadata={"a": 1})}
     updated = ctx.require(200, "update_pool", path, json={"pool_metadata": {"b": 2}})
     ctx.judge("update_pool", updated).field("metadata", {"a": 1, "b": 2})
@@ -121,7 +133,10 @@ def pools_spellings(ctx: Context) -> None:
     "create_pool",
     "replace_pool",
     "update_pool",
-    clauses="PoolDefinition#f21d",
+    "create_task",
+    "update_task",
+    "patch_task",
+    clauses="PoolDefinition#f21d, TaskDefinition#e0bb",
 )
 def pools_server_owned(ctx: Context) -> None:
     owned = {
@@ -142,6 +157,17 @@ def pools_server_owned(ctx: Context) -> None:
         ("update_pool", patched),
     ):
         for field, value in owned.items():
+            ctx.judge(operation, response).that(
+                f"{field} is the server's own",
+                response.at(field) != value,
+                f"{field} is {value}, as the request said",
+            )
+    of_task = {name: owned[name] for name in ("status", "created_at", "updated_at")}
+    for operation in filter(ctx.has, ("create_task", "update_task", "patch_task")):
+        ids = {**path, "task_id": "t"} if operation != "create_task" else path
+        body = {"task_id": "t", **of_task} if operation == "create_task" else of_task
+        response = ctx.require((200, 201), operation, ids, json=body)
+        for field, value in of_task.items():
             ctx.judge(operation, response).that(
                 f"{field} is the server's own",
                 response.at(field) != value,
