@@ -6,6 +6,7 @@ from tests.contract.faults import (
     access_wrong,
     answers_wrong,
     changes_wrong,
+    compared_wrong,
     contradictions_wrong,
     data_wrong,
     details_wrong,
@@ -47,5 +48,6 @@ FAULTS: tuple[Fault, ...] = (
     *readings_wrong.FAULTS,
     *queries_wrong.FAULTS,
     *sums_wrong.FAULTS,
+    *compared_wrong.FAULTS,
     *(Fault(rule, RULE, operations, (), backend="second") for rule, operations in RULES.items()),
 )
