@@ -190,7 +190,7 @@ def run_contract(
         )
         session.collector.late_reads = LateReads(session)
         if session.collector.facts is not None:
-            session.collector.facts.is_own = session.created.had
+            session.collector.facts.is_own = session.is_recorded
         http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
         if document.is_foreign:
             with ending_at_deadline(session):

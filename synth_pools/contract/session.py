@@ -171,6 +171,13 @@ class Session:
         """Register a pool for the clean-up."""
         self.created.add(pool_id)
 
+    def is_recorded(self, pool_id: str) -> bool:
+        """Return True for a pool of this run whose changes are all recorded.
+
+        Those by the client of this package are not.
+        """
+        return self.created.had(pool_id) and not pool_id.startswith(self.pool_id("client-"))
+
     def pool_body(self, subject: str, **more: Any) -> dict[str, Any]:
         """Build the definition of a pool on which rollouts end.
 
