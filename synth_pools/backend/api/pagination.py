@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -45,12 +45,14 @@ class Page:
         self,
         measured: Sequence[tuple[ListPosition, int]],
         load: Callable[[Snapshot, Sequence[int]], list[str]],
+        found: Mapping[int, str] | None = None,
     ) -> Response:
         """Read items until the page has as many as requested, or is large enough.
 
         Args:
             measured: The positions and sizes of the items that were found.
             load: Returns the items at these positions as JSON texts.
+            found: Items that were read where they were found, as JSON texts, by their number.
 
         Returns:
             The response, with a cursor if more items follow.
@@ -70,6 +72,11 @@ class Page:
         cursor = None
         if len(measured) > len(seqs):
             cursor = services.cursors.issue(self.scope, measured[len(seqs) - 1][0])
+        if found and size <= json_text.LARGE and found.keys() >= set(seqs):
+            items = [found[seq] for seq in seqs]
+            reserved = None if size <= PIECE_BYTES else await services.room_to_send(size)
+            body = page_document(items, cursor, self.later_name).encode("ascii")
+            return JSONResponse(200, body, reserved=reserved)
         return await read_sized(
             self.request, size, lambda db: page_document(load(db, seqs), cursor, self.later_name)
         )

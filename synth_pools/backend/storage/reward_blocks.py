@@ -8,7 +8,14 @@ import math
 from synth_pools.backend.storage.cursors import ListPosition
 from synth_pools.backend.storage.database import Executes
 from synth_pools.backend.storage.list_indexes import BLOCK_BITS
-from synth_pools.backend.storage.rollout_queries import PROBE, Found, RolloutQuery, Values, page_sql
+from synth_pools.backend.storage.rollout_queries import (
+    PROBE,
+    Found,
+    RolloutQuery,
+    Values,
+    found,
+    page_sql,
+)
 
 _BLOCK = f"seq >> {BLOCK_BITS:d}"
 _SIZE = 1 << BLOCK_BITS
@@ -83,8 +90,7 @@ class RewardBlocks:
             values = Values()
             mark = values.mark(json.dumps(list(blocks)))
             page = self._page(values, f"IN (SELECT value FROM json_each({mark}))")  # noqa: S608
-            rows = self._db.execute(page, values)
-            self.rows += [(ListPosition(seq), size) for seq, _, size in rows]
+            self.rows += found(self._db.execute(page, values), self._query, self._limit)
             self._pass(count)
         return True
 
@@ -98,7 +104,7 @@ class RewardBlocks:
         numbers = (f"{start} + {self._step * number:d}" for number in range(_FIRST_BLOCKS))
         blocks = f"IN ({', '.join(numbers)})"
         rows = self._db.execute(
-            f"SELECT entry_count, oldest, newest, page.seq, size FROM (SELECT COUNT(*)"  # noqa: S608
+            f"SELECT entry_count, oldest, newest, page.* FROM (SELECT COUNT(*)"  # noqa: S608
             f" AS entry_count, {_OLDEST} AS oldest, {_NEWEST} AS newest FROM (SELECT seq"
             f" FROM rollouts WHERE {_BLOCK} {blocks} AND {self._range(values)}"
             f" LIMIT {_MOST_COUNTED:d}) AS entries) AS facts"
@@ -106,8 +112,7 @@ class RewardBlocks:
             values,
         ).fetchall()
         entry_count, oldest, newest = rows[0][:3]
-        rollouts = [(ListPosition(seq), size) for _, _, _, seq, size in rows if seq is not None]
-        self.rows = sorted(rollouts, reverse=not self._query.is_ascending)
+        self.rows = found([row for row in rows if row["seq"]], self._query, self._limit)
         if entry_count == _MOST_COUNTED:
             entry_count = _FIRST_BLOCKS * _SIZE
         self._cost = PROBE + entry_count / _FIRST_BLOCKS * (1 + PROBE * len(self._probed))
@@ -139,7 +144,7 @@ class RewardBlocks:
             f"SELECT seq, NULL AS value FROM rollouts WHERE {_BLOCK} {blocks} AND {where}"  # noqa: S608
             f" ORDER BY seq + 0 {self._query.order} LIMIT {limit}"
         )
-        return page_sql(page, limit)
+        return page_sql(page, self._limit)
 
     def _range(self, values: Values) -> str:
         ranges = [f"reward_value {item.sign} {values.mark(item.value)}" for item in self._ranges]

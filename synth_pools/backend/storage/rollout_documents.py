@@ -19,6 +19,9 @@ DOCUMENT_COLUMNS = (
     *("finished_at", "updated_at", "usage", "run", "labels"),
 )
 
+# Those that may be large.
+LARGE_COLUMNS = ("request", "result", "metrics", "error")
+
 # Names in a summary of what `usage` holds.
 _REPORTED = {
     "input_tokens": "llm_input_tokens",

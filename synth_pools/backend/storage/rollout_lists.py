@@ -20,21 +20,20 @@ from synth_pools.backend.storage.rollout_queries import (
     ORDERS,
     PROBE,
     TABLE,
+    USUAL_PAGE,
     ColumnCondition,
     Found,
     RolloutQuery,
     Values,
+    found,
     page_sql,
 )
-from synth_pools.backend.storage.rollouts import size_sql
 
 # Entries of an index to look at in the first attempt, and the growth of the later ones.
 _FIRST_ENTRIES = 3_000
 _GROWTH = 8
 # A brief search has as many attempts.
 _BRIEF_ATTEMPTS = 2
-# Most pages have no more rollouts.
-_USUAL_PAGE = 128
 # To read a row takes as long as to read a number of entries of an index, to sort an entry also.
 _ROW = 32
 _SORTING = 2
@@ -182,11 +181,11 @@ class _Way:
         return self._weight * missing * self._entry_count / (len(self.rows) + 1)
 
     def read_all(self) -> list[Found]:
-        """Return a page of all entries, in their order, with the sizes from the rows."""
+        """Return a page of all entries, in their order, with their rows."""
         # Few different limits, since each makes a statement of its own; but a high one makes
         # PostgreSQL sort a small table.
-        count = _USUAL_PAGE if self._limit <= _USUAL_PAGE else max(self._limit, _FIRST_ENTRIES)
-        return self._read(count, has_sizes=True)
+        count = USUAL_PAGE if self._limit <= USUAL_PAGE else max(self._limit, _FIRST_ENTRIES)
+        return self._read(count)
 
     def advance(self, entry_count: int) -> bool:
         """Look at further entries; return True if the page is complete.
@@ -217,12 +216,11 @@ class _Way:
             _Part([*self._index.conditions, ColumnCondition(column, sign, position.value)], None),
         ]
 
-    def _read(self, count: int, *, has_sizes: bool = False) -> list[Found]:
+    def _read(self, count: int) -> list[Found]:
         """Return the matching ones among the first entries.
 
         Args:
             count: The number of entries.
-            has_sizes: True to read the row of each entry for its size.
         """
         values = Values()
         listed = f"{self._table}.{self._seq}"
@@ -240,15 +238,14 @@ class _Way:
             marks = ", ".join(values.mark(value) for _, value in keys)
             matches += [f"({', '.join(key for key, _ in keys)}) {self._query.sign} ({marks})"]
         selected = f"{column or 'NULL'} AS value, {' AND '.join(matches) or '1 = 1'} AS is_match"
-        selected += f", {size_sql()} AS size" if has_sizes else ""
-        join = self._join if self._has_row or has_sizes else ""
+        join = self._join if self._has_row else ""
         entries = self._entries(values, selected, count, join)
         first = "" if column is None else f"value {order}, "
         ordered = "" if self._is_ordered else f" ORDER BY {first}seq {order}"
-        size, limit = ", size" if has_sizes else "", values.mark(self._limit - len(self.rows))
-        page = f"SELECT seq, value{size} FROM {entries} WHERE is_match{ordered} LIMIT {limit}"  # noqa: S608
-        rows = self._db.execute(page if has_sizes else page_sql(page, limit), values)
-        return [(ListPosition(seq, value), size) for seq, value, size in rows]
+        limit = values.mark(self._limit - len(self.rows))
+        page = f"SELECT seq, value FROM {entries} WHERE is_match{ordered} LIMIT {limit}"  # noqa: S608
+        rows = self._db.execute(page_sql(page, self._limit), values)
+        return found(rows, self._query, self._limit)
 
     def _has_entries(self, count: int) -> bool:
         """Return True if there are as many entries, in whichever order."""

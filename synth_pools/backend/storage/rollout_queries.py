@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from synth_pools.backend.storage.cursors import ListPosition
+from synth_pools.backend.storage.rollout_documents import (
+    DOCUMENT_COLUMNS,
+    LARGE_COLUMNS,
+    rollout_document,
+)
 from synth_pools.backend.storage.rollouts import size_sql
+from synth_pools.backend.storage.statements import Row, byte_length
 
 # A search in an index takes as long as to read a number of its entries.
 PROBE = 8
@@ -27,8 +34,24 @@ _RANGES = (
 FILTERS = (*_EQUAL, *(name for name, _, _ in _RANGES))
 
 
-# The position of a rollout in a list, and its approximate size in an answer.
-Found = tuple[ListPosition, int]
+# Most rollouts of a usual page, whose documents are read where they are found; and the most bytes
+# that a large column may have for that.
+USUAL_PAGE = 128
+_MOST_BYTES = 4_096
+
+
+class Found(NamedTuple):
+    """Rollout of a page.
+
+    Attributes:
+        position: Its position in the list.
+        size: Its approximate size in an answer.
+        document: The rollout as JSON text; None for a large one, or one of a large page.
+    """
+
+    position: ListPosition
+    size: int
+    document: str | None
 
 
 class Values(list[Any]):
@@ -118,16 +141,46 @@ def _unindexed(column: str) -> str:
     return f"{column} || ''" if column in _TEXTS else f"{column} + 0"
 
 
-def page_sql(page: str, limit: str) -> str:
-    """Return the SQL of a page with the sizes of its rollouts.
+def row_sql(limit: int) -> str:
+    """Return the SQL for what is read of the row of each rollout on a page.
+
+    Args:
+        limit: The most rollouts of the page.
+    """
+    columns = [f"{size_sql()} AS size"]
+    if limit <= USUAL_PAGE:
+        for name in DOCUMENT_COLUMNS:
+            column = f"rollouts.{name}"
+            if name in LARGE_COLUMNS:
+                column = f"CASE WHEN {byte_length(column)} <= {_MOST_BYTES:d} THEN {column} END"
+            columns.append(f"{column} AS {name}")
+    return ", ".join(columns)
+
+
+def page_sql(page: str, limit: int) -> str:
+    """Return the SQL of a page with the rows of its rollouts, in any order.
 
     Args:
         page: The SQL of `seq` and `value` of each, with a limit.
-        limit: The placeholder of this limit.
+        limit: The most rollouts of the page.
     """
-    # With a limit once more, so that SQLite reads the rows after their order is known.
+    # SQLite joins in this order, and so reads the rows after their order is known.
     return (
-        "SELECT seq, value, (SELECT "  # noqa: S608
-        f"{size_sql('sized')} FROM rollouts AS sized WHERE sized.seq = page.seq) AS size"
-        f" FROM ({page}) AS page LIMIT {limit}"
+        f"SELECT page.seq AS seq, page.value AS value, {row_sql(limit)} FROM ({page}) AS page"  # noqa: S608
+        " CROSS JOIN rollouts WHERE rollouts.seq = page.seq"
     )
+
+
+def found(rows: Iterable[Row], query: RolloutQuery, limit: int) -> list[Found]:
+    """Return the rollouts of rows with the columns of `page_sql`, in the order of the list."""
+    items = []
+    for row in rows:
+        is_whole = limit <= USUAL_PAGE and None not in [row[name] for name in LARGE_COLUMNS]
+        document = rollout_document(row) if is_whole else None
+        items.append(Found(ListPosition(row["seq"], row["value"]), row["size"], document))
+    # Numbers alone where there are no values, which cannot be compared.
+    items.sort(
+        key=lambda item: (item.position.value or 0, item.position.seq),
+        reverse=not query.is_ascending,
+    )
+    return items

@@ -11,7 +11,7 @@ from synth_pools.backend.domain.errors import rollout_not_found
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage import events
 from synth_pools.backend.storage.database import Executes, Row, Snapshot, Transaction
-from synth_pools.backend.storage.rollout_documents import rollout_document
+from synth_pools.backend.storage.rollout_documents import LARGE_COLUMNS, rollout_document
 from synth_pools.backend.storage.statements import ROLLOUT_COLUMNS, byte_length
 
 STATES = ("queued", "running", "completed", "failed", "cancelled")
@@ -47,9 +47,8 @@ _WITH_POOL = (
 
 def size_sql(table: str = "rollouts") -> str:
     """Return the SQL for the approximate size of a rollout in an answer."""
-    large = ("request", "result", "metrics", "error")
     # 600 stands for the other columns and the fields without a column.
-    return "+".join(byte_length(f"{table}.{column}") for column in large) + "+600"
+    return "+".join(byte_length(f"{table}.{column}") for column in LARGE_COLUMNS) + "+600"
 
 
 _SIZE = size_sql()

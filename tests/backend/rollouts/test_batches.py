@@ -92,6 +92,13 @@ def test_an_empty_pool_id_names_a_pool_that_there_is_not(server: Server) -> None
     server.refused("POST", path, 404, "task_not_found", json={"task_id": ""})
 
 
+@pytest.mark.parametrize("sent", [{}, {"seed": 7}, {"env": {}}])
+def test_each_keeps_its_request_as_it_was_sent(server: Server, sent: dict[str, Any]) -> None:
+    answer = batch(server, {"pool_id": server.pool(), "rollouts": [sent]})
+    rollout = server.get(f"/v1/rollouts/{answer['rollouts'][0]['id']}")
+    assert rollout["request"] == sent
+
+
 def test_each_is_refused_on_its_own(server: Server) -> None:
     pool_id, removed = server.pool(), server.pool()
     server.call("DELETE", f"/v1/pools/{removed}")

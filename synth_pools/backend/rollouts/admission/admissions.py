@@ -217,9 +217,8 @@ class Admission:
         body, place = request.request, request.place
         pool, task_id = self._placement.pool_for(request.pool_id, body), body.get("task_id")
         pool_id: str = pool.row["id"]
-        new = NewRollout(
-            tx, pool_id, task_id, request.stored or body, request.replay_of, request.created_by
-        )
+        stored = body if request.stored is None else request.stored
+        new = NewRollout(tx, pool_id, task_id, stored, request.replay_of, request.created_by)
         # A task with containers of its own waits for one of these.
         is_shared = pool.row["releases"] == "{}" or pool.place_of(task_id) == pool_id
         is_leased = place is not None and place.pool_id == pool_id and is_shared
