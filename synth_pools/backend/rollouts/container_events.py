@@ -37,7 +37,8 @@ _LAST_SECONDS = 2.0
 class AgentEvents:
     """Agent events of one rollout, stored within the limits of the settings.
 
-    `owner` is the number of the backend that runs it; None if there is only one.
+    `owner` is the number of the backend that runs it; None if there is only one. `is_first` is true
+    for a first attempt, of which nothing is stored.
 
     Attributes:
         room: The number of further events that are accepted, as far as it is known.
@@ -50,9 +51,12 @@ class AgentEvents:
         settings: Settings,
         rollout_id: str,
         owner: int | None = None,
+        *,
+        is_first: bool = False,
     ) -> None:
         self._database = database
         self._notifier = notifier
+        self._is_first = is_first
         self._most_events = settings.max_container_events
         self._most_bytes = settings.max_event_bytes
         self._rollout_id = rollout_id
@@ -65,7 +69,9 @@ class AgentEvents:
         await self._database.write_until_stored(partial(self._append, [text]), inline=True)
 
     async def position(self) -> int:
-        """Return the last stored position."""
+        """Return the last position that was stored before this attempt began, or was taken up."""
+        if self._is_first:
+            return 0
         read = partial(container_position, rollout_id=self._rollout_id)
         last, count = await self._database.read_until_there(read)
         self.room = max(0, self._most_events - count)

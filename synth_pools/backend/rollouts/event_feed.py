@@ -85,7 +85,7 @@ async def follow_events(
         beat_at = clock.monotonic() + heartbeat_seconds
         while True:
             changed.clear()
-            piece = notifier.shared(log, position)
+            piece, has_ended = notifier.shared(log, position), False
             if piece is None and readers.empty_at != position:
                 changes = readers.changes
                 try:
@@ -98,13 +98,14 @@ async def follow_events(
                     notifier.share(log, position, piece)
                 elif has_ended:
                     return
-                elif readers.changes == changes:
-                    readers.empty_at = position
+                # Others still have to see that it has ended.
+                if readers.changes == changes and not (has_ended or (piece and piece.is_full)):
+                    readers.empty_at = piece.end if piece else position
             if piece is not None:
                 yield piece.data
                 beat_at = clock.monotonic() + heartbeat_seconds
                 position = piece.end
-                if piece.is_last:
+                if piece.is_last or has_ended:
                     return
                 if piece.is_full:
                     # Let other tasks run even if the client reads quickly.
@@ -120,7 +121,7 @@ async def follow_events(
 
 def _read(log: EventLog, position: int, db: Snapshot) -> tuple[Piece | None, bool]:
     piece = log.read_piece(db, position)
-    return piece, piece is None and log.has_ended(db)
+    return piece, not (piece and piece.is_full) and log.has_ended(db)
 
 
 async def _happens(changed: asyncio.Event, seconds: float) -> bool:

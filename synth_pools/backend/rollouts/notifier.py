@@ -37,14 +37,18 @@ class _Readers:
         self.changes = 0
         self._has_changed = False
         self._is_waking = False
+        self._rests_until = 0.0
 
     def notify(self) -> None:
         self.empty_at = None
         self.changes += 1
         self._has_changed = True
         if not self._is_waking:
-            self._is_waking = True
-            asyncio.get_running_loop().call_soon(self._begin)
+            self._begin_soon(asyncio.get_running_loop())
+
+    def _begin_soon(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._is_waking = True
+        loop.call_at(self._rests_until, self._begin)
 
     def _begin(self) -> None:
         self._has_changed = False
@@ -61,13 +65,10 @@ class _Readers:
             loop.call_soon(self._wake_some, loop, remaining[_WOKEN_AT_ONCE:], start)
             return
         rest = (loop.time() - start) * (1 - _SHARE) / _SHARE
-        loop.call_later(min(rest, _LONGEST_REST), self._go_on)
-
-    def _go_on(self) -> None:
+        self._rests_until = loop.time() + min(rest, _LONGEST_REST)
+        self._is_waking = False
         if self._has_changed:
-            self._begin()
-        else:
-            self._is_waking = False
+            self._begin_soon(loop)
 
 
 class RolloutNotifier:

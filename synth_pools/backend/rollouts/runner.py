@@ -321,7 +321,12 @@ class Runner:
 
     def _agent_events(self, attempt: Attempt) -> AgentEvents:
         return AgentEvents(
-            self._database, self._notifier, self._settings, attempt.rollout_id, attempt.owner
+            self._database,
+            self._notifier,
+            self._settings,
+            attempt.rollout_id,
+            attempt.owner,
+            is_first=attempt.number == 1 and not attempt.is_resumed,
         )
 
     def _container_events(self, target: Target, attempt: Attempt) -> ContainerEvents:

@@ -20,6 +20,7 @@ AGENT = "agent"
 REWARD = "reward"
 
 TERMINAL = frozenset({COMPLETED, FAILED, CANCELLED})
+NOT_TERMINAL = frozenset({QUEUED, STARTED, AGENT, REWARD})
 
 HEARTBEAT = b": heartbeat\n\n"
 

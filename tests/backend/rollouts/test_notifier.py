@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from synth_pools._client.events.position import TERMINAL_EVENTS
 from synth_pools.backend.rollouts.notifier import EndWaiter, EndWaiters, RolloutNotifier
 from synth_pools.backend.storage.database import Row
-from synth_pools.backend.storage.event_logs import Subject
+from synth_pools.backend.storage.event_logs import PoolLog, Subject
 
 
 def row(status: str, rollout_id: str = "r") -> Row:
@@ -88,3 +89,9 @@ async def test_readers_of_ends_sleep_until_one_may_have_ended() -> None:
         await end.wait()
         assert len(notifier) == 2
     assert len(notifier) == 0
+
+
+def test_the_ends_that_fleets_select_are_only_ends() -> None:
+    assert PoolLog("p", 1, TERMINAL_EVENTS).has_only_ends
+    assert not PoolLog("p", 1, TERMINAL_EVENTS | {"agent"}).has_only_ends
+    assert not PoolLog("p", 1, None).has_only_ends
