@@ -31,7 +31,7 @@ from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.lanes import Lane
 from synth_pools.contract.harness.late_reads import LateReads
 from synth_pools.contract.harness.registry import ListedCheck, listed_scenarios
-from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
+from synth_pools.contract.harness.run_record import Progress, RunRecord
 from synth_pools.contract.harness.scope import chosen_operations
 from synth_pools.contract.harness.waits import Rollout
 from synth_pools.contract.http.client import HttpClient, is_loopback_url
@@ -64,8 +64,6 @@ _LANES = (("auth", "client"), ("model", "schema"))
 _LANE_SECONDS = 12.0
 # Longest wait for the answers to creations at the end of a run.
 _CREATION_SECONDS = 15.0
-
-Progress = Callable[[str, int, int], None]
 
 
 def run_contract(
@@ -159,13 +157,15 @@ def run_contract(
         ids = [scenario.id for scenario in all_scenarios()]
         check_names((*only, *skip), ids, (*_FAMILIES, *(KINDS if document.is_foreign else ())))
         run.document.narrow(chosen_operations(run.document, operations, without_operations))
-        options = Options(
-            url=run.url,
-            api_key=ApiKey(key),
-            run_id=run.run_id,
-            seed=run.seed,
+        with run.opened(
+            document,
+            key,
+            facts=FactBook(document),
+            max_time=max_time,
+            patience=patience,
+            on_exchange=on_exchange,
+            access=access,
             profile=amount,
-            deadline=float("inf") if max_time is None else time.monotonic() + max_time,
             only=tuple(only),
             skip=tuple(skip),
             read_only=read_only,
@@ -174,34 +174,21 @@ def run_contract(
             container_url=container_url,
             spec=contract,
             offered=offered,
-            access=access or Access(),
             other_key=None if other_key is None else ApiKey(checked_key(other_key)),
             restart=restart,
             image=image,
             has_subject=subject is not None,
-        )
-        http = client_for_run(options, run.document)
-        run.session = session = Session(
-            options,
-            run.document,
-            http,
-            ResultCollector(run.document, on_exchange, FactBook(run.document)),
-            patience=patience,
-        )
-        session.collector.late_reads = LateReads(session)
-        if session.collector.facts is not None:
-            session.collector.facts.is_own = session.is_recorded
-        http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
-        if document.is_foreign:
-            with ending_at_deadline(session):
-                if subject is None:
-                    resources = linked_subject(document)
-                else:
-                    resources = read_subject(subject, document)
-                _judge_foreign(run, session, resources, progress)
-            return
-        with _containers(session) as urls, ending_at_deadline(session):
-            _judge(run, session, urls, progress)
+        ) as session:
+            session.collector.late_reads = LateReads(session)
+            if session.collector.facts is not None:
+                session.collector.facts.is_own = session.is_recorded
+            session.http.on_busy = partial(session.collector.record, layer=Layer.SCENARIO)
+            if not document.is_foreign:
+                with _containers(session) as urls:
+                    _judge(run, session, urls, progress)
+                return
+            resources = read_subject(subject, document) if subject else linked_subject(document)
+            _judge_foreign(run, session, resources, progress)
 
     return run.carry_out(judge, lambda session: _clean_up(run, session, progress), on_report)
 

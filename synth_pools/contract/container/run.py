@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from synth_pools.contract.clauses.finder import ClauseFinder
-from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.container.level import CLAUSES, CheckLevel, container_scenarios, level_of
 from synth_pools.contract.container.submissions import (
     RolloutAnswer,
@@ -30,9 +29,9 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.expectations import Check
 from synth_pools.contract.harness.registry import ListedCheck, listed_scenarios
-from synth_pools.contract.harness.run_record import RunRecord, ending_at_deadline
+from synth_pools.contract.harness.run_record import Progress, RunRecord
 from synth_pools.contract.http.client import Response, at
-from synth_pools.contract.options import Access, ApiKey, Options
+from synth_pools.contract.options import Access
 from synth_pools.contract.preflight import check_names, checked_key, checked_url
 from synth_pools.contract.results import Clause, Exchange, Layer, Report
 from synth_pools.contract.rules.verdict import excerpt
@@ -61,7 +60,7 @@ def run_container_test(
     concurrency: int = 50,
     patience: float = 30.0,
     spec: Path | None = None,
-    progress: Callable[[str, int, int], None] = lambda phase, done, total: None,  # noqa: ARG005
+    progress: Progress = lambda phase, done, total: None,  # noqa: ARG005
     on_report: Callable[[Report], None] = lambda report: None,  # noqa: ARG005
     on_exchange: Callable[[Exchange], None] = lambda exchange: None,  # noqa: ARG005
 ) -> Report:
@@ -96,27 +95,24 @@ def run_container_test(
 
     def judge() -> None:
         run.url = checked_url(url, version="")
-        run.document = Document(read_specification(spec, DOCUMENT))
+        run.document = document = Document(read_specification(spec, DOCUMENT))
         run.finder = ClauseFinder(specification_text(spec, DOCUMENT), CLAUSES)
         check_names((*only, *skip), [scenario.id for scenario in container_scenarios()])
-        options = Options(
-            url=run.url,
-            api_key=ApiKey(checked_key(api_key) if api_key else ""),
-            run_id=run.run_id,
-            seed=run.seed,
-            deadline=float("inf") if max_time is None else time.monotonic() + max_time,
+        with run.opened(
+            document,
+            checked_key(api_key) if api_key else "",
+            client=SubmissionClient,
+            max_time=max_time,
+            patience=patience,
+            on_exchange=on_exchange,
+            access=access,
             only=tuple(only),
             skip=tuple(skip),
             rollout_request=rollout_request,
             slow_request=slow_request,
             concurrency=concurrency,
-            access=access or Access(),
-        )
-        http = client_for_run(options, run.document, SubmissionClient)
-        collector = ResultCollector(run.document, on_exchange)
-        run.session = Session(options, run.document, http, collector, patience=patience)
-        with ending_at_deadline(run.session):
-            _judge(run, run.session, last, progress)
+        ) as session:
+            _judge(run, session, last, progress)
 
     return run.carry_out(judge, _end_rollouts, on_report)
 
@@ -126,9 +122,7 @@ def known_container_checks() -> list[ListedCheck]:
     return listed_scenarios(container_scenarios(), CLAUSES, DOCUMENT)
 
 
-def _judge(
-    run: RunRecord, session: Session, last: CheckLevel, progress: Callable[[str, int, int], None]
-) -> None:
+def _judge(run: RunRecord, session: Session, last: CheckLevel, progress: Progress) -> None:
     progress("first contact", 0, 1)
     _first_contact(run, session)
     wants = session.options.wants
@@ -183,17 +177,15 @@ def _first_contact(run: RunRecord, session: Session) -> None:
 
 def _no_rollout(session: Session, response: Response) -> str:
     """Return the reason why no rollout can be run, with the remedy."""
+    shown = excerpt(response.exchange)
     if response.status is not None and response.status < 300:
-        return f"the first answer tells neither a state nor a reward: {excerpt(response.exchange)}"
+        return f"the first answer tells neither a state nor a reward: {shown}"
     if response.status == 404:
         return f"{session.base_url} has no POST /rollouts: is it a container?"
     if response.status in (401, 403):
         has_key = bool(session.options.api_key.reveal())
         return "the container refuses the key" if has_key else "it wants a key: give --api-key"
-    return (
-        f"no rollout runs here: {excerpt(response.exchange)}; "
-        "give --rollout-request with what one needs"
-    )
+    return f"no rollout runs here: {shown}; give --rollout-request with what one needs"
 
 
 def _end_rollouts(session: Session) -> None:

@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from synth_pools.contract.clauses.finder import ClauseFinder
+from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.document import Document
 from synth_pools.contract.exceptions import (
     BusyError,
@@ -19,11 +21,17 @@ from synth_pools.contract.exceptions import (
     UnjudgeableError,
     UnreachableError,
 )
-from synth_pools.contract.results import LayerResult, Report
-from synth_pools.contract.session import Session
+from synth_pools.contract.http.client import HttpClient
+from synth_pools.contract.options import Access, ApiKey, Options
+from synth_pools.contract.results import Exchange, LayerResult, Report
+from synth_pools.contract.rules.facts import FactBook
+from synth_pools.contract.session import Session, client_for_run
 
 # Seconds that running checks may take after the deadline of the run.
 _LAST_SECONDS = 10.0
+
+# A callback for the phase, and the numbers of finished and of all checks.
+Progress = Callable[[str, int, int], None]
 
 
 @dataclass(slots=True)
@@ -59,6 +67,51 @@ class RunRecord:
     obstacles: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     session: Session | None = None
+
+    @contextlib.contextmanager
+    def opened(
+        self,
+        document: Document,
+        api_key: str,
+        *,
+        client: type[HttpClient] = HttpClient,
+        facts: FactBook | None = None,
+        max_time: float | None,
+        patience: float,
+        on_exchange: Callable[[Exchange], None],
+        access: Access | None,
+        **settings: Any,
+    ) -> Iterator[Session]:
+        """Open the session of the run, whose requests end some seconds after its time.
+
+        Args:
+            document: The document.
+            api_key: The key; empty for none.
+            client: The kind of client.
+            facts: What is remembered of the answers, if anything is.
+            max_time: Seconds after which no further check begins; unlimited if None.
+            patience: Seconds to wait for an expected change.
+            on_exchange: A callback for every request with its response, in any thread.
+            access: The way to the subject.
+            settings: Further fields of `Options`.
+
+        Raises:
+            UnjudgeableError: There is no such way.
+        """
+        options = Options(
+            url=self.url,
+            api_key=ApiKey(api_key),
+            run_id=self.run_id,
+            seed=self.seed,
+            deadline=float("inf") if max_time is None else time.monotonic() + max_time,
+            access=access or Access(),
+            **settings,
+        )
+        http = client_for_run(options, document, client)
+        collector = ResultCollector(document, on_exchange, facts)
+        self.session = Session(options, document, http, collector, patience=patience)
+        with _ending_at_deadline(self.session):
+            yield self.session
 
     def carry_out(
         self,
@@ -159,7 +212,7 @@ class RunRecord:
 
 
 @contextlib.contextmanager
-def ending_at_deadline(session: Session) -> Iterator[None]:
+def _ending_at_deadline(session: Session) -> Iterator[None]:
     """End all requests some seconds after the deadline; checks may end before that."""
     remaining = session.options.deadline - time.monotonic() + _LAST_SECONDS
     if remaining == float("inf"):
