@@ -280,7 +280,7 @@ class LocalBackend:
             NotInstalledError: There is no Python that has the framework.
         """
         # Imported here, since few backends start environments.
-        from synth_pools.environments.pools import environment_pool
+        from synth_pools.environments.pythons import environment_pool
 
         return environment_pool(
             reference, replicas=replicas, python=python, folder=folder, variables=variables

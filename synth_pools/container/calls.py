@@ -101,7 +101,7 @@ class Call:
                 self._functions.call_soon_threadsafe(self._cancel_task)
 
     def _begin(self) -> None:
-        self._task = self._functions.create_task(self._run_in_loop())
+        self._task = self._functions.create_task(self._run())
         self._task.add_done_callback(self._note_task)
 
     def _note_task(self, task: asyncio.Task[None]) -> None:
@@ -114,22 +114,20 @@ class Call:
         if self._task is not None:
             self._task.cancel()
 
-    async def _run_in_loop(self) -> None:
+    async def _run(self) -> None:
         _current.set(self._log)
         try:
-            value, error = await self._function(*self._arguments), None
+            value, error = self._function(*self._arguments), None
+            value = await value if self._is_async else value
         # All of them, for example `sys.exit` in a function: the container goes on.
         except BaseException as raised:  # noqa: BLE001
             value, error = None, raised
         self._finish(value, error)
 
     def _run_in_thread(self) -> None:
-        _current.set(self._log)
-        try:
-            value, error = self._function(*self._arguments), None
-        except BaseException as raised:  # noqa: BLE001 - as above
-            value, error = None, raised
-        self._finish(value, error)
+        # A plain function never suspends the coroutine: a single step runs all of it.
+        with contextlib.suppress(StopIteration):
+            self._run().send(None)
 
     def _finish(self, value: Any, error: BaseException | None) -> None:
         conclusion = self._conclude(value, error)

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import verifiers.v1 as vf
-from openai import APIStatusError, AsyncOpenAI
+from openai import APIStatusError, AsyncOpenAI, omit
 from verifiers.v1.dialects.chat import message_to_wire
 from verifiers.v1.harnesses.utils.mcp import call_mcp, connect_mcp
 
@@ -56,8 +56,9 @@ class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
         client = AsyncOpenAI(base_url=endpoint, api_key=secret, max_retries=0, timeout=None)
         try:
             async with client, AsyncExitStack() as stack:
-                connected = await connect_mcp({"mcpServers": servers}, stack)
-                await _converse(client, ctx.model, messages, *connected)
+                tools, *connected = await connect_mcp({"mcpServers": servers}, stack)
+                request = {"model": ctx.model, "messages": messages, "tools": tools or omit}
+                await _converse(client, request, *connected)
         except APIStatusError as error:
             # Also at a limit, where verifiers refuses the next call, and expects this.
             return vf.ProgramResult(exit_code=1, stdout="", stderr=str(error))
@@ -65,14 +66,9 @@ class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
 
 
 async def _converse(
-    client: AsyncOpenAI,
-    model: str,
-    messages: list[dict[str, Any]],
-    tools: list[dict[str, Any]],
-    places: dict[str, Any],
-    servers: dict[str, Any],
+    client: AsyncOpenAI, request: dict[str, Any], places: dict[str, Any], servers: dict[str, Any]
 ) -> None:
-    request = {"model": model, "messages": messages, **({"tools": tools} if tools else {})}
+    messages = request["messages"]
     while True:
         completion = await client.chat.completions.create(**request)
         message = completion.choices[0].message

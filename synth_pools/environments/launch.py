@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 import json
 import sys
+from importlib import import_module
 from pathlib import Path
 
 
 def _load_package() -> None:
     """Have `synth_pools` imported from this installation."""
-    folder = Path(__file__).resolve().parent.parent
+    folder = Path(__file__).resolve().parent
     # Its modules have the names of the frameworks that they adapt.
-    sys.path[:] = [path for path in sys.path if Path(path) != folder / "environments"]
-    spec = importlib.util.spec_from_file_location(
-        "synth_pools", folder / "__init__.py", submodule_search_locations=[str(folder)]
-    )
-    if spec is None or spec.loader is None:
-        raise ImportError(f"There is no package in {folder}.")
-    package = importlib.util.module_from_spec(spec)
-    sys.modules["synth_pools"] = package
-    spec.loader.exec_module(package)
+    others = [path for path in sys.path if Path(path) != folder]
+    sys.path[:] = [str(folder.parent.parent), *others]
+    import_module("synth_pools")
+    sys.path[:] = others
 
 
 def _main() -> None:

@@ -65,10 +65,8 @@ def _remove_containers(name: str) -> None:
 
 
 def _run(*command: str) -> str:
-    try:
-        done = subprocess.run(  # noqa: S603 - an engine of this machine
+    with contextlib.suppress(OSError, subprocess.TimeoutExpired):
+        return subprocess.run(  # noqa: S603 - an engine of this machine
             command, capture_output=True, text=True, check=False, timeout=_ENGINE_SECONDS
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout
+        ).stdout
+    return ""

@@ -63,10 +63,8 @@ def _choice(policy: Mapping[str, Any]) -> Choose:
         return next_action
     if isinstance(place := policy.get("python"), str):
         return _function(place)
-    raise EpisodeError(
-        "This environment plays no such policy. It has `type` (random), `actions`, `python` or "
-        "`model`."
-    )
+    fields = "`type` (random), `actions`, `python` or `model`"
+    raise EpisodeError(f"This environment plays no such policy: give one with {fields}.")
 
 
 def report_step(

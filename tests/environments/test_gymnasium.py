@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.cli.environments.checks import POLICY_FIELDS
+from synth_pools.cli.environments.run import POLICY_FIELDS
 from synth_pools.contract.container.run import run_container_test
 from tests.support.backend_server import Server, eventually
 from tests.support.commands import run_command, started

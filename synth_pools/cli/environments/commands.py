@@ -18,11 +18,11 @@ from synth_pools.cli.environments.run import run_environment
 from synth_pools.cli.failures import CommandError, ExitStatus
 from synth_pools.cli.groups import HELP_NAMES, SuggestingGroup
 from synth_pools.environments.kinds import KINDS, Kind, split_reference
-from synth_pools.environments.pools import launch_command
 from synth_pools.environments.pythons import (
     NotInstalledError,
     find_python,
     install,
+    launch_command,
     requirements_of,
 )
 
@@ -66,9 +66,8 @@ def _row(kind: Kind) -> dict[str, Any]:
     try:
         framework, advice = find_python(kind), None
     except NotInstalledError as error:
-        framework, advice = None, str(error)
-        if "is not installed" in advice:
-            advice = f"not installed: synth-pools env install {kind.name}"
+        # The first of its remedies is enough here.
+        framework, advice = None, str(error).partition(", or ")[0]
     return {
         "kind": kind.name,
         "subject": kind.subject,

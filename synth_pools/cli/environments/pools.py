@@ -10,8 +10,7 @@ from typing import Any
 import click
 
 from synth_pools.cli.failures import CommandError
-from synth_pools.environments.pools import environment_pool
-from synth_pools.environments.pythons import NotInstalledError
+from synth_pools.environments.pythons import NotInstalledError, environment_pool
 
 python_option = click.option(
     "--python",

@@ -15,25 +15,38 @@ from urllib.parse import urlsplit
 import click
 
 from synth_pools.cli.access.connection import ServiceOptions
-from synth_pools.cli.environments.checks import check_policies, check_rollouts, check_variables
 from synth_pools.cli.environments.pools import python_option, refused_environments
 from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported_errors
 from synth_pools.cli.fleet.options import RunOptions, options_of_run
+from synth_pools.cli.fleet.requests import RunRequests
 from synth_pools.cli.fleet.run import carry_out
 from synth_pools.cli.output import say
 from synth_pools.cli.signals import raise_interrupt
-from synth_pools.container.models import KEY_VARIABLE, URL_VARIABLE
-from synth_pools.environments.kinds import split_reference
-from synth_pools.environments.pools import environment_pool
+from synth_pools.container import EpisodeError
+from synth_pools.container.models import KEY_VARIABLE, URL_VARIABLE, server_of
+from synth_pools.environments.kinds import Kind, split_reference
+from synth_pools.environments.models import MODEL_READS
+from synth_pools.environments.policies import READS as POLICY_READS
+from synth_pools.environments.pythons import environment_pool
 
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
     from synth_pools.backend.local_backend import LocalBackend
-    from synth_pools.cli.fleet.requests import RunRequests
 
 _PORT_FILE = "port"
 _MOST_REPLICAS = 4
 _DEFAULT_SEEDS = 10
+_WITHOUT_MODEL = ("oracle", "nop")
+_GIVE_MODEL = "--model NAME with --model-url URL"
+_GIVE_POLICY = f"--policy random, or actions or python in an object of JSON, or {_GIVE_MODEL}"
+# Fields of the policy that each kind reads, as `env show` lists them.
+POLICY_FIELDS: Mapping[str, frozenset[str]] = {
+    "gymnasium": frozenset(POLICY_READS),
+    "inspect": frozenset(MODEL_READS),
+    "verifiers": frozenset(MODEL_READS),
+    "openenv": frozenset({*POLICY_READS, "turns"}),
+    "harbor": frozenset({"agent", "agent_kwargs", "model", "inference_url", "temperature"}),
+}
 
 
 @click.command("run")
@@ -108,15 +121,16 @@ def run_environment(
     words = [*_policy_words(policy, fields), *body]
     # Options that cannot be used are refused before anything starts.
     requests = replace(options, seeds=options.seeds or "0..0", tasks=()).requests(words)
-    check_variables(pass_env)
+    if missing := [name for name in pass_env if name not in os.environ]:
+        raise CommandError(f"--pass-env {missing[0]}: this terminal has no such variable")
     replicas = replicas or min(os.cpu_count() or 1, _MOST_REPLICAS)
     # Clients of models read it, and our own gives the key to this server alone.
     variables = {URL_VARIABLE: url} if (url := fields["inference_url"]) else {}
     with refused_environments():
         kind, _ = split_reference(reference)
-        check_rollouts(kind, options, limit)
+        _check_rollouts(kind, options, limit)
         pool = environment_pool(reference, replicas=replicas, python=python, variables=variables)
-    check_policies(kind, requests, is_url_passed=URL_VARIABLE in pass_env)
+    _check_policies(kind, requests, is_url_passed=URL_VARIABLE in pass_env)
     if data_dir is None and options.journal is not None:
         data_dir = options.journal.with_name(f"{options.journal.name}.backend")
     with needing("`env run`", "local"):
@@ -166,23 +180,22 @@ def _run(
     say(f"watch it at {backend.page_url()}")
     chooses = options.tasks or options.seeds or options.file
     plays_all = options.tasks == ("all",) or not chooses
-    chosen = [] if plays_all else _task_ids(options.requests(words))
     with reported_errors(), backend.client() as client:
         _set_up(client, pool)
         present = {task["id"] for task in client.list_tasks(pool["id"])["items"]}
-        tasks: dict[str, Any] | None = {}
-        # A run that goes on has its tasks.
-        if plays_all or not present.issuperset(chosen):
-            tasks = _tasks(client, pool["id"])
-        if options.tasks and tasks is None:
-            raise CommandError(f"{pool['name']} has no tasks: give --seeds")
-        if plays_all and tasks is not None:
+        tasks = _tasks(client, pool["id"]) if plays_all else None
+        if tasks is not None:
             options = replace(options, tasks=tuple(tasks)[:limit])
+        elif options.tasks == ("all",):
+            raise CommandError(f"{pool['name']} has no tasks: give --seeds")
         elif plays_all:
             options = replace(options, seeds=f"0..{(limit or _DEFAULT_SEEDS) - 1}")
         requests = options.requests(words)
-        missing = [task_id for task_id in _task_ids(requests) if task_id not in present]
-        _add_tasks(client, pool["id"], missing, tasks or {})
+        # Those of a file name theirs one by one.
+        chosen = {str(base["task_id"]): None for base in requests.bases if base.get("task_id")}
+        # A run that goes on has its tasks.
+        if missing := [task_id for task_id in chosen if task_id not in present]:
+            _add_tasks(client, pool["id"], missing, tasks or _tasks(client, pool["id"]) or {})
     connection = ServiceOptions(url=backend.url, key_file=backend.key_file)
     # Its backend ends with the run: there is no later command about it.
     return carry_out(options, requests, {"id": pool["id"]}, connection)
@@ -230,11 +243,6 @@ def _tasks(client: ContainerPoolsClient, pool_id: str) -> dict[str, Any] | None:
     return {str(task["task_id"]): task.get("metadata") or {} for task in answer["tasks"]}
 
 
-def _task_ids(requests: RunRequests) -> list[str]:
-    # Those of a file name theirs one by one.
-    return [task for task in dict.fromkeys(base.get("task_id") for base in requests.bases) if task]
-
-
 def _add_tasks(
     client: ContainerPoolsClient, pool_id: str, missing: Sequence[str], tasks: Mapping[str, Any]
 ) -> None:
@@ -262,3 +270,58 @@ def _policy_words(policy: str | None, fields: Mapping[str, str | None]) -> list[
     elif policy is not None:
         words.append(f"policy.type={policy}")
     return words + [f"policy.{name}={value}" for name, value in fields.items() if value is not None]
+
+
+def _check_rollouts(kind: Kind, options: RunOptions, limit: int | None) -> None:
+    """Refuse options that choose rollouts in a way that the environment cannot play.
+
+    Args:
+        kind: The kind of the environment.
+        options: The options.
+        limit: That of `--limit`.
+    """
+    is_chosen = options.seeds or options.file or options.tasks not in ((), ("all",))
+    if limit is not None and is_chosen:
+        raise CommandError("--limit is for all tasks, not with --seeds, --requests or --task ID")
+    if options.seeds and kind.name == "harbor":
+        raise CommandError("harbor has no seeds: --task, --limit and --repeats choose its rollouts")
+    has_tasks = options.tasks or options.file
+    if options.seeds and kind.name in ("inspect", "verifiers") and not has_tasks:
+        raise CommandError(f"{kind.name} plays tasks, with a seed each: give --task all, too")
+
+
+def _check_policies(kind: Kind, requests: RunRequests, *, is_url_passed: bool) -> None:
+    """Refuse policies that the environment does not play.
+
+    Args:
+        kind: The kind of the environment.
+        requests: The requests.
+        is_url_passed: True if a variable of the processes has the address of models.
+    """
+    for request in requests.bases:
+        policy = request.get("policy") or {}
+        _check_fields(kind, policy)
+        if not policy.get("model") or policy.get("agent") in _WITHOUT_MODEL:
+            continue
+        try:
+            if not (is_url_passed and "inference_url" not in policy):
+                server_of(policy, {})
+        except EpisodeError as error:
+            raise CommandError(f"{error} Give it with --model-url.") from None
+
+
+def _check_fields(kind: Kind, policy: Mapping[str, Any]) -> None:
+    if odd := sorted(policy.keys() - POLICY_FIELDS[kind.name]):
+        fields = ", ".join(sorted(POLICY_FIELDS[kind.name]))
+        raise CommandError(f"policy.{odd[0]} is not read by {kind.name}, which reads {fields}")
+    if policy.get("model"):
+        return
+    if kind.name in ("inspect", "verifiers"):
+        raise CommandError(f"{kind.name} is played by a model: give {_GIVE_MODEL}")
+    if kind.name == "harbor":
+        if not policy.get("agent"):
+            raise CommandError(f"harbor is played by agents: give --agent oracle, or {_GIVE_MODEL}")
+    elif not ("actions" in policy or "python" in policy or policy.get("type") == "random"):
+        raise CommandError(f"nothing plays {kind.name}: give {_GIVE_POLICY}")
+    if "inference_url" in policy and policy.get("agent") not in _WITHOUT_MODEL:
+        raise CommandError("--model-url needs --model, the name of a model there")

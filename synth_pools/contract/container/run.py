@@ -177,15 +177,15 @@ def _first_contact(run: RunRecord, session: Session) -> None:
 
 def _no_rollout(session: Session, response: Response) -> str:
     """Return the reason why no rollout can be run, with the remedy."""
-    shown = excerpt(response.exchange)
+    text = excerpt(response.exchange)
     if response.status is not None and response.status < 300:
-        return f"the first answer tells neither a state nor a reward: {shown}"
+        return f"the first answer tells neither a state nor a reward: {text}"
     if response.status == 404:
         return f"{session.base_url} has no POST /rollouts: is it a container?"
     if response.status in (401, 403):
         has_key = bool(session.options.api_key.reveal())
         return "the container refuses the key" if has_key else "it wants a key: give --api-key"
-    return f"no rollout runs here: {shown}; give --rollout-request with what one needs"
+    return f"no rollout runs here: {text}; give --rollout-request with what one needs"
 
 
 def _end_rollouts(session: Session) -> None:

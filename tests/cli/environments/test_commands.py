@@ -14,11 +14,11 @@ import pytest
 from synth_pools import ContainerPoolsClient
 from synth_pools.cli.environments.run import _tasks
 from synth_pools.environments.kinds import KINDS, id_from_name
-from synth_pools.environments.pools import launch_command
 from synth_pools.environments.pythons import (
     NotInstalledError,
     check_python,
     find_python,
+    launch_command,
     requirements_of,
 )
 from synth_pools.errors import ServerError
@@ -40,7 +40,7 @@ def test_the_list_has_what_each_kind_needs(command: Command) -> None:
     rows = json.loads(command("env", "list", "-o", "json").stdout)["items"]
     assert [row["kind"] for row in rows] == list(KINDS)
     [row] = [row for row in rows if row["kind"] == "inspect"]
-    assert row["advice"] == f"not installed: {INSTALL}"
+    assert row["advice"] == f"inspect is not installed: {INSTALL}"
     assert row["release"] is None
     text = command("env", "list").stdout
     assert INSTALL in text
