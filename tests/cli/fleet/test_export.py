@@ -20,6 +20,10 @@ from tests.cli.conftest import Command
 # A row of a file of results.
 ROW: dict[str, Any] = {"index": 0, "group": 0, "seed": 1, "status": "completed", "reward": 0.5}
 HEAD = Run("run", "pool", "http://127.0.0.1:1").encode().decode()
+# Journals of version 1 have no checksums.
+OLD_HEAD = (
+    '{"synth_pools_journal":1,"run_id":"run","pool_id":"pool","base_url":"http://127.0.0.1:1"}\n'
+)
 OUTCOME = OutcomeRecord(0, 0, "sha", {"reward": 0.5}, None).encode().decode()
 
 
@@ -56,7 +60,7 @@ def test_csv(command: Command, run: tuple[Path, Path], tmp_path: Path) -> None:
     ]
     [failed] = [row for row in rows if row["status"] == "failed"]
     assert (failed["failure"], failed["reward"]) == ("container_failed", "")
-    assert failed["message"] == 'It said "no",\nand left.'
+    assert failed["message"] == 'It said "no",\nand left. (container_failed)'
     assert json.loads(rows[0]["request"]) == {"env": {"reward": 0.5}, "seed": 3}
     target = tmp_path / "out.csv"
     assert command("export", run[0], "--format", "csv", "--out", target).stdout == f"{target}\n"
@@ -136,12 +140,13 @@ def test_what_runs_is_left_out_and_told(
         ('{"a": 1}\n', "line 1 is no result of a run"),
         (f"{json.dumps(ROW)}\n{{'a'}}\n", "line 2, column 2: not JSON"),
         ("[]\n", "line 1: must hold an object, not list"),
-        (HEAD + OUTCOME.replace("0.5", "0.7"), "line 2 is damaged: its checksum does not fit"),
-        (HEAD + '{"i":1,"is":"outcome"}\n', "line 2 is damaged: it has no checksum"),
-        ('{"synth_pools_journal": 1}\n{"i": 0}\n', "line 2 is no line of a journal"),
+        (HEAD + OUTCOME.replace("0.5", "0.7"), "line 2: its checksum does not fit"),
+        (HEAD + '{"i":1,"is":"outcome"}\n', "line 2: it has no checksum"),
+        ('{"synth_pools_journal": 1}\n', "line 1: run_id is missing"),
+        (OLD_HEAD + '{"i": 0}\n', "line 2: attempt is missing"),
         (
-            '{"synth_pools_journal": 1}\n{"i": 0, "is": "outcome", "rollout": []}\n',
-            "line 2 is no line of a journal",
+            OLD_HEAD + '{"i":0,"is":"outcome","attempt":0,"sha":"","rollout":[]}\n',
+            "line 2: it says nothing that is known here",
         ),
     ],
 )

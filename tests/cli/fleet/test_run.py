@@ -218,7 +218,7 @@ def test_journals_are_merged(command: Command, pool: str, tmp_path: Path) -> Non
     assert (refused.returncode, str(segment) in refused.stderr) == (2, True)
     (tmp_path / "no.jsonl").write_text('{"a":1}\n')
     refused = command("journal", "show", tmp_path / "no.jsonl")
-    assert (refused.returncode, "line 1 is no line of a journal" in refused.stderr) == (2, True)
+    assert (refused.returncode, "line 1: it is not a journal" in refused.stderr) == (2, True)
 
 
 def test_watch(command: Command, backend: LocalBackend, pool: str) -> None:
