@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import OrderedDict
 
 from synth_pools.errors import APIStatusError
 
@@ -17,7 +16,7 @@ class Answers:
     """Long answers, to be read on; the oldest are forgotten."""
 
     def __init__(self) -> None:
-        self._texts: OrderedDict[str, str] = OrderedDict()
+        self._texts: dict[str, str] = {}
         self._count = 0
 
     def first_part(self, text: str) -> list[str]:
@@ -31,7 +30,7 @@ class Answers:
             len(self._texts) > _MOST_ANSWERS
             or sum(map(len, self._texts.values())) > _MOST_CHARACTERS
         ):
-            self._texts.popitem(last=False)
+            del self._texts[next(iter(self._texts))]
         return self.part(answer_id, 0)
 
     def part(self, answer_id: object, offset: object) -> list[str]:

@@ -209,25 +209,20 @@ class ProtocolStreams:
 
     def __init__(self, source: int, target: int) -> None:
         self._source, self._target = source, target
-        self._rest = b""
-        self._lines: list[str] = []
         self._has_reader = True
 
-    def __aiter__(self) -> AsyncIterator[str]:
-        return self
-
-    async def __anext__(self) -> str:
-        chunks = [self._rest]
-        while not self._lines:
+    async def __aiter__(self) -> AsyncIterator[str]:
+        received = bytearray()
+        while True:
             await _ready(self._source)
             chunk = os.read(self._source, _READ_SIZE)
             if not chunk or not self._has_reader:
-                raise StopAsyncIteration
-            chunks.append(chunk)
+                return
+            received += chunk
             if b"\n" in chunk:
-                *lines, self._rest = b"".join(chunks).split(b"\n")
-                self._lines = [line.decode("utf-8", "replace") for line in reversed(lines)]
-        return self._lines.pop()
+                *lines, received = received.split(b"\n")
+                for line in lines:
+                    yield line.decode("utf-8", "replace")
 
     async def write(self, text: str) -> None:
         """Write a message; drop it if its reader has left, which soon ends the input, too."""
@@ -248,13 +243,8 @@ class ProtocolStreams:
 
 async def _ready(number: int, *, to_write: bool = False) -> None:
     """Wait until a stream can be read or written; a file always can."""
-    loop, event = asyncio.get_running_loop(), asyncio.Event()
-    add, remove = loop.add_reader, loop.remove_reader
-    if to_write:
-        add, remove = loop.add_writer, loop.remove_writer
+    # Imported here, as above.
+    from anyio import wait_readable, wait_writable
+
     with contextlib.suppress(PermissionError):
-        add(number, event.set)
-        try:
-            await event.wait()
-        finally:
-            remove(number)
+        await (wait_writable if to_write else wait_readable)(number)

@@ -76,28 +76,32 @@ class OperationTool(NamedTuple):
 def offered_tools(capabilities: Mapping[str, Any]) -> Iterator[OperationTool]:
     """Yield the tools for all that the service offers and the scopes of the key allow."""
     document = load_spec()
-    nodes = {
-        node["operationId"]: (
-            method,
-            {**node, "parameters": item.get("parameters", []) + node.get("parameters", [])},
-        )
-        for item in document["paths"].values()
-        for method, node in item.items()
-        if isinstance(node, dict) and "operationId" in node
-    }
+    nodes = dict(_operation_nodes(document))
     for row in COMMANDS:
-        operations = tuple(
-            (operation, places)
+        operations = {
+            operation: places
             for operation, places in row.operations
-            if _is_allowed(row, *nodes[operation], capabilities)
-        )
+            if _is_allowed(row, nodes[operation], capabilities)
+        }
         if operations and not row.hidden and row.body != BYTES:
-            yield _tool(row, operations, nodes, document["components"])
+            yield _tool(row, operations, nodes, document["components"]["schemas"])
 
 
-def _is_allowed(
-    row: CommandRow, method: str, node: Mapping[str, Any], capabilities: Mapping[str, Any]
-) -> bool:
+def _operation_nodes(document: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each operation by its id, with its method, and its parameters by their names."""
+    for item in document["paths"].values():
+        for method, node in item.items():
+            if isinstance(node, dict) and "operationId" in node:
+                parameters = {}
+                for parameter in item.get("parameters", []) + node.get("parameters", []):
+                    if "$ref" in parameter:
+                        name = parameter["$ref"].rpartition("/")[2]
+                        parameter = document["components"]["parameters"][name]
+                    parameters[parameter["name"].lower().replace("-", "_")] = parameter
+                yield node["operationId"], {**node, "method": method, "parameters": parameters}
+
+
+def _is_allowed(row: CommandRow, node: Mapping[str, Any], capabilities: Mapping[str, Any]) -> bool:
     features, scopes = capabilities.get("features"), capabilities.get("scopes")
     needed = {node["x-feature"]} if "x-feature" in node else set()
     if row.kind == "stream":
@@ -105,7 +109,7 @@ def _is_allowed(
     if row.kind == "download" and "application/zip" in node["responses"]["200"]["content"]:
         # No agent reads an archive.
         return False
-    scope = node.get("x-scope", "read" if method == "get" else "admin")
+    scope = node.get("x-scope", "read" if node["method"] == "get" else "admin")
     # An older service does not tell the scopes; it refuses what the key may not do.
     return (not isinstance(scopes, list) or scope in scopes) and all(
         isinstance(features, dict) and features.get(name) is True for name in needed
@@ -114,33 +118,30 @@ def _is_allowed(
 
 def _tool(
     row: CommandRow,
-    operations: tuple[tuple[str, tuple[str, ...]], ...],
-    nodes: Mapping[str, tuple[str, dict[str, Any]]],
-    components: Mapping[str, Any],
+    operations: Mapping[str, tuple[str, ...]],
+    nodes: Mapping[str, Mapping[str, Any]],
+    schemas: Mapping[str, Any],
 ) -> OperationTool:
-    places = {name for _, names in operations for name in names}
-    all_places = {name for _, names in row.operations for name in names}
-    names = [*row.arguments]
-    names += [
-        option.name
-        for option in row.options
-        if option.name in places | ({option.name} - all_places)
-    ]
-    described: dict[str, Any] = {}
-    required = [*row.arguments]
-    for operation, _ in operations:
-        for reference in nodes[operation][1]["parameters"]:
-            node = reference
-            if "$ref" in reference:
-                node = components["parameters"][reference["$ref"].rpartition("/")[2]]
-            name = node["name"].lower().replace("-", "_")
-            if name in names and name not in described:
-                described[name] = {**node["schema"], "description": node.get("description", "")}
-                if node.get("required") and name not in all_places:
-                    required.append(name)
-    properties = {name: _short(described.get(name, {"type": "string"})) for name in names}
-    if len(operations) == 1:
-        required += [name for name in places if name not in required]
+    called = [nodes[operation] for operation in operations]
+    # The first operation with a parameter describes it.
+    described = {
+        name: parameter
+        for node in reversed(called)
+        for name, parameter in node["parameters"].items()
+    }
+    of_other_paths = {name for _, places in row.operations for name in places}
+    of_other_paths.difference_update(*operations.values())
+    in_all_paths = set.intersection(*map(set, operations.values()))
+    names = [*row.arguments, *(option.name for option in row.options)]
+    properties, required = {}, []
+    for name in names:
+        if name in of_other_paths:
+            continue
+        parameter = described[name]
+        text = parameter.get("description", "")
+        properties[name] = _short({**parameter["schema"], "description": text})
+        if parameter.get("required") and (name in in_all_paths or parameter["in"] != "path"):
+            required.append(name)
     if row.body:
         properties["body"] = {"$ref": f"#/$defs/{row.body}"}
         if row.body_required:
@@ -150,21 +151,19 @@ def _tool(
         "properties": properties,
         "required": required,
         "additionalProperties": False,
+        "$defs": _definitions(properties, schemas),
     }
-    definitions = _definitions(schema, components["schemas"])
-    called = [nodes[operation] for operation, _ in operations]
-    retry = {node.get("x-retry", "always") for _, node in called}
     page = _PAGE_TEXT if row.kind == "stream" else ""
     return OperationTool(
-        name=min((operation for operation, _ in operations), key=len),
+        name=min(operations, key=len),
         row=row,
-        operations=operations,
+        operations=tuple(operations.items()),
         description="\n\n".join(filter(None, [f"{row.summary}.", page, row.description])),
-        schema={**schema, "$defs": definitions} if definitions else schema,
+        schema=schema,
         is_read_only=all(
-            method == "get" or node.get("x-scope") == "read" for method, node in called
+            node["method"] == "get" or node.get("x-scope") == "read" for node in called
         ),
-        is_idempotent=retry == {"always"},
+        is_idempotent=all(node.get("x-retry", "always") == "always" for node in called),
     )
 
 
