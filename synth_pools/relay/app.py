@@ -34,27 +34,14 @@ _Send = Callable[[_Message], Awaitable[None]]
 
 _PATH = re.compile(rb"/r/([^/]+)(/.*)", re.DOTALL)
 _KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key")
-_OF_THE_CONNECTION = {
-    b"connection",
-    b"content-length",
-    b"expect",
-    b"host",
-    b"keep-alive",
-    b"proxy-authorization",
-    b"proxy-connection",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-}
+_OF_THE_CONNECTION = frozenset(
+    b"connection content-length expect host keep-alive proxy-authorization proxy-connection te"
+    b" trailer transfer-encoding upgrade".split()
+)
 _EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
 _DATA = re.compile(rb"^data: ?([^\r\n]*)", re.MULTILINE)
 _LAST_TYPES = ("response.completed", "response.incomplete", "response.failed")
-_ENCODINGS: dict[bytes, Callable[[], Any]] = {
-    b"identity": lambda: None,
-    b"gzip": lambda: zlib.decompressobj(zlib.MAX_WBITS | 32),
-    b"deflate": lambda: zlib.decompressobj(zlib.MAX_WBITS | 32),
-}
+_COMPRESSED = (b"gzip", b"deflate")
 
 
 class _RefusedError(Exception):
@@ -169,9 +156,7 @@ class _Exchange:
         return await self._upstream.send(self._method, self._target, self._headers, body)
 
     def _headers_of(self, scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
-        hidden = set(_OF_THE_CONNECTION)
-        if self._kind:
-            hidden.add(b"accept-encoding")
+        hidden = {*_OF_THE_CONNECTION, *([b"accept-encoding"] if self._kind else ())}
         key = self._upstream.key
         keys = _keys_of(scope)
         # A name may stand behind it.
@@ -183,10 +168,8 @@ class _Exchange:
         if self._kind:
             headers.append((b"accept-encoding", b"identity"))
         if key is not None:
-            names = [name for name, _ in keys if name != b"authorization"]
-            headers += [(name, key.encode()) for name in names]
-            if not names:
-                headers.append((b"authorization", b"Bearer " + key.encode()))
+            others = [(name, key.encode()) for name, _ in keys if name != b"authorization"]
+            headers += others or [(b"authorization", b"Bearer " + key.encode())]
         return headers
 
     async def run(self) -> None:
@@ -217,9 +200,9 @@ class _Exchange:
         dropped: set[str] = set()
         while True:
             answer = await self._ask(with_arguments(self._raw, body, added))
-            encoding = answer.header(b"content-encoding") or b"identity"
+            encoding = answer.header(b"content-encoding")
             with answer:
-                if encoding not in _ENCODINGS:
+                if encoding not in (b"", b"identity", *_COMPRESSED):
                     call.fail(f"answers in {encoding!r} are not recorded", answer.status)
                     call.end()
                     await self._pass_on(answer)
@@ -239,7 +222,7 @@ class _Exchange:
                         call.end()
                         await self._pass_on(answer, pieces, bytes(content))
                         return
-            plain = _inflated(_ENCODINGS[encoding](), bytes(content))
+            plain = _inflated(_inflater(answer), bytes(content))
             text = plain.decode("utf-8", "replace")
             if not additions.learn(call.kind, body, added, answer.status, text):
                 break
@@ -272,7 +255,7 @@ class _Exchange:
     ) -> None:
         stream = _EventStream(names)
         call.read_answer = lambda: dialect.read(dialect.fold(stream.events))
-        inflate = _ENCODINGS[answer.header(b"content-encoding") or b"identity"]()
+        inflate = _inflater(answer)
         headers = _headers_back(answer, is_decoded=inflate is not None)
         await _send_head(self._send, answer.status, headers)
         async for piece in answer.pieces():
@@ -395,6 +378,12 @@ def _cut(content: bytes, names: set[str]) -> bytes:
         return content
     cut = without(text, names)
     return content if cut == text else cut.encode()
+
+
+def _inflater(answer: UpstreamAnswer) -> Any:
+    """Return a decompressor of an answer; None where it is not compressed."""
+    is_compressed = answer.header(b"content-encoding") in _COMPRESSED
+    return zlib.decompressobj(zlib.MAX_WBITS | 32) if is_compressed else None
 
 
 def _inflated(inflate: Any, piece: bytes) -> bytes:

@@ -66,7 +66,8 @@ def _object(value: Any) -> Json:
     return value if isinstance(value, Mapping) else {}
 
 
-def _objects(value: Any) -> list[Json]:
+def objects_in(value: Any) -> list[Json]:
+    """Return the objects of a list; none of any other value."""
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
@@ -78,7 +79,7 @@ def _numbers(value: Any) -> list[Any]:
 
 
 def _chat_messages(body: Json) -> list[Json]:
-    return _objects(body.get("messages"))
+    return objects_in(body.get("messages"))
 
 
 def _completion_messages(body: Json) -> list[Json]:
@@ -95,7 +96,7 @@ def _response_messages(body: Json) -> list[Json]:
         messages.append({"role": "system", "content": content_text(text)})
     if isinstance(body.get("input"), str):
         return [*messages, {"role": "user", "content": body["input"]}]
-    return messages + _messages_of_items(_objects(body.get("input")))
+    return messages + _messages_of_items(objects_in(body.get("input")))
 
 
 def _messages_of_items(items: Iterable[Json]) -> list[Json]:
@@ -149,12 +150,12 @@ def _choices_answer(answer: Json) -> ModelAnswer:
     result = _answer(answer)
     extension = _object(answer.get("sglext"))
     prompt_ids = answer.get("prompt_token_ids") or extension.get("input_ids")
-    for choice in _objects(answer.get("choices")):
+    for choice in objects_in(answer.get("choices")):
         added = _object(choice.get("provider_specific_fields"))
         prompt_ids = prompt_ids or choice.get("prompt_token_ids") or added.get("prompt_token_ids")
         ids = choice.get("token_ids") or choice.get("response_token_ids") or added.get("token_ids")
         logprobs = _object(choice.get("logprobs"))
-        values = [item.get("logprob") for item in _objects(logprobs.get("content"))]
+        values = [item.get("logprob") for item in objects_in(logprobs.get("content"))]
         message = _object(choice.get("message") or {"content": choice.get("text")})
         result.choices.append(
             Choice(
@@ -170,7 +171,7 @@ def _choices_answer(answer: Json) -> ModelAnswer:
 
 def _response_answer(answer: Json) -> ModelAnswer:
     result = _answer(answer)
-    items = [item for item in _objects(answer.get("output")) if item.get("role") != "user"]
+    items = [item for item in objects_in(answer.get("output")) if item.get("role") != "user"]
     messages = [item for item in _messages_of_items(items) if item["role"] == "assistant"]
     result.choices = [Choice(message, answer.get("status")) for message in messages[:1]]
     return result
@@ -184,7 +185,7 @@ def _merge(total: dict[str, Any], part: Json) -> None:
             total.setdefault(name, None)
         elif name == "tool_calls":
             calls = total[name] = former or []
-            for call in _objects(value):
+            for call in objects_in(value):
                 index = call.get("index", len(calls))
                 while len(calls) <= min(index, _MOST_CHOICES):
                     calls.append({})
@@ -204,7 +205,7 @@ def _fold_choices(events: Iterable[Json]) -> dict[str, Any]:
     answer: dict[str, Any] = {}
     choices: dict[int, dict[str, Any]] = {}
     for event in events:
-        for part in _objects(event.get("choices")):
+        for part in objects_in(event.get("choices")):
             index = part.get("index", 0)
             if len(choices) < _MOST_CHOICES or index in choices:
                 piece = {**part, "message": part.get("delta")} if "delta" in part else part

@@ -8,9 +8,10 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from itertools import accumulate
+from typing import Any, NamedTuple, Protocol
 
-from synth_pools.relay.dialects import DIALECTS, Choice, ModelAnswer, content_text
+from synth_pools.relay.dialects import DIALECTS, Choice, ModelAnswer, content_text, objects_in
 from synth_pools.relay.upstream import Upstream
 
 _log = logging.getLogger(__name__)
@@ -29,11 +30,10 @@ class Recorder(Protocol):
         """Add a message of a chat; return its step, None where it belongs to an earlier one."""
 
 
-@dataclass(frozen=True, slots=True)
-class EpisodeLimits:
+class EpisodeLimits(NamedTuple):
     """Limits of an episode; beyond them its calls are refused.
 
-    Args:
+    Attributes:
         max_turns: The most calls that are answered.
         max_tokens: The tokens, of prompts and answers, after which there is no further call.
         max_cost_usd: The cost after which there is no further call.
@@ -104,14 +104,10 @@ class RelaySession:
     @property
     def limit(self) -> str | None:
         """Name of the limit that allows no further call; None while all do."""
-        limits = self.limits
-        turns = self.turns + len(self.running)
-        if limits.max_turns is not None and turns >= limits.max_turns:
-            return "max_turns"
-        if limits.max_tokens is not None and self.tokens >= limits.max_tokens:
-            return "max_tokens"
-        if limits.max_cost_usd is not None and self.cost_usd >= limits.max_cost_usd:
-            return "max_cost_usd"
+        amounts = (self.turns + len(self.running), self.tokens, self.cost_usd)
+        for amount, (name, limit) in zip(amounts, self.limits._asdict().items(), strict=True):
+            if limit is not None and amount >= limit:
+                return name
         return None
 
     def refuse(self) -> str:
@@ -143,20 +139,15 @@ class RelaySession:
         if place and messages and _place_after(0, messages[0]) in self._conversations:
             # Instructions are sent with each of the responses.
             messages = messages[1:]
-        places = [place]
-        for message in messages:
-            place = _place_after(place, message)
-            places.append(place)
+        places = list(accumulate(messages, _place_after, initial=place))
         # The longest beginning that an earlier call had.
         start = len(messages)
         while start and places[start] not in self._conversations:
             start -= 1
         call.after = self._conversations.get(places[start], 0)
-        call.place = place
+        call.place = places[-1]
         for message in messages[start:]:
-            is_copy = message.get("role") == "assistant"
-            fields: dict[str, Any] = {"is_copied_context": True} if is_copy else {}
-            self._add(message, **fields)
+            self._add(message, is_copied_context=message.get("role") == "assistant")
         for place in places[start:]:
             self._conversations.setdefault(place, call.after)
 
@@ -206,12 +197,12 @@ class RelaySession:
 
     def close(self) -> set[asyncio.Task[Any]]:
         """Stop the calls under way; return their tasks, which record them."""
-        calls = [call for call in self.running if call.task is not None]
-        for call in calls:
+        tasks = set()
+        for call in self.running:
             call.fail("the episode has ended")
-        tasks = {call.task for call in calls if call.task is not None}
-        for task in tasks:
-            task.cancel()
+            if call.task is not None:
+                call.task.cancel()
+                tasks.add(call.task)
         return tasks
 
 
@@ -272,11 +263,6 @@ class ModelCall:
 def _place_after(place: int, message: Mapping[str, Any]) -> int:
     """Return the place in a conversation behind a message; clients send answers a bit changed."""
     role = str(message.get("role"))
-    calls = message.get("tool_calls")
-    key = (
-        tuple(str(call.get("id")) for call in calls or () if isinstance(call, Mapping))
-        if isinstance(calls, list)
-        else ()
-    )
+    key = tuple(str(call.get("id")) for call in objects_in(message.get("tool_calls")))
     text = content_text(message.get("content")).strip()
     return hash((place, _ROLES.get(role, role), text, key, str(message.get("tool_call_id"))))

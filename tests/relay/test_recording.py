@@ -112,9 +112,8 @@ def test_conversations_of_one_rollout_are_told_apart(session: Running) -> None:
 
 def test_answers_of_others_are_context(session: Running) -> None:
     ask(session, "say:x", [user("a"), {"role": "assistant", "content": "b"}, user("c")])
-    assert [fields.get("is_copied_context") for _, fields in session.steps.added[:3]] == [
-        None, True, None,
-    ]  # fmt: skip
+    copies = [fields["is_copied_context"] for _, fields in session.steps.added[:3]]
+    assert copies == [False, True, False]
 
 
 def test_several_choices_are_steps(odd: RecordingServer, relay: Running) -> None:

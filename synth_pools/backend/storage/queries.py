@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.storage.rollouts import STATES
+from synth_pools.backend.storage.runs import SUMS
 
 # No column of a view holds a secret. The name of a run is stored as JSON has it: {name} and {run}
 # decode it. {figures} is a table of the members of a usage; {is_number} selects numbers.
@@ -20,10 +21,7 @@ _VIEWS = {
             run_seconds, llm_input_tokens, llm_output_tokens, summed.cost_usd,
             runs.labels, runs.configuration_digest
         FROM {schema}.runs JOIN (
-            SELECT run AS run_name, {counts}, COUNT(reward_value) AS rewards,
-                AVG(reward_value) AS mean_reward, COALESCE(SUM(duration), 0.0) AS run_seconds,
-                SUM(input_tokens) AS llm_input_tokens, SUM(output_tokens) AS llm_output_tokens,
-                SUM(cost_usd) AS cost_usd
+            SELECT run AS run_name, {sums}
             FROM {schema}.rollouts WHERE run IS NOT NULL GROUP BY run
         ) AS summed ON summed.run_name = runs.name
     """,
@@ -47,9 +45,6 @@ _VIEWS = {
 }
 # The answer may have six bytes for a byte of a text.
 LARGEST_ROW = 2_000_000
-_COUNTS = ", ".join(
-    f"COUNT(CASE WHEN status = '{state}' THEN 1 END) AS {state}" for state in STATES
-)
 # Possessive: a comment that was matched is not tried with a later end.
 _READING = re.compile(
     r"(?:\s|--[^\n]*|/\*.*?\*/)*+(?:SELECT|WITH|VALUES)\b", re.IGNORECASE | re.DOTALL
@@ -107,7 +102,7 @@ def views(schema: str, name: str, figures: str, is_number: str) -> dict[str, str
         "figures": figures,
         "is_number": is_number,
         "states": ", ".join(STATES),
-        "counts": _COUNTS,
+        "sums": SUMS,
     }
     return {view: statement.format_map(parts) for view, statement in _VIEWS.items()}
 

@@ -24,14 +24,18 @@ _INSERT = (
 _LAST = 2**63 - 1
 _PORTION = 1000
 
-# All columns of the sums are in the index of the runs.
-_COUNTS = (f"SUM(CASE WHEN status = '{state}' THEN 1 ELSE 0 END) AS {state}" for state in STATES)
+# Sums of the rollouts of a run. All of their columns are in the index of the runs.
+SUMS = ", ".join(
+    [
+        *(f"COUNT(CASE WHEN status = '{state}' THEN 1 END) AS {state}" for state in STATES),
+        "COUNT(reward_value) AS rewards, AVG(reward_value) AS mean_reward",
+        "COALESCE(SUM(duration), 0.0) AS run_seconds, SUM(input_tokens) AS llm_input_tokens",
+        "SUM(output_tokens) AS llm_output_tokens, SUM(rollouts.cost_usd) AS cost_usd",
+    ]
+)
 _RUNS = f"""
 SELECT runs.seq, name, runs.created_by, runs.created_at, runs.labels, configuration_digest,
-    MAX(rollouts.seq) AS last_seq, {", ".join(_COUNTS)},
-    COUNT(reward_value) AS rewards, AVG(reward_value) AS mean_reward,
-    COALESCE(SUM(duration), 0.0) AS run_seconds, SUM(input_tokens) AS llm_input_tokens,
-    SUM(output_tokens) AS llm_output_tokens, SUM(rollouts.cost_usd) AS cost_usd
+    MAX(rollouts.seq) AS last_seq, {SUMS}
 FROM runs JOIN rollouts ON rollouts.run = runs.name WHERE {{condition}}
 GROUP BY runs.seq, name, runs.created_by, runs.created_at, runs.labels, configuration_digest
 ORDER BY runs.seq DESC
@@ -79,8 +83,7 @@ def find_run(db: Executes, name: str) -> RunSums | None:
         return None
     sql = f"SELECT {byte_length('configuration')} FROM runs WHERE name = ?"  # noqa: S608 - of ours
     [size] = db.execute(sql, (escaped,)).fetchone() or (0,)
-    unfinished_count = int(row["queued"]) + int(row["running"])
-    return RunSums(_document(row), unfinished_count, row["last_seq"], size)
+    return RunSums(_document(row), row["queued"] + row["running"], row["last_seq"], size)
 
 
 def with_configuration(db: Executes, name: str, document: str) -> str:
@@ -122,8 +125,8 @@ def _document(row: Row) -> str:
             "created_at": row["created_at"],
             "labels": json.loads(row["labels"]),
             "configuration_digest": row["configuration_digest"],
-            "rollouts": {state: int(row[state]) for state in STATES},
-            "rewards": int(row["rewards"]),
+            "rollouts": {state: row[state] for state in STATES},
+            "rewards": row["rewards"],
             "mean_reward": row["mean_reward"],
             # PostgreSQL has decimals as sums of integers.
             **{name: _number(row[name], is_integer="tokens" in name) for name in sums},
