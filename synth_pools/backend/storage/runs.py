@@ -24,15 +24,12 @@ _INSERT = (
 _LAST = 2**63 - 1
 _PORTION = 1000
 
+_COUNTS = (f"COUNT(CASE WHEN status = '{state}' THEN 1 END) AS {state}" for state in STATES)
 # Sums of the rollouts of a run. All of their columns are in the index of the runs.
-SUMS = ", ".join(
-    [
-        *(f"COUNT(CASE WHEN status = '{state}' THEN 1 END) AS {state}" for state in STATES),
-        "COUNT(reward_value) AS rewards, AVG(reward_value) AS mean_reward",
-        "COALESCE(SUM(duration), 0.0) AS run_seconds, SUM(input_tokens) AS llm_input_tokens",
-        "SUM(output_tokens) AS llm_output_tokens, SUM(rollouts.cost_usd) AS cost_usd",
-    ]
-)
+SUMS = f"""{", ".join(_COUNTS)},
+    COUNT(reward_value) AS rewards, AVG(reward_value) AS mean_reward,
+    COALESCE(SUM(duration), 0.0) AS run_seconds, SUM(input_tokens) AS llm_input_tokens,
+    SUM(output_tokens) AS llm_output_tokens, SUM(rollouts.cost_usd) AS cost_usd"""
 _RUNS = f"""
 SELECT runs.seq, name, runs.created_by, runs.created_at, runs.labels, configuration_digest,
     MAX(rollouts.seq) AS last_seq, {SUMS}
