@@ -7,6 +7,7 @@ import math
 import mimetypes
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from synth_pools.container.encoding import write_json
@@ -167,16 +168,9 @@ def metrics_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return fields | ({"extra": extra} if extra else {})
 
 
-def _count(value: Any) -> int | None:
+def _amount(value: Any, types: tuple[type, ...] = (int, float)) -> float | None:
     value = plain_of(value)
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return value if is_count else None
-
-
-def _cost(value: Any) -> float | None:
-    value = plain_of(value)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return value if is_number and value >= 0 else None
+    return value if type(value) in types and value >= 0 else None
 
 
 def _ids(value: Any) -> list[int] | None:
@@ -194,8 +188,8 @@ def _logprobs(value: Any) -> list[float] | None:
 
 
 _FIELDS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(_COUNTS, _count),
-    "cost_usd": _cost,
+    **dict.fromkeys(_COUNTS, partial(_amount, types=(int,))),
+    "cost_usd": _amount,
     "prompt_token_ids": _ids,
     "completion_token_ids": _ids,
     "logprobs": _logprobs,

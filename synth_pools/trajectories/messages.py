@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -31,19 +32,17 @@ def chat_messages(trajectory: Mapping[str, Any]) -> list[dict[str, Any]]:
         message: dict[str, Any] = {"role": role, "content": step["message"]}
         if step.get("reasoning_content"):
             message["reasoning_content"] = step["reasoning_content"]
-        if step.get("tool_calls"):
+        if calls := step.get("tool_calls") or ():
             message["tool_calls"] = [
                 {
                     "id": call["tool_call_id"],
                     "type": "function",
                     "function": {"name": call["function_name"], "arguments": call["arguments"]},
                 }
-                for call in step["tool_calls"]
+                for call in calls
             ]
         messages.append(message)
-        names = {
-            call["tool_call_id"]: call["function_name"] for call in step.get("tool_calls") or ()
-        }
+        names = {call["tool_call_id"]: call["function_name"] for call in calls}
         for result in results_in(step):
             content, call_id = result.get("content") or "", result.get("source_call_id")
             if call_id is None:
@@ -54,17 +53,15 @@ def chat_messages(trajectory: Mapping[str, Any]) -> list[dict[str, Any]]:
     return messages
 
 
-def model_usage(trajectory: Mapping[str, Any]) -> dict[str, dict[str, float]]:
+def model_usage(trajectory: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
     """Sum the metrics of the steps, for each model."""
-    usage: dict[str, dict[str, float]] = {}
+    usage: dict[str, Any] = defaultdict(Counter)
     default = trajectory["agent"].get("model_name")
     for step in own_steps(trajectory):
         metrics = step.get("metrics") or {}
         sums = {name: metrics[name] for name in _SUMS if metrics.get(name) is not None}
         if sums:
-            of_model = usage.setdefault(str(step.get("model_name") or default or "unknown"), {})
-            for name, amount in sums.items():
-                of_model[name] = of_model.get(name, 0) + amount
+            usage[str(step.get("model_name") or default or "unknown")].update(sums)
     return usage
 
 

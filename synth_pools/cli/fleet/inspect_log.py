@@ -10,13 +10,14 @@ import hashlib
 import json
 import math
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from synth_pools.runs.recorded import RecordedResult, RecordedRun
+from synth_pools.runs.rows import finite_number
 from synth_pools.trajectories.messages import as_text, chat_messages, model_usage
 
 # Version of the format, which Inspect has had since 2024.
@@ -169,13 +170,11 @@ def _usage(trajectory: Mapping[str, Any]) -> dict[str, dict[str, float]]:
     return usage
 
 
-def _summed(samples: Sequence[dict[str, Any]]) -> dict[str, dict[str, float]]:
-    sums: dict[str, dict[str, float]] = {}
+def _summed(samples: Sequence[dict[str, Any]]) -> dict[str, Mapping[str, float]]:
+    sums: dict[str, Any] = defaultdict(Counter)
     for sample in samples:
         for model, usage in sample.get("model_usage", {}).items():
-            of_model = sums.setdefault(model, {})
-            for name, amount in usage.items():
-                of_model[name] = of_model.get(name, 0) + amount
+            sums[model].update(usage)
     return sums
 
 
@@ -206,15 +205,8 @@ def _output(result: Any) -> dict[str, Any]:
 
 
 def _scores(row: dict[str, Any]) -> dict[str, Any]:
-    reward = _reward(row)
+    reward = finite_number(row.get("reward"))
     return {} if reward is None else {_SCORE: {"value": reward, "history": []}}
-
-
-def _reward(row: dict[str, Any]) -> float | None:
-    value = row.get("reward")
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return None
-    return float(value) if math.isfinite(value) else None
 
 
 def _summary(sample: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import { call, get, itemsOf, path } from "./api.js";
 import { Plots } from "./plots.js";
 import { RolloutView } from "./rollout.js";
 import { hasEnded, hasFailed, Rollouts, Row } from "./store.js";
-import { html, Badge, every, Facts, Grid, num, span, usageFacts } from "./ui.js";
+import { html, Badge, every, Facts, Grid, num, Select, span, usageFacts } from "./ui.js";
 
 const MOST_PAIRS = 500;
 // A comparison that takes long is not repeated at once.
@@ -74,9 +74,9 @@ export class CompareView {
   /** @param {string} key @param {string} label @param {string} none @param {Iterable<string>} options */
   choice(key, label, none, options) {
     const value = this.query.value[key] ?? "";
-    return html`<select aria-label=${label} value=${value} onChange=${(/** @type {any} */ { target }) => this.choose({ ...(key.startsWith("pool") ? { [key.replace("pool", "run")]: "" } : {}), [key]: target.value })}>
-      ${[...new Set(["", value, ...options])].map((option) => html`<option value=${option} selected=${option === value}>${option || none}</option>`)}
-    </select>`;
+    // Runs of another pool are others.
+    const choose = (/** @type {string} */ chosen) => this.choose({ ...(key.startsWith("pool") ? { [key.replace("pool", "run")]: "" } : {}), [key]: chosen });
+    return html`<${Select} label=${label} value=${value} options=${[...new Set(["", value, ...options])].map((option) => [option, option || none])} choose=${choose} />`;
   }
 
   /** The rollouts of each side that is chosen. @returns {PlotSet[]} */

@@ -5,7 +5,7 @@ import { ApiError, call, create, get, itemsOf, journal, needs, path } from "./ap
 import { Lines, Logs } from "./logs.js";
 import { Groups, Plots } from "./plots.js";
 import { Table } from "./table.js";
-import { html, ask, Badge, Code, Copy, Count, dollars, every, Facts, Grid, num, usageFacts } from "./ui.js";
+import { html, ask, Badge, Code, Copy, Count, dollars, every, Facts, Grid, num, Select, usageFacts } from "./ui.js";
 
 const MOST_METRICS = 50;
 const TABS = { rollouts: "Rollouts", plots: "Plots", groups: "Groups", output: "Output", definition: "Definition" };
@@ -93,9 +93,8 @@ export class PoolsView {
     const queue = this.queue.value;
     const isPaid = Object.values(this.metrics.value).some((metrics) => metrics?.usage?.cost_usd != null);
     return html`<header class="title"><h1>Pools</h1><div class="buttons">
-        <select aria-label="Which pools" value=${this.state.value} onChange=${(/** @type {any} */ { target }) => { this.state.value = target.value; keepQuery({ state: target.value }); this.read().catch(() => {}); }}>
-          ${["", "active", "paused", "failed", "archived"].map((state) => html`<option value=${state} selected=${state === this.state.value}>${state || "All but archived"}</option>`)}
-        </select>
+        <${Select} label="Which pools" value=${this.state.value} options=${["", "active", "paused", "failed", "archived"].map((state) => [state, state || "All but archived"])}
+          choose=${(/** @type {string} */ state) => { this.state.value = state; keepQuery({ state }); this.read().catch(() => {}); }} />
         <button class="main" ...${needs("admin")} onClick=${() => this.create()}>New pool</button>
       </div></header>
       ${queue && html`<${Facts} items=${[["Running", html`<${Count} of=${queue.running} href=${link(["rollouts"], { status: "running" })} />`], ["Queued", html`<${Count} of=${queue.queued} href=${link(["rollouts"], { status: "queued" })} />`], ["Room for", num(queue.capacity)]]} />`}

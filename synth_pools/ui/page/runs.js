@@ -27,7 +27,7 @@ export class RunsView {
     this.limit = signal(RUNS);
     this.chosen = signal(/** @type {string[]} */ ([]));
     this.problem = signal("");
-    every(3, this.abort.signal, () => this.read());
+    every(3, this.abort.signal, () => this.read(), this.problem);
   }
 
   close() {
@@ -37,13 +37,8 @@ export class RunsView {
   async read() {
     const label = this.label.value;
     const filter = label && path`&label=${label}`;
-    try {
-      const runs = itemsOf(await get(`/v1/runs?limit=${this.limit.value}${filter}`, this.abort.signal));
-      if (label === this.label.value) this.runs.value = runs;
-      this.problem.value = "";
-    } catch (error) {
-      this.problem.value = /** @type {Error} */ (error).message;
-    }
+    const runs = itemsOf(await get(`/v1/runs?limit=${this.limit.value}${filter}`, this.abort.signal));
+    if (label === this.label.value) this.runs.value = runs;
   }
 
   /** Show the runs of a label alone, or all. @param {HTMLInputElement} field */
@@ -51,7 +46,7 @@ export class RunsView {
     if (!field.reportValidity()) return;
     this.label.value = field.value;
     keepQuery({ label: field.value });
-    this.read();
+    this.read().catch(() => {});
   }
 
   /** Choose a run for a comparison, or no longer. @param {string} name */
@@ -78,7 +73,7 @@ export class RunsView {
             ...countsOf(run), num(run.mean_reward), num(run.llm_input_tokens), num(run.llm_output_tokens),
             ...(isPaid ? [dollars(run.cost_usd), dollars(run.cost_usd == null || !run.rollouts.completed ? null : run.cost_usd / run.rollouts.completed)] : []),
           ])} />
-          ${runs.length === this.limit.value && runs.length < MOST_RUNS && html`<button onClick=${() => { this.limit.value = MOST_RUNS; this.read(); }}>Show earlier ones</button>`}`}`;
+          ${runs.length === this.limit.value && runs.length < MOST_RUNS && html`<button onClick=${() => { this.limit.value = MOST_RUNS; this.read().catch(() => {}); }}>Show earlier ones</button>`}`}`;
   }
 }
 
@@ -92,7 +87,7 @@ export class RunView {
     this.problem = signal("");
     this.table = new Table(null, query, { run: name });
     this.open(tab, query);
-    every(2, this.abort.signal, () => this.read());
+    every(2, this.abort.signal, async () => (this.run.value = await get(path`/v1/runs/${name}`, this.abort.signal)), this.problem);
   }
 
   get title() {
@@ -110,15 +105,6 @@ export class RunView {
     this.table.close();
     this.tab.value = tab && tab in RUN_TABS ? tab : "rollouts";
     if (this.tab.value === "rollouts") this.table.open(query);
-  }
-
-  async read() {
-    try {
-      this.run.value = await get(path`/v1/runs/${this.name}`, this.abort.signal);
-      this.problem.value = "";
-    } catch (error) {
-      this.problem.value = /** @type {Error} */ (error).message;
-    }
   }
 
   delete() {

@@ -3,7 +3,7 @@ import { signal } from "./vendor/signals.js";
 import { keepQuery, link } from "./address.js";
 import { journal } from "./api.js";
 import { Rollouts } from "./store.js";
-import { html, Badge, Copy, dollars, isNarrow, moment, num, size, span } from "./ui.js";
+import { html, Badge, Copy, dollars, isNarrow, moment, num, Select, size, span } from "./ui.js";
 
 const ROW = 34;
 const AROUND = 6;
@@ -180,10 +180,8 @@ export class Table {
     // What an address says is there before a rollout has it.
     const missing = value && !counts.some(([option]) => option === value) ? [[value, 0]] : [];
     const options = /** @type {[string, number][]} */ (counts.concat(/** @type {any} */ (missing)));
-    return html`<select aria-label=${FILTERS[name]} value=${value} onChange=${(/** @type {any} */ event) => this.set(name, event.target.value)}>
-      <option value="">${FILTERS[name]}</option>
-      ${options.map(([option, count]) => html`<option value=${option} selected=${option === value}>${option} (${num(count)})</option>`)}
-    </select>`;
+    const texts = options.map(([option, count]) => [option, `${option} (${num(count)})`]);
+    return html`<${Select} label=${FILTERS[name]} value=${value} options=${[["", FILTERS[name]], ...texts]} choose=${(/** @type {string} */ chosen) => this.set(name, chosen)} />`;
   }
 
   /** The filters of the command line that are no choice, folded unless one is set. */

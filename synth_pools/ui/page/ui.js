@@ -46,10 +46,10 @@ addEventListener("resize", () => {
   size.value = innerWidth * 1e5 + innerHeight;
 });
 
-/** Do something now and then, while the page is seen. @param {number} seconds @param {AbortSignal} until @param {() => Promise<any>} work */
-export async function every(seconds, until, work) {
+/** Do something now and then, while the page is seen. @param {number} seconds @param {AbortSignal} until @param {() => Promise<any>} work @param {{ value: string }} [problem] gets the message of its error */
+export async function every(seconds, until, work, problem = { value: "" }) {
   for (; !until.aborted; await pause(seconds, until)) {
-    if (!document.hidden) await work().catch(() => {});
+    if (!document.hidden) problem.value = await work().then(() => "", (error) => error.message);
   }
 }
 
@@ -82,6 +82,12 @@ export const Grid = ({ head, rows, label, texts = head.slice(0, 1) }) => {
     </table>
   </div>`;
 };
+
+/** A choice among values, each with its text. @param {{ label: string, value: string, options: [string, any][], choose: (value: string) => void }} props */
+export const Select = ({ label, value, options, choose }) =>
+  html`<select aria-label=${label} value=${value} onChange=${(/** @type {any} */ { target }) => choose(target.value)}>
+    ${options.map(([option, text]) => html`<option value=${option} selected=${option === value}>${text}</option>`)}
+  </select>`;
 
 /** The text that was copied last. */
 const copied = signal("");
