@@ -33,15 +33,19 @@ _INSTRUCTIONS = (
     "pages: pass the next_cursor of one as cursor of the next, next_sequence as after_sequence. "
     "Follow a rollout by the pages of its events until it has ended."
 )
-_READ_ON_TEXT = "Read the next part of a long answer, which says its answer_id and the offset."
-_READ_ON_SCHEMA = {
-    "type": "object",
-    "properties": {
-        "answer_id": {"type": "string", "description": "The id of the answer."},
-        "offset": {"type": "integer", "minimum": 0, "description": "The first character."},
+_READ_ON_TOOL = {
+    "name": READ_ON,
+    "description": "Read the next part of a long answer, which says its answer_id and the offset.",
+    "inputSchema": {
+        "type": "object",
+        "properties": {
+            "answer_id": {"type": "string", "description": "The id of the answer."},
+            "offset": {"type": "integer", "minimum": 0, "description": "The first character."},
+        },
+        "required": ["answer_id", "offset"],
+        "additionalProperties": False,
     },
-    "required": ["answer_id", "offset"],
-    "additionalProperties": False,
+    "annotations": {"readOnlyHint": True},
 }
 
 
@@ -116,7 +120,7 @@ class Toolbox:
             SynthPoolsError: It does not answer, or not to this key.
         """
         # Imported here, as above.
-        from mcp.types import Tool, ToolAnnotations
+        from mcp.types import Tool
 
         try:
             capabilities: Mapping[str, Any] = await self._client.get_capabilities()
@@ -126,27 +130,8 @@ class Toolbox:
         for tool in offered_tools(capabilities):
             if tool.is_read_only or not read_only:
                 self._tools[tool.name] = tool
-                hints = ToolAnnotations(
-                    read_only_hint=tool.is_read_only,
-                    destructive_hint=tool.row.destroys or None,
-                    idempotent_hint=tool.is_idempotent,
-                )
-                self.descriptions.append(
-                    Tool(
-                        name=tool.name,
-                        description=tool.description,
-                        input_schema=tool.schema,
-                        annotations=hints,
-                    )
-                )
-        self.descriptions.append(
-            Tool(
-                name=READ_ON,
-                description=_READ_ON_TEXT,
-                input_schema=_READ_ON_SCHEMA,
-                annotations=ToolAnnotations(read_only_hint=True),
-            )
-        )
+        listed = [*(tool.listed for tool in self._tools.values()), _READ_ON_TOOL]
+        self.descriptions = list(map(Tool.model_validate, listed))
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
         """Call a tool; return its answer, or its error as that of the tool."""

@@ -25,19 +25,15 @@ class OperationTool(NamedTuple):
         name: The shortest id among its operations.
         row: The row.
         operations: The operations that may be called, each with the parameters of its path.
-        description: Summary and description in the document.
-        schema: JSON Schema of the arguments.
         is_read_only: Whether it only reads.
-        is_idempotent: Whether a repetition has no further effect.
+        listed: The tool as lists of the protocol have it.
     """
 
     name: str
     row: CommandRow
     operations: tuple[tuple[str, tuple[str, ...]], ...]
-    description: str
-    schema: dict[str, Any]
     is_read_only: bool
-    is_idempotent: bool
+    listed: dict[str, Any]
 
     def call(
         self, arguments: Mapping[str, Any], warn: Callable[[str], object]
@@ -154,17 +150,19 @@ def _tool(
         "$defs": _definitions(properties, schemas),
     }
     page = _PAGE_TEXT if row.kind == "stream" else ""
-    return OperationTool(
-        name=min(operations, key=len),
-        row=row,
-        operations=tuple(operations.items()),
-        description="\n\n".join(filter(None, [f"{row.summary}.", page, row.description])),
-        schema=schema,
-        is_read_only=all(
-            node["method"] == "get" or node.get("x-scope") == "read" for node in called
-        ),
-        is_idempotent=all(node.get("x-retry", "always") == "always" for node in called),
-    )
+    name = min(operations, key=len)
+    is_read_only = all(node["method"] == "get" or node.get("x-scope") == "read" for node in called)
+    listed = {
+        "name": name,
+        "description": "\n\n".join(filter(None, [f"{row.summary}.", page, row.description])),
+        "inputSchema": schema,
+        "annotations": {
+            "readOnlyHint": is_read_only,
+            "destructiveHint": row.destroys or None,
+            "idempotentHint": all(node.get("x-retry", "always") == "always" for node in called),
+        },
+    }
+    return OperationTool(name, row, tuple(operations.items()), is_read_only, listed)
 
 
 def _definitions(schema: Any, schemas: Mapping[str, Any]) -> dict[str, Any]:

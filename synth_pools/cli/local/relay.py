@@ -163,7 +163,7 @@ class _Records:
     async def write(self, *, is_last: bool = False) -> None:
         """Write the files of agents that have called since."""
         for file in self._files:
-            if file.is_due or (is_last and file.is_changed):
+            if file.is_changed and (is_last or time.monotonic() >= file.due_at):
                 await asyncio.to_thread(file.write)
 
 
@@ -175,11 +175,7 @@ class _RecordFile:
         self._folder, self._name = folder, name
         self._path: Path | None = None
         self.is_changed = False
-        self._due_at = 0.0
-
-    @property
-    def is_due(self) -> bool:
-        return self.is_changed and time.monotonic() >= self._due_at
+        self.due_at = 0.0
 
     def note(self, _: object) -> None:
         """Note that there is more to write."""
@@ -201,7 +197,7 @@ class _RecordFile:
         except OSError as error:
             click.echo(f"error: {self._name} is not written: {error}", err=True)
             self.is_changed = True
-        self._due_at = time.monotonic() + _REST * (time.monotonic() - start) + _WRITE_SECONDS
+        self.due_at = time.monotonic() + _REST * (time.monotonic() - start) + _WRITE_SECONDS
 
     def _first_place(self, written: Path) -> Path:
         """Return a path of its own: files of earlier relays stay."""

@@ -17,7 +17,7 @@ from synth_pools.backend.settings import StoreURL
 from synth_pools.backend.storage.database import StorageError
 from synth_pools.backend.storage.postgres.connection import DRIVER_ERRORS, StatementError
 from synth_pools.backend.storage.postgres.schema import SCHEMA, WRITERS_LOCK
-from synth_pools.backend.storage.postgres.sessions import StoreSessions, end_session
+from synth_pools.backend.storage.postgres.sessions import StoreSessions, opened_session
 from synth_pools.backend.storage.queries import (
     LARGEST_ROW,
     Queries,
@@ -136,16 +136,13 @@ class PostgresQueries(Queries):
         """
         queries = cls(query_store)
         try:
-            reader = await queries._sessions.open()
-            try:
+            async with opened_session(queries._sessions) as reader:
                 role = str(await reader.fetchval("SELECT quote_ident(current_user)"))
                 excess = await reader.fetchval(_TOO_MUCH)
                 if excess is not None:
                     raise StoreError(f"the user of {query_store} {excess}")
                 await _make_views(store, role)
                 await reader.execute(f"SELECT 1 FROM {_VIEW_SCHEMA}.rollouts LIMIT 0")  # noqa: S608
-            finally:
-                await end_session(reader)
         except (StatementError, *DRIVER_ERRORS) as error:
             failure = error if isinstance(error, StatementError) else StatementError(error)
             reason = query_store.masked(store.masked(str(failure)))
@@ -159,14 +156,9 @@ class PostgresQueries(Queries):
         require_reading(sql)
         require_known_words(sql)
         try:
-            session = await self._sessions.open()
-            try:
-                # The server's limit is one for each portion of the rows.
-                async with asyncio.timeout(limits.seconds):
-                    return await _answer(session, sql, limits)
-            finally:
-                # A statement that is under way is cancelled.
-                await end_session(session)
+            # The server's limit is one for each portion of the rows.
+            async with opened_session(self._sessions) as reader, asyncio.timeout(limits.seconds):
+                return await _answer(reader, sql, limits)
         except (StatementError, *DRIVER_ERRORS) as error:
             failure = error if isinstance(error, StatementError) else StatementError(error)
             if failure.is_late:
@@ -186,25 +178,21 @@ class PostgresQueries(Queries):
 
 async def _make_views(store: StoreURL, role: str) -> None:
     """Make the views, and let a role read them."""
-    writer = await StoreSessions(store).open()
-    try:
-        async with writer.transaction():
-            await writer.execute("SELECT pg_advisory_xact_lock($1, $2)", *WRITERS_LOCK)
-            if not await writer.fetchval("SELECT to_regnamespace($1) IS NOT NULL", _VIEW_SCHEMA):
-                await writer.execute(f"CREATE SCHEMA {_VIEW_SCHEMA}")
-            await writer.execute(_UNESCAPED)
-            for name, statement in VIEWS.items():
-                view = f"{_VIEW_SCHEMA}.{name}"
-                try:
-                    async with writer.transaction():
-                        await writer.execute(f"CREATE OR REPLACE VIEW {view} AS {statement}")
-                except asyncpg.InvalidTableDefinitionError:
-                    # That of a newer backend has more columns.
-                    continue
-                await writer.execute(f"GRANT SELECT ON {view} TO {role}")
-            await writer.execute(f"GRANT USAGE ON SCHEMA {_VIEW_SCHEMA} TO {role}")
-    finally:
-        await end_session(writer)
+    async with opened_session(StoreSessions(store)) as writer, writer.transaction():
+        await writer.execute("SELECT pg_advisory_xact_lock($1, $2)", *WRITERS_LOCK)
+        if not await writer.fetchval("SELECT to_regnamespace($1) IS NOT NULL", _VIEW_SCHEMA):
+            await writer.execute(f"CREATE SCHEMA {_VIEW_SCHEMA}")
+        await writer.execute(_UNESCAPED)
+        for name, statement in VIEWS.items():
+            view = f"{_VIEW_SCHEMA}.{name}"
+            try:
+                async with writer.transaction():
+                    await writer.execute(f"CREATE OR REPLACE VIEW {view} AS {statement}")
+            except asyncpg.InvalidTableDefinitionError:
+                # That of a newer backend has more columns.
+                continue
+            await writer.execute(f"GRANT SELECT ON {view} TO {role}")
+        await writer.execute(f"GRANT USAGE ON SCHEMA {_VIEW_SCHEMA} TO {role}")
 
 
 async def _answer(session: asyncpg.Connection, sql: str, limits: QueryLimits) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncIterator
 
 import asyncpg
 
@@ -99,6 +100,20 @@ async def _open(url: StoreURL, more: str, seconds: int) -> asyncpg.Connection:
     except (*DRIVER_ERRORS, ValueError) as error:
         raise SessionError(error) from None
     return raw
+
+
+@contextlib.asynccontextmanager
+async def opened_session(sessions: StoreSessions) -> AsyncIterator[asyncpg.Connection]:
+    """Open a session for the statements of a block; one that is under way at its end is cancelled.
+
+    Raises:
+        SessionError: It cannot be opened.
+    """
+    session = await sessions.open()
+    try:
+        yield session
+    finally:
+        await end_session(session)
 
 
 async def end_session(raw: asyncpg.Connection) -> None:
