@@ -31,6 +31,7 @@ _MOST_UPSTREAMS = 100
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
 _Send = Callable[[_Message], Awaitable[None]]
+_Headers = list[tuple[bytes, bytes]]
 
 _PATH = re.compile(rb"/r/([^/]+)(/.*)", re.DOTALL)
 _KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key")
@@ -95,22 +96,16 @@ class ModelRelay:
         """Answer a request."""
         if scope["type"] != "http":
             return
-        has_begun = False
-
-        async def begin(message: _Message) -> None:
-            nonlocal has_begun
-            has_begun = True
-            await send(message)
-
+        client = _Client(send)
         try:
             session, target = self._route(scope)
             body = await _body_of(receive)
-            exchange = _Exchange(session, scope, target, body, begin)
+            exchange = _Exchange(session, scope, target, body, client)
             await _unless_disconnected(exchange.run(), receive)
         except (UpstreamError, _RefusedError) as error:
             # After that its end is missing for the client, too: the server closes the connection.
-            if not has_begun:
-                await _send_error(send, error)
+            if not client.has_begun:
+                await client.refuse(error)
 
     def _route(self, scope: Mapping[str, Any]) -> tuple[RelaySession, bytes]:
         """Return the session of a request, and its path below the address of the upstream."""
@@ -133,6 +128,38 @@ class ModelRelay:
         return session, path[3:] + (b"?" + query if query else b"")
 
 
+class _Client:
+    """Client of a call, and what it is sent."""
+
+    def __init__(self, send: _Send) -> None:
+        self._send = send
+        self.has_begun = False
+
+    async def begin(self, status: int, headers: _Headers) -> None:
+        self.has_begun = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def add(self, piece: bytes) -> None:
+        if piece:
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    async def end(self, piece: bytes = b"") -> None:
+        await self._send({"type": "http.response.body", "body": piece})
+
+    async def send(self, status: int, headers: _Headers, content: bytes) -> None:
+        await self.begin(status, [*headers, (b"content-length", b"%d" % len(content))])
+        await self.end(content)
+
+    async def refuse(self, error: UpstreamError | _RefusedError) -> None:
+        if isinstance(error, UpstreamError):
+            error = _RefusedError(502, "upstream_error", f"The server of the model: {error}")
+        problem = {"message": str(error), "type": "relay_error", "param": None, "code": error.code}
+        headers = [(b"content-type", b"application/json")]
+        if error.status < 500:
+            headers.append((b"x-should-retry", b"false"))
+        await self.send(error.status, headers, json.dumps({"error": problem}).encode())
+
+
 class _Exchange:
     """Request, on its way to the upstream and back."""
 
@@ -142,9 +169,9 @@ class _Exchange:
         scope: Mapping[str, Any],
         target: bytes,
         body: bytes,
-        send: _Send,
+        client: _Client,
     ) -> None:
-        self._session, self._target, self._raw, self._send = session, target, body, send
+        self._session, self._target, self._raw, self._client = session, target, body, client
         self._upstream = session.upstream
         self._method = scope["method"].encode()
         kind = target.partition(b"?")[0].strip(b"/").decode("latin-1")
@@ -155,7 +182,7 @@ class _Exchange:
     async def _ask(self, body: bytes) -> UpstreamAnswer:
         return await self._upstream.send(self._method, self._target, self._headers, body)
 
-    def _headers_of(self, scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+    def _headers_of(self, scope: Mapping[str, Any]) -> _Headers:
         hidden = {*_OF_THE_CONNECTION, *([b"accept-encoding"] if self._kind else ())}
         key = self._upstream.key
         keys = _keys_of(scope)
@@ -238,17 +265,17 @@ class _Exchange:
         cut = _cut(plain, names_to_cut(added))
         is_cut = cut is not plain
         headers = _headers_back(answer, is_decoded=is_cut)
-        await _send_all(self._send, answer.status, headers, cut if is_cut else bytes(content))
+        await self._client.send(answer.status, headers, cut if is_cut else bytes(content))
 
     async def _pass_on(
         self, answer: UpstreamAnswer, pieces: AsyncIterator[bytes] | None = None, start: bytes = b""
     ) -> None:
         """Pass an answer on as it arrives."""
-        await _send_head(self._send, answer.status, _headers_back(answer, has_length=True))
-        await _send_piece(self._send, start)
+        await self._client.begin(answer.status, _headers_back(answer, has_length=True))
+        await self._client.add(start)
         async for piece in pieces or answer.pieces():
-            await _send_piece(self._send, piece)
-        await self._send({"type": "http.response.body", "body": b""})
+            await self._client.add(piece)
+        await self._client.end()
 
     async def _pass_stream(
         self, call: ModelCall, dialect: Dialect, answer: UpstreamAnswer, names: set[str]
@@ -257,17 +284,16 @@ class _Exchange:
         call.read_answer = lambda: dialect.read(dialect.fold(stream.events))
         inflate = _inflater(answer)
         headers = _headers_back(answer, is_decoded=inflate is not None)
-        await _send_head(self._send, answer.status, headers)
+        await self._client.begin(answer.status, headers)
         async for piece in answer.pieces():
             call.note_first_byte()
             for part in stream.feed(_inflated(inflate, piece)):
                 # The client may be gone as soon as it has the last event.
                 if stream.is_ended:
                     call.end()
-                await _send_piece(self._send, part)
+                await self._client.add(part)
         call.end()
-        await _send_piece(self._send, stream.rest if names else b"")
-        await self._send({"type": "http.response.body", "body": b""})
+        await self._client.end(stream.rest if names else b"")
 
 
 class _EventStream:
@@ -350,7 +376,7 @@ async def _unless_disconnected(work: Coroutine[Any, Any, None], receive: _Receiv
     working.result()
 
 
-def _keys_of(scope: Mapping[str, Any]) -> list[tuple[bytes, bytes]]:
+def _keys_of(scope: Mapping[str, Any]) -> _Headers:
     return [(name, value) for name, value in scope["headers"] if name in _KEY_HEADERS]
 
 
@@ -396,35 +422,9 @@ def _inflated(inflate: Any, piece: bytes) -> bytes:
 
 def _headers_back(
     answer: UpstreamAnswer, *, is_decoded: bool = False, has_length: bool = False
-) -> list[tuple[bytes, bytes]]:
+) -> _Headers:
     hidden = _OF_THE_CONNECTION - ({b"content-length"} if has_length else set())
     if is_decoded:
         hidden = hidden | {b"content-encoding"}
     # Uvicorn writes them in lower case, or as they are.
     return [(name, value) for name, value in answer.headers if name.lower() not in hidden]
-
-
-async def _send_head(send: _Send, status: int, headers: list[tuple[bytes, bytes]]) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-
-
-async def _send_piece(send: _Send, piece: bytes) -> None:
-    if piece:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-
-
-async def _send_error(send: _Send, error: UpstreamError | _RefusedError) -> None:
-    if isinstance(error, UpstreamError):
-        error = _RefusedError(502, "upstream_error", f"The server of the model: {error}")
-    problem = {"message": str(error), "type": "relay_error", "param": None, "code": error.code}
-    headers = [(b"content-type", b"application/json")]
-    if error.status < 500:
-        headers.append((b"x-should-retry", b"false"))
-    await _send_all(send, error.status, headers, json.dumps({"error": problem}).encode())
-
-
-async def _send_all(
-    send: _Send, status: int, headers: list[tuple[bytes, bytes]], content: bytes
-) -> None:
-    await _send_head(send, status, [*headers, (b"content-length", b"%d" % len(content))])
-    await send({"type": "http.response.body", "body": content})

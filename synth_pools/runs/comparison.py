@@ -147,9 +147,7 @@ class Comparison:
         document = asdict(self)
         for difference in document["differences"]:
             for name in ("new", "missing", "left_out"):
-                difference[name] = [
-                    {"task_id": task_id, "seed": seed} for task_id, seed in difference[name]
-                ]
+                difference[name] = [case._asdict() for case in difference[name]]
             interval = difference["interval"]
             difference["interval"] = None if interval is None else list(interval)
         return document

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Iterator, Sequence
 
+from synth_pools._client.fleet.table import html_table
 from synth_pools.runs.comparison import Comparison, Difference, Pair, RunFigures
 
 RUN_HEADS = ("RUN", "ROLLOUTS", "FAILED", "MEAN", "SECONDS", "TOKENS", "COST USD")
@@ -101,11 +102,11 @@ def comparison_page(comparison: Comparison, most: int) -> str:
     parts = [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
         f"<style>{_STYLE}</style><h1>{title}</h1>",
-        _html_table(RUN_HEADS, map(run_cells, comparison.runs)),
+        html_table(map(str.capitalize, RUN_HEADS), map(run_cells, comparison.runs)),
     ]
     for text, heads, rows in tables(comparison, most):
         parts.append(f"<p>{html.escape(text)}</p>")
-        parts += [_html_table(heads, rows)] if rows else []
+        parts += [html_table(map(str.capitalize, heads), rows)] if rows else []
     return "\n".join(parts) + "\n"
 
 
@@ -129,11 +130,3 @@ def _markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(
         f"| {' | '.join(text.replace('|', chr(92) + '|') for text in line)} |" for line in lines
     )
-
-
-def _html_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    head = "".join(f"<th>{html.escape(text.capitalize())}</th>" for text in heads)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{html.escape(text)}</td>' for text in row)}</tr>" for row in rows
-    )
-    return f"<table><tr>{head}</tr>{body}</table>"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 from html import escape
 from typing import Any, Literal, get_args
 
@@ -77,16 +78,21 @@ def html(rows: list[dict[str, Any]], progress: FleetProgress) -> str:
     """Return the counts and the last few rows as HTML."""
     last = rows[-_HTML_ROWS:]
     columns = _used_columns(last)
-    head = "".join(f"<th>{escape(name)}</th>" for name in columns)
-    body = "".join(
-        f"<tr>{''.join(f'<td>{escape(_cell(row[name]))}</td>' for name in columns)}</tr>"
-        for row in last
-    )
     paragraphs = "".join(f"<p>{escape(line)}</p>" for line in summary(progress))
     if not rows:
         return paragraphs
     more = f"<p>the last {len(last)} of {len(rows)}:</p>" if len(rows) > len(last) else ""
-    return f"{paragraphs}{more}<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    cells = ([_cell(row[name]) for name in columns] for row in last)
+    return f"{paragraphs}{more}{html_table(columns, cells)}"
+
+
+def html_table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Return a table as HTML, from texts."""
+    head = "".join(f"<th>{escape(text)}</th>" for text in heads)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(text)}</td>' for text in row)}</tr>" for row in rows
+    )
+    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
 
 def table(rows: list[dict[str, Any]], progress: FleetProgress) -> str:

@@ -23,15 +23,20 @@ LABELS = ("rollout_labels", "rollout_seq")
 
 ORDERS = {"reward": "reward_value", "duration": "duration", "cost": "cost_usd"}
 _TEXTS = frozenset({"run", "error_code", "task_id", "status", "pool_id", "created_at"})
-# The filters of equal values, the likely narrowest first.
-_EQUAL = ("run", "label", "seed", "error_code", "task_id", "state", "pool_id")
-_RANGES = (
-    ("min_reward", "reward_value", ">="),
-    ("max_reward", "reward_value", "<="),
-    ("created_after", "created_at", ">="),
-    ("created_before", "created_at", "<"),
-)
-FILTERS = (*_EQUAL, *(name for name, _, _ in _RANGES))
+# Filters with their columns: those of equal values first, the likely narrowest before the others.
+FILTERS = {
+    "run": ("run", "="),
+    "label": ("label", "="),
+    "seed": ("seed", "="),
+    "error_code": ("error_code", "="),
+    "task_id": ("task_id", "="),
+    "state": ("status", "="),
+    "pool_id": ("pool_id", "="),
+    "min_reward": ("reward_value", ">="),
+    "max_reward": ("reward_value", "<="),
+    "created_after": ("created_at", ">="),
+    "created_before": ("created_at", "<"),
+}
 
 
 # Most rollouts of a usual page, whose documents are read where they are found; and the most bytes
@@ -122,18 +127,10 @@ class RolloutQuery:
 
     def conditions(self) -> list[ColumnCondition]:
         """Return the conditions of the filters, those of equal values first."""
-        columns = {"state": "status"}
         return [
-            *(
-                ColumnCondition(columns.get(name, name), "=", self.filters[name])
-                for name in _EQUAL
-                if name in self.filters
-            ),
-            *(
-                ColumnCondition(column, sign, self.filters[name])
-                for name, column, sign in _RANGES
-                if name in self.filters
-            ),
+            ColumnCondition(column, sign, self.filters[name])
+            for name, (column, sign) in FILTERS.items()
+            if name in self.filters
         ]
 
 

@@ -1,5 +1,5 @@
 // What happened in a rollout, step by step: of its trajectory, or of its events while it runs.
-import { signal } from "./vendor/signals.js";
+import { computed, signal } from "./vendor/signals.js";
 import { html, dollars, Grid, num, span } from "./ui.js";
 
 const FIRST_STEPS = 100;
@@ -111,7 +111,11 @@ export class Steps {
     this.limit = signal(FIRST_STEPS);
     /** The step that is jumped to, until it is drawn. @type {Step | null | undefined} */
     this.goal = null;
-    this.found = { list: this.list.value, words: "", steps: this.list.value };
+    /** The steps that have what is searched for. */
+    this.matches = computed(() => {
+      const words = this.words.value.toLowerCase();
+      return words ? this.list.value.filter(({ parts }) => parts.some(([, text]) => text.toLowerCase().includes(words))) : this.list.value;
+    });
     /** Those of the agents that this one has called. @type {Steps[]} */
     this.embedded = [];
     this.isOpen = signal(false);
@@ -145,16 +149,6 @@ export class Steps {
     this.list.value = listOf(steps).filter(isObject).map((step, index, all) => stepOf(step, Date.parse(all[index - 1]?.timestamp)));
   }
 
-  /** The steps that have what is searched for. @param {string} words */
-  matching(words) {
-    const list = this.list.value;
-    if (this.found.list !== list || this.found.words !== words) {
-      const steps = words ? list.filter(({ parts }) => parts.some(([, text]) => text.toLowerCase().includes(words))) : list;
-      this.found = { list, words, steps };
-    }
-    return this.found.steps;
-  }
-
   /** @param {Step[]} steps */
   jump(steps) {
     const errors = steps.filter(({ isError }) => isError);
@@ -177,7 +171,7 @@ export class Steps {
   /** @returns {any} */
   render() {
     const words = this.words.value.toLowerCase();
-    const steps = this.matching(words);
+    const steps = this.matches.value;
     const all = this.list.value.length;
     const errors = steps.filter(({ isError }) => isError).length;
     const problem = this.problem.value && html`<p class="soft">${this.problem.value}</p>`;
