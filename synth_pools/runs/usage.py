@@ -51,8 +51,7 @@ class UsageSums:
 
     def text(self, completed: int) -> str:
         """Write the sums on one line; empty without any."""
-        rates = per_completed(self._usage, completed)
-        words = [f"{rates['tokens']:,.0f} tokens"] if "tokens" in rates else []
-        words += [f"${rates['cost_usd']:.4g}"] if "cost_usd" in rates else []
+        sums = [name for name in self._usage if completed and name != "estimated_cost_usd"]
+        words = in_words({name: self._usage[name] / completed for name in sums})
         rate = f"; {' and '.join(words)} for each completed rollout" if words else ""
         return f"usage  {' and '.join(in_words(self._usage))}{rate}\n" if self._usage else ""

@@ -24,15 +24,7 @@ _FORMATS = ("table", "json", "markdown", "html")
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, metavar="RUN...")
-@click.option(
-    "-o",
-    "--output",
-    "form",
-    default="table",
-    show_default=True,
-    type=click.Choice(_FORMATS),
-    help="A table, JSON for programs, Markdown, or a page of HTML.",
-)
+@output.form_option("A table, JSON for programs, Markdown, or a page of HTML.", _FORMATS)
 @click.option(
     "--failures",
     default="zero",

@@ -16,6 +16,7 @@ from synth_pools.trajectories.messages import chat_messages
 from synth_pools.trajectories.sequences import TokenSequence, token_sequences
 
 _AT_ONCE = 8
+_TRL_COLUMNS = ("reward", "rollout_id", "task_id", "seed")
 _ROW = ("rollout_id", "task_id", "seed", "status", "reward")
 
 Played = tuple[RecordedResult, dict[str, Any]]
@@ -69,27 +70,21 @@ def write_sft(path: Path, played: Iterator[Played], total: int) -> None:
 
 def write_trl(path: Path, played: Iterator[Played], total: int) -> None:
     """Write what `rollout_func` of TRL's GRPO trainer returns: lists with an entry a sequence."""
-    columns: dict[str, list[Any]] = {
-        name: []
-        for name in (
-            *("prompt_ids", "completion_ids", "logprobs", "env_mask"),
-            *("reward", "rollout_id", "task_id", "seed"),
-        )
-    }
+    rows: list[tuple[RecordedResult, TokenSequence]] = []
     count = 0
     for result, sequences in _sampled(played):
-        if any(sequence.logprobs is None for sequence in sequences):
-            continue
-        count += 1
-        for sequence in sequences:
-            columns["prompt_ids"].append(sequence.prompt)
-            columns["completion_ids"].append(sequence.response)
-            columns["logprobs"].append(sequence.logprobs)
-            columns["env_mask"].append(sequence.mask)
-            for name in ("reward", "rollout_id", "task_id", "seed"):
-                columns[name].append(result.row.get(name))
+        if all(sequence.logprobs is not None for sequence in sequences):
+            count += 1
+            rows += [(result, sequence) for sequence in sequences]
+    document = {
+        "prompt_ids": [sequence.prompt for _, sequence in rows],
+        "completion_ids": [sequence.response for _, sequence in rows],
+        "logprobs": [sequence.logprobs for _, sequence in rows],
+        "env_mask": [sequence.mask for _, sequence in rows],
+        **{name: [result.row.get(name) for result, _ in rows] for name in _TRL_COLUMNS},
+    }
     _say_left_out(total - count, "have no reward, or steps without token ids and log-probabilities")
-    path.write_text(json.dumps(columns) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(document) + "\n", encoding="utf-8")
 
 
 def write_skyrl(path: Path, played: Iterator[Played], total: int) -> None:
