@@ -19,7 +19,6 @@ _NESTED = {"choices", "provider_specific_fields"}
 _REFUSALS = (400, 403, 422)
 _MOST_REMEMBERED = 1000
 
-_Spans = list[tuple[int, int, str]]
 _decode = json.JSONDecoder().raw_decode
 _space = re.compile(r"[ \t\n\r]*")
 
@@ -88,16 +87,14 @@ def names_to_cut(added: Collection[str]) -> set[str]:
 def without(text: str, names: Collection[str]) -> str:
     """Return the JSON of an answer without some members of it and its choices.
 
-    Everything else stays as it is, to the byte. `logprobs` becomes null, as servers have it.
+    Each of the others stays as it is, to the byte. `logprobs` becomes null, as servers have it.
     """
-    spans: _Spans = []
     try:
-        _read_object(text, _skip(text, 0), names, spans)
+        at = _skip(text, 0)
+        cut, end = _cut(text, at, names)
     except (ValueError, IndexError, RecursionError):
         return text
-    for start, end, replacement in reversed(spans):
-        text = text[:start] + replacement + text[end:]
-    return text
+    return text[:at] + cut + text[end:]
 
 
 def _skip(text: str, at: int) -> int:
@@ -105,42 +102,26 @@ def _skip(text: str, at: int) -> int:
     return match.end() if match else at
 
 
-def _read_object(text: str, at: int, names: Collection[str], spans: _Spans) -> int:
-    """Note what is to be cut from the object at a position; return the position behind it."""
-    last_end = at + 1
-    at = _skip(text, at + 1)
-    while text[at] != "}":
-        start = at
-        name, at = _decode(text, at)
-        at = _skip(text, _skip(text, at) + 1)
-        value, end = _decode(text, at)
-        behind = _skip(text, end)
-        is_last = text[behind] != ","
-        behind = behind if is_last else _skip(text, behind + 1)
-        if name in _NESTED and value:
-            _read_nested(text, at, names, spans)
+def _cut(text: str, at: int, names: Collection[str]) -> tuple[str, int]:
+    """Return the object or list at a position without some members, and the position behind it."""
+    parts: list[str] = []
+    end, first = at, _skip(text, at + 1)
+    if text[first] in "}]":
+        end = first
+    while text[end] not in "}]":
+        start, value_at, name = end + 1, _skip(text, end + 1), ""
+        if text[at] == "{":
+            name, colon = _decode(text, value_at)
+            value_at = _skip(text, _skip(text, colon) + 1)
+        value, value_end = _decode(text, value_at)
+        end = _skip(text, value_end)
         # Usage that comes with choices is given without being asked for.
-        if name not in names or (name == "usage" and value is not None):
-            last_end = end
-        elif name == "logprobs":
-            spans.append((at, end, "null"))
-            last_end = end
-        elif not is_last:
-            spans.append((start, behind, ""))
-        else:
-            # With the comma before it, and with what was cut since the last member that stays.
-            while spans and spans[-1][0] >= last_end:
-                spans.pop()
-            spans.append((last_end, end, ""))
-        at = behind
-    return at + 1
-
-
-def _read_nested(text: str, at: int, names: Collection[str], spans: _Spans) -> None:
-    if text[at] == "{":
-        _read_object(text, at, names, spans)
-    elif text[at] == "[":
-        at = _skip(text, at + 1)
-        while text[at] == "{":
-            at = _skip(text, _read_object(text, at, names, spans))
-            at = _skip(text, at + 1) if text[at] == "," else at
+        is_cut = name in names and not (name == "usage" and value is not None)
+        if is_cut and name != "logprobs":
+            continue
+        part = "null" if is_cut else text[value_at:value_end]
+        if value and (name in _NESTED or (text[at] == "[" and text[value_at] == "{")):
+            part, _ = _cut(text, value_at, names)
+        parts.append(text[start:value_at] + part + text[value_end:end])
+    # The first of those that stay stands where the first one stood.
+    return text[at:first] + ",".join(parts).lstrip() + text[end], end + 1

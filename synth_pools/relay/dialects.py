@@ -115,17 +115,14 @@ def _messages_of_items(items: Iterable[Json]) -> list[Json]:
         if answer is None:
             answer = {"role": "assistant", "content": "", "reasoning": "", "tool_calls": []}
             messages.append(answer)
+        text = content_text(item.get("content"))
         if kind == "function_call":
             answer["tool_calls"].append({**item, "id": item.get("call_id")})
         elif kind == "reasoning":
-            answer["reasoning"] += content_text(item.get("summary")) or content_text(
-                item.get("content")
-            )
+            answer["reasoning"] += content_text(item.get("summary")) or text
         else:
             # Tools that the server runs itself are named.
-            answer["content"] += (
-                content_text(item.get("content")) if kind == "message" else f"[{kind}]"
-            )
+            answer["content"] += text if kind == "message" else f"[{kind}]"
     return messages
 
 

@@ -67,7 +67,8 @@ def read_run(path: Path) -> RecordedRun:
     """
     for _, first in iter_objects(path):
         if _MARK in first:
-            return read_journal(path)
+            run, latest = _read_file(path)
+            return RecordedRun(list(_results(path, run, latest)), run.pool_id, run.run_id)
         break
     rows = sorted(read_rows(path), key=lambda row: int(row["index"]))
     if not rows:
@@ -75,17 +76,6 @@ def read_run(path: Path) -> RecordedRun:
     for row in rows:
         row["group"] = row["group"] if isinstance(row.get("group"), int) else row["index"]
     return RecordedRun([RecordedResult(row) for row in rows])
-
-
-def read_journal(path: Path) -> RecordedRun:
-    """Read a journal with its segments.
-
-    Raises:
-        RunFileError: It cannot be read, or is no journal.
-    """
-    run, latest = _read_file(path)
-    results = list(_results(path, run, latest))
-    return RecordedRun(results, run.pool_id, run.run_id)
 
 
 def highest_request(path: Path) -> int:

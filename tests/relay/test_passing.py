@@ -115,8 +115,8 @@ def test_members_that_nobody_asked_for_are_cut_out_and_nothing_else(
     upstream.reply_with(Reply(body=body))
     answer = HTTP.post(f"{session.base_url}/chat/completions", json=chat())
     expected = (
-        b'{"id": "c",  "choices":[ {"index":0, "logprobs":null,'
-        b'"message":{"content":"token_ids","logprobs":1},"x":1.50}]'
+        b'{"id": "c","choices":[ {"index":0,"logprobs":null,'
+        b'"message":{"content":"token_ids","logprobs":1},"x":1.50 }]'
         b' , "usage":{"prompt_tokens":2,"completion_tokens":1}}'
     )
     assert answer.content == expected

@@ -138,14 +138,14 @@ class Toolbox:
         # Imported here, as above.
         from mcp.types import CallToolResult, TextContent
 
+        is_error = True
         try:
             parts = await self._parts(name, arguments)
-        except CommandError as error:
-            parts, is_error = [json.dumps({"error": error.format_message()})], True
-        except (SynthPoolsError, OSError, TypeError, ValueError) as error:
-            parts, is_error = self._answers.first_part(error_text(error)), True
-        else:
             is_error = False
+        except CommandError as error:
+            parts = [json.dumps({"error": error.format_message()})]
+        except (SynthPoolsError, OSError, TypeError, ValueError) as error:
+            parts = self._answers.first_part(error_text(error))
         # A service that repeats the key in an answer does not show it to the agent.
         content: Any = [TextContent(text=part.replace(self._secret, "***")) for part in parts]
         return CallToolResult(content=content, is_error=is_error)

@@ -14,6 +14,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import Any
 
 from synth_pools.runs.recorded import RecordedResult, RecordedRun
@@ -269,10 +270,8 @@ def _header(name: str, run: RecordedRun, samples: Sequence[dict[str, Any]]) -> d
 
 def _score(rewards: Sequence[float]) -> dict[str, Any]:
     number = len(rewards)
-    mean = math.fsum(rewards) / number
-    squares = math.fsum((reward - mean) ** 2 for reward in rewards)
-    error = math.sqrt(squares / (number - 1) / number) if number > 1 else 0.0
-    values = {"mean": mean, "stderr": error}
+    error = stdev(rewards) / math.sqrt(number) if number > 1 else 0.0
+    values = {"mean": fmean(rewards), "stderr": error}
     return {
         "name": _SCORE,
         "scorer": _SCORE,

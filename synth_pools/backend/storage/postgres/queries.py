@@ -92,25 +92,21 @@ _SMALL_PORTION = 65_536
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")+)"|([^\W\d]\w*)|--|/\*|\s+|.""", re.DOTALL)
 # Words that may precede a parenthesis: of the language, types, and functions of bounded cost.
-_CALLABLE = frozenset(
-    re.findall(
-        r"\w+",
-        """
-        all and any array as between by case distinct else end except exists filter from group
-        having in intersect is join lateral like limit not offset on or over select some then union
-        using values when where with within
-        bigint boolean cast char date decimal float int integer numeric real smallint text time
-        timestamp varchar
-        abs avg bool_and bool_or cardinality ceil ceiling char_length coalesce concat concat_ws
-        corr count cume_dist date_part date_trunc dense_rank div exp extract first_value floor
-        greatest initcap json_array_length json_extract_path_text json_typeof lag last_value lead
-        least left length ln log lower ltrim materialized max min mod mode nth_value ntile nullif
-        percent_rank percentile_cont percentile_disc position power rank right round row row_number
-        rtrim sign split_part sqrt starts_with stddev stddev_pop stddev_samp strpos substr substring
-        sum to_char trim trunc upper var_pop var_samp variance width_bucket
-        """,
-    )
-)
+_CALLABLE_WORDS = """
+all and any array as between by case distinct else end except exists filter from group
+having in intersect is join lateral like limit not offset on or over select some then union
+using values when where with within
+bigint boolean cast char date decimal float int integer numeric real smallint text time
+timestamp varchar
+abs avg bool_and bool_or cardinality ceil ceiling char_length coalesce concat concat_ws
+corr count cume_dist date_part date_trunc dense_rank div exp extract first_value floor
+greatest initcap json_array_length json_extract_path_text json_typeof lag last_value lead
+least left length ln log lower ltrim materialized max min mod mode nth_value ntile nullif
+percent_rank percentile_cont percentile_disc position power rank right round row row_number
+rtrim sign split_part sqrt starts_with stddev stddev_pop stddev_samp strpos substr substring
+sum to_char trim trunc upper var_pop var_samp variance width_bucket
+"""
+_CALLABLE = frozenset(_CALLABLE_WORDS.split())
 
 
 class PostgresQueries(Queries):
