@@ -272,12 +272,18 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
         if operation.id in absent:
             ctx.expect.inconclusive(operation.id, absent[operation.id], Outcome.NOT_OFFERED)
             continue
-        for defect, (headers, query) in _defects(operation, number, ways):
+        attempts = [(ids, *row) for row in _defects(operation, number, ways)]
+        if operation.id_names and rollout is not None:
+            unknown = _ids(session, None)
+            attempts += [
+                (unknown, f"{defect}, at unknown ids", way) for defect, way in _MISSING.items()
+            ]
+        for addressed, defect, (headers, query) in attempts:
             if session.http.is_right(headers.get("authorization", "")):
                 # A key without lower-case letters equals its upper-case form.
                 continue
             try:
-                response = _ask(ctx, operation, ids, headers, query)
+                response = _ask(ctx, operation, addressed, headers, query)
             except InconclusiveError as lack:
                 ctx.expect.inconclusive(operation.id, lack.note)
                 continue

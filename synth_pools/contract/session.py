@@ -30,6 +30,8 @@ OURS = re.compile(rf"^{PREFIX}[0-9a-f]{{8}}(-|$)")
 # Cheap operations, which work in every state.
 _SIMPLE = ("get_capabilities", "get_queue_status", "list_pools")
 _CLEANUP_SECONDS = 20.0
+# Begins of the names of pools that some requests change which nobody records.
+_UNRECORDED = ("client-", "g-", "late-", "offered", "preflight")
 _MOST_PAGES = 1_000
 _MOST_SWEEPERS = 8
 # A wait proves something if it lasts at least this many times as long as an answer.
@@ -174,9 +176,10 @@ class Session:
     def is_recorded(self, pool_id: str) -> bool:
         """Return True for a pool of this run whose changes are all recorded.
 
-        Those by the client of this package are not.
+        Those by the client of this package are not, nor those before scenarios and between them.
         """
-        return self.created.had(pool_id) and not pool_id.startswith(self.pool_id("client-"))
+        unrecorded = tuple(map(self.pool_id, _UNRECORDED))
+        return self.created.had(pool_id) and not pool_id.startswith(unrecorded)
 
     def pool_body(self, subject: str, **more: Any) -> dict[str, Any]:
         """Build the definition of a pool on which rollouts end.

@@ -325,6 +325,8 @@ class StubHandler(BaseHTTPRequestHandler):
             with self.server.received.lock:
                 self.server.received.later[name] = (body, False)
             self._send(202, {"rollout_id": body.get("rollout_id"), "status": "running"})
+        elif isinstance(response, int):
+            self._send(response, {"detail": "as it was asked"})
         elif isinstance(response, dict):
             self._send(200, response)
         else:

@@ -23,6 +23,7 @@ CLAUSES = {
     "agree": _TWINS,
     "agree.admitted": "RolloutBatch.admitted#e6a8",
     "agree.config": "PoolDefinition#3178",
+    "agree.container_url": "PoolUrls.container_url#1544",
     "agree.creation": """
         create_rollout responses 200#40c0, create_rollout responses 202#7a08,
         replay_rollout responses 200#03e5, parameters IdempotencyKey#ccb2,
@@ -94,6 +95,10 @@ CLAUSES = {
     "facts.run": "Run.created_at#629b, Run.labels#4d57, Run.configuration_digest#e698",
     "facts.runs": "RunCounts#7bca",
     "facts.state": "PoolEventPage#3b31",
+    "facts.stored": """
+        PoolMetrics.capacity#d009, PoolMetrics.concurrency#9f57, PoolList.items#c4e8,
+        get_pool#fdaa, list_tasks#603f
+    """,
     "facts.streams": "headers XAccelBuffering#f649",
     "facts.usage": "get_rollout_usage#0ae5",
     "model": "Pools: states#78fd",

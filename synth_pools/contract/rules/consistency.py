@@ -97,6 +97,7 @@ def check_consistency(
     rows = raw_items if schema in _ITEMS and isinstance(raw_items, list) else None
     if schema == "RolloutBatch" and isinstance(raw_items, list):
         yield from _batch(operation, body, [item for item in raw_items if isinstance(item, dict)])
+        yield from _batch_echo(operation, exchange, raw_items)
     elif schema == "Rollout" and "202" in operation.responses:
         yield from _creation(operation, status, body)
     # A replay answers with another rollout than the one in its path.
@@ -191,6 +192,22 @@ def _batch(
     for name, count in (("admitted", admitted), ("refused", len(items) - admitted)):
         if name in body:
             yield subject.judge(f"agree.{name}", f"{name} counts the items", count, body[name])
+
+
+def _batch_echo(operation: Operation, exchange: Exchange, items: list[Any]) -> Iterator[RuleResult]:
+    """Judge whether the items of a batch repeat their requests."""
+    body = request_json(exchange)
+    lists = [body.get(name) for name in ("rollouts", "requests")] if isinstance(body, dict) else []
+    requests = [request for sent in lists if isinstance(sent, list) for request in sent]
+    if len(requests) != len(items):
+        return
+    subject = AnswerPart(operation)
+    for request, item in zip(requests, items, strict=True):
+        rollout = item.get("rollout") if isinstance(item, dict) else None
+        if isinstance(rollout, dict) and isinstance(request, dict):
+            demand, stored = "request comes back as it was sent", rollout.get("request")
+            expected = _without_nulls(request)
+            yield subject.judge("echo.request", demand, expected, _without_nulls(stored))
 
 
 def _creation(operation: Operation, status: Any, rollout: Any) -> Iterator[RuleResult]:

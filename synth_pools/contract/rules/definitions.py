@@ -26,6 +26,8 @@ _TOGETHER = (
 )
 # Tasks have fields that follow from their pool.
 _WHOLE = frozenset({"id", "pool_id", "task_id", "tasks"})
+# Operations that change no definition.
+_OTHER_TAGS = ("rollouts", "containers")
 # States of a pool that it enters by a request alone.
 _REQUESTED = ("paused", "archived")
 # Fields of a pool that no move from one state to another changes.
@@ -52,13 +54,19 @@ class _Definitions:
 class Definitions:
     """Definitions of pools and tasks, as far as no other change can have come between."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: Mapping[str, Iterable[str]]) -> None:
+        """Begin without definitions.
+
+        Args:
+            names: The fields that callers define, by the kind of resource.
+        """
+        self._names = names
         self._pools: dict[tuple[bool, str], _Definitions] = defaultdict(_Definitions)
 
     def change(self, answer: FactAnswer) -> None:
         """Forget what a change of a pool may have made untrue, and give it to its answer."""
         operation, exchange = answer.operation, answer.exchange
-        if reads(operation) or "pool_id" not in answer.ids:
+        if reads(operation) or "pool_id" not in answer.ids or operation.tag in _OTHER_TAGS:
             return
         pool = self._pools[answer.as_other, answer.ids["pool_id"]]
         # Answers come in any order: this change may have come before one that was compared.
@@ -75,27 +83,41 @@ class Definitions:
         """Compare the answer to a patch with what was there, and remember it."""
         exchange, operation = answer.exchange, answer.operation
         pool = self._pools[answer.as_other, str(resource.get("pool_id"))]
-        former = answer.before.get(subject)
+        is_read = reads(operation)
+        former = (pool.latest if is_read else answer.before).get(subject)
         if former is None or former.known_at > exchange.began:
             pass
+        elif is_read:
+            if exchange.began >= pool.changed and former.fields != resource:
+                names = self._names[subject[1]]
+                pool.doubts += self._compare("facts.stored", answer, names, former, resource)
         elif operation.method == "PATCH":
             patch = request_json(exchange)
             own_names = {*patch, *_WHOLE} if isinstance(patch, dict) else {*_WHOLE}
             for group in _TOGETHER:
                 own_names |= group if own_names & group else set()
             names = [name for name in operation.body_fields if name not in own_names]
-            pool.doubts += self._compare(answer, names, former, resource)
+            pool.doubts += self._compare("facts.patched", answer, names, former, resource)
         elif moves_pool(operation):
             states = {former.fields.get("status"), resource.get("status")}
             stay = (*_UNMOVED, "updated_at") if states == {"paused"} else _UNMOVED
-            pool.doubts += self._compare(answer, stay, former, resource)
-        is_read = reads(operation)
+            pool.doubts += self._compare("facts.patched", answer, stay, former, resource)
         # A read may be late: the answer of a change counts for more.
         is_due = subject not in pool.latest or pool.latest[subject].is_read
         if exchange.began >= pool.changed and is_due if is_read else answer.is_first:
             pool.latest[subject] = StatedDefinition(
                 resource, exchange.began + exchange.elapsed, is_read
             )
+
+    def judge_figures(
+        self, answer: FactAnswer, subject: ResourceKey, figures: Mapping[str, Any]
+    ) -> None:
+        """Compare what figures of a pool repeat of its definition."""
+        pool = self._pools[answer.as_other, subject[2]]
+        former = pool.latest.get(subject)
+        if former is not None and answer.exchange.began >= max(pool.changed, former.known_at):
+            names = [name for name in self._names["Pool"] if name in figures]
+            pool.doubts += self._compare("facts.stored", answer, names, former, figures)
 
     def judge_state(
         self, answer: FactAnswer, subject: ResourceKey, page: Mapping[str, Any]
@@ -129,6 +151,7 @@ class Definitions:
 
     def _compare(
         self,
+        check: str,
         answer: FactAnswer,
         names: Iterable[str],
         former: StatedDefinition,
@@ -138,11 +161,11 @@ class Definitions:
         for name in names:
             if name in former.fields:
                 expected, actual = former.fields[name], resource.get(name)
-                demand = f"{name}, which the request does not name, stays: {show(expected)}"
+                demand = f"{name}, which nothing has changed, stays: {show(expected)}"
                 met = same_json(expected, actual) or same_time(moment(expected), moment(actual))
-                cause = f"facts.patched|{answer.operation.id}|{name}"
+                cause = f"{check}|{answer.operation.id}|{name}"
                 doubt = Doubt(until, former.is_read)
-                answer.judge("facts.patched", demand, met, show(actual), cause, doubt)
+                answer.judge(check, demand, met, show(actual), cause, doubt)
                 if not met:
                     yield doubt
 

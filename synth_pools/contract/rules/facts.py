@@ -31,6 +31,7 @@ from synth_pools.contract.rules.listings import (
 from synth_pools.contract.rules.outcomes import stated_outcome
 from synth_pools.contract.rules.statements import Statements
 from synth_pools.contract.rules.verdict import NotJsonError, media_type, moment, response_json
+from synth_pools.contract.selections import reads
 
 # Fields of a rollout since its creation; a replay repeats the last six.
 _CREATED = ("replay_of", "created_by", "created_at", "mode",
@@ -71,7 +72,12 @@ class FactBook:
         self._waited: dict[ResourceKey, float] = {}
         self._listings = Listings()
         self._documented = DocumentedFields(document)
-        self._definitions = Definitions()
+        self._definitions = Definitions(
+            {
+                kind: tuple(document.properties(kind).keys() & document.properties(definition))
+                for kind, definition in (("Pool", "PoolDefinition"), ("Task", "TaskDefinition"))
+            }
+        )
         # The runs of which some rollout is in a pool of this run of the kit.
         self._own_runs: set[ResourceKey] = set()
         self._requests: dict[str, tuple[float, str]] = {}
@@ -83,6 +89,8 @@ class FactBook:
             "PoolMetrics": ("Pool", "pool_id", self._read_metrics),
             "Run": ("Run", "name", self._read_run),
             "Pool": ("Pool", "pool_id", self._read_pool),
+            # Its state is judged above all.
+            "RolloutEventPage": ("Rollout", "rollout_id", lambda *_: None),
             "PoolEventPage": ("Pool", "pool_id", self._definitions.judge_state),
             "PoolLogPage": ("Pool", "pool_id", self._definitions.judge_state),
             "Task": ("Task", "task_id", self._read_task),
@@ -192,11 +200,16 @@ class FactBook:
         if read is None or not isinstance(resource.get(id_name), str):
             return
         subject = (answer.as_other, kind, resource[id_name])
-        if schema == "Pool":
+        if schema == "Pool" and self.is_own(subject[2]):
             self._definitions.confirm_state(answer, subject, resource)
+            if reads(answer.operation):
+                self._definitions.judge_state(answer, subject, resource)
+        elif kind == "Rollout" and self._had_ended(answer, subject) and "status" in resource:
+            self._facts.state("facts.final", answer, subject, "status", resource["status"])
         latest = (subject, f"{schema} of {answer.operation.id}")
         # The same answer again states nothing new, unless it depends on time.
-        if schema in FINAL_STATES and self._latest.get(latest) == resource:
+        is_lasting = schema in FINAL_STATES and schema != "Pool"
+        if is_lasting and self._latest.get(latest) == resource:
             return
         self._latest[latest] = resource
         read(answer, subject, self._documented.part(schema, resource))
@@ -290,6 +303,8 @@ class FactBook:
     ) -> None:
         counts = {status: metrics.get(f"{status}_rollouts") for status in FINAL}
         self._counts.judge("facts.metrics", answer, subject, counts)
+        if self.is_own(subject[2]):
+            self._definitions.judge_figures(answer, subject, metrics)
 
     def _known(self, subject: ResourceKey, name: str) -> tuple[Any, ...]:
         """Return the value of a fact in a tuple, as `FactReader` does."""

@@ -141,12 +141,20 @@ def _capabilities(part: AnswerPart, capabilities: Mapping[str, Any]) -> Iterator
         yield part.judge("agree.scopes", demand, sorted(observed, key=_SCOPES.index), observed)
 
 
+def _urls(part: AnswerPart, urls: Mapping[str, Any]) -> Iterator[RuleResult]:
+    addresses = urls.get("container_urls")
+    if isinstance(addresses, list) and "container_url" in urls:
+        demand, first = "container_url is the first of container_urls", (addresses or [None])[0]
+        yield part.judge_fields("agree.container_url", demand, first, urls["container_url"])
+
+
 # Figures of one answer of the same thing.
 FIGURES: Mapping[str, Callable[[AnswerPart, Mapping[str, Any]], Iterator[RuleResult]]] = {
     "Capabilities": _capabilities,
     "RolloutSummary": _timing,
     "RolloutUsage": _usage,
     "PoolMetrics": _metrics,
+    "PoolUrls": _urls,
     "RolloutValidation": _validation,
     "RolloutEventPage": _event_page,
     "PoolEventPage": _pool_event_page,

@@ -43,6 +43,8 @@ def batch_each(ctx: Context) -> None:
         ({"pool_id": other_pool, "metadata": {"which": 5}}, 202, other_pool),
         ({"seed": "seven"}, 422, ""),
         ({"metadata": {"which": 7}}, 202, pool_id),
+        # Its pool is that of the batch.
+        ({}, 202, pool_id),
     ]
     requests = [ctx.session.rollout_body(**request) for request, _, _ in cases]
     response = ctx.require(200, _OPERATION, json={"pool_id": pool_id, "rollouts": requests})
@@ -70,8 +72,9 @@ def batch_each(ctx: Context) -> None:
             continue
         created.append(Rollout(expected_pool, created_id))
         read = ctx.require(200, "get_rollout", created[-1].ids)
-        metadata, label = request["metadata"], f"metadata of {place}"
-        ctx.judge(_OPERATION, read).field("request.metadata", metadata, label)
+        if (metadata := request.get("metadata")) is not None:
+            label = f"metadata of {place}"
+            ctx.judge(_OPERATION, read).field("request.metadata", metadata, label)
     refused = sum(status != 202 for _, status, _ in cases)
     judge.field("admitted", len(cases) - refused)
     judge.field("refused", refused)

@@ -54,7 +54,7 @@ def details_forwarded(ctx: Context) -> None:
     if not is_loopback_url(ctx.session.base_url) or ctx.session.options.access.proxy:
         ctx.expect.inconclusive("get_pool_urls", "a proxy on the way may set these headers itself")
         return
-    rollout = run_rollout(ctx, ctx.resources.live_pool())
+    rollout = run_rollout(ctx, ctx.resources.live_pool(tasks=[{"task_id": "t"}]))
     prefix = f"/{ctx.session.options.run_id}"
     plain = f"{parts.scheme}://{parts.netloc}"
     for proto, forwarded, expected in (
@@ -68,6 +68,8 @@ def details_forwarded(ctx: Context) -> None:
         urls = ctx.require(200, "get_pool_urls", {"pool_id": rollout.pool_id}, headers=headers)
         page = ctx.require(200, _ARTIFACTS, rollout.global_ids, headers=headers)
         addresses = [(urls, "get_pool_urls", urls.at(field)) for field in _ADDRESSES]
+        of_tasks = ids_of(urls.list_at("task_urls"), "container_rollout_url")
+        addresses += [(urls, "get_pool_urls", address) for address in of_tasks]
         addresses += [
             (page, _ARTIFACTS, at(item, "download_url")) for item in page.list_at("items")
         ]

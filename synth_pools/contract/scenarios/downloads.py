@@ -10,7 +10,8 @@ from typing import Any
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout
+from synth_pools.contract.harness.views import read_events
+from synth_pools.contract.harness.waits import Rollout, ids_of, run_rollout, start_rollout
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.roles.reading import judge_part
 from synth_pools.contract.rules.verdict import show
@@ -188,6 +189,17 @@ def downloads_bundle(ctx: Context) -> None:
         ("the versions of what ran it", version if isinstance(version, str) else ""),
     ):
         judge.that(f"{label}: {text}", text.encode() in content, "it is in none of the files")
+    if ctx.session.echo and ctx.session.offers("event_pages"):
+        long = run_rollout(ctx, ctx.resources.pool("long", container_url=None), env={"events": 120})
+        page = read_events(ctx, "stream_global_rollout_events", long.global_ids, limit=1000)
+        bundle = ctx.require(200, _BUNDLE, long.global_ids)
+        files = b"\n".join(_files(ctx, _BUNDLE, bundle).values())
+        missing = [
+            name for name in ids_of(page.list_at("events")) if str(name).encode() not in files
+        ]
+        ctx.judge(_BUNDLE, bundle).that(
+            "each of many events", not missing, f"without {missing[:3]}"
+        )
     is_hidden = secret.encode() not in content
     judge.that("no secret of the request", is_hidden, "the api_key is in it")
 

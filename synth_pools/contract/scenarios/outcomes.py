@@ -11,7 +11,7 @@ from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import readers
-from synth_pools.contract.harness.waits import run_rollout, start_rollout, wait_for
+from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.rules.verdict import show
 
@@ -126,6 +126,7 @@ def _rewards() -> Iterator[tuple[dict[str, Any], float]]:
 @scenario(
     "outcomes.container",
     "get_rollout",
+    "stream_rollout_events",
     "get_rollout_artifacts",
     "get_global_rollout_artifacts",
     clauses="""
@@ -144,6 +145,8 @@ def outcomes_container(ctx: Context) -> None:
         ),
         ({**success, "metrics": {"outcome_reward": True}, "reward": 4}, "completed", 4),
         ({**success, "metrics": {"outcome_reward": None}}, "completed", None),
+        ({**success, "reward": 0}, "completed", 0),
+        ({**success, "reward": -2}, "completed", -2),
         ({"status": "completed"}, "completed", None),
         # The request holds the answer: both stay below what every server takes.
         ({**success, "reward": 6, "notes": "x" * 1_000_000}, "completed", 6),
@@ -163,6 +166,7 @@ def outcomes_container(ctx: Context) -> None:
         else:
             judge.field("result", answer, "result, the whole answer,")
             judge.field("metrics.outcome_reward", reward, f"outcome_reward for {answer}")
+    _judge_reward_events(ctx, [(row[0], row[3]) for row in created if row[2] == "completed"])
     rollout = run_rollout(ctx, pool_id)
     for operation, ids in readers(ctx, rollout, "ArtifactList"):
         response = ctx.require(200, operation, ids)
@@ -174,6 +178,20 @@ def outcomes_container(ctx: Context) -> None:
             "sha256": "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824",
         }.items():
             judge.field(f"items.0.{field}", expected, field)
+
+
+def _judge_reward_events(ctx: Context, rollouts: list[tuple[Rollout, Any]]) -> None:
+    """Expect an event of each reward, if there is one of any."""
+    told = {}
+    for rollout, reward in rollouts:
+        stream = ctx.stream("stream_rollout_events", rollout.ids, limit=ctx.session.patience)
+        events = [m.envelope for m in stream.messages if m.event == "reward"]
+        told[reward] = stream, [at(event, "data", "outcome_reward") for event in events]
+    has_any = any(rewards for _, rewards in told.values())
+    for reward, (stream, rewards) in told.items():
+        expected = [reward] if has_any and reward is not None else []
+        judge = ctx.judge("stream_rollout_events", stream)
+        judge.equal("the rewards that events tell", expected, rewards)
 
 
 @scenario("outcomes.no_container", "get_rollout", clauses="Containers#8d68")

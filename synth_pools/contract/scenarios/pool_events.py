@@ -86,7 +86,9 @@ def pool_events_resume(ctx: Context) -> None:
             stream = _read(ctx, pool_id, **request)
             demand = f"after position {place} by {label}: the rest"
             ctx.judge(_STREAM, stream).that(demand, _ids(stream) == rest)
-    for cursor in ("nonsense", "🌍", "x" * 512):
+    # The other pool has more events, and later ones.
+    others = [name for name in _ids(_read(ctx, _archived_pool(ctx)[0])) if name not in cursors]
+    for cursor in ("nonsense", "🌍", "x" * 512, *others[:1], *others[-1:]):
         stream = _read(ctx, pool_id, query={"cursor": cursor, "start": "latest"})
         ctx.judge(_STREAM, stream).that(
             "what is no cursor is the beginning", _ids(stream) == cursors[1:], cursor
@@ -124,6 +126,10 @@ def pool_events_types(ctx: Context) -> None:
         chosen = [m.envelope for m in messages if m.event in types.split(",")]
         label = f"the events of a page with types={types}"
         ctx.expect.equal(_STREAM, label, chosen, page.at("events"), page)
+        if page.at("has_more") is False:
+            ctx.judge(_STREAM, page).field(
+                "ended", True, "ended, of the last page of chosen events"
+            )
     ctx.check(404, _STREAM, {"pool_id": ctx.session.pool_id("nowhere")})
 
 

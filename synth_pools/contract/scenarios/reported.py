@@ -88,6 +88,7 @@ def reported_usage(ctx: Context) -> None:
         # Servers before this field lack it.
         for name, amount in _SUMMED.items() if usage is not ABSENT else ():
             ctx.judge(operation, response).equal(f"usage.{name}", amount, at(usage, name))
+    _judge_zeros(ctx)
     metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
     judge = ctx.judge("get_pool_metrics", metrics)
     for place, count in (("usage", 3), ("task_usage.0", 2)):
@@ -105,6 +106,26 @@ def reported_usage(ctx: Context) -> None:
     sent = [at(request.body, "limits") for request in ctx.session.received.sent(rollout.id)]
     read = ctx.require(200, "get_rollout", rollout.ids)
     ctx.expect.equal("create_rollout", "limits of what is sent", [limits], sent, read)
+
+
+def _judge_zeros(ctx: Context) -> None:
+    """Expect figures of 0 to be told as such, not as missing."""
+    pool_id = ctx.resources.pool("zeros", container_url=ctx.session.containers["good"])
+    usage: dict[str, Any] = dict.fromkeys(_SUMMED, 0)
+    rollout = run_rollout(ctx, pool_id, env={"usage": usage})
+    for operation, ids in readers(ctx, rollout, "RolloutUsage"):
+        judge = ctx.judge(operation, ctx.require(200, operation, ids))
+        for field in _FIELDS[:3]:
+            judge.field(field, 0, f"{field}, where the container reports 0,")
+    for operation, ids in readers(ctx, rollout, "RolloutSummary"):
+        response = ctx.require(200, operation, ids)
+        if response.at("usage") is not ABSENT:
+            zeros = {name: response.at("usage", name) for name in usage}
+            ctx.expect.equal(operation, "usage of 0", usage, zeros, response)
+    metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
+    for name in usage:
+        label = f"usage.{name} of 0"
+        ctx.judge("get_pool_metrics", metrics).field(f"usage.{name}", 0, label, optional=True)
 
 
 @scenario(

@@ -15,6 +15,7 @@ from synth_pools.contract.harness.rollout_views import judge_unused, judge_usage
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import in_list, read_list, readers
 from synth_pools.contract.harness.waits import (
+    STARTED,
     Rollout,
     becomes_true,
     ids_of,
@@ -237,10 +238,11 @@ def states_shares(ctx: Context) -> None:
     for holder in hold(ctx):
         pool_id = holder.pool(concurrency=1)
         first = holder.start(pool_id)
-        priorities = {"many": 0, "few": 0, "urgent": 10, "eager": 3}
+        priorities = {"many": 0, "few": 0, "urgent": 10, "eager": 3, "patient": -10}
         shares: dict[str, list[Rollout]] = {}
         # Ten are admitted before the others, which may not wait for all of them.
-        for name, number in (("many", 10), ("few", 2), ("urgent", 5), ("eager", 8)):
+        numbers = {"many": 10, "few": 2, "urgent": 5, "eager": 8, "patient": 4}
+        for name, number in numbers.items():
             run, priority = ctx.resources.name(name), priorities[name]
             shares[name] = [
                 start_rollout(ctx, pool_id, env={"delay": 0}, run=run, priority=priority)
@@ -270,7 +272,33 @@ def states_shares(ctx: Context) -> None:
         demand = "eight starts of priority 3 count four: others start meanwhile"
         is_met = last is None or preceding >= 2
         ctx.judge("create_rollout", response).that(demand, is_met, f"{preceding} of a share")
+        last = sorted(many)[7] if len(many) > 7 else None
+        starts_of_patient = [start for start in starts["patient"] if start is not None]
+        preceding = sum(last is not None and start < last for start in starts_of_patient)
+        demand = "a start of priority -10 counts nine: at most two before eight others"
+        ctx.judge("create_rollout", response).that(demand, preceding <= 2, f"{preceding} did")
+        break
+    _judge_late_share(ctx)
+
+
+def _judge_late_share(ctx: Context) -> None:
+    """Expect a share that begins to wait to take turns with one that has waited for long."""
+    pool_id = ctx.resources.live_pool("late", concurrency=1)
+    runs = [ctx.resources.name(name) for name in ("early", "late")]
+    early = [start_rollout(ctx, pool_id, env={"delay": 0.1}, run=runs[0]) for _ in range(14)]
+    wait_for(ctx, early[5], STARTED)
+    late = [start_rollout(ctx, pool_id, env={"delay": 0}, run=runs[1]) for _ in range(4)]
+    finals = [wait_for(ctx, rollout, FINAL) for rollout in (*early, *late)]
+    moments = [moment(final.at("started_at")) for final in finals]
+    before = [start for start in moments[: len(early)] if start is not None]
+    after = [start for start in moments[len(early) :] if start is not None]
+    if len(after) < len(late) or not before or max(after) >= max(before):
+        # The other share waited no more.
         return
+    # Equal times, as in whole seconds, do not tell which was first.
+    between = sum(min(after) <= start <= max(after) for start in before)
+    demand = "at least two of another share start between four of one that begins to wait"
+    ctx.judge("create_rollout", finals[-1]).that(demand, between >= 2, f"{between} did")
 
 
 @scenario(
@@ -303,6 +331,15 @@ def states_start_rate(ctx: Context) -> None:
         ctx.judge("create_rollout", finals[number]).that(
             "no second has more than two starts", later - earlier > 1 - _ROUNDED, observed
         )
+    ctx.require(200, "update_pool", pool, json={"config": {"max_starts_per_second": 0.5}})
+    pair = [start_rollout(ctx, pool_id, env={"delay": 0}) for _ in range(2)]
+    finals = [wait_for(ctx, rollout, FINAL) for rollout in pair]
+    first, second = (moment(final.at("started_at")) for final in finals)
+    if first is not None and second is not None:
+        seconds = abs((second - first).total_seconds())
+        demand = "two seconds between two starts at a rate of 0.5"
+        is_met = seconds > 2 - _ROUNDED
+        ctx.judge("create_rollout", finals[1]).that(demand, is_met, f"{seconds:.3f} s")
     slow = ctx.require(200, "update_pool", pool, json={"config": {"max_starts_per_second": 1e-5}})
     waiting = start_rollout(ctx, pool_id, env={"delay": 0})
     response = ctx.require(200, "get_rollout", waiting.ids)

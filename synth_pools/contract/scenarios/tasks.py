@@ -86,8 +86,13 @@ def tasks_taken_id(ctx: Context) -> None:
     ctx.check(differ, "create_task", path, json={"task_id": "b", "id": "c"})
     mismatch = Status(409, "the path names another id", code="id_mismatch")
     for operation in ("update_task", "patch_task"):
-        for spelling in ("task_id", "id"):
-            body = {spelling: "b", "task_metadata": {"which": "third"}}
+        for ids in (
+            {"task_id": "b"},
+            {"id": "b"},
+            {"task_id": "a", "id": "b"},
+            {"task_id": "b", "id": "a"},
+        ):
+            body = {**ids, "task_metadata": {"which": "third"}}
             ctx.check(mismatch, operation, task, json=body)
     page = ctx.require(200, "list_tasks", path)
     items = [[at(t, "id"), at(t, "task_metadata", "which")] for t in page.list_at("items")]

@@ -105,6 +105,9 @@ def _batch(**changed: Any) -> Exchange:
 # Answers of which the last one breaks the rule.
 BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
     "agree.admitted": _batch(admitted=2),
+    "agree.container_url": _figures(
+        "pool_urls", f"{_POOL}/urls", container_url="http://no.invalid"
+    ),
     "agree.refused": _batch(refused=1),
     "agree.mode": _rollout(mode="sync"),
     "agree.trace_correlation_id": _rollout(trace_correlation_id="another"),
@@ -134,6 +137,7 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
         _pool(),
         answered("PATCH", _POOL, 200, {**example("pool"), "concurrency": 99}, sent={"name": "x"}),
     ),
+    "facts.stored": (_pool(), _figures("pool_metrics", _METRICS, capacity=7)),
     "facts.metrics": (_rollout(), _figures("pool_metrics", _METRICS, completed_rollouts=0)),
     "facts.runs": (
         _rollout(run="a", request={**_DONE["request"], "run": "a"}),
@@ -276,7 +280,10 @@ _NAMED = {
     "echo.": {name for names in ECHOED.values() for name in names} | {"pool_id", "task_id"},
 }
 # Functions that build the result of a rule; its id comes first.
-_BUILDERS = ("RuleResult", "_judge", "_judge_counts", "judge", "judge_fields", "_required", "state")
+_BUILDERS = (
+    *("RuleResult", "_judge", "_judge_counts", "judge", "judge_fields", "_required"),
+    *("state", "_compare"),
+)
 
 
 def _emitted() -> set[str]:

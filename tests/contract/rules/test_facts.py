@@ -70,7 +70,7 @@ def test_what_a_patch_does_not_name_stays_unless_something_else_came_between() -
     stale = sent(3.5, "GET", f"{_POOL}/tasks", {"items": [task], "next_cursor": None})
     again = {**grown, "task_config": {"a": 1, "b": 3}}
     third = patched(4.0, again, task_config={"b": 3})
-    assert complaints(replace(cause, began=0.6), stale, third) == set()
+    assert complaints(replace(cause, began=0.6), stale, third) == {"facts.stored"}
     # Where reads are late, only such an answer counts.
     assert complaints(page, doubtful, late_reads=_Lagging()) == set()
     lost = patched(7.0, {**again, "backend": "a third"}, task_config={"b": 3})
@@ -87,11 +87,15 @@ def test_a_pool_may_move_by_itself_but_pauses_by_request_alone() -> None:
         return answered("GET", f"{_POOL}/events?format=json", 200, body)
 
     resumed = answered("POST", f"{_POOL}/resume", 200, example("pool"))
+    paused = answered("POST", f"{_POOL}/pause", 200, {**example("pool"), "status": "paused"})
     for states, is_wrong in (
         ((_pool("paused"), page("active"), _pool("paused")), True),
         # It failed, was prepared again, and is active since.
         ((_pool("paused"), page("active"), _pool()), False),
-        ((_pool("paused"), page("active"), resumed, _pool("paused")), False),
+        ((_pool("paused"), page("active"), resumed, paused, _pool("paused")), False),
+        ((resumed, _pool("paused")), True),
+        ((paused, _pool("active"), _pool("paused")), True),
+        ((paused, _pool("active")), False),
         ((_pool(), page("failed"), _pool()), False),
         ((_pool(), page("paused")), True),
         ((_pool("archived"), page("active")), True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import product
 from typing import Any
 
 from synth_pools.contract.document import FINAL
@@ -278,10 +279,15 @@ def containers_changed(ctx: Context) -> None:
     needs="containers",
 )
 def containers_terminate(ctx: Context) -> None:
-    pool_id = ctx.resources.pool(container_url=ctx.session.containers["good"])
-    received = ctx.session.received
-    for family in (0, 1):
-        rollout = start_running(ctx, pool_id)
+    received, polls = ctx.session.received, ctx.session.offers("async_submission")
+    url = ctx.session.containers["good"]
+    pools = [ctx.resources.pool("sync", container_url=url)]
+    if polls:
+        config = {"submission_mode": "async"}
+        pools.append(ctx.resources.pool("async", container_url=url, config=config))
+    for place, family in product(range(len(pools)), (0, 1)):
+        env: dict[str, Any] = {"delay": 0, "answer": "asked"} if place else {}
+        rollout = start_running(ctx, pools[place], **env)
         operation, ids = rollout.cancels(ctx)[-family]
         if not eventually(ctx, partial(received.was_sent, rollout.id)):
             note = "the rollout did not arrive at the container in time"

@@ -28,6 +28,8 @@ from synth_pools.contract.rules.verdict import show
 
 _FEATURE = "container_urls"
 _ATTEMPT_SECONDS = 3.0
+# Statuses of a container after which no further attempt follows, and those after which one does.
+_REFUSALS, _FAILURES = (400, 408, 425, 429, 451), (502, 503, 504)
 
 
 @scenario(
@@ -72,6 +74,30 @@ def containers_several(ctx: Context) -> None:
             reached == [1, 2],
             f"they went to container {' and '.join(map(str, reached))}",
         )
+        if reached == [1, 2]:
+            running = ids_of(metrics.list_at("containers"), "running_rollouts")
+            label = "running_rollouts of two containers with one each"
+            ctx.judge("get_pool_metrics", metrics).equal(label, [1, 1], running)
+            _judge_idle(ctx, pool_id, boxes)
+
+
+def _judge_idle(ctx: Context, pool_id: str, boxes: tuple[SwitchedContainer, ...]) -> None:
+    """Expect most of what starts one after another to go past a container that is busy."""
+    holder = next(hold(ctx))
+    busy = holder.start(pool_id)
+    rollouts = [run_rollout(ctx, pool_id) for _ in range(4)]
+    metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
+    if not holder.lasted(busy):
+        return
+    holder.release(busy)
+    wait_for(ctx, busy, FINAL)
+    idle = [box for box in boxes if not box.sent_for(busy.id)]
+    count = sum(any(box.sent_for(rollout.id) for box in idle) for rollout in rollouts)
+    if count < 3:
+        _require_health(metrics, boxes)
+    # That one has ended may be known a moment before its container counts as idle.
+    demand = "rollouts one after another go to the container that is idle"
+    ctx.judge("create_rollout", metrics).that(demand, count >= 3, f"{count} of 4")
 
 
 def _judge_urls(ctx: Context, pool_id: str, urls: list[str]) -> None:
@@ -213,9 +239,13 @@ def containers_asked(ctx: Context) -> None:
     modes = ["sync", "async"] if ctx.session.offers("async_submission") else ["sync"]
     for mode in modes:
         pool_id = ctx.resources.pool(
-            mode, container_url=ctx.session.containers["good"], config={"submission_mode": mode}
+            mode,
+            container_url=ctx.session.containers["good"],
+            config={"submission_mode": mode, "telemetry": {"mode": mode}},
         )
-        rollout = run_rollout(ctx, pool_id, env={"answer": "later", "reward": 0.25})
+        env = {"answer": "later", "reward": 0.25}
+        request = {"env": env, "params": {"n": [1]}}
+        rollout = run_rollout(ctx, pool_id, **request)
         response = ctx.require(200, "get_rollout", rollout.ids)
         ctx.judge("get_rollout", response).field("status", "completed")
         for path in ("score", "result.metrics.outcome_reward"):
@@ -224,6 +254,9 @@ def containers_asked(ctx: Context) -> None:
         actual = [at(request.body, "submission_mode") for request in requests]
         label = "submission_mode of what is sent"
         ctx.judge("create_rollout", response).equal(label, [mode], actual)
+        expected = {**request, "rollout_id": rollout.id, "telemetry": {"mode": mode}}
+        observed = [{k: at(r.body, k) for k in expected} for r in requests]
+        ctx.judge("create_rollout", response).equal("what is sent", [expected], observed)
 
 
 @scenario(
@@ -260,6 +293,7 @@ def containers_again(ctx: Context) -> None:
     url = ctx.session.containers["good"]
     pool_id = ctx.resources.pool(container_url=url)
     short_limits = {"max_attempts": 2, "timeout_seconds": 0.3}
+    twice: dict[str, Any] = {"limits": {"max_attempts": 2}}
     cases: list[tuple[dict[str, Any], str, int]] = [
         ({"env": {"flaky": 1}, "limits": {"max_attempts": 3}}, "completed", 2),
         ({"env": {"flaky": 1}}, "failed", 1),
@@ -268,6 +302,8 @@ def containers_again(ctx: Context) -> None:
         ({"env": {"fail": True}, "limits": {"max_attempts": 2}}, "failed", 1),
         ({"env": {"answer": "refused"}, "limits": {"max_attempts": 2}}, "failed", 1),
         ({"env": {"delay": 600}, "limits": short_limits}, "failed", 1),
+        *(({"env": {"answer": status}, **twice}, "failed", 1) for status in _REFUSALS),
+        *(({"env": {"answer": status}, **twice}, "failed", 2) for status in _FAILURES),
     ]
     created = [start_rollout(ctx, pool_id, **request) for request, _, _ in cases]
     for rollout, (request, status, attempts) in zip(created, cases, strict=True):

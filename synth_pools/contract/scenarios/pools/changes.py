@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import permutations
 from typing import Any
 
 from synth_pools.contract.harness.context import Context
@@ -118,9 +119,15 @@ def pools_id_mismatch(ctx: Context) -> None:
     ctx.check(201, "create_pool", json={**body, "pool_id": first_id, "id": first_id})
     path = {"pool_id": first_id}
     mismatch = Status(409, "the path names another id", code="id_mismatch")
-    for spelling in ("id", "pool_id"):
+    for ids in (
+        *({spelling: second_id} for spelling in ("id", "pool_id")),
+        *(
+            {first: first_id, second: second_id}
+            for first, second in permutations(("id", "pool_id"))
+        ),
+    ):
         for operation in ("replace_pool", "update_pool"):
-            ctx.check(mismatch, operation, path, json={"name": "other", spelling: second_id})
+            ctx.check(mismatch, operation, path, json={"name": "other", **ids})
     read = ctx.require(200, "get_pool", path)
     ctx.judge("update_pool", read).field("name", body["name"])
     ctx.check(200, "replace_pool", path, json={**body, "pool_id": first_id, "id": first_id})

@@ -126,6 +126,10 @@ def pools_spellings(ctx: Context) -> None:
     path = {"pool_id": ctx.resources.pool(metadata={"a": 1})}
     updated = ctx.require(200, "update_pool", path, json={"pool_metadata": {"b": 2}})
     ctx.judge("update_pool", updated).field("metadata", {"a": 1, "b": 2})
+    path = {"pool_id": ctx.resources.pool("merged", config={"a": 1})}
+    updated = ctx.require(200, "update_pool", path, json={"pool_config": {"b": 2}})
+    for field, value in (("a", 1), ("b", 2)):
+        ctx.judge("update_pool", updated).field(f"config.{field}", value)
 
 
 @scenario(

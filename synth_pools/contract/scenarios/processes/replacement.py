@@ -29,6 +29,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
     becomes_true,
+    creations,
     eventually,
     ids_of,
     moment,
@@ -54,6 +55,7 @@ _JSON = {"deep": [1, None]}
     "get_pool",
     "list_pools",
     "create_rollout",
+    "create_global_rollout",
     "get_pool_metrics",
     "get_pool_urls",
     clauses="""
@@ -78,6 +80,9 @@ def processes_warming(ctx: Context) -> None:
             judge.equal("status", "warming", at(observed, "status"))
             judge.equal("config.process", process, at(observed, "config", "process"))
         warming = Status(409, "the pool is warming", code="pool_not_active")
+        for operation, ids, more in creations(ctx, pool["pool_id"]):
+            # The rules for single answers expect the time to try again.
+            ctx.check(warming, operation, ids, json=more)
         refused = ctx.check(warming, "create_rollout", pool, json={})
         judge = ctx.judge("create_rollout", refused, about="pool_not_active")
         retryable = refused.at("error", "retryable")
