@@ -10,6 +10,7 @@ from tests.contract.faults import (
     contradictions_wrong,
     data_wrong,
     details_wrong,
+    edges_wrong,
     later_wrong,
     lists_wrong,
     organisations_wrong,
@@ -49,5 +50,6 @@ FAULTS: tuple[Fault, ...] = (
     *queries_wrong.FAULTS,
     *sums_wrong.FAULTS,
     *compared_wrong.FAULTS,
+    *edges_wrong.FAULTS,
     *(Fault(rule, RULE, operations, (), backend="second") for rule, operations in RULES.items()),
 )
