@@ -55,7 +55,7 @@ def _freely(thing: dict[str, Any], method: str) -> None:
     (thing.get("error") or {}).pop("details", None)
     thing["x_of_the_future"] = {"any": ["thing"]}
     for task in thing.get("tasks") or []:
-        # What the server adds may be something else in each answer.
+        # Added fields may differ from answer to answer.
         task["x_of_the_future"] = method
     for part in (thing, thing.get("timing") or {}, *(thing.get("tasks") or [])):
         for name in ("created_at", "updated_at"):

@@ -153,7 +153,7 @@ def _reads(ctx: Context, rollout: Rollout) -> None:
             ctx.judge(name, response).that(demand, is_answer, observed)
         else:
             ctx.check(Status(200, "reads go on"), name, ids)
-    # What is paused before and after was paused meanwhile.
+    # A pool that is paused in both reads was paused between them.
     ctx.require(200, "get_pool", {"pool_id": rollout.pool_id})
 
 
