@@ -45,14 +45,14 @@ class Page:
         self,
         measured: Sequence[tuple[ListPosition, int]],
         load: Callable[[Snapshot, Sequence[int]], list[str]],
-        found: Mapping[int, str] | None = None,
+        texts: Mapping[int, str] | None = None,
     ) -> Response:
         """Read items until the page has as many as requested, or is large enough.
 
         Args:
             measured: The positions and sizes of the items that were found.
             load: Returns the items at these positions as JSON texts.
-            found: Items that were read where they were found, as JSON texts, by their number.
+            texts: Items that were read where they were found, as JSON texts, by their number.
 
         Returns:
             The response, with a cursor if more items follow.
@@ -72,8 +72,8 @@ class Page:
         cursor = None
         if len(measured) > len(seqs):
             cursor = services.cursors.issue(self.scope, measured[len(seqs) - 1][0])
-        if found and size <= json_text.LARGE and found.keys() >= set(seqs):
-            items = [found[seq] for seq in seqs]
+        if texts and size <= json_text.LARGE and texts.keys() >= set(seqs):
+            items = [texts[seq] for seq in seqs]
             reserved = None if size <= PIECE_BYTES else await services.room_to_send(size)
             body = page_document(items, cursor, self.later_name).encode("ascii")
             return JSONResponse(200, body, reserved=reserved)

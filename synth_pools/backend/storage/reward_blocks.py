@@ -13,8 +13,8 @@ from synth_pools.backend.storage.rollout_queries import (
     Found,
     RolloutQuery,
     Values,
-    found,
     page_sql,
+    rollouts_of,
 )
 
 _BLOCK = f"seq >> {BLOCK_BITS:d}"
@@ -90,7 +90,7 @@ class RewardBlocks:
             values = Values()
             mark = values.mark(json.dumps(list(blocks)))
             page = self._page(values, f"IN (SELECT value FROM json_each({mark}))")  # noqa: S608
-            self.rows += found(self._db.execute(page, values), self._query, self._limit)
+            self.rows += rollouts_of(self._db.execute(page, values), self._query, self._limit)
             self._pass(count)
         return True
 
@@ -112,7 +112,7 @@ class RewardBlocks:
             values,
         ).fetchall()
         entry_count, oldest, newest = rows[0][:3]
-        self.rows = found([row for row in rows if row["seq"]], self._query, self._limit)
+        self.rows = rollouts_of([row for row in rows if row["seq"]], self._query, self._limit)
         if entry_count == _MOST_COUNTED:
             entry_count = _FIRST_BLOCKS * _SIZE
         self._cost = PROBE + entry_count / _FIRST_BLOCKS * (1 + PROBE * len(self._probed))

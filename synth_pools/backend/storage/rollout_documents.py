@@ -19,7 +19,7 @@ DOCUMENT_COLUMNS = (
     *("finished_at", "updated_at", "usage", "run", "labels"),
 )
 
-# Those that may be large.
+# The columns of any size.
 LARGE_COLUMNS = ("request", "result", "metrics", "error")
 
 # Names in a summary of what `usage` holds.

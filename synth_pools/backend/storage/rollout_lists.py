@@ -25,8 +25,8 @@ from synth_pools.backend.storage.rollout_queries import (
     Found,
     RolloutQuery,
     Values,
-    found,
     page_sql,
+    rollouts_of,
 )
 
 # Entries of an index to look at in the first attempt, and the growth of the later ones.
@@ -245,7 +245,7 @@ class _Way:
         limit = values.mark(self._limit - len(self.rows))
         page = f"SELECT seq, value FROM {entries} WHERE is_match{ordered} LIMIT {limit}"  # noqa: S608
         rows = self._db.execute(page_sql(page, self._limit), values)
-        return found(rows, self._query, self._limit)
+        return rollouts_of(rows, self._query, self._limit)
 
     def _has_entries(self, count: int) -> bool:
         """Return True if there are as many entries, in whichever order."""

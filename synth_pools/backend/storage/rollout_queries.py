@@ -168,7 +168,7 @@ def page_sql(page: str, limit: int) -> str:
     )
 
 
-def found(rows: Iterable[Row], query: RolloutQuery, limit: int) -> list[Found]:
+def rollouts_of(rows: Iterable[Row], query: RolloutQuery, limit: int) -> list[Found]:
     """Return the rollouts of rows with the columns of `page_sql`, in the order of the list."""
     items = []
     for row in rows:

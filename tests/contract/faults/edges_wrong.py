@@ -123,9 +123,9 @@ async def _unknown_first(request: Request, passing: Passing) -> Response | None:
     """Look for the rollout before the key."""
     if header(request.headers, "authorization") is not None:
         return None
-    asked = Request("GET", request.path, [("authorization", f"Bearer {KEY}")])
-    found = await passing.ask(asked)
-    return error_response(404, "rollout_not_found") if found.status == 404 else None
+    lookup = Request("GET", request.path, [("authorization", f"Bearer {KEY}")])
+    response = await passing.ask(lookup)
+    return error_response(404, "rollout_not_found") if response.status == 404 else None
 
 
 FAULTS = [
