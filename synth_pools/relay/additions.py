@@ -123,5 +123,5 @@ def _cut(text: str, at: int, names: Collection[str]) -> tuple[str, int]:
         if value and (name in _NESTED or (text[at] == "[" and text[value_at] == "{")):
             part, _ = _cut(text, value_at, names)
         parts.append(text[start:value_at] + part + text[value_end:end])
-    # The first of those that stay stands where the first one stood.
+    # The first member that stays begins where the first of all began.
     return text[at:first] + ",".join(parts).lstrip() + text[end], end + 1

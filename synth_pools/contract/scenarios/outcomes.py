@@ -182,13 +182,13 @@ def outcomes_container(ctx: Context) -> None:
 
 def _judge_reward_events(ctx: Context, rollouts: list[tuple[Rollout, Any]]) -> None:
     """Expect an event of each reward, if there is one of any."""
-    told = {}
+    streams = {}
     for rollout, reward in rollouts:
         stream = ctx.stream("stream_rollout_events", rollout.ids, limit=ctx.session.patience)
         events = [m.envelope for m in stream.messages if m.event == "reward"]
-        told[reward] = stream, [at(event, "data", "outcome_reward") for event in events]
-    has_any = any(rewards for _, rewards in told.values())
-    for reward, (stream, rewards) in told.items():
+        streams[reward] = stream, [at(event, "data", "outcome_reward") for event in events]
+    has_any = any(rewards for _, rewards in streams.values())
+    for reward, (stream, rewards) in streams.items():
         expected = [reward] if has_any and reward is not None else []
         judge = ctx.judge("stream_rollout_events", stream)
         judge.equal("the rewards that events tell", expected, rewards)
