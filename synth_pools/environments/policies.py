@@ -37,7 +37,8 @@ def chooser(rollout: Rollout, sample: Callable[[], Any]) -> Choose:
     Raises:
         EpisodeError: The policy has none.
     """
-    if rollout.policy.get("type") == "random":
+    is_told = isinstance(rollout.policy.get("actions"), list) or "python" in rollout.policy
+    if rollout.policy.get("type") == "random" and not is_told:
         return lambda _: sample()
     choose = _choice(rollout.policy)
 

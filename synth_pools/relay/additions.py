@@ -120,7 +120,8 @@ def _cut(text: str, at: int, names: Collection[str]) -> tuple[str, int]:
         if is_cut and name != "logprobs":
             continue
         part = "null" if is_cut else text[value_at:value_end]
-        if value and (name in _NESTED or (text[at] == "[" and text[value_at] == "{")):
+        nests = name in _NESTED and text[value_at] in "{["
+        if value and (nests or (text[at] == "[" and text[value_at] == "{")):
             part, _ = _cut(text, value_at, names)
         parts.append(text[start:value_at] + part + text[value_end:end])
     # The first member that stays begins where the first of all began.

@@ -191,6 +191,9 @@ def _result(record: _Step, group: int, run: Run) -> RecordedResult:
         request = {name: value for name, value in request.items() if (name, value) not in added}
     outcome = replace(replayed_outcome(record, request, group, None), replayed=False)
     row = {**result_row(outcome, run.pool_id), "request_digest": record.sha}
+    if record.error is not None and row["failure"] == "SynthPoolsError":
+        # An error of other code than the client's, of which there is a text alone.
+        row.update(failure=record.error.get("type"), message=record.error.get("text"))
     return RecordedResult(row, record.rollout)
 
 

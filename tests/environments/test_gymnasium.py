@@ -83,7 +83,14 @@ def test_the_same_seed_has_the_same_reward_and_steps_are_events(
     assert len(events[0]["data"]["observation"]) == 4
 
 
-@pytest.mark.parametrize("policy", [{"actions": [0, 1, 2, 3]}, {"python": "guesses:tell"}])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"actions": [0, 1, 2, 3]},
+        {"type": "random", "actions": [0, 1, 2, 3]},
+        {"python": "guesses:tell"},
+    ],
+)
 def test_actions_and_functions_play(backend: Server, guesses: str, policy: dict[str, Any]) -> None:
     rollout = backend.run(guesses, seed=0, policy=policy)
     assert (rollout["status"], rollout["score"]) == ("completed", 1.0)

@@ -126,6 +126,16 @@ def test_members_that_nobody_asked_for_are_cut_out_and_nothing_else(
     assert call["metrics"]["logprobs"] == [-0.5]
 
 
+@pytest.mark.parametrize("value", [b"1", b"true", b'"text"', b"{}", b"[]"])
+@pytest.mark.parametrize("name", [b"choices", b"provider_specific_fields"])
+def test_members_of_any_kind_stay(
+    session: Running, upstream: RecordingServer, name: bytes, value: bytes
+) -> None:
+    upstream.reply_with(Reply(body=b'{"token_ids":{},"%s":%s}' % (name, value)))
+    answer = HTTP.post(f"{session.base_url}/chat/completions", json=chat())
+    assert answer.content == b'{"%s":%s}' % (name, value)
+
+
 def test_members_that_were_asked_for_stay(session: Running, upstream: RecordingServer) -> None:
     body = json.dumps(completion(token_ids=[3], logprobs={"content": []})).encode()
     upstream.reply_with(Reply(body=body))

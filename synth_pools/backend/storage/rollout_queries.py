@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from synth_pools.backend.domain import json_text
 from synth_pools.backend.storage.cursors import ListPosition
 from synth_pools.backend.storage.rollout_documents import (
     DOCUMENT_COLUMNS,
@@ -13,7 +14,7 @@ from synth_pools.backend.storage.rollout_documents import (
     rollout_document,
 )
 from synth_pools.backend.storage.rollouts import size_sql
-from synth_pools.backend.storage.statements import Row, byte_length
+from synth_pools.backend.storage.statements import Row
 
 # A search in an index takes as long as to read a number of its entries.
 PROBE = 8
@@ -40,9 +41,9 @@ FILTERS = {
 
 
 # Most rollouts of a usual page, whose documents are read where they are found; and the most bytes
-# that a large column may have for that.
+# of a rollout for that, since no room is reserved for them.
 USUAL_PAGE = 128
-_MOST_BYTES = 4_096
+_MOST_BYTES = json_text.LARGE // USUAL_PAGE
 
 
 class Found(NamedTuple):
@@ -149,7 +150,7 @@ def row_sql(limit: int) -> str:
         for name in DOCUMENT_COLUMNS:
             column = f"rollouts.{name}"
             if name in LARGE_COLUMNS:
-                column = f"CASE WHEN {byte_length(column)} <= {_MOST_BYTES:d} THEN {column} END"
+                column = f"CASE WHEN {size_sql()} <= {_MOST_BYTES:d} THEN {column} END"
             columns.append(f"{column} AS {name}")
     return ", ".join(columns)
 

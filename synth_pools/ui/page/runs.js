@@ -46,7 +46,12 @@ export class RunsView {
     if (!field.reportValidity()) return;
     this.label.value = field.value;
     keepQuery({ label: field.value });
-    this.read().catch(() => {});
+    this.show();
+  }
+
+  /** Read at once, with what has just been chosen. */
+  show() {
+    this.read().catch((error) => (this.problem.value = error.message));
   }
 
   /** Choose a run for a comparison, or no longer. @param {string} name */
@@ -73,7 +78,7 @@ export class RunsView {
             ...countsOf(run), num(run.mean_reward), num(run.llm_input_tokens), num(run.llm_output_tokens),
             ...(isPaid ? [dollars(run.cost_usd), dollars(run.cost_usd == null || !run.rollouts.completed ? null : run.cost_usd / run.rollouts.completed)] : []),
           ])} />
-          ${runs.length === this.limit.value && runs.length < MOST_RUNS && html`<button onClick=${() => { this.limit.value = MOST_RUNS; this.read().catch(() => {}); }}>Show earlier ones</button>`}`}`;
+          ${runs.length === this.limit.value && runs.length < MOST_RUNS && html`<button onClick=${() => { this.limit.value = MOST_RUNS; this.show(); }}>Show earlier ones</button>`}`}`;
   }
 }
 
