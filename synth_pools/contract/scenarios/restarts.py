@@ -288,8 +288,8 @@ def _keyed(ctx: Context) -> list[str]:
     """Return further operations that create rollouts with a key."""
     if not ctx.session.offers("idempotency_keys"):
         return []
-    names = ("create_global_rollout", "create_rollout_batch")
-    return [operation.id for operation in offered(ctx, *filter(ctx.has, names))]
+    names = [*filter(ctx.has, ("create_global_rollout", "create_rollout_batch"))]
+    return [operation.id for operation in offered(ctx, *names)] if names else []
 
 
 def _made(response: Response) -> list[Any]:
@@ -323,7 +323,8 @@ def _create_with_key(
     headers = {"idempotency-key": f"{ctx.session.options.run_id}-{ctx.scenario.id}"}
     body: dict[str, Any] = ctx.session.rollout_body()
     if operation != "create_rollout":
-        body |= path
+        # It must not end before the restart or after it.
+        body = {**ctx.session.rollout_body(env={"delay": 600}), **path}
     if operation == "create_rollout_batch":
         body = {"rollouts": [body]}
     ids = ctx.session.document.operations[operation].own_ids(path)
