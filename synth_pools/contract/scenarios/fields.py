@@ -201,7 +201,7 @@ def fields_headers(ctx: Context) -> None:
         ids, body = operation.own_ids(rollout.ids), small_body(ctx, operation)
         if "pool_id" in operation.body_fields and "pool_id" not in ids:
             body = {**body, "pool_id": rollout.pool_id}
-        longest = (f"{operation.id}-{rollout.id}-" * 255)[:_LONGEST_KEY]
+        longest = (f"{operation.id}-{ctx.session.options.run_id}-" * 255)[:_LONGEST_KEY]
         for key in (f"{longest}x", "a b"):
             headers = {"idempotency-key": key}
             ctx.check(422, operation.id, ids, json=body, headers=headers)
