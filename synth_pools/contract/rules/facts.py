@@ -105,9 +105,9 @@ class FactBook:
             return [(pool_id, name) for pool_id, name in pools if pool_id is not None]
 
     def runs(self) -> list[str]:
-        """Return the names of runs of which all known rollouts have ended."""
+        """Return the names of the kit's own runs of which all known rollouts have ended."""
         with self._lock:
-            return self._counts.runs()
+            return [run for run in self._counts.runs() if (False, "Run", run) in self._own_runs]
 
     def forget_run(self, name: str, *, as_other: bool = False) -> None:
         """Demand no rollout of a run any more, from before the request that deletes it."""
@@ -150,10 +150,11 @@ class FactBook:
             pass
         elif kind == EVENT_STREAM:
             events = [message.envelope for message in read_messages(exchange.response_body)]
-            # A proxy may take it away, but then from every stream.
             header = exchange.header("x-accel-buffering")
             with self._lock:
-                self._facts.state("facts.streams", answer, _SERVER, "x-accel-buffering", header)
+                if events:
+                    # A proxy may take it away, but then from every stream.
+                    self._facts.state("facts.streams", answer, _SERVER, "x-accel-buffering", header)
                 self._read_events(answer, events)
                 for event in events:
                     for name, schema in INCLUDED.items():
@@ -200,11 +201,13 @@ class FactBook:
         if read is None or not isinstance(resource.get(id_name), str):
             return
         subject = (answer.as_other, kind, resource[id_name])
+        # A page that does not reach the last event may have the status of before.
+        has_status = "status" in resource and resource.get("has_more") is not True
         if schema == "Pool" and self.is_own(subject[2]):
             self._definitions.confirm_state(answer, subject, resource)
             if reads(answer.operation):
                 self._definitions.judge_state(answer, subject, resource)
-        elif kind == "Rollout" and self._had_ended(answer, subject) and "status" in resource:
+        elif kind == "Rollout" and has_status and self._had_ended(answer, subject):
             self._facts.state("facts.final", answer, subject, "status", resource["status"])
         latest = (subject, f"{schema} of {answer.operation.id}")
         # The same answer again states nothing new, unless it depends on time.
@@ -301,9 +304,10 @@ class FactBook:
     def _read_metrics(
         self, answer: FactAnswer, subject: ResourceKey, metrics: Mapping[str, Any]
     ) -> None:
-        counts = {status: metrics.get(f"{status}_rollouts") for status in FINAL}
-        self._counts.judge("facts.metrics", answer, subject, counts)
+        # Others may delete runs of theirs.
         if self.is_own(subject[2]):
+            counts = {status: metrics.get(f"{status}_rollouts") for status in FINAL}
+            self._counts.judge("facts.metrics", answer, subject, counts)
             self._definitions.judge_figures(answer, subject, metrics)
 
     def _known(self, subject: ResourceKey, name: str) -> tuple[Any, ...]:
@@ -330,10 +334,10 @@ class FactBook:
             self._definitions.read(answer, subject, task)
 
     def _read_run(self, answer: FactAnswer, subject: ResourceKey, run: Mapping[str, Any]) -> None:
-        self._counts.judge_run(answer, subject, run)
         # Others may delete a run of theirs, and begin one of the same name.
         if self._counts.is_deleted(subject) or subject not in self._own_runs:
             return
+        self._counts.judge_run(answer, subject, run)
         for name in _BEGUN:
             if name in run:
                 # An empty value may be missing.

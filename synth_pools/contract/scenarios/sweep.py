@@ -31,7 +31,9 @@ _OF_A_KIND = 2
 def sweep_again(ctx: Context) -> None:
     """Read what has ended: the rules for facts compare it with every answer of the run."""
     facts = ctx.session.collector.facts
-    rollouts = facts.ended() if facts is not None else []
+    had = ctx.session.created.had
+    # Others may delete what is theirs.
+    rollouts = [row for row in facts.ended() if had(row[0])] if facts is not None else []
     for state in ("archived", "active"):
         iterate_pages(ctx, "list_pools", {}, {"state": state, "limit": 1000}, most=_PAGES)
     reads = list(offered(ctx, describes_rollout))
@@ -57,8 +59,10 @@ def sweep_again(ctx: Context) -> None:
     pools = sorted({pool_id for pool_id, _ in rollouts})
     for pool_id in ctx.random.sample(pools, min(len(pools), _POOLS)):
         ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
-    for ids in (ids for of_a_kind in kinds.values() for ids in of_a_kind[:_OF_A_KIND]):
+    samples = [ids for of_a_kind in kinds.values() for ids in of_a_kind[:_OF_A_KIND]]
+    for ids in samples:
         for operation in of_one:
             ctx.require(200, operation.id, operation.own_ids(ids))
-        if ctx.session.offers("event_pages") and ctx.session.offers("pool_events"):
-            read_events(ctx, "stream_pool_events", {"pool_id": ids["pool_id"]}, limit=1000)
+    if ctx.session.offers("event_pages") and ctx.session.offers("pool_events"):
+        for pool_id in sorted({ids["pool_id"] for ids in samples}):
+            read_events(ctx, "stream_pool_events", {"pool_id": pool_id}, limit=1000)

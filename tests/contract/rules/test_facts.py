@@ -6,11 +6,20 @@ from dataclasses import replace
 from typing import Any
 
 from synth_pools.contract.results import Exchange
-from tests.contract.rules.answers import ROLLOUT, answered, complaints, example
+from tests.contract.rules.answers import (
+    ROLLOUT,
+    WHOLE,
+    answered,
+    complaints,
+    example,
+    stream,
+    streamed,
+)
 
 _POOL = "/v1/pools/docs-example-pool"
 _TASK = f"{_POOL}/tasks/addition"
 _ROLLOUT = f"/v1/rollouts/{ROLLOUT}"
+_KIND = (("content-type", "text/event-stream"),)
 _DONE, _RUN = example("rollout_completed"), example("run")
 
 
@@ -115,8 +124,13 @@ def test_what_others_made_may_change_between_two_reads() -> None:
     no_runs = answered("GET", "/v1/runs", 200, {"items": [], "next_cursor": None})
     assert "facts.listed" in complaints(rollout, first, no_runs)
     assert "facts.listed" not in complaints(rollout, first, no_runs, is_own=False)
-    reads = (rollout, first, second, empty, _pool(), patched)
-    wrong = {"facts.run", "facts.listed", "facts.patched"}
+    counts = {f"{state}_rollouts": 0 for state in ("completed", "failed", "cancelled")}
+    metrics = {**example("pool_metrics"), **counts, "success_rate": None}
+    figures = answered("GET", f"{_POOL}/metrics", 200, metrics)
+    none = {**_RUN, "name": "a", "rollouts": dict.fromkeys(_RUN["rollouts"], 0)}
+    begun_again = answered("GET", "/v1/runs/a", 200, none)
+    reads = (rollout, first, second, empty, _pool(), patched, figures, begun_again)
+    wrong = {"facts.run", "facts.listed", "facts.patched", "facts.metrics", "facts.runs"}
     assert wrong <= complaints(*reads)
     assert wrong.isdisjoint(complaints(*reads, is_own=False))
 
@@ -192,6 +206,24 @@ def test_a_deleted_run_of_rollouts_without_a_valid_time_is_demanded_nowhere() ->
     # It ended in another pool than that which it was in before.
     active = _rollout(**undated, status="running", finished_at=None)
     assert "facts.runs" not in complaints(active, moved, deleted)
+
+
+def test_the_status_beside_the_last_page_of_events_is_final() -> None:
+    body = {"rollout_id": ROLLOUT, "status": "running", "events": [], "next_sequence": 0}
+    for has_more in (True, False):
+        page = answered(
+            "GET", f"{_ROLLOUT}/events?format=json", 200, {**body, "has_more": has_more}
+        )
+        assert ("facts.final" in complaints(_rollout(), page)) is not has_more
+
+
+def test_streams_without_events_may_come_without_their_header() -> None:
+    buffering = (("x-request-id", "req_1"), ("vary", "Prefer"), ("x-accel-buffering", "no"))
+    complete = replace(streamed(stream(*WHOLE)), response_headers=(*_KIND, *buffering))
+    bare = replace(streamed(b""), response_headers=(*_KIND, *buffering[1:2]))
+    assert "facts.streams" not in complaints(complete, bare)
+    bare = replace(bare, response_body=stream(*WHOLE))
+    assert "facts.streams" in complaints(complete, bare)
 
 
 def test_what_a_result_says_is_said_elsewhere_too() -> None:
