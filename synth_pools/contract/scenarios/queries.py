@@ -36,6 +36,8 @@ _FIELDS = {
     "priority": ("request", "priority"),
 }
 _ROUNDING = 1e-6
+# Texts of times may have milliseconds alone.
+_TIME_ROUNDING = 1e-3
 # A server may round sums and differences of times.
 _SECONDS = 0.5
 _REFUSED = (
@@ -70,7 +72,7 @@ def queries_rows(ctx: Context) -> None:
     judge.field("columns", ["id", "status", "reward", "started_at"], "the columns")
     expected = [rollout.id, *(read.at(name) for name in ("status", "score", "started_at"))]
     started_at = answered.at("rows", 0, 3)
-    if isinstance(started_at, str) and moment(started_at) == moment(expected[3]):
+    if _is_same_time(expected[3], started_at):
         # One time has several texts.
         expected[3] = started_at
     judge.field("rows", [expected], "what get_rollout has")
@@ -153,16 +155,20 @@ def _compare(
 ) -> None:
     """Compare the rows of a view with the fields that its columns mean."""
     answered = _query(ctx, f"SELECT {_COLUMNS[view]} FROM {view} WHERE {where}", rollout)  # noqa: S608 - ours
-    rows, judge = answered.at("rows"), ctx.judge("run_query", answered)
-    if not judge.equal(f"the number of rows of {view}", len(expected), len(rows or ())):
+    rows, judge = answered.list_at("rows"), ctx.judge("run_query", answered)
+    if not judge.equal(f"the number of rows of {view}", len(expected), len(rows)):
         return
     for row, fields in zip(rows, expected, strict=True):
+        is_complete = isinstance(row, list) and len(row) == len(fields)
+        if not judge.that(f"a row of {view} has a value for each column", is_complete, show(row)):
+            continue
         for (name, value), actual in zip(fields.items(), row, strict=True):
-            met = _is_same(name, value, actual)
+            met = is_same_value(name, value, actual)
             judge.that(f"{name} of {view}, as elsewhere: {show(value)}", met, show(actual))
 
 
-def _is_same(name: str, expected: Any, actual: Any) -> bool:
+def is_same_value(name: str, expected: Any, actual: Any) -> bool:
+    """Compare the value of a column with the field that it means."""
     if name in ("labels", "data"):
         try:
             return same_json(expected or {}, json.loads(actual or "{}"))
@@ -176,9 +182,17 @@ def _is_same(name: str, expected: Any, actual: Any) -> bool:
     if isinstance(expected, float) and is_finite_number(actual):
         return abs(expected - actual) <= _ROUNDING * max(1.0, abs(expected))
     if name.endswith("_at") or name == "timestamp":
-        first, second = moment(expected), moment(actual)
-        return first == second or same_time(first, second)
+        return _is_same_time(expected, actual)
     return same_json(expected, actual)
+
+
+def _is_same_time(expected: Any, actual: Any) -> bool:
+    """Compare a time with a text of a query, which is in UTC and may name no zone."""
+    text = str(actual).replace("UTC", "").strip()
+    first, second = moment(expected), moment(text) or moment(f"{text}+00:00")
+    if first is None or second is None:
+        return same_json(expected, actual)
+    return abs((first - second).total_seconds()) <= _TIME_ROUNDING or same_time(first, second)
 
 
 @scenario(
