@@ -28,6 +28,7 @@ from synth_pools.contract.rules.verdict import show
 
 _FEATURE = "container_urls"
 _ATTEMPT_SECONDS = 3.0
+_IDLE_SECONDS = 2.0
 # Statuses of a container after which no further attempt follows, and those after which one does.
 _REFUSALS, _FAILURES = (400, 408, 425, 429, 451), (502, 503, 504)
 
@@ -85,7 +86,16 @@ def _judge_idle(ctx: Context, pool_id: str, boxes: tuple[SwitchedContainer, ...]
     """Expect most of what starts one after another to go past a container that is busy."""
     holder = next(hold(ctx))
     busy = holder.start(pool_id)
-    rollouts = [run_rollout(ctx, pool_id) for _ in range(4)]
+
+    def is_one_idle() -> bool:
+        metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
+        return ids_of(metrics.list_at("containers"), "running_rollouts") in ([0, 1], [1, 0])
+
+    rollouts = []
+    for _ in range(4):
+        # That one has ended may be known a moment before its container counts as idle.
+        eventually(ctx, is_one_idle, _IDLE_SECONDS)
+        rollouts.append(run_rollout(ctx, pool_id))
     metrics = ctx.require(200, "get_pool_metrics", {"pool_id": pool_id})
     if not holder.lasted(busy):
         return
@@ -95,7 +105,6 @@ def _judge_idle(ctx: Context, pool_id: str, boxes: tuple[SwitchedContainer, ...]
     count = sum(any(box.sent_for(rollout.id) for box in idle) for rollout in rollouts)
     if count < 3:
         _require_health(metrics, boxes)
-    # That one has ended may be known a moment before its container counts as idle.
     demand = "rollouts one after another go to the container that is idle"
     ctx.judge("create_rollout", metrics).that(demand, count >= 3, f"{count} of 4")
 
