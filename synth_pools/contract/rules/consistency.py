@@ -174,8 +174,9 @@ def _places(
     }
     for detail in details:
         place = detail.get("loc") if isinstance(detail, dict) else None
-        if isinstance(place, list) and place:
-            first, second = place[0], str(place[1]) if len(place) > 1 else ""
+        if isinstance(place, list):
+            first = place[0] if place else None
+            second = str(place[1]) if len(place) > 1 else ""
             is_place = isinstance(first, str) and first in possible and possible[first](second)
             demand = "loc begins with body, query, path or header, and names what the request has"
             part = AnswerPart(operation, "ErrorDetailItem")

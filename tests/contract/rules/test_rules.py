@@ -94,6 +94,15 @@ def test_media_type_and_headers() -> None:
     assert complaints(refused) == {"schema.allow"}
 
 
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [(["path", "pool_id"], set()), ([], {"errors.loc"}), (["query", "x"], {"errors.loc"})],
+)
+def test_places_of_errors_are_parts_of_the_request(place: list[str], expected: set[str]) -> None:
+    body = {"detail": [{"loc": place, "msg": "no", "type": "value_error"}]}
+    assert complaints(answered("GET", "/v1/pools/p", 422, {**_coded("no"), **body})) == expected
+
+
 def test_unknown_enumerated_values_and_fields_pass() -> None:
     pool = {**example("pool"), "status": "hibernating", "state": "hibernating", "colour": "blue"}
     assert complaints(answered("GET", "/v1/pools/docs-example-pool", 200, pool)) == set()
