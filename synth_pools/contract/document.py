@@ -172,8 +172,12 @@ class Document:
     def properties(self, schema: str) -> Mapping[str, Any]:
         """Return the properties of one of components.schemas; none if there is no such schema."""
         node = self._schemas.get(schema)
-        properties: Mapping[str, Any] = node.get("properties", {}) if isinstance(node, dict) else {}
-        return properties
+        if not isinstance(node, dict):
+            return {}
+        properties: dict[str, Any] = {}
+        for part in node.get("allOf", ()):
+            properties |= self.properties(schema_name(part)) or part.get("properties", {})
+        return {**properties, **node.get("properties", {})}
 
     def required(self, schema: str) -> tuple[str, ...]:
         """Return the names of the properties that one of components.schemas requires."""

@@ -10,8 +10,24 @@ import pytest
 
 from synth_pools.contract.document import Document, read_specification, specification_text
 from synth_pools.contract.exceptions import MissingOperationError, UnjudgeableError
+from synth_pools.contract.rules.documented import DocumentedFields
 from synth_pools.spec import load_spec
 from tests.contract.harness.sessions import DOCUMENT
+
+
+def test_a_schema_has_the_properties_of_its_parts() -> None:
+    sums = DOCUMENT.properties("UsageSums")
+    assert DOCUMENT.properties("TaskUsage") == {
+        **sums,
+        "task_id": DOCUMENT.properties("TaskUsage")["task_id"],
+    }
+    assert {"rollout", "summary", "sequence"} <= DOCUMENT.properties("PoolEvent").keys()
+    usage = {"usage": {"input_tokens": 1, "frames": 2}}
+    row = {"task_id": "t", "cost_usd": 0.5, "x_future": 1}
+    documented = DocumentedFields(DOCUMENT)
+    metrics = documented.part("PoolMetrics", {"task_usage": [row], "x_future": 1})
+    assert metrics == {"task_usage": [{"task_id": "t", "cost_usd": 0.5}]}
+    assert documented.part("RolloutSummary", usage) == usage
 
 
 def test_there_are_the_operations_of_the_paths_and_no_others() -> None:

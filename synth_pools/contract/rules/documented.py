@@ -7,6 +7,9 @@ from typing import Any
 
 from synth_pools.contract.document import Document, schema_name
 
+# Schemas that document further fields in words.
+_WHOLE = ("ReportedUsage",)
+
 
 class DocumentedFields:
     """Documented fields of the schemas of a document, with those of the resources in them.
@@ -52,4 +55,4 @@ class DocumentedFields:
         variants = [variant for variant in node.get("anyOf", ()) if variant.get("type") != "null"]
         inner = variants[0] if len(variants) == 1 else node.get("items", node)
         name = schema_name(inner)
-        return name if self._document.properties(name) else ""
+        return name if name not in _WHOLE and self._document.properties(name) else ""
