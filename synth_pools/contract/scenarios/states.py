@@ -286,17 +286,15 @@ def _judge_late_share(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool("late", concurrency=1)
     runs = [ctx.resources.name(name) for name in ("early", "late")]
     # The eight that wait last longer than the requests that create the others.
-    env = {"delay": 0.1 + 2 * ctx.session.http.round_trip}
-    early = [start_rollout(ctx, pool_id, env=env, run=runs[0]) for _ in range(14)]
+    delay = 0.1 + 2 * ctx.session.http.round_trip
+    early = [start_rollout(ctx, pool_id, env={"delay": delay}, run=runs[0]) for _ in range(14)]
     wait_for(ctx, early[5], STARTED)
     late = [start_rollout(ctx, pool_id, env={"delay": 0}, run=runs[1]) for _ in range(4)]
     finals = [wait_for(ctx, rollout, FINAL) for rollout in (*early, *late)]
     moments = [moment(final.at("started_at")) for final in finals]
-    before = [start for start in moments[: len(early)] if start is not None]
-    after = [start for start in moments[len(early) :] if start is not None]
+    before, after = ([it for it in part if it] for part in (moments[:14], moments[14:]))
     if len(after) < len(late) or not before or max(after) >= max(before):
-        # The other share waited no more.
-        return
+        return  # The other share waited no more.
     # Equal times, as in whole seconds, do not tell which was first.
     between = sum(min(after) <= start <= max(after) for start in before)
     demand = "one of another share starts between four of one that begins to wait"
