@@ -19,7 +19,8 @@ from synth_pools.contract.openapi.operations import DocumentedResponse as Docume
 from synth_pools.contract.openapi.operations import KeyPlace as KeyPlace
 from synth_pools.contract.openapi.operations import Operation as Operation
 from synth_pools.contract.openapi.operations import Operations as Operations
-from synth_pools.contract.openapi.schemas import flaws_of, modernized, without_enums
+from synth_pools.contract.openapi.schemas import flaws_of, modernized, properties_of, without_enums
+from synth_pools.contract.openapi.schemas import schema_name as schema_name
 from synth_pools.spec import load_container_spec, load_spec, read_spec, spec_path
 
 METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace", "query")
@@ -171,13 +172,7 @@ class Document:
 
     def properties(self, schema: str) -> Mapping[str, Any]:
         """Return the properties of one of components.schemas; none if there is no such schema."""
-        node = self._schemas.get(schema)
-        if not isinstance(node, dict):
-            return {}
-        properties: dict[str, Any] = {}
-        for part in node.get("allOf", ()):
-            properties |= self.properties(schema_name(part)) or part.get("properties", {})
-        return {**properties, **node.get("properties", {})}
+        return properties_of(self._schemas.get(schema), self._schemas)
 
     def required(self, schema: str) -> tuple[str, ...]:
         """Return the names of the properties that one of components.schemas requires."""
@@ -358,11 +353,6 @@ def _base_path(spec: Mapping[str, Any]) -> str:
     for name, variable in server.get("variables", {}).items():
         url = url.replace("{" + name + "}", str(variable.get("default", "")))
     return urlsplit(url).path.rstrip("/")
-
-
-def schema_name(schema: Mapping[str, Any]) -> str:
-    """Return the name that a schema refers to; "" for an inline schema."""
-    return str(schema.get("$ref", "")).rpartition("/")[2]
 
 
 def _descriptions(node: Any) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -41,6 +42,21 @@ def modernized(node: Any) -> Any:
     if "enum" in schema:
         schema["enum"] = [*schema["enum"], None]
     return {**schema, "type": [schema["type"], "null"]}
+
+
+def schema_name(schema: Mapping[str, Any]) -> str:
+    """Return the name that a schema refers to; "" for an inline schema."""
+    return str(schema.get("$ref", "")).rpartition("/")[2]
+
+
+def properties_of(schema: Any, schemas: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the properties of a schema, with those of its parts in `allOf`."""
+    if not isinstance(schema, dict):
+        return {}
+    properties: dict[str, Any] = {}
+    for part in (schemas.get(schema_name(schema)), *schema.get("allOf", ())):
+        properties |= properties_of(part, schemas)
+    return {**properties, **schema.get("properties", {})}
 
 
 def without_enums(node: Any) -> Any:
