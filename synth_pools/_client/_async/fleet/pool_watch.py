@@ -152,7 +152,7 @@ class FollowedRollout:
 
 
 class AsyncPoolWatch:
-    """Watch of one pool. Its stream is opened before the first rollout is created.
+    """Watch of one pool. Its stream is opened when the first rollout is followed.
 
     A worker reads a rollout after its last event, unless that event holds the rollout itself, after
     each start of the stream, which does not contain earlier ends, and after a minute, because
@@ -204,26 +204,17 @@ class AsyncPoolWatch:
             rollout.waiting += 1
             if self._is_live and self._blind_until > mark:
                 rollout.doubt()
+            must_read = not (self._is_read or self.is_over)
+            self._is_read = self._is_read or must_read
         try:
-            self.open()
+            if must_read:
+                self._start_reader()
             yield rollout
         finally:
             with self._watches.lock:
                 rollout.waiting -= 1
                 if not rollout.waiting:
                     del self._rollouts[rollout_id]
-
-    def open(self) -> None:
-        """Open the stream, unless it is; it stays open while a rollout is followed."""
-        with self._watches.lock:
-            started, self._is_read = self._is_read or self.is_over, True
-        if started:
-            return
-        try:
-            started = self._watches.readers.start(self._read, self._give_up)
-        finally:
-            if not started:
-                self._give_up()
 
     async def wait(self, rollout: FollowedRollout) -> bool:
         """Wait until a rollout should be read.
@@ -257,6 +248,14 @@ class AsyncPoolWatch:
         for rollout in self._rollouts.values():
             rollout.changed.notify_all()
 
+    def _start_reader(self) -> None:
+        started = False
+        try:
+            started = self._watches.readers.start(self._read, self._give_up)
+        finally:
+            if not started:
+                self._give_up()
+
     def may_be_renewed(self) -> bool:
         """Check that it is over, but had begun, and that a minute has passed since."""
         has_begun = bool(self._blind_until)
@@ -271,9 +270,9 @@ class AsyncPoolWatch:
 
     async def _read(self) -> None:
         """Read the stream, reconnecting while a rollout is followed."""
-        watches, silent, is_idle, goes_on = self._watches, 0, False, True
+        watches, silent, is_idle = self._watches, 0, False
         try:
-            while goes_on:
+            while self._goes_on():
                 ended_before = self._ended
                 stream = await self._open()
                 if stream is not None:
@@ -283,9 +282,7 @@ class AsyncPoolWatch:
                 self._look_around()
                 silent = 1 if self._ended > ended_before else silent + 1
                 share = 1.0 if stream is None else BROKEN_SHARE
-                if goes_on := self._goes_on():
-                    await watches.caller.sleep(backoff(silent, watches.transport.random) * share)
-                    goes_on = self._goes_on()
+                await watches.caller.sleep(backoff(silent, watches.transport.random) * share)
             is_idle = True
         except Exception as error:  # noqa: BLE001 - the calls of the workers fail with it, too
             kind = type(error).__name__
@@ -311,6 +308,7 @@ class AsyncPoolWatch:
         operation, call = operations._pool_events_call(
             self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS), self._include
         )
+
         is_late = False
 
         async def begin() -> _OpenStream:
@@ -351,8 +349,7 @@ class AsyncPoolWatch:
             )
         if not is_possible:
             self._failures = _MOST_FAILURES
-        # Before there is a rollout, its creation shows whether the service can be reached.
-        elif self._rollouts and await self._gets_through():
+        elif await self._gets_through():
             self._failures += 1
         return None
 

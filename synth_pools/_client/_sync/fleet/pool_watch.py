@@ -155,7 +155,7 @@ class FollowedRollout:
 
 
 class PoolWatch:
-    """Watch of one pool. Its stream is opened before the first rollout is created.
+    """Watch of one pool. Its stream is opened when the first rollout is followed.
 
     A worker reads a rollout after its last event, unless that event holds the rollout itself, after
     each start of the stream, which does not contain earlier ends, and after a minute, because
@@ -207,26 +207,17 @@ class PoolWatch:
             rollout.waiting += 1
             if self._is_live and self._blind_until > mark:
                 rollout.doubt()
+            must_read = not (self._is_read or self.is_over)
+            self._is_read = self._is_read or must_read
         try:
-            self.open()
+            if must_read:
+                self._start_reader()
             yield rollout
         finally:
             with self._watches.lock:
                 rollout.waiting -= 1
                 if not rollout.waiting:
                     del self._rollouts[rollout_id]
-
-    def open(self) -> None:
-        """Open the stream, unless it is; it stays open while a rollout is followed."""
-        with self._watches.lock:
-            started, self._is_read = self._is_read or self.is_over, True
-        if started:
-            return
-        try:
-            started = self._watches.readers.start(self._read, self._give_up)
-        finally:
-            if not started:
-                self._give_up()
 
     def wait(self, rollout: FollowedRollout) -> bool:
         """Wait until a rollout should be read.
@@ -260,6 +251,14 @@ class PoolWatch:
         for rollout in self._rollouts.values():
             rollout.changed.notify_all()
 
+    def _start_reader(self) -> None:
+        started = False
+        try:
+            started = self._watches.readers.start(self._read, self._give_up)
+        finally:
+            if not started:
+                self._give_up()
+
     def may_be_renewed(self) -> bool:
         """Check that it is over, but had begun, and that a minute has passed since."""
         has_begun = bool(self._blind_until)
@@ -274,9 +273,9 @@ class PoolWatch:
 
     def _read(self) -> None:
         """Read the stream, reconnecting while a rollout is followed."""
-        watches, silent, is_idle, goes_on = self._watches, 0, False, True
+        watches, silent, is_idle = self._watches, 0, False
         try:
-            while goes_on:
+            while self._goes_on():
                 ended_before = self._ended
                 stream = self._open()
                 if stream is not None:
@@ -286,9 +285,7 @@ class PoolWatch:
                 self._look_around()
                 silent = 1 if self._ended > ended_before else silent + 1
                 share = 1.0 if stream is None else BROKEN_SHARE
-                if goes_on := self._goes_on():
-                    watches.caller.sleep(backoff(silent, watches.transport.random) * share)
-                    goes_on = self._goes_on()
+                watches.caller.sleep(backoff(silent, watches.transport.random) * share)
             is_idle = True
         except Exception as error:  # noqa: BLE001 - the calls of the workers fail with it, too
             kind = type(error).__name__
@@ -314,6 +311,7 @@ class PoolWatch:
         operation, call = operations._pool_events_call(
             self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS), self._include
         )
+
         is_late = False
 
         def begin() -> _OpenStream:
@@ -354,8 +352,7 @@ class PoolWatch:
             )
         if not is_possible:
             self._failures = _MOST_FAILURES
-        # Before there is a rollout, its creation shows whether the service can be reached.
-        elif self._rollouts and self._gets_through():
+        elif self._gets_through():
             self._failures += 1
         return None
 
