@@ -273,7 +273,7 @@ def check_access(session: Session, rollout: Rollout | None) -> None:
             ctx.expect.inconclusive(operation.id, absent[operation.id], Outcome.NOT_OFFERED)
             continue
         attempts = [(ids, *row) for row in _defects(operation, number, ways)]
-        if operation.id_names and rollout is not None:
+        if operation.id_names and rollout is not None and ways:
             unknown = _ids(session, None)
             attempts += [
                 (unknown, f"{defect}, at unknown ids", way) for defect, way in _MISSING.items()

@@ -188,6 +188,8 @@ def short_reads(server: Server, pool_id: str) -> list[str]:
     return [
         f"/v1/pools/{pool_id}",
         f"/v1/pools/{pool_id}/rollouts?limit=20",
+        # Read where they are found.
+        f"/v1/pools/{pool_id}/rollouts?limit=100",
         f"/v1/pools/{pool_id}/events?format=json&limit=20",
         f"{events}&limit=20",
         # Few events follow.
@@ -265,7 +267,6 @@ def test_a_read_without_a_turn_in_time_is_refused(start: Callable[..., Server]) 
     pool, short = f"/v1/pools/{pool_id}", short_reads(backend, pool_id)
     long_reads = {
         "reading_turns": [
-            f"{pool}/rollouts?limit=100",
             f"{pool}/rollouts?limit=1000",
             "/v1/rollouts?limit=1000",
             f"{pool}/events?format=json",
