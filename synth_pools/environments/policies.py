@@ -37,10 +37,12 @@ def chooser(rollout: Rollout, sample: Callable[[], Any]) -> Choose:
     Raises:
         EpisodeError: The policy has none.
     """
-    is_told = isinstance(rollout.policy.get("actions"), list) or "python" in rollout.policy
-    if rollout.policy.get("type") == "random" and not is_told:
-        return lambda _: sample()
     choose = _choice(rollout.policy)
+    if choose is None and rollout.policy.get("type") == "random":
+        return lambda _: sample()
+    if choose is None:
+        fields = "`type` (random), `actions`, `python` or `model`"
+        raise EpisodeError(f"This environment plays no such policy: give one with {fields}.")
 
     def act(observation: Any) -> Any:
         if not len(rollout.trajectory):
@@ -52,7 +54,8 @@ def chooser(rollout: Rollout, sample: Callable[[], Any]) -> Choose:
     return act
 
 
-def _choice(policy: Mapping[str, Any]) -> Choose:
+def _choice(policy: Mapping[str, Any]) -> Choose | None:
+    """Return the function of a list of actions or of Python code; None without one."""
     if isinstance(actions := policy.get("actions"), list):
         remaining = iter(actions)
 
@@ -64,8 +67,7 @@ def _choice(policy: Mapping[str, Any]) -> Choose:
         return next_action
     if isinstance(place := policy.get("python"), str):
         return _function(place)
-    fields = "`type` (random), `actions`, `python` or `model`"
-    raise EpisodeError(f"This environment plays no such policy: give one with {fields}.")
+    return None
 
 
 def report_step(

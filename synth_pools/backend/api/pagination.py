@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from synth_pools.backend.api.responses import (
 )
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.resources.byte_budget import Reservation
-from synth_pools.backend.storage.cursors import ListPosition, page_document
+from synth_pools.backend.storage.cursors import Found, ListPosition, page_document
 from synth_pools.backend.storage.database import Snapshot
 
 _T = TypeVar("_T")
@@ -42,17 +42,13 @@ class Page:
         return self.limit + 1
 
     async def filled(
-        self,
-        measured: Sequence[tuple[ListPosition, int]],
-        load: Callable[[Snapshot, Sequence[int]], list[str]],
-        texts: Mapping[int, str] | None = None,
+        self, items: Sequence[Found], load: Callable[[Snapshot, Sequence[int]], list[str]]
     ) -> Response:
         """Read items until the page has as many as requested, or is large enough.
 
         Args:
-            measured: The positions and sizes of the items that were found.
-            load: Returns the items at these positions as JSON texts.
-            texts: Items that were read where they were found, as JSON texts, by their number.
+            items: The items.
+            load: Returns those at these positions as JSON texts; for items without theirs.
 
         Returns:
             The response, with a cursor if more items follow.
@@ -62,21 +58,21 @@ class Page:
         """
         services = self.request.services
         copies = 1 if self.later_name is None else 2
-        seqs: list[int] = []
-        size = 0
-        for position, item_size in measured[: self.limit]:
-            if seqs and size + item_size * copies > services.settings.max_page_bytes:
+        count = size = 0
+        for item in items[: self.limit]:
+            if count and size + item.size * copies > services.settings.max_page_bytes:
                 break
-            seqs.append(position.seq)
-            size += item_size * copies
+            count += 1
+            size += item.size * copies
         cursor = None
-        if len(measured) > len(seqs):
-            cursor = services.cursors.issue(self.scope, measured[len(seqs) - 1][0])
-        if texts and size <= json_text.LARGE and texts.keys() >= set(seqs):
-            items = [texts[seq] for seq in seqs]
+        if len(items) > count:
+            cursor = services.cursors.issue(self.scope, items[count - 1].position)
+        texts = [item.document for item in items[:count] if item.document is not None]
+        if len(texts) == count and size <= json_text.LARGE:
             reserved = None if size <= PIECE_BYTES else await services.room_to_send(size)
-            body = page_document(items, cursor, self.later_name).encode("ascii")
+            body = page_document(texts, cursor, self.later_name).encode("ascii")
             return JSONResponse(200, body, reserved=reserved)
+        seqs = [item.position.seq for item in items[:count]]
         return await read_sized(
             self.request, size, lambda db: page_document(load(db, seqs), cursor, self.later_name)
         )

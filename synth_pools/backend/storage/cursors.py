@@ -23,6 +23,20 @@ class ListPosition(NamedTuple):
     value: float | str | None = None
 
 
+class Found(NamedTuple):
+    """Item of a page.
+
+    Attributes:
+        position: Its position in the list.
+        size: Its approximate size in an answer.
+        document: The item as JSON text; None if it is still to be read.
+    """
+
+    position: ListPosition
+    size: int
+    document: str | None = None
+
+
 class Cursors:
     """Cursors signed with a secret of the database, so that no other text is valid."""
 

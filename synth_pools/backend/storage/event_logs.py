@@ -127,7 +127,7 @@ class PoolLog:
     @property
     def has_only_ends(self) -> bool:
         """True if only the ends of rollouts are selected, whatever else other servers call them."""
-        return self.types is not None and self.types.isdisjoint(events.NOT_TERMINAL)
+        return self.types is not None and self.types <= events.ENDS
 
     def cursor(self, position: int) -> str:
         """Return the text to resume after a position; texts sort like positions."""

@@ -20,7 +20,8 @@ AGENT = "agent"
 REWARD = "reward"
 
 TERMINAL = frozenset({COMPLETED, FAILED, CANCELLED})
-NOT_TERMINAL = frozenset({QUEUED, STARTED, AGENT, REWARD})
+# With the name that other servers give to a completion, and that no event has here.
+ENDS = TERMINAL | {"rollout.succeeded"}
 
 HEARTBEAT = b": heartbeat\n\n"
 

@@ -26,6 +26,7 @@ from synth_pools.backend.domain.errors import (
 )
 from synth_pools.backend.domain.releases import current_releases, definitions_of_tasks, place_of
 from synth_pools.backend.domain.state_changes import PoolChange
+from synth_pools.backend.storage.cursors import Found, ListPosition
 from synth_pools.backend.storage.database import Executes, Row, Transaction
 from synth_pools.backend.storage.statements import POOL_COLUMNS, TASK_COLUMNS, byte_length
 
@@ -173,7 +174,7 @@ def find_pool(db: Executes, pool_id: str, sql: str = f"{_SELECT} WHERE id = ?") 
 
 def list_sizes_of_pools(
     db: Executes, state: str | None, before: int | None, limit: int
-) -> list[tuple[int, int]]:
+) -> list[Found]:
     """Return the positions and sizes of the pools on a page, newest first.
 
     Archived pools are included only on request.
@@ -187,7 +188,7 @@ def list_sizes_of_pools(
         f"SELECT seq, {_SIZE} FROM pools WHERE {condition} ORDER BY seq DESC LIMIT ?",  # noqa: S608
         (*values, limit),
     )
-    return [(row[0], row[1]) for row in rows]
+    return [Found(ListPosition(row[0]), row[1]) for row in rows]
 
 
 def list_pools(db: Executes, seqs: Sequence[int], state: str | None) -> list[str]:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import math
 
-from synth_pools.backend.storage.cursors import ListPosition
+from synth_pools.backend.storage.cursors import Found, ListPosition
 from synth_pools.backend.storage.database import Executes
 from synth_pools.backend.storage.list_indexes import BLOCK_BITS
 from synth_pools.backend.storage.rollout_queries import (
     PROBE,
-    Found,
     RolloutQuery,
     Values,
     page_sql,

@@ -12,7 +12,7 @@ import itertools
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from synth_pools.backend.storage.cursors import ListPosition
+from synth_pools.backend.storage.cursors import Found, ListPosition
 from synth_pools.backend.storage.database import Executes
 from synth_pools.backend.storage.reward_blocks import RewardBlocks
 from synth_pools.backend.storage.rollout_queries import (
@@ -22,7 +22,6 @@ from synth_pools.backend.storage.rollout_queries import (
     TABLE,
     USUAL_PAGE,
     ColumnCondition,
-    Found,
     RolloutQuery,
     Values,
     page_sql,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from synth_pools.backend.domain import json_text
-from synth_pools.backend.storage.cursors import ListPosition
+from synth_pools.backend.storage.cursors import Found, ListPosition
 from synth_pools.backend.storage.rollout_documents import (
     DOCUMENT_COLUMNS,
     LARGE_COLUMNS,
@@ -44,20 +44,6 @@ FILTERS = {
 # of a rollout for that, since no room is reserved for them.
 USUAL_PAGE = 128
 _MOST_BYTES = json_text.LARGE // USUAL_PAGE
-
-
-class Found(NamedTuple):
-    """Rollout of a page.
-
-    Attributes:
-        position: Its position in the list.
-        size: Its approximate size in an answer.
-        document: The rollout as JSON text; None for a large one, or one of a large page.
-    """
-
-    position: ListPosition
-    size: int
-    document: str | None
 
 
 class Values(list[Any]):

@@ -318,10 +318,10 @@ class FactBook:
         return self._facts.known(subject, name)
 
     def _read_pool(self, answer: FactAnswer, subject: ResourceKey, pool: Mapping[str, Any]) -> None:
-        if self.is_own(subject[2]):
+        is_own = self.is_own(subject[2])
+        if is_own:
             self._definitions.read(answer, subject, pool)
         self._facts.state("facts.pool", answer, subject, "created_at", pool.get("created_at"))
-        is_own = self.is_own(subject[2])
         self._listings.add(subject, "", pool.get("created_at"), is_own=is_own)
         if pool.get("status") in FINAL_STATES["Pool"]:
             self._listings.finish(subject, "archived")

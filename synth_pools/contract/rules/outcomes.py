@@ -8,7 +8,7 @@ from typing import Any
 from synth_pools.contract.rules.verdict import is_finite_number
 
 # Paths of the reward in an answer of a container, the first of which counts.
-_REWARDS = (
+REWARDS = (
     ("metrics", "outcome_reward"),
     ("reward_info", "outcome_reward"),
     ("summary", "reward"),
@@ -34,7 +34,7 @@ def stated_outcome(rollout: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     has_failed = isinstance(error, dict) and error.get("code") == "container_failed"
     if not isinstance(result, dict) or (rollout.get("status") != "completed" and not has_failed):
         return
-    rewards = [_at(result, path) for path in _REWARDS]
+    rewards = [_at(result, path) for path in REWARDS]
     # A rollout that contradicts itself departs by another rule.
     if rollout.get("score") == _at(rollout, ("metrics", "outcome_reward")):
         yield "score", next((reward for reward in rewards if is_finite_number(reward)), None)

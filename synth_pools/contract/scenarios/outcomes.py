@@ -13,6 +13,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import readers
 from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout, wait_for
 from synth_pools.contract.http.client import ABSENT, at
+from synth_pools.contract.rules.outcomes import REWARDS
 from synth_pools.contract.rules.verdict import show
 
 _READS = ("get_rollout", "get_global_rollout", "get_rollout_summary", "get_global_rollout_summary")
@@ -103,21 +104,13 @@ def outcomes_timeout(ctx: Context) -> None:
 
 _FAILURES = ("aborted", "canceled", "cancelled", "error", "terminated", "timed_out", "timeout")
 _SUCCESSES = ("success", "succeeded", "completed", "ok", "success")
-# Places of the reward in an answer, the first of which counts.
-_REWARDS = (
-    ("metrics", "outcome_reward"),
-    ("reward_info", "outcome_reward"),
-    ("summary", "reward"),
-    ("summary", "outcome_reward"),
-    ("reward",),
-)
 
 
 def _rewards() -> Iterator[tuple[dict[str, Any], float]]:
     """Iterate over answers, each with the reward of one place and others in all places after it."""
-    for number in range(len(_REWARDS)):
+    for number in range(len(REWARDS)):
         fields: dict[str, Any] = {}
-        for place, (name, *rest) in enumerate(_REWARDS[number:], number):
+        for place, (name, *rest) in enumerate(REWARDS[number:], number):
             reward = place + 0.123456789
             fields[name] = {**fields.get(name, {}), rest[0]: reward} if rest else reward
         yield fields, number + 0.123456789

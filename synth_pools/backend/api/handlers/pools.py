@@ -28,7 +28,6 @@ from synth_pools.backend.domain.errors import pool_not_active
 from synth_pools.backend.limits import LARGEST_PAGE
 from synth_pools.backend.services import Services
 from synth_pools.backend.storage import pools, rollouts
-from synth_pools.backend.storage.cursors import ListPosition
 from synth_pools.backend.storage.database import Snapshot, Transaction
 from synth_pools.backend.storage.event_logs import SHORT_LOOK
 from synth_pools.backend.storage.pools import Pool, find_pool, move_pool, task_documents
@@ -67,13 +66,10 @@ async def list_pools(request: Request) -> Response:
     if not isinstance(page, Page):
         return page
     before = page.after and page.after.seq
-    measured = await request.services.database.read(
+    items = await request.services.database.read(
         lambda db: pools.list_sizes_of_pools(db, page.state, before, page.wanted)
     )
-    return await page.filled(
-        [(ListPosition(seq), size) for seq, size in measured],
-        lambda db, seqs: pools.list_pools(db, seqs, page.state),
-    )
+    return await page.filled(items, lambda db, seqs: pools.list_pools(db, seqs, page.state))
 
 
 async def get_pool(request: Request) -> Response:

@@ -56,12 +56,7 @@ async def list_rollouts(request: Request) -> Response:
     items = await database.read(lambda db: find_briefly(db, query, page.after, page.wanted))
     if items is None:
         items = await database.read_apart(lambda db: find(db, query, page.after, page.wanted))
-    texts = {item.position.seq: item.document for item in items if item.document is not None}
-    return await page.filled(
-        [(item.position, item.size) for item in items],
-        lambda db, seqs: rollouts.list_rollouts(db, seqs, page.state),
-        texts,
-    )
+    return await page.filled(items, lambda db, seqs: rollouts.list_rollouts(db, seqs, page.state))
 
 
 def _list_query(request: Request) -> RolloutQuery:
