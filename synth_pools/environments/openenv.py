@@ -56,7 +56,9 @@ def adapt(name: str) -> Environment:
 
     async def play(rollout: Rollout) -> float:
         await server.ensure()
-        async with open_client() as http, places.episode(rollout) as (socket, state):
+        # To make one costs more than a step.
+        client = open_client() if "model" in rollout.policy else contextlib.nullcontext()
+        async with client as http, places.episode(rollout) as (socket, state):
             act = _player(rollout, server.action_schema, http)
             await _play(rollout, socket, state, act)
             rollout.artifact("state.json", await _ask(socket, "state", None))
@@ -184,11 +186,23 @@ async def _play(
         report_step(rollout, action, state, is_last=is_over)
 
 
-def _player(rollout: Rollout, schema: Mapping[str, Any], http: httpx.AsyncClient) -> Act:
-    """Return the function that acts on observations, as the policy of a rollout says."""
-    if "model" not in rollout.policy:
-        dice = random.Random(rollout.seed)
-        choose = chooser(rollout, lambda: random_value(schema, dice))
-        return lambda observation: asyncio.to_thread(choose, observation)
-    text = f"Answer with one action: a JSON object of this schema. {json.dumps(schema)}"
-    return asking(http, rollout, text, lambda answer: object_in(answer, schema))
+def _player(rollout: Rollout, schema: Mapping[str, Any], http: httpx.AsyncClient | None) -> Act:
+    """Return the function that acts on observations, as the policy of a rollout says.
+
+    Args:
+        rollout: The rollout.
+        schema: The schema of actions.
+        http: The client of a model; None for other policies.
+    """
+    if http is not None:
+        text = f"Answer with one action: a JSON object of this schema. {json.dumps(schema)}"
+        return asking(http, rollout, text, lambda answer: object_in(answer, schema))
+    dice = random.Random(rollout.seed)
+    choose = chooser(rollout, lambda: random_value(schema, dice))
+    # A function of the user's may take its time.
+    is_slow = "python" in rollout.policy
+
+    async def act(observation: Any) -> Any:
+        return await asyncio.to_thread(choose, observation) if is_slow else choose(observation)
+
+    return act
