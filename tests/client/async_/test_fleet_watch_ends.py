@@ -37,6 +37,20 @@ def stop(_: object) -> None:
     raise KeyboardInterrupt
 
 
+async def test_the_stream_is_opened_while_the_first_rollout_is_created(
+    pools: PoolService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    def admit(rollout_id: str) -> Fault:
+        created = {"rollout_id": rollout_id, "status": "queued"}
+        return when(lambda: bool(pools.streams), answer(created, 202))
+
+    end_one_after_the_other(pools)
+    pools.admit = admit
+    outcomes = await gather(fleet_client.rollouts.run_many(P, seeds(3), max_in_flight=3))
+    assert [outcome.ok for outcome in outcomes] == [True] * 3
+    assert len(pools.streams) == 1
+
+
 @pytest.mark.parametrize("on_interrupt", ["leave", "cancel"])
 @pytest.mark.parametrize("end", ["left", "raised", "interrupted", "closed", "fail_fast"])
 async def test_whatever_ends_a_fleet_ends_its_stream(

@@ -11,6 +11,7 @@ import copy
 import dataclasses
 import logging
 import uuid
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -67,6 +68,7 @@ class AsyncRolloutCreator:
         group: The workers that create rollouts.
         journal: Journal that stores each batch before it is sent; None for none.
         budget: Budget; once it is reached, nothing more is sent that was not sent before.
+        mark: Returns a mark of the moment, as the watches of the fleet number them.
     """
 
     def __init__(
@@ -75,7 +77,9 @@ class AsyncRolloutCreator:
         group: AsyncWorkerGroup,
         journal: AsyncFleetJournal | None,
         budget: Budget,
+        mark: Callable[[], int],
     ) -> None:
+        self._mark = mark
         self._budget = budget
         self._scope = scope
         self._group = group
@@ -299,13 +303,15 @@ class AsyncRolloutCreator:
         if item.batch is not None:
             answer = await self._answer(item.batch, item.index)
             if isinstance(answer, dict):
+                item.mark = item.batch.mark or item.mark
                 return answer
             self.leave(item)
             if answer is not None:
                 raise await self._scope.explained(item.request, answer)
         if not self._scope.is_lost(item.key):
             self._budget.check()
-        item.is_alone = True
+        if not item.is_alone:
+            item.is_alone, item.mark = True, self._mark()
         return await self._scope.create(item.request, item.key)
 
     async def _answer(self, batch: CreationBatch, index: int) -> RequestAnswer:
@@ -322,6 +328,7 @@ class AsyncRolloutCreator:
                 raise copy.copy(batch.failure)
             if not batch.is_sent:
                 self._budget.check()
+                batch.mark = self._mark()
             batch.is_sent = batch.is_being_sent = True
             batch.sender = index
         answers: dict[int, RequestAnswer] | None = None

@@ -196,7 +196,9 @@ class AsyncFleetEngine:
                 )
         options.budget.start(self._transport.clock)
         self._watches = AsyncPoolWatches(self._transport, self._caller, self._group, self._fail)
-        self._creator = AsyncRolloutCreator(self._scope, self._group, self._journal, options.budget)
+        self._creator = AsyncRolloutCreator(
+            self._scope, self._group, self._journal, options.budget, self._watches.mark
+        )
         self._worker = AsyncFleetWorker(
             self._scope,
             self._group,

@@ -152,7 +152,7 @@ class FollowedRollout:
 
 
 class AsyncPoolWatch:
-    """Watch of one pool. Its stream is opened when the first rollout is followed.
+    """Watch of one pool. Its stream is opened before the first rollout is created.
 
     A worker reads a rollout after its last event, unless that event holds the rollout itself, after
     each start of the stream, which does not contain earlier ends, and after a minute, because
@@ -174,6 +174,7 @@ class AsyncPoolWatch:
         self._early_characters = 0
         self._include: Literal["rollout"] | None = "rollout"
         self._cursor: str | None = None
+        self._is_new = True
         self._is_read = False
         self._is_live = False
         # Mark of the last start of the stream or the last dropped end. A rollout with an earlier
@@ -204,17 +205,32 @@ class AsyncPoolWatch:
             rollout.waiting += 1
             if self._is_live and self._blind_until > mark:
                 rollout.doubt()
-            must_read = not (self._is_read or self.is_over)
-            self._is_read = self._is_read or must_read
         try:
-            if must_read:
-                self._start_reader()
+            self.open()
             yield rollout
         finally:
             with self._watches.lock:
                 rollout.waiting -= 1
                 if not rollout.waiting:
                     del self._rollouts[rollout_id]
+
+    def open_early(self) -> None:
+        """Open the stream before a rollout is created, unless that was tried before."""
+        if self._is_new:
+            self.open()
+
+    def open(self) -> None:
+        """Open the stream, unless it is; it stays open while a rollout is followed."""
+        with self._watches.lock:
+            self._is_new = False
+            started, self._is_read = self._is_read or self.is_over, True
+        if started:
+            return
+        try:
+            started = self._watches.readers.start(self._read, self._give_up)
+        finally:
+            if not started:
+                self._give_up()
 
     async def wait(self, rollout: FollowedRollout) -> bool:
         """Wait until a rollout should be read.
@@ -248,14 +264,6 @@ class AsyncPoolWatch:
         for rollout in self._rollouts.values():
             rollout.changed.notify_all()
 
-    def _start_reader(self) -> None:
-        started = False
-        try:
-            started = self._watches.readers.start(self._read, self._give_up)
-        finally:
-            if not started:
-                self._give_up()
-
     def may_be_renewed(self) -> bool:
         """Check that it is over, but had begun, and that a minute has passed since."""
         has_begun = bool(self._blind_until)
@@ -270,9 +278,9 @@ class AsyncPoolWatch:
 
     async def _read(self) -> None:
         """Read the stream, reconnecting while a rollout is followed."""
-        watches, silent, is_idle = self._watches, 0, False
+        watches, silent, is_idle, goes_on = self._watches, 0, False, True
         try:
-            while self._goes_on():
+            while goes_on:
                 ended_before = self._ended
                 stream = await self._open()
                 if stream is not None:
@@ -282,7 +290,9 @@ class AsyncPoolWatch:
                 self._look_around()
                 silent = 1 if self._ended > ended_before else silent + 1
                 share = 1.0 if stream is None else BROKEN_SHARE
-                await watches.caller.sleep(backoff(silent, watches.transport.random) * share)
+                if goes_on := self._goes_on():
+                    await watches.caller.sleep(backoff(silent, watches.transport.random) * share)
+                    goes_on = self._goes_on()
             is_idle = True
         except Exception as error:  # noqa: BLE001 - the calls of the workers fail with it, too
             kind = type(error).__name__
@@ -308,7 +318,6 @@ class AsyncPoolWatch:
         operation, call = operations._pool_events_call(
             self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS), self._include
         )
-
         is_late = False
 
         async def begin() -> _OpenStream:
@@ -349,7 +358,8 @@ class AsyncPoolWatch:
             )
         if not is_possible:
             self._failures = _MOST_FAILURES
-        elif await self._gets_through():
+        # Before there is a rollout, its creation shows whether the service can be reached.
+        elif not self._rollouts or await self._gets_through():
             self._failures += 1
         return None
 

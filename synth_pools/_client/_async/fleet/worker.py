@@ -254,9 +254,11 @@ class AsyncFleetWorker:
         scope, caller = self._scope, self._caller
         item.key, item.attempt = self._run.key(item.index, attempt), attempt
         rollout: dict[str, Any] = {}
-        mark = self._watches.mark()
+        item.mark = self._watches.mark()
         if item.rollout_id is None:
             validate_pool_rollout_request(item.request, context="run_many")
+            if item.request.get("mode") != "sync" and (watch := self._watches.of(scope.pool_id)):
+                watch.open_early()
             pool = item.request.get("pool_id") if scope.pool_id is None else None
             rollout = await caller.call(
                 lambda: self._create(item),
@@ -285,7 +287,7 @@ class AsyncFleetWorker:
             await self._stop_new(item)
         if not is_final(rollout):
             pool_id = scope.pool_id or rollout.get("pool_id")
-            rollout, summary = await self._follow(rollout_id, pool_id, mark)
+            rollout, summary = await self._follow(rollout_id, pool_id, item.mark)
         if summary is None:
             summary = await caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}

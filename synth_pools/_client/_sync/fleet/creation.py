@@ -14,6 +14,7 @@ import copy
 import dataclasses
 import logging
 import uuid
+from collections.abc import Callable
 from enum import Enum
 from typing import Any
 
@@ -70,11 +71,18 @@ class RolloutCreator:
         group: The workers that create rollouts.
         journal: Journal that stores each batch before it is sent; None for none.
         budget: Budget; once it is reached, nothing more is sent that was not sent before.
+        mark: Returns a mark of the moment, as the watches of the fleet number them.
     """
 
     def __init__(
-        self, scope: RolloutScope, group: WorkerGroup, journal: FleetJournal | None, budget: Budget
+        self,
+        scope: RolloutScope,
+        group: WorkerGroup,
+        journal: FleetJournal | None,
+        budget: Budget,
+        mark: Callable[[], int],
     ) -> None:
+        self._mark = mark
         self._budget = budget
         self._scope = scope
         self._group = group
@@ -298,13 +306,15 @@ class RolloutCreator:
         if item.batch is not None:
             answer = self._answer(item.batch, item.index)
             if isinstance(answer, dict):
+                item.mark = item.batch.mark or item.mark
                 return answer
             self.leave(item)
             if answer is not None:
                 raise self._scope.explained(item.request, answer)
         if not self._scope.is_lost(item.key):
             self._budget.check()
-        item.is_alone = True
+        if not item.is_alone:
+            item.is_alone, item.mark = True, self._mark()
         return self._scope.create(item.request, item.key)
 
     def _answer(self, batch: CreationBatch, index: int) -> RequestAnswer:
@@ -321,6 +331,7 @@ class RolloutCreator:
                 raise copy.copy(batch.failure)
             if not batch.is_sent:
                 self._budget.check()
+                batch.mark = self._mark()
             batch.is_sent = batch.is_being_sent = True
             batch.sender = index
         answers: dict[int, RequestAnswer] | None = None

@@ -26,6 +26,7 @@ class CreationBatch:
         record: The requests and the key.
         is_stored: True once the journal, if there is one, has the record.
         is_sent: True once it may have been sent.
+        mark: Mark from before it was first sent; None if an earlier run may have sent it.
         is_being_sent: True while a worker sends it.
         sender: Index of the request whose worker sends it until it is answered; None for none.
         is_given_up: True once that worker has given up.
@@ -42,6 +43,7 @@ class CreationBatch:
     members: set[int]
     is_stored: bool
     is_sent: bool = False
+    mark: int | None = None
     is_being_sent: bool = False
     sender: int | None = None
     is_given_up: bool = False
@@ -71,6 +73,7 @@ class InFlight:
         is_alone: True if it is, or may have been, created alone.
         batch: Batch that creates its rollout; None for none.
         attempt: Number of the current attempt, from 0.
+        mark: Mark from before its rollout can have been created, for the watch of its pool.
         is_stopped: True if it was stopped at the budget, and a later run starts it again.
         usage: Usage of its ended attempts.
     """
@@ -84,5 +87,6 @@ class InFlight:
     is_alone: bool = False
     batch: CreationBatch | None = None
     attempt: int = 0
+    mark: int = 0
     is_stopped: bool = False
     usage: Usage = dataclasses.field(default_factory=dict)

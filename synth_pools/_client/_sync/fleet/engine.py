@@ -197,7 +197,9 @@ class FleetEngine:
                 in_thread(count_earlier, self._journal.file, options.budget, options.price_list)
         options.budget.start(self._transport.clock)
         self._watches = PoolWatches(self._transport, self._caller, self._group, self._fail)
-        self._creator = RolloutCreator(self._scope, self._group, self._journal, options.budget)
+        self._creator = RolloutCreator(
+            self._scope, self._group, self._journal, options.budget, self._watches.mark
+        )
         self._worker = FleetWorker(
             self._scope,
             self._group,

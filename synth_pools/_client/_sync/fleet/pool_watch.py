@@ -155,7 +155,7 @@ class FollowedRollout:
 
 
 class PoolWatch:
-    """Watch of one pool. Its stream is opened when the first rollout is followed.
+    """Watch of one pool. Its stream is opened before the first rollout is created.
 
     A worker reads a rollout after its last event, unless that event holds the rollout itself, after
     each start of the stream, which does not contain earlier ends, and after a minute, because
@@ -177,6 +177,7 @@ class PoolWatch:
         self._early_characters = 0
         self._include: Literal["rollout"] | None = "rollout"
         self._cursor: str | None = None
+        self._is_new = True
         self._is_read = False
         self._is_live = False
         # Mark of the last start of the stream or the last dropped end. A rollout with an earlier
@@ -207,17 +208,32 @@ class PoolWatch:
             rollout.waiting += 1
             if self._is_live and self._blind_until > mark:
                 rollout.doubt()
-            must_read = not (self._is_read or self.is_over)
-            self._is_read = self._is_read or must_read
         try:
-            if must_read:
-                self._start_reader()
+            self.open()
             yield rollout
         finally:
             with self._watches.lock:
                 rollout.waiting -= 1
                 if not rollout.waiting:
                     del self._rollouts[rollout_id]
+
+    def open_early(self) -> None:
+        """Open the stream before a rollout is created, unless that was tried before."""
+        if self._is_new:
+            self.open()
+
+    def open(self) -> None:
+        """Open the stream, unless it is; it stays open while a rollout is followed."""
+        with self._watches.lock:
+            self._is_new = False
+            started, self._is_read = self._is_read or self.is_over, True
+        if started:
+            return
+        try:
+            started = self._watches.readers.start(self._read, self._give_up)
+        finally:
+            if not started:
+                self._give_up()
 
     def wait(self, rollout: FollowedRollout) -> bool:
         """Wait until a rollout should be read.
@@ -251,14 +267,6 @@ class PoolWatch:
         for rollout in self._rollouts.values():
             rollout.changed.notify_all()
 
-    def _start_reader(self) -> None:
-        started = False
-        try:
-            started = self._watches.readers.start(self._read, self._give_up)
-        finally:
-            if not started:
-                self._give_up()
-
     def may_be_renewed(self) -> bool:
         """Check that it is over, but had begun, and that a minute has passed since."""
         has_begun = bool(self._blind_until)
@@ -273,9 +281,9 @@ class PoolWatch:
 
     def _read(self) -> None:
         """Read the stream, reconnecting while a rollout is followed."""
-        watches, silent, is_idle = self._watches, 0, False
+        watches, silent, is_idle, goes_on = self._watches, 0, False, True
         try:
-            while self._goes_on():
+            while goes_on:
                 ended_before = self._ended
                 stream = self._open()
                 if stream is not None:
@@ -285,7 +293,9 @@ class PoolWatch:
                 self._look_around()
                 silent = 1 if self._ended > ended_before else silent + 1
                 share = 1.0 if stream is None else BROKEN_SHARE
-                watches.caller.sleep(backoff(silent, watches.transport.random) * share)
+                if goes_on := self._goes_on():
+                    watches.caller.sleep(backoff(silent, watches.transport.random) * share)
+                    goes_on = self._goes_on()
             is_idle = True
         except Exception as error:  # noqa: BLE001 - the calls of the workers fail with it, too
             kind = type(error).__name__
@@ -311,7 +321,6 @@ class PoolWatch:
         operation, call = operations._pool_events_call(
             self._pool_id, self._cursor, "latest", sorted(TERMINAL_EVENTS), self._include
         )
-
         is_late = False
 
         def begin() -> _OpenStream:
@@ -352,7 +361,8 @@ class PoolWatch:
             )
         if not is_possible:
             self._failures = _MOST_FAILURES
-        elif self._gets_through():
+        # Before there is a rollout, its creation shows whether the service can be reached.
+        elif not self._rollouts or self._gets_through():
             self._failures += 1
         return None
 
