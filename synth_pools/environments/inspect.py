@@ -49,7 +49,8 @@ _CANNOT = (
 
 def adapt(name: str) -> Environment:
     """Return the environment of a task: `tasks.py@sums`, or one of an installed package."""
-    init_display_type("none")
+    # With `none`, too, each evaluation draws a table, which takes longer than most samples.
+    init_display_type("log")
     file = name.partition("@")[0]
     if file.endswith(".py") and not Path(file).is_file():
         raise SetupError(f"There is no file {file}: the one with a task is named before @.")
