@@ -14,15 +14,18 @@ from synth_pools.backend.storage.rollout_queries import (
     Values,
     page_sql,
     rollouts_of,
+    row_sql,
 )
 
 _BLOCK = f"seq >> {BLOCK_BITS:d}"
 _SIZE = 1 << BLOCK_BITS
-# Blocks to read at first, of which the newest may have few rollouts.
-_FIRST_BLOCKS = 2
+# Rollouts to look at first, at least: the first block may have few.
+_FEW = 256
 # Most entries of these to count, and blocks to read next if none of them matches.
 _MOST_COUNTED = 256
 _NEXT_BLOCKS = 64
+# Blocks that take as long as a reward so rare takes in its own order.
+_MANY_BLOCKS = 48
 # The page is likely complete with as many times the rollouts that should have it.
 _MARGIN = 1.5
 _OLDEST, _NEWEST = (f"(SELECT {end}(seq) FROM rollouts)" for end in ("MIN", "MAX"))  # noqa: S608
@@ -65,7 +68,7 @@ class RewardBlocks:
     def _needed(self) -> int:
         """The likely number of blocks that complete the page."""
         if not self.rows:
-            return min(self._left or 0, _NEXT_BLOCKS * self._rollout_count // _SIZE)
+            return min(self._left or 0, _NEXT_BLOCKS * math.ceil(self._rollout_count / _SIZE))
         rollouts = self._rollout_count / len(self.rows) * (self._limit - len(self.rows))
         return min(self._left or 0, math.ceil(_MARGIN * rollouts / _SIZE))
 
@@ -77,7 +80,7 @@ class RewardBlocks:
         """
         if self._left is None:
             self._begin()
-            if self._left and not self.rows:
+            if self._left and (not self.rows or self._needed > _MANY_BLOCKS):
                 # So rare a reward may have few entries in its own order: that is tried first.
                 return False
         while self._left and len(self.rows) < self._limit:
@@ -89,7 +92,8 @@ class RewardBlocks:
             values = Values()
             mark = values.mark(json.dumps(list(blocks)))
             page = self._page(values, f"IN (SELECT value FROM json_each({mark}))")  # noqa: S608
-            self.rows += rollouts_of(self._db.execute(page, values), self._query, self._limit)
+            rows = self._db.execute(page_sql(page, self._limit), values)
+            self.rows += rollouts_of(rows, self._query, self._limit)
             self._pass(count)
         return True
 
@@ -97,33 +101,36 @@ class RewardBlocks:
         """Read the first blocks, count their entries, and find the end of the list."""
         values = Values()
         if self._after is not None:
-            start = values.mark(self._after.seq >> BLOCK_BITS)
+            start = values.mark(self._after.seq)
         else:
-            start = f"({_OLDEST if self._query.is_ascending else _NEWEST} >> {BLOCK_BITS:d})"
-        numbers = (f"{start} + {self._step * number:d}" for number in range(_FIRST_BLOCKS))
-        blocks = f"IN ({', '.join(numbers)})"
+            start = _OLDEST if self._query.is_ascending else _NEWEST
+        second = f"({start} {'+' if self._query.is_ascending else '-'} {_FEW:d}) >> {BLOCK_BITS:d}"
+        blocks = f"IN ({start} >> {BLOCK_BITS:d}, {second})"
+        # In this order SQLite keeps the numbers alone of what it joins.
         rows = self._db.execute(
-            f"SELECT entry_count, oldest, newest, page.* FROM (SELECT COUNT(*)"  # noqa: S608
-            f" AS entry_count, {_OLDEST} AS oldest, {_NEWEST} AS newest FROM (SELECT seq"
-            f" FROM rollouts WHERE {_BLOCK} {blocks} AND {self._range(values)}"
-            f" LIMIT {_MOST_COUNTED:d}) AS entries) AS facts"
-            f" LEFT JOIN ({self._page(values, blocks)}) AS page ON 1 = 1",
+            f"SELECT entry_count, oldest, newest, page.seq AS seq, page.value AS value,"  # noqa: S608
+            f" {row_sql(self._limit)} FROM (SELECT COUNT(*) AS entry_count, {_OLDEST} AS oldest,"
+            f" {_NEWEST} AS newest FROM (SELECT seq FROM rollouts WHERE {_BLOCK} {blocks}"
+            f" AND {self._range(values)} LIMIT {_MOST_COUNTED:d}) AS entries) AS facts"
+            f" LEFT JOIN ({self._page(values, blocks)}) AS page ON 1 = 1"
+            " LEFT JOIN rollouts ON rollouts.seq = page.seq",
             values,
         ).fetchall()
         entry_count, oldest, newest = rows[0][:3]
         self.rows = rollouts_of([row for row in rows if row["seq"]], self._query, self._limit)
-        if entry_count == _MOST_COUNTED:
-            entry_count = _FIRST_BLOCKS * _SIZE
-        self._cost = PROBE + entry_count / _FIRST_BLOCKS * (1 + PROBE * len(self._probed))
-        self._left = 0
+        self._left, count = 0, 1
         if newest is not None:
             first, last = (oldest, newest) if self._query.is_ascending else (newest, oldest)
             first = first if self._after is None else self._after.seq
             self._next = first >> BLOCK_BITS
             self._left = max(0, self._step * ((last >> BLOCK_BITS) - self._next) + 1)
-            self._pass(_FIRST_BLOCKS)
+            count += abs(((first + self._step * _FEW) >> BLOCK_BITS) - self._next)
+            self._pass(count)
             # Those of the first block before the page do not count.
             self._rollout_count -= first % _SIZE if self._query.is_ascending else -first % _SIZE
+        if entry_count == _MOST_COUNTED:
+            entry_count = count * _SIZE
+        self._cost = PROBE + entry_count / count * (1 + PROBE * len(self._probed))
 
     def _pass(self, count: int) -> None:
         self._next += self._step * count
@@ -131,7 +138,7 @@ class RewardBlocks:
         self._rollout_count += count * _SIZE
 
     def _page(self, values: Values, blocks: str) -> str:
-        """Return the SQL of the matching rollouts of some blocks, with their sizes."""
+        """Return the SQL of the matching rollouts of some blocks."""
         conditions = [item.covered(values) for item in self._covered]
         conditions += [item.probed(values, "rollouts.seq") for item in self._probed]
         if self._after is not None:
@@ -139,11 +146,10 @@ class RewardBlocks:
         where = " AND ".join([self._range(values), *conditions])
         limit = values.mark(self._limit - len(self.rows))
         # Expressions, since the index of the numbers alone leads to all rollouts.
-        page = (
+        return (
             f"SELECT seq, NULL AS value FROM rollouts WHERE {_BLOCK} {blocks} AND {where}"  # noqa: S608
             f" ORDER BY seq + 0 {self._query.order} LIMIT {limit}"
         )
-        return page_sql(page, self._limit)
 
     def _range(self, values: Values) -> str:
         ranges = [f"reward_value {item.sign} {values.mark(item.value)}" for item in self._ranges]
