@@ -34,6 +34,8 @@ from synth_pools.environments.models import MODEL_READS, model_of
 from synth_pools.environments.policies import require_module
 
 _WITHOUT_MODEL = (AgentName.ORACLE.value, AgentName.NOP.value)
+# What an agent, the verifier and the sandbox leave, also that of each step of a task with steps.
+_KEPT = ("agent/", "artifacts/", "steps/", "trial.log", "verifier/")
 _LARGEST_FILE = 8 * 1024 * 1024
 _READS = {
     "policy": {
@@ -171,17 +173,20 @@ def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
     """Return the end of a trial that was played to its end, and report what it has left."""
     for path in sorted(place.rglob("*")):
         name = path.as_posix().removeprefix(f"{place}/")
-        if not name.startswith(("agent/", "verifier/", "trial.log")):
+        if not name.startswith(_KEPT) or name.endswith("artifacts/manifest.json"):
             continue
         # A link may lead out of the sandbox that has made it.
         state = path.lstat()
         if stat.S_ISREG(state.st_mode) and state.st_size <= _LARGEST_FILE:
-            text = path.read_bytes().decode(errors="replace")
-            rollout.artifact(name, text)
+            data = path.read_bytes()
+            try:
+                rollout.artifact(name, data.decode())
+            except UnicodeDecodeError:
+                rollout.artifact(name, data)
             if name == "agent/trajectory.json":
                 # Harbor's own agents write the same format.
                 with contextlib.suppress(ValueError):
-                    rollout.trajectory.replace(json.loads(text))
+                    rollout.trajectory.replace(json.loads(data))
     names = ("input_tokens", "cached_input_tokens", "output_tokens", "cost_usd")
     rollout.usage(**dict(zip(names, result.compute_token_cost_totals(), strict=True)))
     rewards = dict(result.verifier_result.rewards or {}) if result.verifier_result else {}

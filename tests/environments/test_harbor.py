@@ -85,16 +85,18 @@ def test_an_agent_with_a_model_has_usage_with_the_cache_and_its_files(
     backend: Server, pool_id: str, folder: Path
 ) -> None:
     # The folder of the trial is above that of its sandbox.
-    command = "echo hello > /app/hello.txt; ln -s /etc/passwd ../../agent/passwd"
+    command = "echo hello > /app/hello.txt; ln -s /etc/passwd ../../agent/passwd; "
+    command += r"mkdir /logs/artifacts/sub; printf '\377\0x' > /logs/artifacts/sub/out.bin"
     rollout = trial(backend, pool_id, {"agent": ONE_COMMAND, "model": f"say:{command}"})
     assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
     usage = rollout["result"]["usage"]
     assert usage["cached_input_tokens"] == CACHED_TOKENS
     assert usage["input_tokens"] > CACHED_TOKENS
     items = backend.get(f"/v1/pools/{pool_id}/rollouts/{rollout['id']}/artifacts")["items"]
-    paths = {item["path"] for item in items}
-    assert {"trial.log", "agent/answer.txt", "verifier/reward.txt"} <= paths
-    assert "agent/passwd" not in paths
+    sizes = {item["path"]: item["size_bytes"] for item in items}
+    assert {"trial.log", "agent/answer.txt", "verifier/reward.txt"} <= sizes.keys()
+    assert sizes["artifacts/logs/artifacts/sub/out.bin"] == 3
+    assert "agent/passwd" not in sizes
     trajectory = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")
     assert trajectory["agent"]["name"] == "one"
     assert trajectory["steps"][0]["message"] == command
