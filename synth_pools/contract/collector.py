@@ -51,6 +51,11 @@ class LateReading(Protocol):
         """Return True if some reads of the server are late."""
         ...
 
+    @property
+    def is_sending(self) -> bool:
+        """Whether this thread sends requests to find out."""
+        ...
+
 
 _Key = tuple[str, str, Column, Layer]
 
@@ -93,10 +98,17 @@ class ResultCollector:
         self._reached: Counter[tuple[str, int]] = Counter()
         self._requests = 0
         self._doubtful: list[tuple[Departure, Doubt]] = []
+        # Whether a read was late, by its beginning and address: one read may depart several times.
+        self._late: dict[tuple[float, str], bool] = {}
 
     def is_late(self, exchange: Exchange) -> bool:
         """Return True if a read is late: it is answered otherwise a moment later."""
-        return self.late_reads is not None and self.late_reads.is_late(exchange)
+        if self.late_reads is None:
+            return False
+        read = exchange.began, exchange.url
+        if read not in self._late:
+            self._late[read] = self.late_reads.is_late(exchange)
+        return self._late[read]
 
     def held(self, check: str, operation: str, column: Column, layer: Layer) -> None:
         """Record that a check of an operation held."""
@@ -127,15 +139,20 @@ class ResultCollector:
             departure: The departure.
             doubt: What may yet explain it, until the end of the run.
         """
-        if doubt is not None:
-            if doubt.rests_on_read and self.late_reads is not None and self.late_reads.lag():
-                return
-            with self._lock:
-                self._doubtful.append((departure, doubt))
+        late_reads = self.late_reads
+        if doubt is not None and doubt.rests_on_read and late_reads and late_reads.lag():
             return
+        # Not at the end of the run: what was read may have changed by then, or be gone.
         if departure.exchange is not None and self.is_late(departure.exchange):
             got = f"a late read, for it is otherwise a moment later: {departure.got}"
             departure = replace(departure, got=got, cause=_LATE, over=_LATE)
+        if doubt is None:
+            self._add(departure)
+        else:
+            with self._lock:
+                self._doubtful.append((departure, doubt))
+
+    def _add(self, departure: Departure) -> None:
         key = (departure.check, departure.operation, departure.column, departure.layer)
         cause = departure.group
         with self._lock:
@@ -179,6 +196,8 @@ class ResultCollector:
         # The sender judges a late answer; its body may be incomplete.
         cut_off = exchange.late and not (operation is not None and operation.streams)
         judged &= not cut_off and not self._is_accepted_wrongly(operation, exchange)
+        # A read that is repeated because it was late may be late again.
+        judged &= self.late_reads is None or not self.late_reads.is_sending
         if judged:
             results = (
                 *check_conformance(self._document, operation, exchange),
@@ -242,7 +261,7 @@ class ResultCollector:
             doubtful, self._doubtful = self._doubtful, []
         for departure, doubt in doubtful:
             if not doubt.is_founded:
-                self.departed(departure)
+                self._add(departure)
         with self._lock:
             outcomes = tuple(
                 CheckOutcome(

@@ -70,7 +70,8 @@ class LateReads:
         return False
 
     @property
-    def _is_sending(self) -> bool:
+    def is_sending(self) -> bool:
+        """Whether this thread sends requests to find out."""
         return bool(getattr(self._local, "is_sending", False))
 
     @contextlib.contextmanager
@@ -86,7 +87,7 @@ class LateReads:
         session = self._session
         can_probe = not session.options.read_only and not session.document.is_foreign
         can_probe &= all(name in session.document.operations for name in _POOL)
-        if self._is_sending or not can_probe:
+        if self.is_sending or not can_probe:
             return False
         with self._lock:
             if not self._lags and self._probes < _MOST_PROBES:

@@ -34,6 +34,8 @@ def _usage(**changed: Any) -> Exchange:
 class _Lagging:
     """Server whose reads are late, but none that it was asked about."""
 
+    is_sending = False
+
     def is_late(self, exchange: Exchange) -> bool:
         return False
 
