@@ -53,7 +53,7 @@ class LateReading(Protocol):
 
     @property
     def is_sending(self) -> bool:
-        """Whether this thread sends requests to find out."""
+        """True in a thread that is finding out, whose own reads may be late."""
         ...
 
 
@@ -98,7 +98,7 @@ class ResultCollector:
         self._reached: Counter[tuple[str, int]] = Counter()
         self._requests = 0
         self._doubtful: list[tuple[Departure, Doubt]] = []
-        # Whether a read was late, by its beginning and address: one read may depart several times.
+        # One read may depart several times: verdicts on late reads, by their beginning and address.
         self._late: dict[tuple[float, str], bool] = {}
 
     def is_late(self, exchange: Exchange) -> bool:

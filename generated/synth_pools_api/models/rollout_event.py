@@ -31,7 +31,9 @@ class RolloutEvent:
         event (RolloutEventType): The type of an event. Those that begin with `rollout.` tell what the server does,
             `rollout.cancelled` on
             request. `agent` tells what the container reports while it works. `verifier` tells how the outcome is judged
-            there. `reward` tells the reward in the container's answer. `heartbeat` comes only from older servers.
+            there. `reward` tells the reward in the container's answer, once for an answer that has one. `heartbeat` comes
+            only
+            from older servers.
         rollout_id (str): The id of the rollout.
         data (dict[str, Any] | RewardData | RolloutCancelledData | RolloutCompletedData | RolloutFailedData |
             RolloutQueuedData | RolloutStartedData): What an event tells; its form depends on the type. The data of `agent`

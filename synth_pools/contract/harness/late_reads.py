@@ -71,7 +71,7 @@ class LateReads:
 
     @property
     def is_sending(self) -> bool:
-        """Whether this thread sends requests to find out."""
+        """True in a thread that is finding out, whose own reads may be late."""
         return bool(getattr(self._local, "is_sending", False))
 
     @contextlib.contextmanager

@@ -131,7 +131,7 @@ def _judge_zeros(ctx: Context) -> None:
 @scenario(
     "reported.events",
     *STREAMS,
-    clauses="RolloutEventType#a81a#233e#c644#d2b5#03a3, RolloutEventData#f35d#7611, Limits#579a",
+    clauses="RolloutEventType#a81a#2c5d#c644#d2b5#03a3, RolloutEventData#f35d#7611, Limits#579a",
     needs="containers",
 )
 def reported_events(ctx: Context) -> None:
