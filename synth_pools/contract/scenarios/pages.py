@@ -11,13 +11,20 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import read_list
-from synth_pools.contract.harness.waits import ids_of, run_rollout, start_rollout, start_running
+from synth_pools.contract.harness.waits import (
+    ids_of,
+    iterate_pages,
+    run_rollout,
+    start_rollout,
+    start_running,
+)
 from synth_pools.contract.http.client import ABSENT, Response
 from synth_pools.contract.roles.reading import judge_pages
 from synth_pools.contract.roles.subject import own_subject
 from synth_pools.contract.selections import has_pages, lists
 
 _ROLLOUTS = ("rollouts", "get_global_rollout")
+_MOST_PAGES = 20
 
 
 @scenario(
@@ -197,27 +204,51 @@ def pages_unknown_cursor(ctx: Context) -> None:
             _empty(ctx, operation, f"cursor={cursor[:20]}", response)
 
 
-@scenario("pages.limit", has_pages, clauses="parameters Limit#cd20, Limits#839d")
+@scenario(
+    "pages.limit", has_pages, clauses="parameters Limit#cd20, Limits#839d, parameters Cursor#7810"
+)
 def pages_limit(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
+    rollouts: list[str] = []
+    runs: list[str] = []
     for number in range(3):
         run = {"run": f"{number} {pool_id}"[:128]} if ctx.session.offers("runs") else {}
-        run_rollout(ctx, pool_id, **run)
-    ctx.resources.pool()
+        rollouts.append(run_rollout(ctx, pool_id, **run).id)
+        runs += run.values()
+    created = {"Rollout": rollouts, "Run": runs, "Pool": [pool_id, ctx.resources.pool()]}
     for operation, ids in _lists(ctx, pool_id):
         for most in (1, 2):
             response = ctx.require(200, operation, ids, query={"limit": most})
-            count = len(response.list_at("items"))
+            items = response.list_at("items")
             judge = ctx.judge(operation, response)
-            judge.that(f"at most {most} items", count <= most, f"{count} items")
+            judge.that(f"at most {most} items", len(items) <= most, f"{len(items)} items")
             has_cursor = isinstance(response.at("next_cursor"), str)
             demand = "a next_cursor, for there are more items"
             judge.that(demand, has_cursor or most > 1, "none")
+            kind = ctx.session.document.operations[operation].item
             if has_cursor:
-                # The rules for facts compare the next page with this one.
-                query = {"limit": most + 2, "cursor": response.at("next_cursor")}
-                ctx.require(200, operation, ids, query=query)
+                expected = set(created.get(kind, ()))
+                _rest(ctx, operation, ids, response, expected)
         ctx.check(200, operation, ids, query={"limit": 1000})
+
+
+def _rest(
+    ctx: Context, operation: str, ids: dict[str, str], first: Response, expected: set[str]
+) -> None:
+    """Expect these items on the first page or on the pages of another limit after it."""
+
+    def missing(rest: list[Any]) -> set[str]:
+        items = [*first.list_at("items"), *rest]
+        return expected - {*ids_of(items), *ids_of(items, "name")}
+
+    query = {"limit": 100, "cursor": first.at("next_cursor")}
+    rest, response, at_end = iterate_pages(
+        ctx, operation, ids, query, enough=lambda rest: not missing(rest), most=_MOST_PAGES
+    )
+    # A list of others may be longer.
+    is_complete = not (at_end and missing(rest))
+    demand = "with another limit the rest of the list follows"
+    ctx.judge(operation, response).that(demand, is_complete, f"without {sorted(missing(rest))}")
 
 
 def _lists(
