@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
@@ -17,6 +19,9 @@ from synth_pools.contract.harness.waits import (
 from synth_pools.contract.http.client import ABSENT
 
 _OPERATION = "replay_rollout"
+# Values that are something, although a condition may take them for nothing.
+_EMPTY: dict[str, Any] = {"zero": 0, "no": False, "text": "", "list": [], "object": {}}
+_EMPTY_FIELDS = {"seed": 0, "priority": 0, "record": False, "params": {}, "ops": [], "metadata": {}}
 
 
 @scenario(
@@ -34,8 +39,9 @@ def replay_again(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])
     request = {"task_id": "t", "seed": 7, "metadata": {"n": [1, None, "ü🌍"]}, "priority": 1}
     request |= {"instance_id": "i", "override_bundle_id": "o", "params": {"a": 1}, "ops": [{}]}
-    request |= {"safety": {"b": 1}, "record": True, "policy": {"model": "m"}, "limits": {"c": 1}}
+    request |= {"safety": {"b": 1}, "record": True, "limits": {"c": 1}}
     request |= {"policy_config": {"d": 1}, "task_contract": "e", "context_overrides": [None]}
+    request |= {"env": _EMPTY, "params": {"a": 1, **_EMPTY}, "policy": _EMPTY}
     request |= ctx.session.grouping()
     request["trace_correlation_id"] = f"trace-{ctx.session.options.run_id}"
     original = run_rollout(ctx, pool_id, **request)
@@ -72,7 +78,8 @@ def replay_again(ctx: Context) -> None:
 )
 def replay_any_state(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool()
-    failed = run_rollout(ctx, pool_id, env={"fail": True})
+    # The rules for facts compare the requests.
+    failed = run_rollout(ctx, pool_id, env={"fail": True}, **_EMPTY_FIELDS)
     running = start_rollout(ctx, pool_id, env={"delay": 600})
     cancelled = start_rollout(ctx, pool_id, env={"delay": 600})
     ctx.require(200, "cancel_rollout", cancelled.ids, json={})
