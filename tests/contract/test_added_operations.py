@@ -52,7 +52,7 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """Judge a backend without the added operations; return the ones judged by each check."""
     spec = tmp_path_factory.mktemp("added") / "openapi.json"
     spec.write_text(json.dumps(_with_added()))
-    with LocalBackend(api_key=KEY) as backend:
+    with LocalBackend(api_key=KEY, allow_processes=True) as backend:
         report = run_contract(
             backend.url, api_key=KEY, spec=spec, seed=1, profile="quick", only=tuple(_ASKING)
         )

@@ -31,11 +31,13 @@ class KitProcess:
     Attributes:
         hello: Its first message: `pid`, `argv`, `env` and `cwd`; `child_of` for a child.
         connection: The connection on which it gets its orders.
+        order: Its latest order; "" for none.
         exited: Set once it has ended.
     """
 
     hello: dict[str, Any]
     connection: socket.socket
+    order: str = ""
     exited: threading.Event = field(default_factory=threading.Event)
 
 
@@ -43,7 +45,7 @@ class KitProcesses:
     """Processes of one scenario, and the sender of their orders.
 
     Attributes:
-        order: The order for a process that starts: "wait", "listen" or "exit".
+        order: The order for a process that starts: "wait", "listen", "exit" or "kill".
     """
 
     def __init__(self) -> None:
@@ -135,10 +137,12 @@ class KitProcesses:
                 process.exited.set()
 
     def _tell(self, process: KitProcess) -> None:
-        if self.order != "wait":
+        order = self.order
+        if order != "wait":
+            process.order = order
             # The process may have ended.
             with contextlib.suppress(OSError):
-                process.connection.sendall(self.order.encode() + b"\n")
+                process.connection.sendall(order.encode() + b"\n")
 
 
 def kit_processes(ctx: Context) -> KitProcesses:

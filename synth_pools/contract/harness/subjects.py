@@ -9,7 +9,7 @@ from synth_pools.contract.document import Operation
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.samples import smallest_body
-from synth_pools.contract.http.client import ABSENT, at
+from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.results import Outcome
 from synth_pools.contract.rules.verdict import show
 from synth_pools.contract.selections import Selection, ordered, select_operations
@@ -68,7 +68,7 @@ def check_refused(
     body: Any,
     expected: Status,
     **request: Any,
-) -> None:
+) -> Response:
     """Expect an operation to refuse the request of a rollout, in its own form of a refusal.
 
     Args:
@@ -78,6 +78,9 @@ def check_refused(
         body: The request of the rollout.
         expected: The status and code of the refusal.
         **request: Further arguments of `HttpClient.call`.
+
+    Returns:
+        The response, whose status is 200 where the form is no status.
     """
     name = operation.id
     if operation.result == "RolloutValidation":
@@ -99,4 +102,5 @@ def check_refused(
         )
     else:
         request_body = ABSENT if operation.request is None else body
-        ctx.check(expected, name, ids, json=request_body, **request)
+        response = ctx.check(expected, name, ids, json=request_body, **request)
+    return response

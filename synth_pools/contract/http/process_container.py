@@ -2,14 +2,15 @@
 
 A program that needs only the interpreter: `python -I process_container.py --kit PORT --port PORT`.
 It reports its arguments and environment to the kit, and then waits for one word: `listen` makes it
-serve rollouts, `exit` ends it. It also ends with the kit. Its child only keeps a connection, by
-which the kit sees how long the child lives.
+serve rollouts, `exit` ends it, `kill` does so by a signal. It also ends with the kit. Its child
+only keeps a connection, by which the kit sees how long the child lives.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -19,6 +20,8 @@ from pathlib import Path
 from typing import Any
 
 EXIT_CODE = 3
+# Nothing but the kernel can end a process by it.
+KILLED_BY = signal.SIGKILL
 # First lines on standard output and on standard error.
 HELLO = "kit: started"
 ERROR_HELLO = "kit: started, on standard error"
@@ -114,9 +117,12 @@ def _serve() -> None:
     child = [sys.executable, "-I", __file__, "--kit", str(kit), "--child-of", str(os.getpid())]
     subprocess.Popen(child, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
     connection = _connected(kit, hello)
-    if connection.recv(64).strip() != b"listen":
+    order = connection.recv(64).strip()
+    if order != b"listen":
         sys.stdout.write("kit: asked to end\n")
         sys.stdout.flush()
+        if order == b"kill":
+            os.kill(os.getpid(), KILLED_BY)
         os._exit(EXIT_CODE)
     server = ThreadingHTTPServer(("127.0.0.1", int(options["--port"])), _Handler)
     server.daemon_threads = True

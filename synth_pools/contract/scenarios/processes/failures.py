@@ -17,6 +17,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.waits import read_until, start_rollout, start_running, wait_for
 from synth_pools.contract.http.client import Response
 from synth_pools.contract.rules.verdict import show
+from synth_pools.contract.scenarios.processes.replacement import judge_retryable
 
 # Seconds until a pool fails: long enough for its program to write a line.
 _SOON = 3.0
@@ -28,8 +29,9 @@ _SOON = 3.0
     "create_rollout",
     "resume_pool",
     "pause_pool",
+    "replay_rollout",
     clauses="""
-        Pools: states#0888#0ef4, resume_pool#a119#ec15#96a3, PoolError#8069, Pool.error#19e3,
+        Pools: states#0888#0ef4#6441, resume_pool#a119#ec15#96a3, PoolError#8069, Pool.error#19e3,
         PoolProcess#8360, PoolProcess.start_timeout_seconds#58d7, pause_pool#6d12,
         PoolError.code#ba43#c00e#7e42#c85e, PoolError.details#fb9c
     """,
@@ -76,6 +78,10 @@ def processes_failed(ctx: Context) -> None:
         ctx.require(200, "update_pool", pool, json={"config": {"process": patient}})
         kit.order = "wait"
         _resume(ctx, pool, "warming")
+        if ctx.session.offers("replay"):
+            warming = Status(409, "the pool is warming", code="pool_not_active")
+            response = ctx.check(warming, "replay_rollout", running.global_ids)
+            judge_retryable(ctx, "replay_rollout", response)
         kit.tell("listen")
         final = wait_for(ctx, queued, FINAL)
         ctx.judge("resume_pool", final).field("status", "completed", "what waited")

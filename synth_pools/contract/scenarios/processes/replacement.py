@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from synth_pools.contract.document import FINAL
+from synth_pools.contract.document import FINAL, Operation
 from synth_pools.contract.exceptions import StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
@@ -26,10 +26,10 @@ from synth_pools.contract.harness.processes import (
     process_pool,
 )
 from synth_pools.contract.harness.registry import scenario
+from synth_pools.contract.harness.subjects import check_refused, offered
 from synth_pools.contract.harness.views import of_pool
 from synth_pools.contract.harness.waits import (
     becomes_true,
-    creations,
     eventually,
     ids_of,
     moment,
@@ -40,13 +40,31 @@ from synth_pools.contract.harness.waits import (
     wait_for,
 )
 from synth_pools.contract.http.client import Response, at
-from synth_pools.contract.http.process_container import EXIT_CODE
+from synth_pools.contract.http.process_container import EXIT_CODE, KILLED_BY
 from synth_pools.contract.rules.verdict import show
+from synth_pools.contract.selections import runs_something
 
 _FEATURE = "processes"
 _WORDS = ("--words", "a b; echo $HOME > * {x}")
 _TEXT = "Grüße, 世界"
 _JSON = {"deep": [1, None]}
+# Exit codes by the order that ends a process.
+_EXITS = {"exit": EXIT_CODE, "kill": -KILLED_BY}
+
+
+def _runs_in_pool(operation: Operation) -> bool:
+    """Select operations that run something in a pool that may be without rollouts."""
+    return runs_something(operation) and "rollout_id" not in operation.id_names
+
+
+def judge_retryable(ctx: Context, operation: str, refused: Response) -> None:
+    """Expect a refusal by a pool that is warming to be retryable.
+
+    The rules for single answers expect the time to try again, too.
+    """
+    retryable = refused.at("error", "retryable")
+    judge = ctx.judge(operation, refused, about="pool_not_active")
+    judge.that("retryable is true", retryable is True, show(retryable))
 
 
 @scenario(
@@ -54,8 +72,7 @@ _JSON = {"deep": [1, None]}
     "create_pool",
     "get_pool",
     "list_pools",
-    "create_rollout",
-    "create_global_rollout",
+    _runs_in_pool,
     "get_pool_metrics",
     "get_pool_urls",
     clauses="""
@@ -72,7 +89,7 @@ def processes_warming(ctx: Context) -> None:
         kit.order = "wait"
         real = str(Path(folder).resolve())
         process = kit.definition(*_WORDS, env={"KIT_TEXT": _TEXT, "KIT_JSON": _JSON}, cwd=real)
-        created = process_pool(ctx, process, capacity=2)
+        created = process_pool(ctx, process, capacity=2, tasks=[{"task_id": "t"}])
         pool = {"pool_id": str(created.at("id"))}
         ctx.judge("create_pool", created).that("status warming", created.at("status") == "warming")
         for reader, observed, response in of_pool(ctx, pool["pool_id"], "warming"):
@@ -80,15 +97,14 @@ def processes_warming(ctx: Context) -> None:
             judge.equal("status", "warming", at(observed, "status"))
             judge.equal("config.process", process, at(observed, "config", "process"))
         warming = Status(409, "the pool is warming", code="pool_not_active")
-        for operation, ids, more in creations(ctx, pool["pool_id"]):
-            # The rules for single answers expect the time to try again.
-            ctx.check(warming, operation, ids, json=more)
-        refused = ctx.check(warming, "create_rollout", pool, json={})
-        judge = ctx.judge("create_rollout", refused, about="pool_not_active")
-        retryable = refused.at("error", "retryable")
-        judge.that("retryable is true", retryable is True, show(retryable))
-        retry_after = refused.exchange.header("retry-after")
-        judge.that("the header Retry-After", bool(retry_after), str(retry_after))
+        for operation in offered(ctx, _runs_in_pool):
+            ids = operation.own_ids({**pool, "task_id": "t"})
+            # The body of a direct call goes to the container.
+            is_direct = operation.tag == "containers"
+            body = {} if is_direct else {**ctx.session.rollout_body(), **pool}
+            refused = check_refused(ctx, operation, ids, body, warming)
+            if refused.status == 409:
+                judge_retryable(ctx, operation.id, refused)
         _wait(ctx, lambda: len(kit.started()) == 2, "two processes")
         for kit_process in kit.started():
             _judge_start(ctx, kit_process, real, created)
@@ -162,9 +178,12 @@ def processes_again(ctx: Context) -> None:
         pool = active_process_pool(ctx, kit.definition())
         kit.order = "exit"
         rollout = start_rollout(ctx, pool["pool_id"], env={"die": True})
-        _wait(ctx, lambda: len(kit.started()) > 2, "a process that is started again")
-        if ctx.session.offers("pool_logs"):
-            _judge_exit(ctx, pool)
+        for order, exit_code in _EXITS.items():
+            kit.order = order
+            got_it = partial(_has_got, kit, order)
+            _wait(ctx, got_it, "a process that is started again")
+            if ctx.session.offers("pool_logs"):
+                _judge_exit(ctx, pool, kit, order, exit_code)
         kit.tell("wait")
         count = len(kit.started())
         more = partial(_has_more, kit, count)
@@ -189,20 +208,28 @@ def processes_again(ctx: Context) -> None:
         delete_and_wait(ctx, pool, kit)
 
 
-def _judge_exit(ctx: Context, pool: dict[str, str]) -> None:
+def _has_got(kit: KitProcesses, order: str) -> bool:
+    return any(process.order == order for process in kit.started())
+
+
+def _judge_exit(
+    ctx: Context, pool: dict[str, str], kit: KitProcesses, order: str, exit_code: int
+) -> None:
     """Expect the logs to show how a process ended, in the pause before it is started again."""
     response = ctx.require(200, "get_pool_logs", pool)
 
     def has_ended() -> bool:
         nonlocal response
         response = ctx.require(200, "get_pool_logs", pool)
-        return response.at("processes", 0, "running") is False
+        pids = [process.hello["pid"] for process in kit.started() if process.order == order]
+        process = response.at("processes", 0)
+        return at(process, "running") is False and at(process, "pid") in pids
 
     if not eventually(ctx, has_ended):
         # The server may start it again without a pause.
         return
     judge, process = ctx.judge("get_pool_logs", response), response.at("processes", 0)
-    judge.among("processes.0.exit_code", (EXIT_CODE, None), "how it ended")
+    judge.among("processes.0.exit_code", (exit_code, None), f"how it ended by {order}")
     start, end = moment(at(process, "started_at")), moment(at(process, "ended_at"))
     in_order = start is not None and end is not None and start <= end
     judge.that("ended_at, not before started_at", in_order, show(process, 300))
