@@ -10,11 +10,12 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered, small_body
-from synth_pools.contract.harness.views import of_pool, readers
+from synth_pools.contract.harness.views import of_pool, of_rollout
 from synth_pools.contract.harness.waits import Rollout, creations, rollout_id
 from synth_pools.contract.http.client import Response, at
 from synth_pools.contract.results import Clause
 from synth_pools.contract.rules.verdict import same_json
+from synth_pools.contract.selections import shows
 
 _TEXTS = {
     "german": "Größe, Übermaß",
@@ -64,7 +65,15 @@ def _free_form() -> dict[str, Any]:
     for level in range(40):
         deep = {"down": deep} if level % 2 else [deep]
     values = {"texts": _TEXTS, "numbers": _NUMBERS, "shapes": _SHAPES}
-    return {**values, "deep": deep, "wide": list(range(1_000)), "no": False, "0": 0, "none": ""}
+    more = {"deep": deep, "wide": list(range(1_000)), "no": False, "0": 0, "none": "", "twice": 2}
+    return {**values, **more}
+
+
+def _twice(body: Any) -> dict[str, Any]:
+    """Return the arguments of a request whose body has a key of the first free form twice."""
+    content = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
+    content = content.replace('"twice":2', '"twice":1,"twice":2', 1)
+    return {"content": content.encode(), "headers": {"content-type": "application/json"}}
 
 
 @scenario(
@@ -80,25 +89,24 @@ def values_pool(ctx: Context) -> None:
     fields = {"metadata": value, "config": value, "x_unknown": value}
     if ctx.session.options.pool_request is not None:
         fields.pop("config")
-    created = ctx.resources.create_pool({**ctx.resources.body(), **fields})
+    body = {**ctx.resources.body(), **fields}
+    created = ctx.require(201, "create_pool", **_twice(body))
     path = {"pool_id": (pool_id := str(created.at("id")))}
     read = ctx.require(200, "get_pool", path)
     for operation, response in (("create_pool", created), ("get_pool", read)):
         for field in fields:
             _same(ctx, operation, field, value, response.at(field), response)
-    twice = b'{"x_unknown": {"key": 1, "key": 2}}'
-    headers = {"content-type": "application/json"}
-    updated = ctx.check(200, "update_pool", path, content=twice, headers=headers)
-    ctx.judge("update_pool", updated).field("x_unknown.key", 2, "the last of two values")
     name = "  ü  🌍\t "
     body = {**ctx.session.pool_body("x"), "name": name, "metadata": value, "pool_id": pool_id}
-    put = ctx.require(200, "replace_pool", path, json=body)
+    put = ctx.require(200, "replace_pool", path, **_twice(body))
     _same(ctx, "replace_pool", "metadata", value, put.at("metadata"), put)
     for reader, pool, response in [("replace_pool", put.json, put), *of_pool(ctx, pool_id)]:
         ctx.judge(reader, response).equal("name", name, at(pool, "name"))
     # A merge removes fields that are null; this value has null in lists only.
-    patched = ctx.require(200, "update_pool", path, json={"x_patched": value})
-    _same(ctx, "update_pool", "x_patched", value, patched.at("x_patched"), patched)
+    fields = {"metadata": value, "x_patched": value}
+    patched = ctx.require(200, "update_pool", path, **_twice(fields))
+    for field in fields:
+        _same(ctx, "update_pool", field, value, patched.at(field), patched)
 
 
 @scenario(
@@ -107,17 +115,18 @@ def values_pool(ctx: Context) -> None:
     "list_tasks",
     "update_task",
     "patch_task",
-    clauses="create_task#0e9c#28ec, Task.task_config#16a5",
+    clauses="create_task#0e9c#28ec, Task.task_config#16a5, JsonObject#718c",
 )
 def values_task(ctx: Context) -> None:
     value = _free_form()
     path = {"pool_id": ctx.resources.pool()}
     ids = {**path, "task_id": "t"}
     body = {"task_id": "t", "task_config": value, "task_metadata": value, "x_unknown": value}
-    created = ctx.require(201, "create_task", path, json=body)
+    created = ctx.require(201, "create_task", path, **_twice(body))
     page = ctx.require(200, "list_tasks", path)
-    put = ctx.require(200, "update_task", ids, json=body)
-    patched = ctx.require(200, "patch_task", ids, json={"x_patched": value})
+    put = ctx.require(200, "update_task", ids, **_twice(body))
+    fields = {"task_metadata": value, "x_patched": value}
+    patched = ctx.require(200, "patch_task", ids, **_twice(fields))
     for operation, task, response in (
         ("create_task", created.json, created),
         ("list_tasks", page.at("items", 0), page),
@@ -133,11 +142,10 @@ def values_task(ctx: Context) -> None:
     "values.rollout",
     "create_rollout",
     "create_global_rollout",
-    "get_rollout",
-    "get_global_rollout",
+    shows("Rollout"),
     clauses="""
         RolloutRequest#f9d2, Rollout.request#9fc0, Rollout.trace_correlation_id#fc29,
-        RolloutRequest.trace_correlation_id#e537
+        RolloutRequest.trace_correlation_id#e537, JsonObject#718c
     """,
 )
 def values_rollout(ctx: Context) -> None:
@@ -158,13 +166,14 @@ def values_rollout(ctx: Context) -> None:
     body |= dict.fromkeys(("inference_url", "instance_id", "override_bundle_id", "limits"))
     for operation, ids, more in creations(ctx, pool_id):
         request = {**body, **more}
-        created = ctx.require((202, 200), operation, ids, json=request)
+        created = ctx.require((202, 200), operation, ids, **_twice(request))
         rollout = Rollout(pool_id, rollout_id(created))
         _same(ctx, operation, "request", request, created.at("request"), created)
-        for reader, path in readers(ctx, rollout, "Rollout"):
-            read = ctx.require(200, reader, path)
-            _same(ctx, reader, "request", request, read.at("request"), read)
-            ctx.judge(reader, read).field("trace_correlation_id", body["trace_correlation_id"])
+        for reader, observed, read in of_rollout(ctx, rollout):
+            _same(ctx, reader, "request", request, at(observed, "request"), read)
+            actual = at(observed, "trace_correlation_id")
+            judge = ctx.judge(reader, read)
+            judge.equal("trace_correlation_id", body["trace_correlation_id"], actual)
 
 
 @scenario(
