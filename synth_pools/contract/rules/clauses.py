@@ -84,6 +84,7 @@ CLAUSES = {
     "facts.archived": "delete_pool#1b67",
     "facts.artifacts": "Rollouts: states#6729",
     "facts.created": "Rollouts: the two families#1e49",
+    "facts.deleted": "delete_run#c3bb#20ef",
     "facts.event": "Events#a1f2",
     "facts.final": "Rollouts: states#6729",
     "facts.listed": "Pages#c09d",

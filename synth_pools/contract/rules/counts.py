@@ -31,8 +31,10 @@ class Counts:
         # The same by pool or run, and state.
         self._ends: dict[tuple[ResourceKey, str], list[float]] = defaultdict(list)
         self._members: dict[ResourceKey, set[ResourceKey]] = defaultdict(set)
-        # The runs whose deletion was requested.
-        self._deleted_runs: set[ResourceKey] = set()
+        # The runs whose deletion was requested, with the rollouts that had ended by then.
+        self._deleted_runs: dict[ResourceKey, list[ResourceKey]] = {}
+        # When the deletion of a rollout was answered.
+        self._deleted: dict[ResourceKey, float] = {}
 
     def runs(self) -> list[str]:
         """Return the names of the caller's runs of which all known rollouts have ended."""
@@ -63,11 +65,25 @@ class Counts:
 
     def forget(self, run: ResourceKey) -> Iterator[tuple[ResourceKey, float | None]]:
         """Forget a run, and yield its rollouts with the time of their end, if they had ended."""
-        self._deleted_runs.add(run)
+        deleted = self._deleted_runs.setdefault(run, [])
         for subject in self._members.pop(run, ()):
-            yield subject, self.ended.pop(subject, None)
+            ended_at = self.ended.pop(subject, None)
+            deleted += [] if ended_at is None else [subject]
+            yield subject, ended_at
         for status in FINAL:
             self._ends.pop((run, status), None)
+
+    def delete(self, run: ResourceKey, now: float) -> None:
+        """Expect no answer that was requested later to hold a rollout of a deleted run."""
+        for subject in self._deleted_runs.get(run, ()):
+            self._deleted.setdefault(subject, now)
+
+    def judge_deleted(self, answer: FactAnswer, subject: ResourceKey) -> None:
+        """Expect a rollout that an answer holds not to be deleted."""
+        if self._deleted:
+            is_there = answer.exchange.began < self._deleted.get(subject, float("inf"))
+            demand = f"{subject[2]}, which was deleted with its run, is in no list"
+            answer.judge("facts.deleted", demand, is_there, f"{subject[2]} is there")
 
     def discount(self, pool: ResourceKey, status: str, ended_at: float) -> None:
         """Count a rollout of a pool no more."""

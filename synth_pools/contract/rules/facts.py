@@ -142,6 +142,9 @@ class FactBook:
         if operation.id == "delete_run" and (exchange.status or 200) < 300:
             self.forget_run(ids.get("run", ""), as_other=answer.as_other)
         with self._lock:
+            if operation.id == "delete_run" and exchange.status == 200:
+                run = (answer.as_other, "Run", ids.get("run", ""))
+                self._counts.delete(run, exchange.began + exchange.elapsed)
             self._definitions.change(answer)
             if exchange.trouble or not judged:
                 return []
@@ -201,6 +204,8 @@ class FactBook:
         if read is None or not isinstance(resource.get(id_name), str):
             return
         subject = (answer.as_other, kind, resource[id_name])
+        if kind == "Rollout":
+            self._counts.judge_deleted(answer, subject)
         # A page that does not reach the last event may have the status of before.
         has_status = "status" in resource and resource.get("has_more") is not True
         if schema == "Pool" and self.is_own(subject[2]):
@@ -365,6 +370,7 @@ class FactBook:
             if not isinstance(event, dict) or not isinstance(event.get("rollout_id"), str):
                 continue
             subject = (answer.as_other, "Rollout", event["rollout_id"])
+            self._counts.judge_deleted(answer, subject)
             place, kind = event.get("sequence"), event.get("event")
             if not isinstance(place, int) or kind == "heartbeat":
                 continue

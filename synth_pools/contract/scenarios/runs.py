@@ -183,6 +183,7 @@ def runs_deleted(ctx: Context) -> None:
     containers = ctx.session.containers
     more = {"container_url": containers["good"]} if containers else {}
     answer = {"status": "completed", "reward": 1.0, "artifact": [{"name": "a", "content": "a"}]}
+    answer |= {"usage": {"input_tokens": 7, "output_tokens": 2, "cost_usd": 0.5}}
     pool_id = ctx.resources.live_pool(concurrency=1, **more)
     run, other_run = {"run": f"deleted {pool_id}"[:128]}, {"run": f"kept {pool_id}"[:128]}
     rollouts = [run_rollout(ctx, pool_id, **run, env={"answer": answer}) for _ in range(2)]
@@ -222,6 +223,9 @@ def runs_deleted(ctx: Context) -> None:
     observed = [at(item, "id") for item in page.list_at("items")]
     are_left = observed == [other_rollout.id]
     ctx.judge("list_rollouts", page).that("the other run", are_left, str(observed))
+    if ctx.has("list_global_rollouts"):
+        # The rules for facts look for what was deleted.
+        ctx.require(200, "list_global_rollouts", query={"limit": 1000})
     runs = ctx.require(200, "list_runs", query={"limit": 1000})
     names = [at(item, "name") for item in runs.list_at("items")]
     ctx.judge("list_runs", runs).that("no deleted run", run["run"] not in names, str(names[:9]))
@@ -231,6 +235,31 @@ def runs_deleted(ctx: Context) -> None:
     status = ctx.require(200, "get_rollout", other_rollout.ids).at("status")
     for state in FINAL:
         judge.field(f"{state}_rollouts", int(state == status), "the rollouts that are left")
+    usage: dict[str, Any] = {"rollouts": 0, "input_tokens": None, "cost_usd": None}
+    for name, expected in usage.items() if containers else ():
+        label = f"usage.{name} of the rollouts that are left"
+        judge.field(f"usage.{name}", expected, label, optional=True)
+    if ctx.session.offers("query"):
+        _judge_views(ctx, rollouts[0])
+    again = run_rollout(ctx, pool_id, **run)
+    later_run = ctx.require(200, "get_run", run)
+    status = ctx.require(200, "get_rollout", again.ids).at("status")
+    judge, label = ctx.judge("get_run", later_run), "the rollouts since it was deleted"
+    for state in ("queued", "running", *FINAL):
+        judge.field(f"rollouts.{state}", int(state == status), label)
+    for name in ("llm_input_tokens", "llm_output_tokens", "cost_usd") if containers else ():
+        judge.field(name, None, f"{name} of the rollouts since it was deleted")
+
+
+def _judge_views(ctx: Context, rollout: Rollout) -> None:
+    """Expect nothing of a deleted rollout in the views of queries."""
+    views = {"rollouts": "id", "events": "rollout_id", "usage": "rollout_id"}
+    counts = (
+        f"(SELECT count(*) FROM {view} WHERE {name} = '{rollout.id}')"  # noqa: S608 - ours
+        for view, name in views.items()
+    )
+    answered = ctx.require(200, "run_query", json={"sql": f"SELECT {', '.join(counts)}"})
+    ctx.judge("run_query", answered).field("rows", [[0, 0, 0]], "the rows of what was deleted")
 
 
 def _paths(ctx: Context, rollout: Rollout) -> list[tuple[str, dict[str, str]]]:

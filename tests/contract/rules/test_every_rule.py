@@ -73,6 +73,7 @@ def _refused(status: int, body: Any = _NO, *headers: tuple[str, str], **more: An
 
 _OTHER = {**_DONE, "id": "rollout_2", "rollout_id": "rollout_2"}
 _RUN = example("run")
+_OF_RUN = {"run": "a", "request": {**_DONE["request"], "run": "a"}}
 _NEWER = {**_OTHER, "created_at": "2027-01-01T00:00:00.000000Z"}
 
 _USAGE = f"{_ROLLOUT}/usage"
@@ -126,6 +127,11 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
     "agree.ended": _figures("pool_event_page", f"{_POOL}/events?format=json", ended=True),
     "agree.time": _refused(200, example("pool"), ("date", "Wed, 01 Jan 2020 00:00:00 GMT")),
     "facts.created": (_rollout(), _rollout(pool_id="other")),
+    "facts.deleted": (
+        _rollout(**_OF_RUN),
+        answered("DELETE", "/v1/runs/a", 200, {**_RUN, "name": "a"}),
+        _page({**_DONE, **_OF_RUN}),
+    ),
     "facts.final": (_rollout(), _summary(timing={"finished_at": "2026-11-20T09:30:02Z"})),
     "facts.replay": (_rollout(), _page({**_OTHER, "replay_of": ROLLOUT, "request": {"seed": 99}})),
     "facts.event": (streamed(stream(*WHOLE)), streamed(stream(*WHOLE, id="e"))),
@@ -140,11 +146,11 @@ BREAKS: dict[str, Exchange | tuple[Exchange, ...]] = {
     "facts.stored": (_pool(), _figures("pool_metrics", _METRICS, capacity=7)),
     "facts.metrics": (_rollout(), _figures("pool_metrics", _METRICS, completed_rollouts=0)),
     "facts.runs": (
-        _rollout(run="a", request={**_DONE["request"], "run": "a"}),
+        _rollout(**_OF_RUN),
         answered("GET", "/v1/runs/a", 200, {**_RUN, "name": "a", "rollouts": {"completed": 0}}),
     ),
     "facts.run": (
-        _rollout(run="a", request={**_DONE["request"], "run": "a"}),
+        _rollout(**_OF_RUN),
         *(
             answered(
                 "GET", "/v1/runs/a", 200, {**_RUN, "name": "a", "configuration_digest": digest}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -266,6 +267,26 @@ def test_the_sums_of_a_run_are_those_of_its_rollouts() -> None:
         more = {**counts, "running": 1}
         grown = answered("GET", "/v1/runs/r", 200, {**_RUN, **sums, name: value, "rollouts": more})
         assert "facts.runs" not in complaints(*read, grown), name
+
+
+def test_a_deleted_rollout_is_in_no_answer_that_was_requested_after_its_deletion() -> None:
+    of_run = {**_DONE, "run": "r", "request": {**_DONE["request"], "run": "r"}}
+    read = answered("GET", _ROLLOUT, 200, of_run)
+    deletion = replace(answered("DELETE", "/v1/runs/r", 200, {**_RUN, "name": "r"}), elapsed=1.0)
+    body = {"items": [of_run], "next_cursor": None}
+    page = answered("GET", "/v1/rollouts", 200, body, headers=(("vary", "Prefer"),))
+    events = streamed(stream(*WHOLE))
+    began = time.monotonic()
+    deletion, late = replace(deletion, began=began), began + 2.0
+    for answer in (page, events):
+        assert "facts.deleted" in complaints(read, deletion, replace(answer, began=late))
+        # It was requested before the answer to the deletion.
+        assert "facts.deleted" not in complaints(read, deletion, replace(answer, began=began + 0.5))
+        refused = replace(deletion, status=409)
+        assert "facts.deleted" not in complaints(read, refused, replace(answer, began=late))
+    # A rollout that had not ended may have been admitted meanwhile.
+    running = answered("GET", _ROLLOUT, 200, {**of_run, "status": "running", "state": "running"})
+    assert "facts.deleted" not in complaints(running, deletion, replace(page, began=late))
 
 
 def test_the_seconds_of_a_run_may_be_more_exact_than_the_times_of_its_rollouts() -> None:
