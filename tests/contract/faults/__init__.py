@@ -11,6 +11,7 @@ from tests.contract.faults import (
     data_wrong,
     details_wrong,
     edges_wrong,
+    kept_wrong,
     later_wrong,
     lists_wrong,
     organisations_wrong,
@@ -51,5 +52,6 @@ FAULTS: tuple[Fault, ...] = (
     *sums_wrong.FAULTS,
     *compared_wrong.FAULTS,
     *edges_wrong.FAULTS,
+    *kept_wrong.FAULTS,
     *(Fault(rule, RULE, operations, (), backend="second") for rule, operations in RULES.items()),
 )
