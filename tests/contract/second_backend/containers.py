@@ -83,6 +83,7 @@ class Containers:
     def __init__(self, keeps: Rules) -> None:
         self.health: dict[str, _Health] = defaultdict(_Health)
         self.running: dict[str, int] = defaultdict(int)
+        self._turn = 0
         self._keeps = keeps
         self._client = httpx.AsyncClient(
             timeout=None, follow_redirects=False, trust_env=False, limits=httpx.Limits()
@@ -146,6 +147,9 @@ class Containers:
         others = [url for url in healthy if url != avoid] or healthy
         if not self._keeps("containers.least_loaded"):
             return urls[0]
+        if not self._keeps("containers.idle_first"):
+            self._turn += 1
+            return others[self._turn % len(others)]
         return min(others, key=lambda url: self.running[url])
 
     def checked(self, url: str, error: str | None) -> None:

@@ -79,14 +79,14 @@ class Runner:
         """Choose the first rollout of the share that has started the least."""
         if not self._keeps("queue.shares"):
             return ready[0]
-        return min(ready, key=lambda rollout: pool.shares.get(_share(rollout), pool.level))
+        return min(ready, key=lambda rollout: pool.started(_share(rollout)))
 
     def _count(self, pool: Pool, rollout: Rollout) -> None:
         """Count a start of a share; forget the shares of which nothing waits."""
-        pool.level = pool.shares.get(_share(rollout), pool.level)
-        weight = 1.25 ** -(rollout.request.get("priority") or 0)
+        pool.level = pool.started(_share(rollout))
+        weight = pool.weight(rollout.request.get("priority") or 0)
         waiting = set(map(_share, pool.waiting))
-        starts = {share: pool.shares.get(share, pool.level) for share in waiting}
+        starts = {share: pool.started(share) for share in waiting}
         starts[_share(rollout)] = pool.level + (weight if self._keeps("queue.priority") else 1)
         pool.shares = starts
 
@@ -219,8 +219,9 @@ class Runner:
         if self._keeps("containers.rollout_id"):
             sent["rollout_id"] = rollout.id
         sent["submission_mode"] = mode if self._keeps("containers.submission_mode") else "sync"
-        if rollout.pool.config.get("telemetry") is not None:
-            sent["telemetry"] = rollout.pool.config["telemetry"]
+        telemetry = rollout.pool.config.get("telemetry")
+        if telemetry is not None and (mode == "sync" or self._keeps("containers.telemetry")):
+            sent["telemetry"] = telemetry
         limit = rollout.timeout if self._keeps("time_limit.counts") else 86400.0
         try:
             async with asyncio.timeout(limit):
@@ -357,7 +358,9 @@ def _read(answer: Answer, rollout_id: str, keeps: Rules) -> dict[str, Any]:
         failed = CallFailed(
             "container_http_error", f"The container answered {answer.status}.", status=answer.status
         )
-        failed.lost = answer.status >= 500
+        first = 500 if keeps("attempts.refusal_ends") else 408
+        last = 599 if keeps("attempts.each_failure") else 500
+        failed.lost = first <= answer.status <= last
         raise failed
     try:
         body = answer.json()

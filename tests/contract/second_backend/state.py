@@ -97,9 +97,19 @@ class Pool:
         rate = self.config.get("max_starts_per_second")
         if not rate or not self.keeps("queue.start_rate"):
             return True
+        if rate < 1 and not self.keeps("queue.slow_rate"):
+            rate = 1
         number, seconds = (int(rate), 1.0) if rate >= 1 else (1, 1 / rate)
         latest = self.starts[-number:]
         return len(latest) < number or (now - latest[0]).total_seconds() > seconds
+
+    def started(self, share: str) -> float:
+        """Return what the starts of a share count; one that begins to wait is level."""
+        return self.shares.get(share, self.level if self.keeps("queue.late_share") else 0.0)
+
+    def weight(self, priority: int) -> float:
+        """Return what a start of a priority counts."""
+        return 1.25**-priority if priority > 0 or self.keeps("queue.low_priority") else 1.0
 
     @property
     def name(self) -> str:
