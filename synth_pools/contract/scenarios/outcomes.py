@@ -139,7 +139,7 @@ def outcomes_container(ctx: Context) -> None:
         ({**success, "metrics": {"outcome_reward": True}, "reward": 4}, "completed", 4),
         ({**success, "metrics": {"outcome_reward": None}}, "completed", None),
         ({**success, "reward": 0}, "completed", 0),
-        ({**success, "reward": -2}, "completed", -2),
+        ({**success, "reward": -2, "large": [2**53 + 1, -(2**63)]}, "completed", -2),
         ({"status": "completed"}, "completed", None),
         # The request holds the answer: both stay below what every server takes.
         ({**success, "reward": 6, "notes": "x" * 1_000_000}, "completed", 6),

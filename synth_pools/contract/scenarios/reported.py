@@ -136,7 +136,7 @@ def _judge_zeros(ctx: Context) -> None:
 )
 def reported_events(ctx: Context) -> None:
     events_sent: list[dict[str, Any]] = [
-        {"sequence": 1, "type": "step", "text": "Grüße 🌍", "n": [1, 2.5, None]},
+        {"sequence": 1, "type": "step", "text": "Grüße 🌍", "n": [1, 2.5, None, 2**53 + 1]},
         # The container makes the event large: the request must stay below every limit.
         {"sequence": 2, "type": "large", "repeat": _LARGE},
         # Every server takes as much as this.

@@ -16,7 +16,7 @@ from tests.contract.faults.fault import (
     seen_by,
     sibling,
 )
-from tests.contract.faults.overlooked_wrong import EVERY, deeply, everywhere
+from tests.contract.faults.overlooked_wrong import EVERY, deeply, each_event, everywhere
 from tests.contract.faults.wire import Request, Response
 
 _EXACT = 2**53
@@ -65,10 +65,17 @@ def _as_a_shell(process: dict[str, Any]) -> dict[str, Any]:
 
 
 def _rounded(thing: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: float(value) if isinstance(value, int) and abs(value) > _EXACT else value
-        for name, value in thing.items()
-    }
+    return {name: _round(value) for name, value in thing.items()}
+
+
+def _round(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_round(item) for item in value]
+    return float(value) if isinstance(value, int) and abs(value) > _EXACT else value
+
+
+def _rounded_data(event: dict[str, Any]) -> dict[str, Any]:
+    return {**event, "data": _rounded(event["data"])} if event.get("event") == "agent" else event
 
 
 async def _first_key(request: Request, passing: Passing) -> None:
@@ -179,8 +186,17 @@ FAULTS = [
         backend="processes",
     ),
     *(
-        seen_by("values.rollout", operation, f"{operation}_rounds_integers", after=deeply(_rounded))
-        for operation in ("list_rollouts", "list_global_rollouts")
+        seen_by(check, operation, f"{operation}_rounds", after=deeply(_rounded), rule=rule)
+        for check, operation, rule in (
+            ("values.rollout", "list_rollouts", ""),
+            ("values.rollout", "list_global_rollouts", ""),
+            ("values.pool", "list_pools", "facts.stored"),
+            ("values.task", "list_tasks", ""),
+            ("outcomes.container", "get_rollout", ""),
+        )
+    ),
+    seen_by(
+        "reported.events", "stream_rollout_events", "events_round", **each_event(_rounded_data)
     ),
     *(
         seen_by(check, operation, f"first_key_of_{operation}", before=_first_key)
