@@ -30,7 +30,7 @@ _ERRORS = Clause(
 # document's table of codes lists them for all operations.
 _EVERYWHERE = frozenset({405, 431, 501})
 _RETRY = Clause("Errors", "429 and 503 carry Retry-After")
-_WARMING = Clause("Pools: states", "pool_not_active of a warming pool carries Retry-After")
+_WARMING = Clause(ids="Pools: states#6441")
 _CODES = Clause("Errors", "error.code has the status of its row, and retryable is what it says")
 _LOCATION = Clause("headers Location", "where what was created can be read")
 _CODED = Clause("Errors", "every body of an error has error, with a code")

@@ -135,6 +135,7 @@ ERRORS = [
         "warming_without_retry_after",
         after=header_lost("retry-after"),
         backend="processes",
+        rule="schema.retry_after",
     ),
     seen_by(
         "processes.warming",
