@@ -56,8 +56,9 @@ beyond one of the framework: a backend with one process of the environment and a
 first is not counted, both without a file left behind, and what follows the sign is the standard
 error of their differences.
 Inspect is asked for one sample at a time on both sides, as a queue does; an evaluation of
-all samples at once is several times as fast. Alone it draws a table of each evaluation, also where it
-is told to display nothing, and the container does not: an episode on the pool can cost less.
+all samples at once is several times as fast. Alone it draws a table of each evaluation, also
+where it is told to display nothing, and the container does not: an episode on the pool can cost
+less.
 
 """
 
