@@ -34,7 +34,7 @@ from synth_pools.environments.models import MODEL_READS, model_of
 from synth_pools.environments.policies import require_module
 
 _WITHOUT_MODEL = (AgentName.ORACLE.value, AgentName.NOP.value)
-# What an agent, the verifier and the sandbox leave, also that of each step of a task with steps.
+# Left by agent, verifier and sandbox; a task of several steps has a folder for each of them.
 _KEPT = ("agent/", "artifacts/", "steps/", "trial.log", "verifier/")
 _LARGEST_FILE = 8 * 1024 * 1024
 _READS = {

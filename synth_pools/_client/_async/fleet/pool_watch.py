@@ -8,6 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from synth_pools._client._async.facade.pool_events import AsyncPoolEventOperations
@@ -112,37 +113,30 @@ class AsyncPoolWatches:
         await self.readers.stop()
 
 
+@dataclass(slots=True, eq=False)
 class FollowedRollout:
     """Rollout that workers wait for.
 
     Attributes:
         changed: Notified when a worker should read the rollout.
-        has_ended: True once its last event has arrived.
-        ended_rollout: Content of that event; None if it did not hold the rollout.
+        ended_rollout: Content of its last event; None if it has not arrived, or held no rollout.
+        has_ended: True once that event has arrived.
         may_have_ended: True if its last event may have been missed.
         since: Time since which it is followed.
         pause: Seconds until it is read although nothing is reported; 0 while it need not be.
         waiting: Number of waiting workers.
     """
 
-    __slots__ = (
-        "changed",
-        "ended_rollout",
-        "has_ended",
-        "may_have_ended",
-        "pause",
-        "since",
-        "waiting",
-    )
+    changed: AsyncCondition
+    ended_rollout: EndedRollout | None
+    has_ended: bool = field(init=False)
+    may_have_ended: bool = False
+    since: float = field(default_factory=lambda: time.monotonic())
+    pause: float = 0.0
+    waiting: int = 0
 
-    def __init__(self, changed: AsyncCondition, ended_rollout: EndedRollout | None) -> None:
-        self.changed = changed
-        self.ended_rollout = ended_rollout
-        self.has_ended = ended_rollout is not None
-        self.may_have_ended = False
-        self.since = time.monotonic()
-        self.pause = 0.0
-        self.waiting = 0
+    def __post_init__(self) -> None:
+        self.has_ended = self.ended_rollout is not None
 
     def doubt(self) -> None:
         """Have it read now, and again at growing intervals. The lock must be held."""
@@ -174,7 +168,6 @@ class AsyncPoolWatch:
         self._early_characters = 0
         self._include: Literal["rollout"] | None = "rollout"
         self._cursor: str | None = None
-        self._is_new = True
         self._is_read = False
         self._is_live = False
         # Mark of the last start of the stream or the last dropped end. A rollout with an earlier
@@ -215,14 +208,13 @@ class AsyncPoolWatch:
                     del self._rollouts[rollout_id]
 
     def open_early(self) -> None:
-        """Open the stream before a rollout is created, unless that was tried before."""
-        if self._is_new:
+        """Open the stream before a rollout is created, unless it has failed or begun before."""
+        if not (self._failures or self._blind_until):
             self.open()
 
     def open(self) -> None:
         """Open the stream, unless it is; it stays open while a rollout is followed."""
         with self._watches.lock:
-            self._is_new = False
             started, self._is_read = self._is_read or self.is_over, True
         if started:
             return
