@@ -9,7 +9,14 @@ from typing import Any
 from synth_pools.contract.document import FINAL, TERMINAL
 from synth_pools.contract.harness.context import Context, Judge
 from synth_pools.contract.harness.subjects import offered
-from synth_pools.contract.harness.views import USAGE, View, in_list, of_rollout, read_events
+from synth_pools.contract.harness.views import (
+    USAGE,
+    View,
+    in_list,
+    of_rollout,
+    read_events,
+    readers,
+)
 from synth_pools.contract.harness.waits import Rollout, moment
 from synth_pools.contract.http.client import ABSENT, Response, at
 from synth_pools.contract.selections import Selection, describes_rollout, shows, streams_rollout
@@ -199,6 +206,26 @@ def judge_usage(ctx: Context, operation: str, response: Response, whole_rollout:
             abs(wall - expected) < ROUNDING + ctx.session.http.round_trip,
             str(wall),
         )
+
+
+def judge_running_usage(ctx: Context, rollout: Rollout, seconds: float) -> None:
+    """Expect the usage of a rollout that has run for some seconds to show some of them."""
+    least = seconds / 2
+    for operation, ids in readers(ctx, rollout, "RolloutUsage"):
+        usage = ctx.require(200, operation, ids)
+        wall = usage.at("wall_time_sec")
+        if isinstance(wall, int | float):
+            demand = f"wall_time_sec, until now, of one that has run for {seconds:g} s"
+            ctx.judge(operation, usage).that(demand, wall >= least, str(wall))
+
+
+def judge_no_artifacts_yet(ctx: Context, rollout: Rollout) -> None:
+    """Expect no list to have an artifact of a rollout that has not ended."""
+    lists = readers(ctx, rollout, "ArtifactList")
+    read = [(name, ctx.require(200, name, ids)) for name, ids in lists]
+    if ctx.require(200, "get_rollout", rollout.ids).at("status") not in FINAL:
+        for operation, response in read:
+            ctx.judge(operation, response).field("items", [], "the list before the end")
 
 
 def _page(judge: Judge, response: Response, state: ExpectedState) -> None:

@@ -26,7 +26,7 @@ KILLED_BY = signal.SIGKILL
 HELLO = "kit: started"
 ERROR_HELLO = "kit: started, on standard error"
 _SECONDS = 30.0
-_REPORTED = ("PORT", "KIT_PORT", "KIT_TEXT", "KIT_JSON", "PATH")
+_REPORTED = ("PORT", "KIT_PORT", "KIT_TEXT", "KIT_JSON", "KIT_NULL", "PATH")
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -3,7 +3,8 @@
 `delay`, `fail` and `reward` mean the same as for the echo target. `hold` delays a rollout until its
 release. The first `flaky` requests of a rollout get a 500, the first `forget` ones are accepted and
 forgotten. `usage` is reported in the result, `tell` as events. `answer` asks for a wrong or broken
-response or a polled rollout: "later" ends at the second poll, "asked" after its release. `echo_key`
+response or a polled rollout: "later" ends at the second poll, "pending" too, but is accepted with
+200, and "asked" ends after its release. `echo_key`
 puts the key of the container in every possible place. Every request is recorded.
 """
 
@@ -321,10 +322,11 @@ class StubHandler(BaseHTTPRequestHandler):
             self._send_bytes(200, b"[1, 2, 3]", "application/json")
         elif response == "cut":
             self._cut_short()
-        elif response in ("later", "asked"):
+        elif response in ("later", "pending", "asked"):
             with self.server.received.lock:
                 self.server.received.later[name] = (body, False)
-            self._send(202, {"rollout_id": body.get("rollout_id"), "status": "running"})
+            accepted = 200 if response == "pending" else 202
+            self._send(accepted, {"rollout_id": body.get("rollout_id"), "status": "running"})
         elif isinstance(response, int):
             self._send(response, {"detail": "as it was asked"})
         elif isinstance(response, dict):

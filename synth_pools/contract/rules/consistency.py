@@ -181,6 +181,25 @@ def _places(
             demand = "loc begins with body, query, path or header, and names what the request has"
             part = AnswerPart(operation, "ErrorDetailItem")
             yield part.judge("errors.loc", demand, True, is_place or place, Column.ERRORS)
+            if first == "body":
+                demand = "loc has the index of the item of a list that it is about"
+                has_index = _has_indexes(request_json(exchange), place[1:])
+                yield part.judge("errors.loc", demand, True, has_index or place, Column.ERRORS)
+
+
+def _has_indexes(value: Any, steps: Iterable[Any]) -> bool:
+    """Return False if steps lead from a list to a key of an item of it without the index.
+
+    A step that is no key is a name of the server's own, and leads nowhere.
+    """
+    for step in steps:
+        if isinstance(value, dict):
+            value = value.get(step, value)
+        elif isinstance(value, list) and isinstance(step, int):
+            value = value[step] if 0 <= step < len(value) else None
+        elif isinstance(value, list) and any(step in it for it in value if isinstance(it, dict)):
+            return False
+    return True
 
 
 def _batch(

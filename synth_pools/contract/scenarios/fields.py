@@ -62,6 +62,10 @@ def fields_refused(ctx: Context) -> None:
             for wrong in fields.wrong(path, base, 2 if creates else 1)
         ]
         side_by_side(ctx, calls)
+        if "tasks" in fields.names:
+            # The rule for places expects the index of the second one.
+            body = {**base, "tasks": [{"task_id": "a"}, {"task_id": 5}]}
+            _refused(ctx, name, path_ids, ("tasks", "task_id"), 5, body)
         if creates:
             _refused_together(ctx, name, path_ids, fields, base)
     after = ctx.require(200, "get_pool", {"pool_id": pool_id})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -11,12 +12,23 @@ from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import WITHOUT, scenario
-from synth_pools.contract.harness.views import judge_rollout_count
-from synth_pools.contract.harness.waits import Rollout, creations, rollout_id, wait_for
+from synth_pools.contract.harness.views import judge_rollout_count, read_list
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    call_simultaneously,
+    creations,
+    eventually,
+    ids_of,
+    rollout_id,
+    wait_for,
+)
+from synth_pools.contract.http.client import Response
 from synth_pools.contract.roles.subject import Item, own_subject
 from synth_pools.contract.roles.writing import judge_at_once, judge_repeated
 
 _NEEDS = "idempotency_keys"
+# Seconds that a rollout lasts, so that it is repeated while it runs.
+_LASTING = 1.5
 _CREATE = ("create_rollout", "create_global_rollout")
 
 
@@ -133,6 +145,37 @@ def idempotency_at_once(ctx: Context) -> None:
         for response in judge_at_once(ctx, creation, ids, send):
             ctx.expect.status(response, (202, 200), operation)
     judge_rollout_count(ctx, pool_id, len(creations(ctx, pool_id)))
+
+
+@scenario(
+    "idempotency.waits",
+    *_CREATE,
+    clauses="parameters IdempotencyKey#ccb2",
+    needs=(_NEEDS, "sync_mode", "live"),
+)
+def idempotency_waits(ctx: Context) -> None:
+    pool_id, limit = ctx.resources.live_pool(), 2 * ctx.session.patience
+    for number, (operation, ids, more) in enumerate(creations(ctx, pool_id)):
+        body = {"mode": "sync", "env": {"delay": _LASTING}, **more}
+        key = _key(ctx, str(number))
+        send = partial(ctx.call, operation, ids, json=body, headers=key, limit=limit)
+
+        repeat = partial(_send_while_running, ctx, pool_id, send)
+        first, second = call_simultaneously(ctx, [send, repeat], 2 * limit)
+        ctx.expect.status(first, (200, 202), operation)
+        if first.status == 200:
+            # Any server may wait less long than the first of both did.
+            expected = Status(200, "a repetition with mode sync returns as the rollout ends")
+            ctx.expect.status(second, expected, operation)
+
+
+def _send_while_running(ctx: Context, pool_id: str, send: Callable[[], Response]) -> Response:
+    def is_running() -> bool:
+        page = read_list(ctx, "list_rollouts", {"pool_id": pool_id})
+        return "running" in ids_of(page.list_at("items"), "status")
+
+    eventually(ctx, is_running)
+    return send()
 
 
 @scenario(

@@ -11,7 +11,9 @@ from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import of_pool, read_list
 from synth_pools.contract.harness.waits import (
+    STARTED,
     Rollout,
+    becomes_true,
     creations,
     eventually,
     run_rollout,
@@ -133,6 +135,36 @@ def _judge_paused(
     ctx.judge("resume_pool", after).field("status", "completed", "status of the one that waited")
     after = ctx.require(200, "get_rollout", unwanted.ids)
     ctx.judge("resume_pool", after).field("status", "cancelled", "status of the cancelled one")
+
+
+@scenario(
+    "pause.wakes",
+    "resume_pool",
+    clauses="resume_pool#ec15",
+    needs=("pause", "live"),
+    # Any creation or end elsewhere may have the server look at all that waits.
+    alone=True,
+)
+def pause_wakes(ctx: Context) -> None:
+    for holder in hold(ctx):
+        pool_id = holder.pool(concurrency=1)
+        running = holder.start(pool_id)
+        queued = start_rollout(ctx, pool_id, env={"delay": 0})
+        ctx.require(200, "pause_pool", {"pool_id": pool_id})
+        if not holder.lasted(running):
+            continue
+        holder.release(running)
+        wait_for(ctx, running, FINAL)
+        resumed = ctx.require(200, "resume_pool", {"pool_id": pool_id})
+
+        def has_started(queued: Rollout = queued) -> bool:
+            status = ctx.require(200, "get_rollout", queued.ids).at("status")
+            return status in STARTED
+
+        starts = becomes_true(ctx, "resume_pool", has_started)
+        demand = "what waited starts, though nothing else is created"
+        ctx.judge("resume_pool", resumed).that(demand, starts, "it is still queued")
+        return
 
 
 @scenario(

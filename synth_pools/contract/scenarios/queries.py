@@ -67,7 +67,8 @@ def queries_rows(ctx: Context) -> None:
     rollout = run_rollout(ctx, ctx.resources.pool(), **run)
     read = ctx.require(200, "get_rollout", rollout.ids)
     sql = "SELECT id, status, reward, started_at FROM rollouts WHERE id = 'ID'"
-    answered = _query(ctx, sql, rollout)
+    # The only row is as many as the limit.
+    answered = _query(ctx, sql, rollout, limit=1)
     judge = ctx.judge("run_query", answered)
     judge.field("columns", ["id", "status", "reward", "started_at"], "the columns")
     expected = [rollout.id, *(read.at(name) for name in ("status", "score", "started_at"))]

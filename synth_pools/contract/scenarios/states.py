@@ -11,7 +11,12 @@ from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.holding import hold
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.rollout_views import judge_unused, judge_usage
+from synth_pools.contract.harness.rollout_views import (
+    judge_no_artifacts_yet,
+    judge_running_usage,
+    judge_unused,
+    judge_usage,
+)
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.views import in_list, read_list, readers
 from synth_pools.contract.harness.waits import (
@@ -79,10 +84,12 @@ def states_arrows(ctx: Context) -> None:
             began = began or (time.monotonic() if running else 0.0)
             lasted = time.monotonic() - began if began else 0.0
             if (running >= _RUNNING and lasted > _SECONDS) or turn == _TURNS:
+                if lasted > _SECONDS:
+                    judge_running_usage(ctx, rollout, _SECONDS)
                 holder.release(rollout)
             if all(state in FINAL for state in former.values()):
                 break
-            _no_artifacts_yet(ctx, rollout)
+            judge_no_artifacts_yet(ctx, rollout)
         stuck = [name for name, state in former.items() if state not in FINAL]
         # These operations are read once more after others have shown the end.
         progressed = len(stuck) < len(former)
@@ -100,14 +107,6 @@ def states_arrows(ctx: Context) -> None:
         whole_rollout = ctx.require(200, "get_rollout", rollout.ids).json
         for operation, ids in readers(ctx, rollout, "RolloutUsage"):
             judge_usage(ctx, operation, ctx.require(200, operation, ids), whole_rollout)
-
-
-def _no_artifacts_yet(ctx: Context, rollout: Rollout) -> None:
-    lists = readers(ctx, rollout, "ArtifactList")
-    read = [(name, ctx.require(200, name, ids)) for name, ids in lists]
-    if ctx.require(200, "get_rollout", rollout.ids).at("status") not in FINAL:
-        for operation, response in read:
-            ctx.judge(operation, response).field("items", [], "the list before the end")
 
 
 @scenario(

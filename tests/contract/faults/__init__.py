@@ -23,6 +23,7 @@ from tests.contract.faults import (
     streams_wrong,
     subtle_wrong,
     sums_wrong,
+    unfinished_wrong,
 )
 from tests.contract.faults.fault import Fault
 from tests.contract.second_backend.rules import RULES
@@ -53,5 +54,6 @@ FAULTS: tuple[Fault, ...] = (
     *compared_wrong.FAULTS,
     *edges_wrong.FAULTS,
     *kept_wrong.FAULTS,
+    *unfinished_wrong.FAULTS,
     *(Fault(rule, RULE, operations, (), backend="second") for rule, operations in RULES.items()),
 )

@@ -264,6 +264,10 @@ def test_a_rollout_that_has_to_be_asked_for(containers: StubContainers) -> None:
         first = rollout.get()
         assert (first.status_code, first.json()) == (200, running)
         assert [rollout.get().json()["status"] for _ in range(2)] == ["completed"] * 2
+    with _asking(containers, {"answer": "pending"}, "c") as rollout:
+        accepted = rollout.post()
+        assert (accepted.status_code, accepted.json()["status"]) == (200, "running")
+        assert [rollout.get().json()["status"] for _ in range(2)] == ["running", "completed"]
     with _asking(containers, {"answer": "asked"}, "b") as rollout:
         assert rollout.post().status_code == 202
         assert [rollout.get().json()["status"] for _ in range(3)] == ["running"] * 3

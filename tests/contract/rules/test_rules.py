@@ -103,6 +103,27 @@ def test_places_of_errors_are_parts_of_the_request(place: list[str], expected: s
     assert complaints(answered("GET", "/v1/pools/p", 422, {**_coded("no"), **body})) == expected
 
 
+@pytest.mark.parametrize(
+    ("place", "is_right"),
+    [
+        (["body", "tasks", 1, "id"], True),
+        (["body", "tasks", "id"], False),
+        # Names of the server's own, as of the form that it tried, lead nowhere.
+        (["body", "tasks", "list", 1, "TaskDefinition", "id"], True),
+        (["body", "tasks", "list", "id"], False),
+        (["body", "tasks"], True),
+        (["body", "tasks", 2, "id"], True),
+        (["body", "tasks", 1, "metadata", "tags", "x"], True),
+        (["body", "metadata", "x"], True),
+    ],
+)
+def test_places_in_lists_have_indexes(place: list[Any], is_right: bool) -> None:
+    sent = {"name": "p", "tasks": [{"id": "a"}, {"id": 5}]}
+    body = {"detail": [{"loc": place, "msg": "no", "type": "value_error"}]}
+    refused = answered("POST", "/v1/pools", 422, {**_coded("no"), **body}, sent=sent)
+    assert complaints(refused) == (set() if is_right else {"errors.loc"})
+
+
 def test_unknown_enumerated_values_and_fields_pass() -> None:
     pool = {**example("pool"), "status": "hibernating", "state": "hibernating", "colour": "blue"}
     assert complaints(answered("GET", "/v1/pools/docs-example-pool", 200, pool)) == set()

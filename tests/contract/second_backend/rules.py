@@ -85,6 +85,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "containers.of_task": (*_ROLLOUT, *_TASK),
     "containers.older_route": _ROLLOUT,
     "containers.other_rollout": _ROLLOUT,
+    "containers.pending": _ROLLOUT,
     "containers.rollout_id": _ROLLOUT,
     "containers.says_nothing": _ROLLOUT,
     "containers.submission_mode": (*_ROLLOUT, *_POOL),

@@ -257,7 +257,8 @@ class Runner:
                 break
         assert answer is not None
         body = _read(answer, rollout.id, self._keeps)
-        if (answer.status == 202 or _under_way(body)) and self._keeps("containers.asked"):
+        is_pending = _under_way(body) and self._keeps("containers.pending")
+        if (answer.status == 202 or is_pending) and self._keeps("containers.asked"):
             return await self._asked(rollout, url, key, limit)
         return body
 

@@ -84,6 +84,7 @@ def test_all_operations_are_there_but_those_of_some_features() -> None:
         ("attempts.refusal_ends", "containers.again", "create_rollout"),
         ("batch.pool_of_batch", "batch.key", "create_rollout_batch"),
         ("containers.idle_first", "containers.several", "create_rollout"),
+        ("containers.pending", "containers.asked", "get_rollout"),
         ("containers.telemetry", "containers.asked", "create_rollout"),
         ("pools.two_configs", "pools.created", "create_pool"),
         ("queue.in_order", "states.in_order", "create_rollout"),

@@ -252,20 +252,21 @@ def containers_asked(ctx: Context) -> None:
             container_url=ctx.session.containers["good"],
             config={"submission_mode": mode, "telemetry": {"mode": mode}},
         )
-        env = {"answer": "later", "reward": 0.25}
-        request = {"env": env, "params": {"n": [1]}}
-        rollout = run_rollout(ctx, pool_id, **request)
-        response = ctx.require(200, "get_rollout", rollout.ids)
-        ctx.judge("get_rollout", response).field("status", "completed")
-        for path in ("score", "result.metrics.outcome_reward"):
-            ctx.judge("get_rollout", response).field(path, 0.25)
-        requests = ctx.session.received.sent(rollout.id)
-        actual = [at(request.body, "submission_mode") for request in requests]
-        label = "submission_mode of what is sent"
-        ctx.judge("create_rollout", response).equal(label, [mode], actual)
-        expected = {**request, "rollout_id": rollout.id, "telemetry": {"mode": mode}}
-        observed = [{k: at(r.body, k) for k in expected} for r in requests]
-        ctx.judge("create_rollout", response).equal("what is sent", [expected], observed)
+        for answer in ("later", "pending"):
+            env = {"answer": answer, "reward": 0.25}
+            request = {"env": env, "params": {"n": [1]}}
+            rollout = run_rollout(ctx, pool_id, **request)
+            response = ctx.require(200, "get_rollout", rollout.ids)
+            ctx.judge("get_rollout", response).field("status", "completed")
+            for path in ("score", "result.metrics.outcome_reward"):
+                ctx.judge("get_rollout", response).field(path, 0.25)
+            requests = ctx.session.received.sent(rollout.id)
+            actual = [at(request.body, "submission_mode") for request in requests]
+            label = "submission_mode of what is sent"
+            ctx.judge("create_rollout", response).equal(label, [mode], actual)
+            expected = {**request, "rollout_id": rollout.id, "telemetry": {"mode": mode}}
+            observed = [{k: at(r.body, k) for k in expected} for r in requests]
+            ctx.judge("create_rollout", response).equal("what is sent", [expected], observed)
 
 
 @scenario(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import pairwise
@@ -35,6 +36,8 @@ _STATE_AFTER = {
 _END_SECONDS = 10.0
 # Ten seconds more than the document allows: a slow machine is no departure.
 _SILENCE_SECONDS = 25.0
+# Far more events than a rollout of these scenarios has.
+_FAR = 997
 _RESUME = Clause(ids="Events#1fd5")
 
 
@@ -173,8 +176,20 @@ def _positions(messages: list[SseMessage]) -> Iterator[tuple[str, int, dict[str,
     for cursor in ("nonsense", "🌍", "evt_9999999999x", "x" * 512):
         yield "a cursor that is no event", 0, resume(cursor=cursor)
     yield "a Last-Event-ID that is no event", 0, resume(last_id="nonsense")
+    if names:
+        yield "a cursor of no event, beyond the last", 0, resume(cursor=_beyond(names[-1]))
+        yield "a Last-Event-ID of no event, beyond the last", 0, resume(last_id=_beyond(names[-1]))
     yield "after_sequence=1000000", len(messages), resume(after=10**6)
     yield "after_sequence=0", 0, resume(after=0)
+
+
+def _beyond(name: str) -> str:
+    """Return an id that none of the rollout's events has, though in their form as far as known."""
+    number = re.search(r"\d+(?=\D*$)", name)
+    if number is None:
+        return f"{name}x"
+    later = str(int(number[0]) + _FAR).zfill(len(number[0]))
+    return f"{name[: number.start()]}{later}{name[number.end() :]}"
 
 
 @scenario("events.readers", *STREAMS, clauses="Events#731c", needs="live")

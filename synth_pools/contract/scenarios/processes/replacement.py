@@ -88,7 +88,8 @@ def processes_warming(ctx: Context) -> None:
     with kit_processes(ctx) as kit, tempfile.TemporaryDirectory() as folder:
         kit.order = "wait"
         real = str(Path(folder).resolve())
-        process = kit.definition(*_WORDS, env={"KIT_TEXT": _TEXT, "KIT_JSON": _JSON}, cwd=real)
+        env = {"KIT_TEXT": _TEXT, "KIT_JSON": _JSON, "KIT_NULL": None}
+        process = kit.definition(*_WORDS, env=env, cwd=real)
         created = process_pool(ctx, process, capacity=2, tasks=[{"task_id": "t"}])
         pool = {"pool_id": str(created.at("id"))}
         ctx.judge("create_pool", created).that("status warming", created.at("status") == "warming")
@@ -132,6 +133,7 @@ def _judge_start(ctx: Context, process: KitProcess, folder: str, created: Respon
     judge.equal("the arguments", list(_WORDS), argv[-2:])
     judge.equal("a variable", _TEXT, env.get("KIT_TEXT"))
     judge.equal("a variable that is no text", _JSON, _parsed(env.get("KIT_JSON")))
+    judge.equal("a variable that a null names", None, env.get("KIT_NULL"))
     judge.equal("the folder", folder, process.hello["cwd"])
     judge.that("the variable PATH", bool(env.get("PATH")))
 
