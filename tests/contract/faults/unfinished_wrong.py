@@ -109,6 +109,14 @@ async def _until_the_next(request: Request, passing: Passing) -> Response | None
     return json_response(200, {**pool.json(), "status": "active", "state": "active"})
 
 
+def _reborn(pool: dict[str, Any]) -> dict[str, Any]:
+    tasks = [
+        {**task, "created_at": pool["updated_at"]} if task.get("task_config") else task
+        for task in pool["tasks"]
+    ]
+    return {**pool, "tasks": tasks}
+
+
 FAULTS: list[Fault] = [
     *(
         seen_by(
@@ -148,6 +156,7 @@ FAULTS: list[Fault] = [
         backend="processes",
     ),
     seen_by("queries.rows", "run_query", "full_is_truncated", after=_full_is_cut),
+    seen_by("pools.replace", "replace_pool", "changed_task_is_new", after=answers(_reborn)),
     everywhere(
         "pause.wakes",
         "resume_pool",

@@ -149,7 +149,7 @@ def pools_replace(ctx: Context) -> None:
     body = {
         "name": ctx.resources.name("new"),
         "metadata": {"only": "this"},
-        "tasks": [{"task_id": "second"}],
+        "tasks": [{"task_id": "second", "task_config": {"is": "new"}}],
     }
     # Every body needs the fields of --pool-request.
     configured = ctx.session.options.pool_request is not None
@@ -178,7 +178,7 @@ def pools_replace(ctx: Context) -> None:
         "tasks are those that the replacement names",
         f"tasks are {_task_ids(views[1][1])}",
     )
-    # A task that is named again keeps its created_at.
+    # A task that is named again keeps its created_at, also where its definition is another one.
     former = {at(task, "id"): at(task, "created_at") for task in before.list_at("tasks")}
     created_at = former.get(updated.at("tasks", 0, "id"), ABSENT)
     label = "created_at of a task that is named again"
