@@ -301,7 +301,7 @@ def _created(ctx: Context, field: str, value: Any, expected_value: Mapping[str, 
     """,
 )
 def fields_task(ctx: Context) -> None:
-    pool_id = ctx.resources.pool(backend="the pool's")
+    pool_id = ctx.resources.pool(backend="the pool's", tasks=[{"task_id": "unchanged"}])
     pool, ids = {"pool_id": pool_id}, {"pool_id": pool_id, "task_id": "t"}
     plain = ctx.require(201, "create_task", pool, json={"task_id": "t"}).json
     fields = [name for name in _fields(ctx, "create_task").names if name not in _GIVEN_ELSEWHERE]
@@ -327,6 +327,10 @@ def fields_task(ctx: Context) -> None:
                 )
                 views = of_task(ctx, pool_id, task_id)
                 _fields_are(ctx, "create_task", created, views, set_, f"created with {field!r}")
+    updated = ctx.require(200, "update_pool", pool, json={"backend": "the pool's later one"})
+    for reader, task, response in of_task(ctx, pool_id, "unchanged"):
+        label = "backend of a task without one, that of its pool,"
+        ctx.judge(reader, response).equal(label, updated.at("backend"), at(task, "backend"))
 
 
 def _fields(ctx: Context, operation: str) -> RequestFields:

@@ -42,7 +42,7 @@ def outcomes_echo(ctx: Context) -> None:
         ({"fail": False, "reward": 1e6}, "completed", 1e6, 1),
         ({"fail": True}, "failed", ABSENT, 1),
         # Values of another type or outside the range count as not given.
-        ({"reward": "high", "delay": "long", "events": -1, "fail": "yes"}, "completed", 1.0, 1),
+        ({"reward": "0.25", "delay": "long", "events": -1, "fail": "yes"}, "completed", 1.0, 1),
         ({"reward": True, "delay": -5, "events": 1.5}, "completed", 1.0, 1),
         ({"reward": None, "delay": 3601, "events": 1001}, "completed", 1.0, 1),
     ]

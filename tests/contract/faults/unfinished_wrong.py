@@ -12,6 +12,7 @@ from tests.contract.faults.fault import (
     Fault,
     Passing,
     answers,
+    error_response,
     json_response,
     query_of,
     seen_by,
@@ -109,6 +110,32 @@ async def _until_the_next(request: Request, passing: Passing) -> Response | None
     return json_response(200, {**pool.json(), "status": "active", "state": "active"})
 
 
+async def _early_backend(request: Request, response: Response, passing: Passing) -> Response:
+    """Show the backend that the pool had at first."""
+    page = response.json()
+    for task in page.get("items") or page.get("tasks") or ():
+        if task["backend"] == "the pool's later one":
+            task["backend"] = "the pool's"
+    return response.with_json(page)
+
+
+async def _numbers_by_text(request: Request, passing: Passing) -> Response | None:
+    """Take 1 and 1.0 for two numbers where bodies are compared."""
+    key = header(request.headers, "idempotency-key")
+    if key is None:
+        return None
+    first = passing.memory.setdefault(key, repr(request.json()))
+    same = sorted(first) == sorted(repr(request.json()))
+    return None if same else error_response(409, "idempotency_conflict")
+
+
+def _text_is_a_number(rollout: dict[str, Any]) -> dict[str, Any]:
+    reward = rollout["request"].get("env", {}).get("reward")
+    if not isinstance(reward, str) or rollout["status"] != "completed":
+        return rollout
+    return {**rollout, "metrics": {**rollout["metrics"], "outcome_reward": float(reward)}}
+
+
 def _reborn(pool: dict[str, Any]) -> dict[str, Any]:
     tasks = [
         {**task, "created_at": pool["updated_at"]} if task.get("task_config") else task
@@ -157,6 +184,15 @@ FAULTS: list[Fault] = [
     ),
     seen_by("queries.rows", "run_query", "full_is_truncated", after=_full_is_cut),
     seen_by("pools.replace", "replace_pool", "changed_task_is_new", after=answers(_reborn)),
+    *(
+        seen_by("fields.task", operation, f"{operation}_early_backend", after=_early_backend)
+        for operation in ("list_tasks", "get_pool")
+    ),
+    *(
+        seen_by("idempotency.replay", operation, f"{operation}_1_0", before=_numbers_by_text)
+        for operation in _CREATE
+    ),
+    seen_by("outcomes.echo", "get_rollout", "echo_reads_text", after=answers(_text_is_a_number)),
     everywhere(
         "pause.wakes",
         "resume_pool",
