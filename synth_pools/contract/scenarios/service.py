@@ -60,6 +60,9 @@ def service_queue_counts(ctx: Context) -> None:
         if "delete_pool" in session.document.operations:
             # An archived pool adds nothing to the capacity.
             ctx.require(200, "delete_pool", {"pool_id": ctx.resources.pool("gone", concurrency=7)})
+        if session.offers("pause"):
+            # Nor does a paused one.
+            ctx.require(200, "pause_pool", {"pool_id": ctx.resources.pool("still", concurrency=7)})
         for _ in range(2):
             start_running(ctx, pool_id)
         for _ in range(3):

@@ -136,6 +136,20 @@ def _text_is_a_number(rollout: dict[str, Any]) -> dict[str, Any]:
     return {**rollout, "metrics": {**rollout["metrics"], "outcome_reward": float(reward)}}
 
 
+async def _counts_paused(request: Request, response: Response, passing: Passing) -> Response:
+    listed = await passing.ask(sibling(request, "GET", "/v1/pools?state=paused&limit=1000"))
+    more = sum(pool["concurrency"] for pool in listed.json()["items"])
+    queue = response.json()
+    return response.with_json({**queue, "capacity": queue["capacity"] + more})
+
+
+async def _nulls_lost(request: Request, passing: Passing) -> None:
+    body = request.json()
+    if isinstance(body, dict):
+        given = {name: value for name, value in body.items() if value is not None}
+        request.body = json.dumps(given).encode()
+
+
 def _reborn(pool: dict[str, Any]) -> dict[str, Any]:
     tasks = [
         {**task, "created_at": pool["updated_at"]} if task.get("task_config") else task
@@ -193,6 +207,11 @@ FAULTS: list[Fault] = [
         for operation in _CREATE
     ),
     seen_by("outcomes.echo", "get_rollout", "echo_reads_text", after=answers(_text_is_a_number)),
+    seen_by("service.queue_counts", "get_queue_status", "paused_pools_count", after=_counts_paused),
+    *(
+        seen_by("containers.pass", operation, f"{operation}_loses_nulls", before=_nulls_lost)
+        for operation in ("execute_pool_container_rollout", "execute_task_container_rollout")
+    ),
     everywhere(
         "pause.wakes",
         "resume_pool",

@@ -162,7 +162,7 @@ def containers_pass(ctx: Context) -> None:
             _direct(ctx, Status(status, why), pool, {"pool_id": other_id})
             _direct(ctx, Status(status, why), task, {"pool_id": pool_id, "task_id": task_id})
     body = {"rollout_id": ctx.resources.name(), "seed": 7, "env": {"reward": 0.5}}
-    body |= {"text": "ü🌍", "n": [None]}
+    body |= {"text": "ü🌍", "n": [None], "nothing": None}
     for name, ids in (
         *_executions(pool_id, "same"),
         (_EXECUTIONS[0], {"pool_id": bare}),
