@@ -146,8 +146,8 @@ async def _counts_paused(request: Request, response: Response, passing: Passing)
 async def _nulls_lost(request: Request, passing: Passing) -> None:
     body = request.json()
     if isinstance(body, dict):
-        given = {name: value for name, value in body.items() if value is not None}
-        request.body = json.dumps(given).encode()
+        values = {name: value for name, value in body.items() if value is not None}
+        request.body = json.dumps(values).encode()
 
 
 def _reborn(pool: dict[str, Any]) -> dict[str, Any]:
