@@ -185,7 +185,6 @@ async def test_a_stream_that_is_refused_later_is_tried_again_after_a_while(
     def idle() -> None:
         for rollout_id in pools.running[:1]:
             pools.finish(rollout_id)
-            # The worker of this one goes on once the stream is given up: nothing ends the others.
             if len(pools.status) >= 20 and len(pools.streams) == 1:
                 pools.cut("reset")
 
@@ -196,7 +195,7 @@ async def test_a_stream_that_is_refused_later_is_tried_again_after_a_while(
             yield {"seed": seed}
 
     pools.serve, pools.idle = serve, idle
-    # Rollouts that are followed alone end at once.
+    # Later ones end at once: of those before the cut the worker of the ended one goes on.
     pools.admit = lambda rollout_id: pools.finish(rollout_id) if len(refusals) == 3 else None
     fleet = fleet_client.rollouts.run_many(P, requests(), max_in_flight=4)
     outcomes = await gather(fleet)
