@@ -163,9 +163,11 @@ def test_only_as_often_as_asked_and_on_each_once(server: Server) -> None:
         rollout = server.run(pool_id, limits={"max_attempts": 3})
         starts = started(server, rollout["id"])
         assert rollout["error"]["code"] == "container_http_error"
-        assert [len(container.paths()) for container in bad] == [1, 1, 1, 0]
+        # One that cannot be reached for a moment is passed over.
+        assert sorted(len(container.paths()) for container in bad) == [0, 1, 1, 1]
+        called = [container.url for container in bad if container.paths()]
     assert [start["attempt"] for start in starts] == [1, 2, 3]
-    assert [start["container_url"] for start in starts] == [start.url for start in bad[:3]]
+    assert sorted(start["container_url"] for start in starts) == sorted(called)
 
 
 def test_the_only_container_is_tried_again_after_a_pause(server: Server) -> None:

@@ -138,8 +138,8 @@ async def test_a_key_that_is_good_no_more_may_have_made_what_it_asked_for(
     server: FaultServer, fleet_client: AsyncContainerPoolsClient, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A service that refuses a request as invalid has accepted the key."""
-    bad = iter([answer({}, 422)])
-    server.play(choose=lambda _: next(bad, answer({}, 401)))
+    bad, denied = iter([answer({}, 422)]), answer({}, 401)
+    server.play(choose=lambda request: next(bad, denied) if request.method == "POST" else denied)
     with pytest.raises(AuthenticationError):
         await gather(
             fleet_client.rollouts.run_many(P, seeds(2), max_in_flight=1, on_interrupt="cancel")
