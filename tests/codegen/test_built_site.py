@@ -114,7 +114,7 @@ def test_search_finds_what_people_look_for(page: Page) -> None:
         "upgrade": "team/#upgrade",
     }
     # At the end of a page, which may still be read.
-    page.until("document.querySelector('#__config')")
+    page.until("document.querySelector('#__config') !== null")
     results = page.run(f"{SEARCH}({json.dumps(list(expected))})")
     for text, location in expected.items():
         assert results[text][0].startswith(location), (text, results[text])

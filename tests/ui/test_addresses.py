@@ -120,7 +120,7 @@ def test_the_place_in_a_long_table_is_in_the_link(
     # Another filter begins at its first row.
     page.fill("select[aria-label='All states']", "failed")
     page.until(f"{SEEDS} === '71,17'")
-    assert page.run(HASH) == "#/pools/p?status=failed"
+    page.until(f"{HASH} === '#/pools/p?status=failed'")
 
 
 def test_counts_codes_and_groups_lead_to_their_rollouts(page: Page, pool: str) -> None:
