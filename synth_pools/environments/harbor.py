@@ -171,16 +171,20 @@ def _engine() -> EnvironmentType:
 
 def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
     """Return the end of a trial that was played to its end, and report what it has left."""
-    for path in sorted(place.rglob("*")):
+    room = 2 * _LARGEST_FILE
+    # Collected files come last: they may be so many that a pool would not take the answer.
+    for path in sorted(place.rglob("*"), key=lambda path: ("artifacts" in path.parts, path)):
         name = path.as_posix().removeprefix(f"{place}/")
-        if not name.startswith(_KEPT) or name.endswith("artifacts/manifest.json"):
+        if not name.startswith(_KEPT) or name == "artifacts/manifest.json":
             continue
         # A link may lead out of the sandbox that has made it.
         state = path.lstat()
-        if stat.S_ISREG(state.st_mode) and state.st_size <= _LARGEST_FILE:
+        if stat.S_ISREG(state.st_mode) and state.st_size <= min(room, _LARGEST_FILE):
+            room -= state.st_size
             data = path.read_bytes()
             try:
-                rollout.artifact(name, data.decode())
+                # As a text, zeros would take six times their room.
+                rollout.artifact(name, data if b"\0" in data else data.decode())
             except UnicodeDecodeError:
                 rollout.artifact(name, data)
             if name == "agent/trajectory.json":

@@ -103,6 +103,18 @@ def test_an_agent_with_a_model_has_usage_with_the_cache_and_its_files(
     eventually(lambda: not list(folder.glob("*/*")))
 
 
+def test_collected_files_take_no_room_from_the_others(backend: Server, pool_id: str) -> None:
+    command = "echo hello > /app/hello.txt; cd /logs/artifacts; echo own > manifest.json; "
+    command += "for number in 1 2 3; do head -c 8000000 /dev/zero > $number.bin; done"
+    rollout = trial(backend, pool_id, {"agent": ONE_COMMAND, "model": f"say:{command}"})
+    assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
+    items = backend.get(f"/v1/pools/{pool_id}/rollouts/{rollout['id']}/artifacts")["items"]
+    sizes = {item["path"].removeprefix("artifacts/logs/"): item["size_bytes"] for item in items}
+    assert {"trial.log", "agent/answer.txt", "verifier/reward.txt"} <= sizes.keys()
+    assert sizes["artifacts/manifest.json"] == len("own\n")
+    assert [sizes.get(f"artifacts/{number}.bin") for number in (1, 2, 3)] == [8000000] * 2 + [None]
+
+
 @pytest.mark.parametrize(
     ("request_", "sentence"),
     [
