@@ -172,7 +172,7 @@ def _engine() -> EnvironmentType:
 def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
     """Return the end of a trial that was played to its end, and report what it has left."""
     room = 2 * _LARGEST_FILE
-    # Collected files come last: they may be so many that a pool would not take the answer.
+    # Collected files come last, since a pool takes no answer beyond a size.
     for path in sorted(place.rglob("*"), key=lambda path: ("artifacts" in path.parts, path)):
         name = path.as_posix().removeprefix(f"{place}/")
         if not name.startswith(_KEPT) or name == "artifacts/manifest.json":
@@ -183,7 +183,7 @@ def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
             room -= state.st_size
             data = path.read_bytes()
             try:
-                # As a text, zeros would take six times their room.
+                # Zeros take six times their room in a text.
                 rollout.artifact(name, data if b"\0" in data else data.decode())
             except UnicodeDecodeError:
                 rollout.artifact(name, data)
