@@ -60,16 +60,14 @@ class Runner:
 
     def schedule(self, pool: Pool) -> None:
         """Start the rollouts that may start now."""
-        ready = [rollout for rollout in pool.waiting if not self._all_away(rollout)]
+        # Most calls start nothing, however many wait.
+        waiting = pool.waiting if pool.may_start() else []
+        ready = [rollout for rollout in waiting if not self._all_away(rollout)]
         if not self._keeps("queue.in_order"):
             ready.reverse()
-        while ready:
+        while ready and pool.may_start():
             rollout = self._next(pool, ready)
             ready.remove(rollout)
-            full = len(pool.running) >= pool.concurrency and self._keeps("queue.concurrency")
-            paused = pool.state != "active" and self._keeps("pause.queue_waits")
-            if full or paused or pool.state == "archived":
-                return
             pool.waiting.remove(rollout)
             pool.running.append(rollout)
             self._count(pool, rollout)

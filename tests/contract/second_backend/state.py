@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import math
-import secrets
+import random
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,6 +14,8 @@ from tests.contract.second_backend.artifacts import Artifact
 from tests.contract.second_backend.events import EventLog
 from tests.contract.second_backend.rules import Rules
 
+# The system's source gives other threads a turn each time, and the kit has many.
+_IDS = random.Random()
 FINAL = ("completed", "failed", "cancelled")
 DEFAULT_TIMEOUT = 600.0
 # Names under which containers report the same figure.
@@ -102,6 +104,14 @@ class Pool:
         number, seconds = (int(rate), 1.0) if rate >= 1 else (1, 1 / rate)
         latest = self.starts[-number:]
         return len(latest) < number or (now - latest[0]).total_seconds() > seconds
+
+    def may_start(self) -> bool:
+        """Return True if its state and its places admit a start."""
+        if self.state == "archived":
+            return False
+        full = len(self.running) >= self.concurrency and self.keeps("queue.concurrency")
+        paused = self.state != "active" and self.keeps("pause.queue_waits")
+        return not (full or paused)
 
     def started(self, share: str) -> float:
         """Return what the starts of a share count; one that begins to wait is level."""
@@ -345,7 +355,7 @@ class Store:
 
     @staticmethod
     def new_id(kind: str) -> str:
-        return f"{kind}_{secrets.token_hex(16)}"
+        return f"{kind}_{_IDS.randbytes(16).hex()}"
 
 
 def pool_definition(body: dict[str, Any], keeps: Rules, *, patch: bool = False) -> dict[str, Any]:
