@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import hmac
 import json
-import math
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -32,13 +31,11 @@ _JSON = "application/json"
 _LINE_EVENTS = 50
 # Size from which a pool reserves memory for an answer by its length, which lines do not have.
 _LARGE_ANSWER = 256 * 1024
-# Events of this time share a line; soon after another line, those of a longer time, which doubles
-# with each line up to the longest: a line costs a pool as much as many events.
+# Events of this time share a line. A line costs a pool as much as many events, so the first one, and
+# each further one, comes no sooner than a longer time after what was before.
 _GATHER_SECONDS = 0.02
-_LINE_SECONDS = 0.1
-_LONGEST_LINE_SECONDS = 0.4
-# Time after which an answer without events begins; a pool asks for them a little later.
-_SILENT_SECONDS = 0.25
+# Also the time after which an answer without events begins; a pool asks for them a little later.
+_LINE_SECONDS = 0.25
 _VERSION = "2026-05-28"
 
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -188,13 +185,13 @@ async def _pieces(episode: Episode) -> AsyncIterator[tuple[bytes, bool]]:
 
     The first one is an empty line where nothing happens in a while.
     """
-    after, is_last, sent_at, line_seconds = 0, False, -math.inf, _LINE_SECONDS
-    limit_seconds: float | None = _SILENT_SECONDS
+    after, is_last, sent_at = 0, False, time.monotonic()
+    limit_seconds: float | None = _LINE_SECONDS
     while not is_last:
         await episode.has_news(after, limit_seconds)
         texts, is_full = episode.events(after, _LINE_EVENTS)
         if texts and not (is_full or episode.ended.is_set()):
-            remaining = sent_at + line_seconds - time.monotonic()
+            remaining = sent_at + _LINE_SECONDS - time.monotonic()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(max(_GATHER_SECONDS, remaining)):
                     await episode.ended.wait()
@@ -204,7 +201,6 @@ async def _pieces(episode: Episode) -> AsyncIterator[tuple[bytes, bool]]:
         is_last = is_ended and not has_more
         yield line.encode() + (episode.state(_LARGE_ANSWER) if is_last else b""), is_last
         after, limit_seconds, sent_at = after + len(texts), None, time.monotonic()
-        line_seconds = min(2 * line_seconds, _LONGEST_LINE_SECONDS)
 
 
 class _LiveAnswer(Response):

@@ -157,7 +157,7 @@ class Rollout:
         return self._open_model(self, limits)
 
     def event(self, data: Mapping[str, Any]) -> None:
-        """Report an event, which readers of the rollout's stream see at once.
+        """Report an event, which readers of the rollout's stream see within a moment.
 
         Args:
             data: Any object; `sequence` and `created_at` are added to it.
