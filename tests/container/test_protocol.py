@@ -303,8 +303,27 @@ def test_events_of_a_moment_come_together_with_the_answer() -> None:
     assert json.loads(end)["event_count"] == 120
 
 
-def test_events_soon_after_a_line_share_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_short_rollout_has_its_events_and_its_end_in_one_piece(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(app, "_LINE_SECONDS", 600)
+    container = Container("short")
+
+    @container.rollout
+    async def play(rollout: Rollout) -> float:
+        rollout.event({"number": 1})
+        await asyncio.sleep(0.1)
+        rollout.event({"number": 2})
+        return 1.0
+
+    with container.running() as url, httpx.Client(base_url=url, trust_env=False) as http:
+        answer = http.post("/rollouts", json={}, headers=LINES)
+    page, end = map(json.loads, answer.text.split("\n"))
+    assert "content-length" in answer.headers
+    assert ([event["number"] for event in page["events"]], end["status"]) == ([1, 2], "completed")
+
+
+def test_events_soon_after_a_line_share_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
     container, is_read = Container("busy"), threading.Event()
 
     @container.rollout
@@ -323,6 +342,7 @@ def test_events_soon_after_a_line_share_the_next_one(monkeypatch: pytest.MonkeyP
     ):
         lines = (json.loads(line) for line in answer.iter_lines() if line)
         first = next(lines)
+        monkeypatch.setattr(app, "_LINE_SECONDS", 600)
         is_read.set()
         pages = [first, *lines]
     numbers = [[event["number"] for event in page["events"]] for page in pages[:-1]]
