@@ -179,7 +179,11 @@ def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
             continue
         # A link may lead out of the sandbox that has made it.
         state = path.lstat()
-        if stat.S_ISREG(state.st_mode) and state.st_size <= min(room, _LARGEST_FILE):
+        if not stat.S_ISREG(state.st_mode):
+            continue
+        if state.st_size > min(room, _LARGEST_FILE):
+            print(f"{name} is not kept: it has {state.st_size} bytes.")  # noqa: T201 - its log
+        else:
             room -= state.st_size
             data = path.read_bytes()
             try:

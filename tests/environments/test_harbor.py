@@ -113,6 +113,8 @@ def test_collected_files_take_no_room_from_the_others(backend: Server, pool_id: 
     assert {"trial.log", "agent/answer.txt", "verifier/reward.txt"} <= sizes.keys()
     assert sizes["artifacts/manifest.json"] == len("own\n")
     assert [sizes.get(f"artifacts/{number}.bin") for number in (1, 2, 3)] == [8000000] * 2 + [None]
+    log = backend.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts/log.txt").text
+    assert "artifacts/logs/artifacts/3.bin is not kept: it has 8000000 bytes." in log
 
 
 @pytest.mark.parametrize(
