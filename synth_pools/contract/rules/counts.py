@@ -68,7 +68,8 @@ class Counts:
         deleted = self._deleted_runs.setdefault(run, [])
         for subject in self._members.pop(run, ()):
             ended_at = self.ended.pop(subject, None)
-            deleted += [] if ended_at is None else [subject]
+            if ended_at is not None:
+                deleted.append(subject)
             yield subject, ended_at
         for status in FINAL:
             self._ends.pop((run, status), None)
