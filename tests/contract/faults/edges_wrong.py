@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import zipfile
@@ -21,7 +22,7 @@ from tests.contract.faults.fault import (
     query_of,
     seen_by,
 )
-from tests.contract.faults.wire import Request, Response, header
+from tests.contract.faults.wire import Request, Response, header, without
 
 _STREAM = "stream_pool_events"
 _BUNDLE = "get_global_rollout_support_bundle"
@@ -128,6 +129,17 @@ async def _unknown_first(request: Request, passing: Passing) -> Response | None:
     return error_response(404, "rollout_not_found") if response.status == 404 else None
 
 
+async def _tag_of_part(request: Request, response: Response, passing: Passing) -> Response:
+    if response.status == 206:
+        tag = f'"{hashlib.sha256(response.body).hexdigest()}"'
+        response.headers = [*without(response.headers, "etag"), ("etag", tag)]
+    return response
+
+
+async def _any_host(request: Request, passing: Passing) -> None:
+    request.headers = [*without(request.headers, "host"), ("host", "localhost")]
+
+
 FAULTS = [
     seen_by("pools.spellings", "update_pool", "other_spelling_replaces", after=_replaced),
     seen_by("tasks.taken_id", "update_task", "one_spelling_of_task", before=_first_spelling_alone),
@@ -184,6 +196,13 @@ FAULTS = [
         backend="processes",
         check="processes.warming",
         rule="schema.retry_after",
+    ),
+    seen_by(
+        "downloads.range", "get_global_rollout_artifact", "part_has_its_own_tag", after=_tag_of_part
+    ),
+    *(
+        seen_by("details.foreign_host", operation, f"any_host_of_{operation}", before=_any_host)
+        for operation in ("list_pools", "list_rollouts", "get_rollout")
     ),
     Fault("unknown_before_key", "auth", ("get_rollout",), ("get_rollout",), before=_unknown_first),
 ]
