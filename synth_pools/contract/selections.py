@@ -65,6 +65,12 @@ def may_find_nothing(operation: Operation) -> bool:
     return has_id or operation.path.endswith("/trajectory")
 
 
+def answers_itself(operation: Operation) -> bool:
+    """Select reads that need no container, and whose resources every rollout has."""
+    is_left_out = operation.streams or operation.tag == "containers" or may_find_nothing(operation)
+    return reads(operation) and not is_left_out
+
+
 def lists(operation: Operation) -> bool:
     """Select operations that answer with a page of a list."""
     return reads(operation) and operation.is_paged

@@ -7,7 +7,6 @@ from itertools import pairwise
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
-from synth_pools.contract.document import Operation
 from synth_pools.contract.exceptions import UnreachableError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
@@ -15,7 +14,7 @@ from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.subjects import offered
 from synth_pools.contract.harness.waits import ids_of, moment, run_rollout
 from synth_pools.contract.http.client import ABSENT, Response, at, is_loopback_url
-from synth_pools.contract.selections import lists, may_find_nothing, reads
+from synth_pools.contract.selections import answers_itself, lists
 
 _MERGE = "application/merge-patch+json"
 _ARTIFACTS = "get_global_rollout_artifacts"
@@ -253,18 +252,10 @@ def _judge_other_host(ctx: Context, address: Any, response: Response) -> None:
     ctx.expect.inconclusive("get_pool_urls", "something on the way gives another Host")
 
 
-def _answers_itself(operation: Operation) -> bool:
-    """Select reads that need no container, and whose resources every rollout has."""
-    by_container = operation.tag == "containers"
-    return not (operation.streams or by_container or may_find_nothing(operation)) and reads(
-        operation
-    )
-
-
 @scenario(
     "details.foreign_host",
     "get_pool_urls",
-    _answers_itself,
+    answers_itself,
     clauses="Authentication#b316, responses Forbidden#29df, Errors#faed",
 )
 def details_foreign_host(ctx: Context) -> None:
@@ -277,19 +268,26 @@ def details_foreign_host(ctx: Context) -> None:
     elif response.status in (200, 403):
         refused = Status(403, f"the Host is {host}", code="forbidden_host")
         if ctx.expect.status(response, refused, "get_pool_urls"):
-            _judge_refused_host(ctx, host, refused)
+            _read_all(ctx, refused, {"host": host})
     else:
         # A gateway with a list of its names answers in its own way.
         ctx.expect.inconclusive("get_pool_urls", f"the answer is {response.status}")
 
 
-def _judge_refused_host(ctx: Context, host: str, refused: Status) -> None:
-    """Expect every read to refuse a Host that one has refused."""
+@scenario("details.origin", answers_itself, clauses="Authentication#4079")
+def details_origin(ctx: Context) -> None:
+    # A rule judges whether the answers let a page of another origin read them.
+    origin = {"origin": f"https://{ctx.session.options.run_id}.invalid"}
+    _read_all(ctx, Status((200, 403), "the Origin is another"), origin)
+
+
+def _read_all(ctx: Context, expected: Status, headers: dict[str, str]) -> None:
+    """Expect every read that needs no container to be answered so."""
     rollout = run_rollout(ctx, ctx.resources.pool())
-    for operation in offered(ctx, _answers_itself):
+    for operation in offered(ctx, answers_itself):
         ids = operation.own_ids(rollout.ids)
         if ids.keys() == {*operation.id_names}:
-            ctx.check(refused, operation.id, ids, headers={"host": host})
+            ctx.check(expected, operation.id, ids, headers=headers)
 
 
 @scenario(

@@ -140,6 +140,12 @@ async def _any_host(request: Request, passing: Passing) -> None:
     request.headers = [*without(request.headers, "host"), ("host", "localhost")]
 
 
+async def _origin(request: Request, response: Response, passing: Passing) -> Response:
+    if (origin := header(request.headers, "origin")) is not None:
+        response.headers = [*response.headers, ("access-control-allow-origin", origin)]
+    return response
+
+
 FAULTS = [
     seen_by("pools.spellings", "update_pool", "other_spelling_replaces", after=_replaced),
     seen_by("tasks.taken_id", "update_task", "one_spelling_of_task", before=_first_spelling_alone),
@@ -204,5 +210,6 @@ FAULTS = [
         seen_by("details.foreign_host", operation, f"any_host_of_{operation}", before=_any_host)
         for operation in ("list_pools", "list_rollouts", "get_rollout")
     ),
+    seen_by("details.origin", "list_runs", "origin_echoed", after=_origin, rule="schema.origins"),
     Fault("unknown_before_key", "auth", ("get_rollout",), ("get_rollout",), before=_unknown_first),
 ]
