@@ -122,7 +122,7 @@ def runs_configuration(ctx: Context) -> None:
     metadata: dict[str, Any] = {"a": 1, "b": [None, "é"]}
     request = {"run": names[0], "metadata": metadata, "trace_correlation_id": "kit", **own_fields}
     run_rollout(ctx, pool_id, **request)
-    run_rollout(ctx, pool_id, run=names[0], metadata={"a": 2})
+    run_rollout(ctx, pool_id, run=names[0], metadata={"a": 2}, labels={"other": pool_id})
     # Equal as JSON, though written otherwise.
     run_rollout(ctx, pool_id, run=names[1], metadata={"b": [None, "é"], "a": 1.0})
     run_rollout(ctx, pool_id, run=names[2], metadata={"a": 2})
@@ -137,6 +137,9 @@ def runs_configuration(ctx: Context) -> None:
     }
     judge = ctx.judge("get_run", runs[0])
     judge.field("labels", {"kit": pool_id}, "those of its first rollout")
+    labels = runs[2].at("labels")
+    judge_of_other = ctx.judge("get_run", runs[2])
+    judge_of_other.that("no labels, as its first rollout", not labels, str(labels))
     digests = [run.at("configuration_digest") for run in runs]
     if None in digests or any(run.at("configuration") is None for run in runs):
         ctx.expect.inconclusive("get_run", "the server did not store the configuration")
@@ -155,6 +158,8 @@ def runs_configuration(ctx: Context) -> None:
     judge = ctx.judge("list_runs", response)
     observed = [at(listed.get(name), "configuration_digest") for name in names]
     judge.that("the same digests", observed == digests, str(observed))
+    labels = at(listed.get(names[0]), "labels")
+    judge.that("the labels of its first rollout", labels == {"kit": pool_id}, str(labels))
     labelled = ctx.require(200, "list_runs", query={"label": f"kit={pool_id}", "limit": 2})
     observed = [at(item, "name") for item in labelled.list_at("items")]
     ctx.judge("list_runs", labelled).that("its label", observed == names[:1], str(observed))

@@ -208,8 +208,9 @@ def states_in_order(ctx: Context) -> None:
     for holder in hold(ctx):
         pool_id = holder.pool(concurrency=1)
         first = holder.start(pool_id)
-        # All of them wait for the place of the first; then one runs at a time.
-        queued = [start_rollout(ctx, pool_id, env={"delay": 0}) for _ in range(4)]
+        # All of them wait for the place of the first; then one runs at a time. A priority is that
+        # of their share, and no way past the others of it.
+        queued = [start_rollout(ctx, pool_id, env={"delay": 0}, priority=n) for n in range(4)]
         if not holder.lasted(first):
             continue
         holder.release(first)

@@ -65,6 +65,8 @@ class Runner:
         ready = [rollout for rollout in waiting if not self._all_away(rollout)]
         if not self._keeps("queue.in_order"):
             ready.reverse()
+        if not self._keeps("queue.in_share"):
+            ready.sort(key=lambda rollout: -(rollout.request.get("priority") or 0))
         while ready and pool.may_start():
             rollout = self._next(pool, ready)
             ready.remove(rollout)
