@@ -61,6 +61,11 @@ async def _oldest_first(request: Request, response: Response, passing: Passing) 
     return _with_items(response, items[::-1]) if items else response
 
 
+async def _paused_oldest_first(request: Request, response: Response, passing: Passing) -> Response:
+    is_of_paused = query_of(request).get("state") == "paused"
+    return await _oldest_first(request, response, passing) if is_of_paused else response
+
+
 async def _one_page_only(request: Request, response: Response, passing: Passing) -> Response:
     items = _page(response)
     return _with_items(response, items, next_cursor=None) if items else response
@@ -168,6 +173,7 @@ FAULTS = [
     _list("rollouts_skip_an_item", "list_rollouts", "skipped item", after=_first_skipped),
     _list("pools_repeat_an_item", "list_pools", "repeated item", after=_last_repeated),
     _list("all_oldest_first", "list_global_rollouts", "reordered items", after=_oldest_first),
+    _list("paused_oldest_first", "list_pools", "reordered items", after=_paused_oldest_first),
     _list("rollouts_end_at_one_page", "list_rollouts", "cursor", after=_one_page_only),
     _list("pools_show_archived", "list_pools", "filter", after=_archived_too),
     _list("rollouts_by_offset", "list_rollouts", "cursor", before=_by_offset),
