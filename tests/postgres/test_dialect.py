@@ -26,6 +26,18 @@ NAME: contextvars.ContextVar[str] = contextvars.ContextVar("name")
             "(a, b, seq) < ($1, $2, $3) AND (a, b) >= ($1, $2) AND c = $1",
         ),
         ("label = ?1 AND rollout_seq > ?2", "(label, rollout_seq) > ($1, $2) AND (label) <= ($1)"),
+        (
+            "SELECT a FROM b WHERE seq IN (SELECT seq FROM (SELECT seq FROM c) AS page)",
+            "SELECT a FROM b WHERE seq = ANY(ARRAY(SELECT seq FROM (SELECT seq FROM c) AS page))",
+        ),
+        (
+            "SELECT a FROM b ORDER BY a LIMIT ?1 /* of 128 */",
+            "SELECT * FROM (SELECT a FROM b ORDER BY a LIMIT 128) AS page LIMIT $1",
+        ),
+        (
+            "a, json_each((SELECT json_group_array(value) FROM (SELECT b.c LIMIT ?1))) AS d",
+            "a, LATERAL (SELECT b.c LIMIT $1) AS d",
+        ),
         (f"SELECT {byte_length('tasks.definition')}", "SELECT octet_length(tasks.definition)"),
     ],
 )

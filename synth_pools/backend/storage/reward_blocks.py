@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 
 from synth_pools.backend.storage.cursors import Found, ListPosition
@@ -21,7 +20,10 @@ _BLOCK = f"seq >> {BLOCK_BITS:d}"
 _SIZE = 1 << BLOCK_BITS
 # Rollouts to look at first, at least: the first block may have few.
 _FEW = 256
-# Most entries of these to count, and blocks to read next if none of them matches.
+# Blocks to search first for a reward alone: enough for one that one rollout in 1,500 has.
+_FIRST_BLOCKS = 160
+# Most entries of the first blocks to count, where others filter them, and blocks to read next if
+# none of them matches.
 _MOST_COUNTED = 256
 _NEXT_BLOCKS = 64
 # Blocks that take as long as a reward so rare takes in its own order.
@@ -79,7 +81,10 @@ class RewardBlocks:
             entry_count: The number of entries of an index that may be read in the same time.
         """
         if self._left is None:
-            self._begin()
+            if self._covered or self._probed:
+                self._begin()
+            else:
+                self._begin_alone()
             if self._left and (not self.rows or self._needed > _MANY_BLOCKS):
                 # So rare a reward may have few entries in its own order: that is tried first.
                 return False
@@ -88,57 +93,113 @@ class RewardBlocks:
             if count < 1:
                 return False
             entry_count -= int(count * self._cost)
-            blocks = range(self._next, self._next + self._step * count, self._step)
             values = Values()
-            mark = values.mark(json.dumps(list(blocks)))
-            page = self._page(values, f"IN (SELECT value FROM json_each({mark}))")  # noqa: S608
-            rows = self._db.execute(page_sql(page, self._limit), values)
-            self.rows += rollouts_of(rows, self._query, self._limit)
+            # The sum of it has no affinity, for which SQLite would pass over the index.
+            first = f"CAST({values.mark(self._next)} AS BIGINT) + 0"
+            self._read(self._page(values, first, count), values)
             self._pass(count)
         return True
+
+    def _begin_alone(self) -> None:
+        """Search the first blocks, and find the end of the list if they do not complete the page.
+
+        No rollout in the range is looked at in vain, so a block costs little.
+        """
+        values = Values()
+        first = f"{self._start(values)} >> {BLOCK_BITS:d}"
+        self._read(self._page(values, first, _FIRST_BLOCKS), values)
+        self._left = 0
+        if len(self.rows) < self._limit:
+            row = self._db.execute(f"SELECT {_OLDEST} AS oldest, {_NEWEST} AS newest").fetchone()
+            self._count(row["oldest"], row["newest"], _FIRST_BLOCKS)
+        self._cost = PROBE
 
     def _begin(self) -> None:
         """Read the first blocks, count their entries, and find the end of the list."""
         values = Values()
-        if self._after is not None:
-            start = values.mark(self._after.seq)
-        else:
-            start = _OLDEST if self._query.is_ascending else _NEWEST
+        start = self._start(values)
         second = f"({start} {'+' if self._query.is_ascending else '-'} {_FEW:d}) >> {BLOCK_BITS:d}"
         blocks = f"IN ({start} >> {BLOCK_BITS:d}, {second})"
         # In this order SQLite keeps the numbers alone of what it joins.
         rows = self._db.execute(
-            f"SELECT entry_count, oldest, newest, page.seq AS seq, page.value AS value,"  # noqa: S608
-            f" {row_sql(self._limit)} FROM (SELECT COUNT(*) AS entry_count, {_OLDEST} AS oldest,"
+            f"SELECT entry_count, oldest, newest, seq, NULL AS value, {row_sql(self._limit)}"  # noqa: S608
+            f" FROM (SELECT COUNT(*) AS entry_count, {_OLDEST} AS oldest,"
             f" {_NEWEST} AS newest FROM (SELECT seq FROM rollouts WHERE {_BLOCK} {blocks}"
             f" AND {self._range(values)} LIMIT {_MOST_COUNTED:d}) AS entries) AS facts"
-            f" LEFT JOIN ({self._page(values, blocks)}) AS page ON 1 = 1"
-            " LEFT JOIN rollouts ON rollouts.seq = page.seq",
+            f" LEFT JOIN ({self._matching(values, blocks)}) AS page ON 1 = 1"
+            " LEFT JOIN rollouts ON rollouts.seq = page.value",
             values,
         ).fetchall()
         entry_count, oldest, newest = rows[0][:3]
         self.rows = rollouts_of([row for row in rows if row["seq"]], self._query, self._limit)
-        self._left, count = 0, 1
+        count = 1
         if newest is not None:
-            first, last = (oldest, newest) if self._query.is_ascending else (newest, oldest)
-            first = first if self._after is None else self._after.seq
-            self._next = first >> BLOCK_BITS
-            self._left = max(0, self._step * ((last >> BLOCK_BITS) - self._next) + 1)
-            count += abs(((first + self._step * _FEW) >> BLOCK_BITS) - self._next)
-            self._pass(count)
-            # Those of the first block before the page do not count.
-            self._rollout_count -= first % _SIZE if self._query.is_ascending else -first % _SIZE
+            first = self._first(oldest, newest)
+            count += abs(((first + self._step * _FEW) >> BLOCK_BITS) - (first >> BLOCK_BITS))
+        self._count(oldest, newest, count)
         if entry_count == _MOST_COUNTED:
             entry_count = count * _SIZE
         self._cost = PROBE + entry_count / count * (1 + PROBE * len(self._probed))
+
+    def _start(self, values: Values) -> str:
+        """Return the SQL of the number before the first rollout, or of its own."""
+        if self._after is not None:
+            return f"CAST({values.mark(self._after.seq)} AS BIGINT)"
+        return _OLDEST if self._query.is_ascending else _NEWEST
+
+    def _first(self, oldest: int, newest: int) -> int:
+        if self._after is not None:
+            return self._after.seq
+        return oldest if self._query.is_ascending else newest
+
+    def _count(self, oldest: int | None, newest: int | None, count: int) -> None:
+        """Count the blocks of the list, of which the first ones were read."""
+        self._left = 0
+        if oldest is None or newest is None:
+            return
+        first = self._first(oldest, newest)
+        last = newest if self._query.is_ascending else oldest
+        self._next = first >> BLOCK_BITS
+        self._left = max(0, self._step * ((last >> BLOCK_BITS) - self._next) + 1)
+        self._pass(count)
+        # Those of the first block before the page do not count.
+        self._rollout_count -= first % _SIZE if self._query.is_ascending else -first % _SIZE
 
     def _pass(self, count: int) -> None:
         self._next += self._step * count
         self._left = max(0, (self._left or 0) - count)
         self._rollout_count += count * _SIZE
 
-    def _page(self, values: Values, blocks: str) -> str:
-        """Return the SQL of the matching rollouts of some blocks."""
+    def _read(self, page: str, values: Values) -> None:
+        sql = page_sql(page, self._query, self._limit)
+        self.rows += rollouts_of(self._db.execute(sql, values), self._query, self._limit)
+
+    def _page(self, values: Values, first: str, count: int) -> str:
+        """Return the SQL of the matching rollouts of some blocks, one after the other.
+
+        Args:
+            values: The parameters.
+            first: The SQL of the first block.
+            count: The most blocks.
+        """
+        is_ascending = self._query.is_ascending
+        last = f"{_NEWEST if is_ascending else _OLDEST} >> {BLOCK_BITS:d}"
+        blocks = (
+            f"WITH RECURSIVE blocks (block, number) AS (SELECT {first}, 1 UNION ALL SELECT"  # noqa: S608
+            f" block + {self._step:d}, number + 1 FROM blocks WHERE number < {values.mark(count)}"
+            f" AND block {'<' if is_ascending else '>'} {last})"
+        )
+        # As JSON, since no other table of SQLite can depend on the row before it. PostgreSQL gets
+        # this in a form of its own. Blocks beyond a complete page are not searched.
+        entries = self._matching(values, "= blocks.block")
+        return (
+            f"{blocks} SELECT entry.value AS seq FROM blocks CROSS JOIN"  # noqa: S608
+            f" json_each((SELECT json_group_array(value) FROM ({entries}))) AS entry"
+            f" LIMIT {values.mark(self._limit - len(self.rows))}"
+        )
+
+    def _matching(self, values: Values, blocks: str) -> str:
+        """Return the SQL of the matching rollouts of a condition for blocks."""
         conditions = [item.covered(values) for item in self._covered]
         conditions += [item.probed(values, "rollouts.seq") for item in self._probed]
         if self._after is not None:
@@ -147,7 +208,7 @@ class RewardBlocks:
         limit = values.mark(self._limit - len(self.rows))
         # Expressions, since the index of the numbers alone leads to all rollouts.
         return (
-            f"SELECT seq, NULL AS value FROM rollouts WHERE {_BLOCK} {blocks} AND {where}"  # noqa: S608
+            f"SELECT seq AS value FROM rollouts WHERE {_BLOCK} {blocks} AND {where}"  # noqa: S608
             f" ORDER BY seq + 0 {self._query.order} LIMIT {limit}"
         )
 

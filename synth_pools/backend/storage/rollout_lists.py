@@ -26,6 +26,7 @@ from synth_pools.backend.storage.rollout_queries import (
     Values,
     page_sql,
     rollouts_of,
+    rows_sql,
 )
 
 # Entries of an index to look at in the first attempt, and the growth of the later ones.
@@ -184,7 +185,14 @@ class _Way:
         # Few different limits, since each makes a statement of its own; but a high one makes
         # PostgreSQL sort a small table.
         count = USUAL_PAGE if self._limit <= USUAL_PAGE else max(self._limit, _FIRST_ENTRIES)
-        return self._read(count)
+        if len(self._parts) > 1 or self._table != "rollouts":
+            return self._read(count)
+        # The rows themselves, without another search for each by its number.
+        values = Values()
+        where = self._where(self._parts[0], values)
+        limit = values.mark(self._limit)
+        sql = f"{rows_sql(self._query, self._limit)} {where} LIMIT {limit} /* of {count:d} */"
+        return rollouts_of(self._db.execute(sql, values), self._query, self._limit)
 
     def advance(self, entry_count: int) -> bool:
         """Look at further entries; return True if the page is complete.
@@ -243,7 +251,7 @@ class _Way:
         ordered = "" if self._is_ordered else f" ORDER BY {first}seq {order}"
         limit = values.mark(self._limit - len(self.rows))
         page = f"SELECT seq, value FROM {entries} WHERE is_match{ordered} LIMIT {limit}"  # noqa: S608
-        rows = self._db.execute(page_sql(page, self._limit), values)
+        rows = self._db.execute(page_sql(page, self._query, self._limit), values)
         return rollouts_of(rows, self._query, self._limit)
 
     def _has_entries(self, count: int) -> bool:
@@ -274,6 +282,11 @@ class _Way:
     def _part(
         self, part: _Part, values: Values, selected: str, join: str = "", *, is_ordered: bool = True
     ) -> str:
+        where = self._where(part, values, is_ordered=is_ordered)
+        return f"SELECT {self._seq} AS seq, {selected} FROM {self._table}{join} {where}"  # noqa: S608
+
+    def _where(self, part: _Part, values: Values, *, is_ordered: bool = True) -> str:
+        """Return the SQL of the conditions and the order of a part."""
         conditions = [
             f"{item.column} {item.sign} {values.mark(item.value)}" for item in part.conditions
         ]
@@ -285,10 +298,7 @@ class _Way:
             keys = [self._index.column]
         conditions += [f"{key} IS NOT NULL" for key in keys[:1]]
         order = ", ".join(f"{key} {self._query.order}" for key in [*keys, self._seq])
-        return (
-            f"SELECT {self._seq} AS seq, {selected} FROM {self._table}{join}"  # noqa: S608
-            f" WHERE {' AND '.join(conditions)}{f' ORDER BY {order}' if is_ordered else ''}"
-        )
+        return f"WHERE {' AND '.join(conditions)}{f' ORDER BY {order}' if is_ordered else ''}"
 
 
 def _beyond(query: RolloutQuery) -> int:

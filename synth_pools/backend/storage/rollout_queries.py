@@ -141,18 +141,22 @@ def row_sql(limit: int) -> str:
     return ", ".join(columns)
 
 
-def page_sql(page: str, limit: int) -> str:
-    """Return the SQL of a page with the rows of its rollouts, in any order.
+def page_sql(page: str, query: RolloutQuery, limit: int) -> str:
+    """Return the SQL of the rows of a page, in any order.
 
     Args:
-        page: The SQL of `seq` and `value` of each, with a limit.
+        page: The SQL of `seq` of each, with a limit.
+        query: The list.
         limit: The most rollouts of the page.
     """
-    # SQLite joins in this order, and so reads the rows after their order is known.
-    return (
-        f"SELECT page.seq AS seq, page.value AS value, {row_sql(limit)} FROM ({page}) AS page"  # noqa: S608
-        " CROSS JOIN rollouts WHERE rollouts.seq = page.seq"
-    )
+    # PostgreSQL gets this condition in a form of its own, by its pattern.
+    return f"{rows_sql(query, limit)} WHERE seq IN (SELECT seq FROM ({page}) AS page)"  # noqa: S608
+
+
+def rows_sql(query: RolloutQuery, limit: int) -> str:
+    """Return the SQL of the rows of a page, without a condition."""
+    value = query.value_column or "NULL"
+    return f"SELECT seq, {value} AS value, {row_sql(limit)} FROM rollouts"  # noqa: S608
 
 
 def rollouts_of(rows: Iterable[Row], query: RolloutQuery, limit: int) -> list[Found]:

@@ -12,8 +12,24 @@ _LIST = re.compile(r"IN \(SELECT value FROM json_each\(\?([0-9]*)\)\)")
 # Entries of an index with equal values, in their order. As comparisons of rows, since of equal
 # values the planner leaves the index for that of the numbers alone, and reads all rollouts for few.
 _ENTRIES = re.compile(r"((?:[a-z_]+ = \?[0-9]+ AND )+)([a-z_]*seq) ([<>]) (\?[0-9]+)")
+# Rows whose numbers are found first. As an array, since for a join the planner may read all rows.
+_FOUND = re.compile(r"seq IN \((SELECT seq FROM .* AS page)\)$")
+# The first rows of an index. With a constant limit inside, since the planner takes one that it does
+# not know for a tenth of the rows.
+_FIRST = re.compile(r"^(.* LIMIT )(\?[0-9]+) /\* of ([0-9]+) \*/$")
+# Numbers of each row before, in their order, which are read as long as there is need for more.
+_OF_EACH = re.compile(
+    r"json_each\(\(SELECT json_group_array\(value\) FROM (\(.* LIMIT \?[0-9]+\))\)\)"
+)
 _PLACEHOLDER = re.compile(r"\?(@?)([0-9]*)")
 _BYTES = re.compile(r"length\(CAST\(([a-z_.]+) AS BLOB\)\)")
+_REPLACED = {
+    _LIST: r"= ANY(?@\1)",
+    _BYTES: r"octet_length(\1)",
+    _FOUND: r"seq = ANY(ARRAY(\1))",
+    _FIRST: r"SELECT * FROM (\1\3) AS page LIMIT \2",
+    _OF_EACH: r"LATERAL \1",
+}
 
 
 class Statement(NamedTuple):
@@ -53,7 +69,9 @@ def translated(sql: str) -> Statement:
             lists.append(int(place or number) - 1)
         return f"${place or number}"
 
-    text = _LIST.sub(r"= ANY(?@\1)", _BYTES.sub(r"octet_length(\1)", _ENTRIES.sub(_compared, sql)))
+    text = _ENTRIES.sub(_compared, sql)
+    for pattern, replacement in _REPLACED.items():
+        text = pattern.sub(replacement, text)
     return Statement(_PLACEHOLDER.sub(numbered, text), tuple(lists))
 
 

@@ -53,8 +53,9 @@ _NO_PATIENCE = "PRAGMA busy_timeout = 0"
 _LOG_BYTES = 64 * 1024 * 1024
 
 # A page of a list that is sorted or has a filter is read from anywhere in the file: with the usual
-# 2 MiB each of its parts would be read from the system each time.
-_CACHE_KIB = 16 * 1024
+# 2 MiB each of its parts would be read from the system each time. The reader
+# has more, since such pages are asked of it; a write empties it.
+_CACHE_KIB, _READER_CACHE_KIB = 16 * 1024, 64 * 1024
 
 # Errors of the statement or its values; all others are of the disk, the file or the system.
 _MISTAKES = frozenset(
@@ -105,7 +106,7 @@ class SQLiteDatabase(Database):
             self._writer.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES:d}")
             prepare(self._writer)
             self._counts = self._writer.counts = QueueCounts(self._writer)
-            self._reader = undo.enter_context(contextlib.closing(_connect(path)))
+            self._reader = undo.enter_context(contextlib.closing(_connect(path, _READER_CACHE_KIB)))
             self._reader.execute("PRAGMA query_only = ON")
             self._counts.show_to(self._reader)
             self._thread = threading.Thread(target=self._run, name="synth-pools-store", daemon=True)
@@ -349,7 +350,7 @@ class _Connection(sqlite3.Connection):
         return row
 
 
-def _connect(path: Path) -> _Connection:
+def _connect(path: Path, cache_kib: int = _CACHE_KIB) -> _Connection:
     connection = sqlite3.connect(
         path,
         timeout=_BUSY_SECONDS,
@@ -360,5 +361,5 @@ def _connect(path: Path) -> _Connection:
     connection.row_factory = sqlite3.Row
     # Otherwise SQLite writes large returned rows to a temporary file, which fails on a full disk.
     connection.execute("PRAGMA temp_store = MEMORY")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB:d}")
+    connection.execute(f"PRAGMA cache_size = -{cache_kib:d}")
     return connection
