@@ -65,7 +65,7 @@ _CASES = (
     {"run": "none of them"},
 )
 _SCOPES = ("", "50")
-# Pools with fewer, several filters, and filters in another order: no floor is promised for these.
+# Pools with fewer, several filters, and filters in another order.
 _OTHERS = (
     *(("5", case) for case in ({"seed": "1"}, {"min_reward": "0.95"}, {"task_id": "task_id-5"})),
     *(("1", case) for case in ({"seed": "1"}, {"error_code": "container_failed"})),
@@ -127,8 +127,9 @@ has half of the rollouts, with one filter or one order. A name ends in the perce
 that it has, a `reward` below 1 is drawn for each. A time is the processor's for the first page: the
 backend's, and with PostgreSQL that of the database, too. Beside it are its ratio to the first page
 of the same list without a filter, and that of the page after it. What is compared is measured in
-turns, and a ratio is the median of those of neighbours in time. Rows without a promise have
-several filters, or a pool of few of the rollouts. The last result, as it was printed:
+turns, and a ratio is the median of those of neighbours in time. Promised is the first page of all
+rollouts with one filter; rows without a promise are of a pool, or have several filters or another
+order. The last result, as it was printed:
 
 {result}
 """
@@ -160,7 +161,8 @@ def _run(folder: Path, stored: int, rounds: int) -> str:
         name = " ".join("=".join(item) for item in query.items()) or "no filter"
         name += f", pool of {pool_id} %" if pool_id else ""
         cells = [cell for figures in (sqlite, postgres) for cell in _cells(case, figures)]
-        rows.append((name, *cells, f"≤ {_FLOOR}" if case in _PROMISED else ""))
+        is_promised = case in _ALIKE and not pool_id and "sort" not in query
+        rows.append((name, *cells, f"≤ {_FLOOR}" if is_promised else ""))
     load = os.getloadavg()[0]
     return (
         f"{table.render(rows, _HEAD)}\n\n{stored:,} rollouts in each; medians of {rounds} rounds of"
@@ -174,8 +176,9 @@ Case = tuple[str, dict[str, str]]
 # just before.
 Figures = dict[str, list[tuple[float, float, float]]]
 
-_PROMISED: tuple[Case, ...] = tuple((scope, case) for scope in _SCOPES for case in _CASES)
-_ALL: tuple[Case, ...] = (_NOTHING, ("50", {}), *_PROMISED, *_OTHERS)
+# Each is compared with the list of the same rollouts without a filter, others with that of all.
+_ALIKE: tuple[Case, ...] = tuple((scope, case) for scope in _SCOPES for case in _CASES)
+_ALL: tuple[Case, ...] = (_NOTHING, ("50", {}), *_ALIKE, *_OTHERS)
 
 
 def _cells(case: Case, figures: Figures) -> tuple[str, str, str]:
@@ -207,7 +210,7 @@ def _measure(url: str, seconds: Callable[[], float], rounds: int) -> Figures:
         # The first round fills the caches.
         for number in range(rounds + 1):
             for case in _ALL:
-                unfiltered, _ = page_seconds((case[0] if case in _PROMISED else "", {}))
+                unfiltered, _ = page_seconds((case[0] if case in _ALIKE else "", {}))
                 first, cursor = page_seconds(case)
                 second = 0.0 if cursor is None else page_seconds(case, cursor)[0]
                 if number:
