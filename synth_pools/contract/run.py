@@ -57,9 +57,8 @@ from synth_pools.contract.session import Session, client_for_run, remove_created
 
 # Checks that are not scenarios, by the first part of their ids.
 _FAMILIES = ("auth", "client", "model", "schema")
-# Layers that go on beside the scenarios. The engines of those in the second lane share a library
-# that keeps state for all of the process.
-_LANES = (("auth", "client"), ("model", "schema"))
+# Layers that go on beside the scenarios.
+_LANES = (("schema",), ("auth", "client"), ("model",))
 # Longest wait for the end of a lane after an interruption.
 _LANE_SECONDS = 12.0
 # Longest wait for the answers to creations at the end of a run.

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from synth_pools.contract.document import Document
-from synth_pools.contract.fuzzing.schemathesis_engine import CheckedExchange, FailedCheck
+from synth_pools.contract.fuzzing.engine import CheckedExchange, FailedCheck
 from synth_pools.contract.results import Clause, Column, Departure, Exchange, Layer, shorten
 from synth_pools.contract.rules.verdict import excerpt
 

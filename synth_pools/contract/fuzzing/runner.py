@@ -9,15 +9,15 @@ from dataclasses import replace
 from synth_pools.contract.collector import ResultCollector
 from synth_pools.contract.exceptions import BusyError
 from synth_pools.contract.fuzzing.checks import CHECKS, FOREIGN_CHECKS, departure_of, is_excused
-from synth_pools.contract.fuzzing.schemathesis_engine import (
+from synth_pools.contract.fuzzing.engine import (
     TIME_IS_UP,
     CheckedExchange,
     EngineProblem,
     EngineSettings,
-    run_engine,
 )
+from synth_pools.contract.fuzzing.engine_process import Targeting, run_in_process
 from synth_pools.contract.fuzzing.seeds import SeedError, make_targeting
-from synth_pools.contract.fuzzing.targeting import ForeignTargeting, RequestTargeting
+from synth_pools.contract.fuzzing.targeting import ForeignTargeting
 from synth_pools.contract.options import Profile
 from synth_pools.contract.results import Clause, Column, Departure, Layer, LayerResult, Outcome
 from synth_pools.contract.rules.event_streams import check_event_stream
@@ -50,7 +50,7 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
     """
     document = session.document
     try:
-        targeting: ForeignTargeting | RequestTargeting
+        targeting: Targeting
         if document.is_foreign:
             targeting = ForeignTargeting(session.subject_ids)
         else:
@@ -83,8 +83,6 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
         uncovered=_TWINS if options.profile is Profile.QUICK else frozenset(),
         without=frozenset(absent) | (document.every.keys() - document.operations),
         checks=tuple(name for name in checks if options.wants(CHECKS[name].id)),
-        retarget=targeting,
-        observe=targeting.observe,
         deadline=options.deadline,
         is_stopped=session.http.stop.is_set,
         access=options.access,
@@ -92,7 +90,9 @@ def run_fuzzing(session: Session, progress: Callable[[str], None] = lambda _: No
     )
     obstacle: str | None = None
     note: str | None = None
-    for result in run_engine(options.spec, settings, tick=tick):
+    for result in run_in_process(
+        options.spec, settings, targeting, register=session.register_pool, tick=tick
+    ):
         if isinstance(result, CheckedExchange):
             _take(session, collector, result)
         elif result.network and session.is_proof(settings.request_timeout):

@@ -33,7 +33,7 @@ def make_targeting(session: Session) -> RequestTargeting:
     operations = session.document.operations
     if session.options.read_only or "create_pool" not in operations:
         targets = _existing(session.http, foreign if session.options.read_only else set())
-        return RequestTargeting(mark, targets, session.register_pool, foreign)
+        return RequestTargeting(mark, targets, foreign)
     read, pool_writes, task_writes = (
         _pool(session, subject) for subject in ("g-read", "g-pool-writes", "g-task-writes")
     )
@@ -48,7 +48,7 @@ def make_targeting(session: Session) -> RequestTargeting:
         RequestTarget(task_writes, task),
         RequestTarget(_archived(session) or read),
     )
-    return RequestTargeting(mark, targets, session.register_pool, frozenset(foreign))
+    return RequestTargeting(mark, targets, frozenset(foreign))
 
 
 def _pool(session: Session, subject: str) -> str:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from zlib import crc32
 
-from synth_pools.contract.fuzzing.schemathesis_engine import GeneratedRequest
+from synth_pools.contract.fuzzing.engine import GeneratedRequest
 
 _POOL_BODIES = frozenset({"create_pool", "replace_pool", "update_pool"})
 _TASK_BODIES = frozenset({"create_task", "update_task", "patch_task"})
@@ -64,13 +64,11 @@ class RequestTargeting:
     Attributes:
         mark: The prefix of every new id and name.
         targets: The targets.
-        register: A callback for the id of each created pool.
         foreign: The pools that existed before the run.
     """
 
     mark: str
     targets: RequestTargets
-    register: Callable[[str], None]
     foreign: Collection[str] = ()
     _created: set[str] = field(default_factory=set)
     _count: int = 0
@@ -84,18 +82,19 @@ class RequestTargeting:
             # A repeated key would cause a conflict, which has its own scenarios.
             request.headers["Idempotency-Key"] = self._new()
 
-    def observe(self, operation: str, status: int, body: bytes) -> None:
-        """Register every created pool, even if its request should have failed."""
+    def observe(self, operation: str, status: int, body: bytes) -> str | None:
+        """Return the id of a created pool, even if its request should have failed."""
         if operation != "create_pool" or not 200 <= status < 300:
-            return
+            return None
         try:
             pool = json.loads(body)
         except (ValueError, RecursionError):
-            return
+            return None
         identifier = pool.get("pool_id", pool.get("id")) if isinstance(pool, dict) else None
-        if isinstance(identifier, str) and identifier not in self.foreign:
-            self._created.add(identifier)
-            self.register(identifier)
+        if not isinstance(identifier, str) or identifier in self.foreign:
+            return None
+        self._created.add(identifier)
+        return identifier
 
     def _path(self, request: GeneratedRequest) -> None:
         path = request.path_parameters

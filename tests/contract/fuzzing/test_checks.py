@@ -7,7 +7,7 @@ import json
 import pytest
 
 from synth_pools.contract.fuzzing.checks import is_excused
-from synth_pools.contract.fuzzing.schemathesis_engine import CheckedExchange, FailedCheck
+from synth_pools.contract.fuzzing.engine import CheckedExchange, FailedCheck
 from synth_pools.contract.results import Exchange
 from tests.contract.harness.sessions import DOCUMENT
 

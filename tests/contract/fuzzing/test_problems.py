@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from synth_pools.contract.fuzzing import runner
-from synth_pools.contract.fuzzing.schemathesis_engine import TIME_IS_UP, EngineProblem
+from synth_pools.contract.fuzzing.engine import TIME_IS_UP, EngineProblem
 from synth_pools.contract.fuzzing.targeting import RequestTarget, RequestTargeting, RequestTargets
 from synth_pools.contract.results import LayerResult, Outcome
 from synth_pools.contract.session import Session
@@ -15,8 +15,8 @@ TARGETS = RequestTargets(*(RequestTarget(pool) for pool in ("read", "pools", "ta
 
 
 def drive(monkeypatch: pytest.MonkeyPatch, *problems: EngineProblem) -> tuple[LayerResult, Session]:
-    monkeypatch.setattr(runner, "run_engine", lambda *_, **__: iter(problems))
-    targeting = RequestTargeting("mark", TARGETS, lambda _: None, frozenset())
+    monkeypatch.setattr(runner, "run_in_process", lambda *_, **__: iter(problems))
+    targeting = RequestTargeting("mark", TARGETS, frozenset())
     monkeypatch.setattr(runner, "make_targeting", lambda _: targeting)
     run = session()
     return runner.run_fuzzing(run), run

@@ -10,13 +10,8 @@ from typing import Any
 import pytest
 
 from synth_pools.contract.fuzzing.checks import CHECKS
-from synth_pools.contract.fuzzing.schemathesis_engine import (
-    CheckedExchange,
-    EngineProblem,
-    EngineSettings,
-    _changes_on_the_way,
-    run_engine,
-)
+from synth_pools.contract.fuzzing.engine import CheckedExchange, EngineProblem, EngineSettings
+from synth_pools.contract.fuzzing.schemathesis_engine import _changes_on_the_way, run_engine
 from synth_pools.contract.options import ApiKey
 from synth_pools.local import LocalBackend
 from synth_pools.spec import load_spec

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from synth_pools.contract.fuzzing.schemathesis_engine import GeneratedRequest
+from synth_pools.contract.fuzzing.engine import GeneratedRequest
 from synth_pools.contract.fuzzing.targeting import RequestTarget, RequestTargeting, RequestTargets
 
 MARK = "contract-kit-0123abcd-g"
@@ -19,7 +19,7 @@ TARGETS = RequestTargets(
 
 
 def targeting() -> RequestTargeting:
-    return RequestTargeting(MARK, TARGETS, lambda _: None, frozenset({"somebodys"}))
+    return RequestTargeting(MARK, TARGETS, frozenset({"somebodys"}))
 
 
 def request(
@@ -110,14 +110,15 @@ def test_what_is_wrong_on_purpose_stays_wrong() -> None:
 
 
 def test_pools_that_came_to_be_are_registered_and_left_alone() -> None:
-    registered: list[str] = []
-    retarget = RequestTargeting(MARK, TARGETS, registered.append, frozenset({"somebodys"}))
-    retarget.observe("create_pool", 201, b'{"pool_id": "mine"}')
-    retarget.observe("create_pool", 422, b'{"pool_id": "refused"}')
-    retarget.observe("create_pool", 201, b"no json")
-    retarget.observe("create_pool", 201, b'{"pool_id": "somebodys"}')
-    retarget.observe("get_pool", 200, b'{"pool_id": "somebodys"}')
-    assert registered == ["mine"]
+    retarget = targeting()
+    observed = [
+        retarget.observe("create_pool", 201, b'{"pool_id": "mine"}'),
+        retarget.observe("create_pool", 422, b'{"pool_id": "refused"}'),
+        retarget.observe("create_pool", 201, b"no json"),
+        retarget.observe("create_pool", 201, b'{"pool_id": "somebodys"}'),
+        retarget.observe("get_pool", 200, b'{"pool_id": "somebodys"}'),
+    ]
+    assert observed == ["mine", None, None, None, None]
     case = request("delete_pool", "DELETE", path={"pool_id": "mine"})
     retarget(case)
     assert case.path_parameters == {"pool_id": "mine"}
