@@ -9,7 +9,7 @@ from __future__ import annotations
 import json as json_module
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -96,7 +96,7 @@ class EventStream:
         return [message.event for message in self.messages]
 
 
-@dataclass(slots=True)
+@dataclass
 class HttpClient:
     """Client of the backend under test; threads may share it.
 
@@ -395,21 +395,21 @@ class HttpClient:
         key = self.key.reveal()
         return dict(zip((KEY, *NEARLY), (key, key[:-1], key[1:], key.upper()), strict=True))
 
-    def _secrets(self) -> Iterator[str]:
+    @cached_property
+    def _secrets(self) -> dict[str, bytes]:
         # A whole key comes before its parts.
         other_keys = [self.other_key.reveal()] if self.other_key else []
-        for secret in (*self._keys().values(), *other_keys, *self.access.headers.values()):
-            if len(secret) >= _SHORTEST:
-                yield secret
+        every = (*self._keys().values(), *other_keys, *self.access.headers.values())
+        return {secret: secret.encode() for secret in every if len(secret) >= _SHORTEST}
 
     def _mask(self, text: str) -> str:
-        for secret in self._secrets():
+        for secret in self._secrets:
             text = text.replace(secret, "***")
         return text
 
     def _mask_bytes(self, content: bytes) -> bytes:
-        for secret in self._secrets():
-            content = content.replace(secret.encode(), b"***")
+        for secret in self._secrets.values():
+            content = content.replace(secret, b"***")
         return content
 
 

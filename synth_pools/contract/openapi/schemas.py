@@ -15,8 +15,8 @@ from synth_pools.contract.results import shorten
 _MOST_ERRORS = 1_000
 # Largest number up to which floats hold every integer.
 _EXACT = 2**53
-# Largest body that is remembered, since so are several others.
-_LARGEST_REMEMBERED = 256 * 1024
+# Largest body that is remembered along with many others, and largest along with a few.
+_LARGEST_OF_MANY, _LARGEST_OF_FEW = 256 * 1024, 4 * 1024 * 1024
 
 
 def modernized(node: Any) -> Any:
@@ -108,7 +108,9 @@ def read_json(body: bytes) -> Any:
         ValueError: It is no JSON; neither are NaN and Infinity.
         RecursionError: It is nested too deeply.
     """
-    return _remembered(body) if len(body) <= _LARGEST_REMEMBERED else _read(body)
+    if len(body) <= _LARGEST_OF_MANY:
+        return _remembered(body)
+    return _remembered_large(body) if len(body) <= _LARGEST_OF_FEW else _read(body)
 
 
 def _read(body: bytes) -> Any:
@@ -117,6 +119,7 @@ def _read(body: bytes) -> Any:
 
 # Several rules read a body at about the same time.
 _remembered = lru_cache(maxsize=64)(_read)
+_remembered_large = lru_cache(maxsize=4)(_read)
 
 
 def read_leniently(body: bytes) -> Any:

@@ -6,8 +6,9 @@ import time
 from bisect import bisect_left, bisect_right, insort
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -46,7 +47,7 @@ class StatedDefinition:
     is_read: bool
 
 
-@dataclass(slots=True)
+@dataclass
 class FactAnswer:
     """Answer that states facts.
 
@@ -69,6 +70,11 @@ class FactAnswer:
     is_first: bool = True
     results: list[Contradiction] = field(default_factory=list)
     agreed: set[str] = field(default_factory=set)
+
+    @cached_property
+    def slim(self) -> Exchange:
+        """The exchange without its body, for what outlives the comparison."""
+        return replace(self.exchange, response_body=b"")
 
     def judge(
         self,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -48,8 +48,7 @@ class Statements:
         value = (name.endswith("_at") and moment(value)) or value
         former = self._first.get((subject, name))
         if former is None:
-            slim = replace(answer.exchange, response_body=b"")
-            self._first[subject, name] = _Statement(value, answer.operation.id, slim)
+            self._first[subject, name] = _Statement(value, answer.operation.id, answer.slim)
             return
         operation = answer.operation.id
         if same_json(former.value, value) or same_time(former.value, value):

@@ -153,6 +153,7 @@ def idempotency_at_once(ctx: Context) -> None:
     *_CREATE,
     clauses="parameters IdempotencyKey#ccb2",
     needs=(_NEEDS, "sync_mode", "live"),
+    slow=True,
 )
 def idempotency_waits(ctx: Context) -> None:
     pool_id, limit = ctx.resources.live_pool(), 2 * ctx.session.patience

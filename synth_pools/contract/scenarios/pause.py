@@ -88,6 +88,7 @@ def _is(ctx: Context, operation: str, status: str, pool_id: str, updated: Respon
     "get_queue_status",
     clauses="Pools: states#837d#0888, pause_pool#e44f#e9a7#3fc2",
     needs="pause",
+    slow=True,
 )
 def pause_rollouts(ctx: Context) -> None:
     for holder in hold(ctx):

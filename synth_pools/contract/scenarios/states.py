@@ -311,6 +311,7 @@ def _judge_late_share(ctx: Context) -> None:
         StoredPoolConfig.max_starts_per_second#d6aa, Features.start_rates#1680
     """,
     needs=("live", "start_rates"),
+    slow=True,
 )
 def states_start_rate(ctx: Context) -> None:
     pool_id = ctx.resources.live_pool(concurrency=8, config={"max_starts_per_second": 2.5})

@@ -22,6 +22,7 @@ _APART = 1.1
     "get_pool",
     "delete_pool",
     clauses="Pool.updated_at#b5ac, Pool.created_at#165b, replace_pool responses 200#07bf",
+    slow=True,
 )
 def times_updated_at(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
@@ -60,6 +61,7 @@ def times_updated_at(ctx: Context) -> None:
     "list_tasks",
     "get_pool",
     clauses="Task.updated_at#b5ac, Pool.created_at#165b",
+    slow=True,
 )
 def times_task(ctx: Context) -> None:
     pool_id = ctx.resources.pool(tasks=[{"task_id": "t"}])

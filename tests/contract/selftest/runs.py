@@ -24,8 +24,13 @@ from tests.contract.selftest.serving import Faultless, faultless
 _OTHERS = ("schema", "client", "model")
 # Seconds after which a part of the kit starts nothing new, in case a fault blocks it.
 _LIMIT = 180.0
-# Scenarios that wait for silence, or for checks every few seconds.
-_WAITING = tuple(scenario.id for scenario in all_scenarios() if scenario.slow)
+# Scenarios that wait for silence, or for checks every few seconds; others wait for less.
+_BRIEF = ("idempotency", "pause", "processes", "states", "times")
+_WAITING = tuple(
+    scenario.id
+    for scenario in all_scenarios()
+    if scenario.slow and scenario.id.split(".")[0] not in _BRIEF
+)
 # Scenarios with few operations are about them; scenarios with more than the second number
 # send hundreds of requests.
 _FEW = (5, 20)

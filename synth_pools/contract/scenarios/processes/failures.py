@@ -36,6 +36,7 @@ _SOON = 3.0
         PoolError.code#ba43#c00e#7e42#c85e, PoolError.details#fb9c
     """,
     needs="processes",
+    slow=True,
 )
 def processes_failed(ctx: Context) -> None:
     with kit_processes(ctx) as kit:

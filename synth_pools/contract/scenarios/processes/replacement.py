@@ -174,6 +174,7 @@ def _judge_containers(ctx: Context, pool: dict[str, str], kit: KitProcesses, hea
         ContainerState#97b3#a927
     """,
     needs=_FEATURE,
+    slow=True,
 )
 def processes_again(ctx: Context) -> None:
     with kit_processes(ctx) as kit:
