@@ -16,7 +16,7 @@ _MOST_ERRORS = 1_000
 # Largest number up to which floats hold every integer.
 _EXACT = 2**53
 # Largest body that is remembered along with many others, and largest along with a few.
-_LARGEST_OF_MANY, _LARGEST_OF_FEW = 256 * 1024, 4 * 1024 * 1024
+_LARGEST_OF_MANY, _LARGEST_OF_FEW = 256 * 1024, 2 * 1024 * 1024
 
 
 def modernized(node: Any) -> Any:

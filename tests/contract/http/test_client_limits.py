@@ -355,8 +355,9 @@ class _Stop(threading.Event):
         return len(self.waited) > self._pauses
 
 
-def test_large_bodies_are_not_remembered() -> None:
-    small, large = b'["a"]', b'["%s"]' % (b"a" * 1_000_000)
+def test_the_largest_bodies_are_not_remembered() -> None:
+    small, long, large = (b'["%s"]' % (b"a" * size) for size in (1, 1_000_000, 3_000_000))
     assert read_json(small) is read_json(small)
+    assert read_json(long) is read_json(long)
     assert read_json(large) is not read_json(large)
-    assert read_json(large) == ["a" * 1_000_000]
+    assert read_json(large) == ["a" * 3_000_000]
