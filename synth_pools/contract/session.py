@@ -103,6 +103,7 @@ class Session:
     seconds: dict[str, float] = field(default_factory=dict)
     subject_ids: dict[str, str] = field(default_factory=dict)
     ends: dict[tuple[tuple[str, str], ...], tuple[str, Any]] = field(default_factory=dict)
+    _merged: dict[str, dict[str, None]] = field(default_factory=dict, init=False, repr=False)
 
     def allowance(self, seconds: float) -> float:
         """Lengthen a limit if requests take long: on a slow connection or a busy machine."""
@@ -158,12 +159,14 @@ class Session:
         """Return the operations that a server may lack, by their feature."""
         if self.document.is_foreign:
             return {}
-        merged: dict[str, dict[str, None]] = {}
-        # The caller's document may leave some of them out.
-        for document in (_packaged_document(), self.document):
-            for feature, operations in document.optional.items():
-                merged.setdefault(feature, {}).update(dict.fromkeys(operations))
-        return merged
+        if not self._merged:
+            merged: dict[str, dict[str, None]] = {}
+            # The caller's document may leave some of them out.
+            for document in (_packaged_document(), self.document):
+                for feature, operations in document.optional.items():
+                    merged.setdefault(feature, {}).update(dict.fromkeys(operations))
+            self._merged = merged
+        return self._merged
 
     def pool_id(self, subject: str) -> str:
         """Return an id that begins with the mark of this run."""

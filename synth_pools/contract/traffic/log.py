@@ -51,7 +51,9 @@ class TrafficLog:
             self._files.close()
 
     def write(self, exchange: Exchange) -> None:
-        """Append an exchange; ignore it if the log is closed."""
+        """Append an exchange; ignore it if the log is closed, or has no file."""
+        if self._har is None and self._ndjson is None:
+            return
         started = datetime.now(UTC) - timedelta(seconds=exchange.elapsed)
         shortened = replace(exchange, request_body=in_short(exchange.request_body))
         entry = json.dumps(archive_entry(shortened, started.isoformat()))
