@@ -178,7 +178,9 @@ def serve() -> None:
             send(_Created(created))
 
     def wait_for_end() -> None:
-        requests.read()
+        # Not by the buffer, whose lock would be taken when the interpreter closes it.
+        while os.read(requests.fileno(), 1024):
+            pass
         stopped.set()
         time.sleep(_ORPHAN_SECONDS)
         os._exit(1)
@@ -202,3 +204,5 @@ def serve() -> None:
     except Exception as error:  # noqa: BLE001 - reported by the parent
         send(EngineProblem(None, f"{type(error).__name__}: {error}", False))
     send(_End())
+    # Only memory is left, and to free it takes time.
+    os._exit(0)
