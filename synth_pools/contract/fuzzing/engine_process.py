@@ -28,8 +28,8 @@ from synth_pools.contract.fuzzing.engine import (
 from synth_pools.contract.fuzzing.time_limit import events_in_time
 from synth_pools.contract.options import ApiKey
 
-_PROGRAM = "from synth_pools.contract.fuzzing.engine_process import serve; serve()"
-# Settings that are set anew in the process: it is stopped from outside when the time is up.
+_PROGRAM = "from synth_pools.contract.fuzzing.engine_process import serve_engine; serve_engine()"
+# Settings that the process makes itself: it is stopped from outside when the time is up.
 _OF_THE_RUN = frozenset({"api_key", "deadline", "retarget", "observe", "is_stopped"})
 # Seconds that the process may take to end by itself, and after its parent has gone.
 _END_SECONDS = 1.0
@@ -157,10 +157,10 @@ class _EngineProcess:
             self._process.stdout.close()
 
 
-def serve() -> None:
+def serve_engine() -> None:
     """Run the engine as the input says, and write its results to the output."""
     requests, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    # What a library prints must not come between the results.
+    # Texts that a library prints must not come between the results.
     os.dup2(2, 1)
     # Results are no garbage; examining them repeatedly takes time.
     gc.set_threshold(_GARBAGE_THRESHOLD, 20, 20)
