@@ -12,6 +12,7 @@ import os
 import pickle
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -106,13 +107,21 @@ class _EngineProcess:
     def __init__(
         self, spec: Mapping[str, Any], settings: EngineSettings, targeting: Targeting
     ) -> None:
+        # What the process writes is removed even if it is killed.
+        self._scratch = tempfile.TemporaryDirectory(
+            prefix="synth-pools-contract-", ignore_cleanup_errors=True
+        )
+        environment = {
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+            "TMPDIR": self._scratch.name,
+        }
         self._process = subprocess.Popen(  # noqa: S603 - this very program
             # `-P`: the current directory must not supply modules.
             [sys.executable, "-P", "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
+            env={**os.environ, **environment},
             # ^C in a terminal must reach the parent alone.
             start_new_session=True,
         )
@@ -155,6 +164,7 @@ class _EngineProcess:
             self._process.wait()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        self._scratch.cleanup()
 
 
 def serve_engine() -> None:

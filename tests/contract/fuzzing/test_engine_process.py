@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -97,9 +99,13 @@ def test_a_stopped_run_ends_its_process() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_a_process_that_ends_early_is_a_problem() -> None:
+def test_a_process_that_ends_early_is_a_problem_and_leaves_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with LocalBackend(api_key=KEY) as backend:
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
         results = run(backend.url, small_spec("/v1/capabilities"), Leaving())
+    assert [*tmp_path.iterdir()] == []
     assert results == [EngineProblem(None, "the process of the engine ended early", network=False)]
 
 
