@@ -107,7 +107,7 @@ class _EngineProcess:
     def __init__(
         self, spec: Mapping[str, Any], settings: EngineSettings, targeting: Targeting
     ) -> None:
-        # What the process writes is removed even if it is killed.
+        # Files of the process are removed even if it is killed.
         self._scratch = tempfile.TemporaryDirectory(
             prefix="synth-pools-contract-", ignore_cleanup_errors=True
         )
