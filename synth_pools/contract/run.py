@@ -27,6 +27,8 @@ from synth_pools.contract.foreign.run import (
     judge_foreign,
     runs_generated_requests,
 )
+from synth_pools.contract.fuzzing.checks import CHECKS
+from synth_pools.contract.fuzzing.runner import run_fuzzing
 from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.lanes import Lane
 from synth_pools.contract.harness.late_reads import LateReads
@@ -229,9 +231,6 @@ def clean_leftovers(
 
 def known_checks() -> list[ListedCheck]:
     """Return the id, the clause and the operations of each check; no operations stand for all."""
-    # The engine of the generated requests takes seconds to import.
-    from synth_pools.contract.fuzzing.checks import CHECKS
-
     checks = listed_scenarios(all_scenarios(), CLAUSES)
     checks += [(check.id, check.clause, ()) for check in CHECKS.values()]
     checks.append(("auth.refused", ACCESS, ()))
@@ -312,7 +311,6 @@ def _carry_out(
         return
     # The engines take seconds to import, which is too long if nothing answers.
     from synth_pools.contract.client.runner import run_client_checks
-    from synth_pools.contract.fuzzing.runner import run_fuzzing
     from synth_pools.contract.stateful.state_machine import run_state_machine
 
     if layer == "client":
@@ -338,9 +336,6 @@ def _judge_foreign(
         executor.wait_for_all()
         run.obstacles += executor.obstacles
     if runs_generated_requests(session) and not _late(run, session):
-        # This engine, too, takes seconds to import.
-        from synth_pools.contract.fuzzing.runner import run_fuzzing
-
         progress("schema", 0, 1)
         run.add(run_fuzzing(session, lambda text: progress(text, 0, 0)))
 
