@@ -31,8 +31,8 @@ _JSON = "application/json"
 _LINE_EVENTS = 50
 # Size from which a pool reserves memory for an answer by its length, which lines do not have.
 _LARGE_ANSWER = 256 * 1024
-# Events of this time share a line. A line costs a pool as much as many events, so the first one, and
-# each further one, comes no sooner than a longer time after what was before.
+# Events of this time share a line. A line costs a pool as much as many events, so the first one and
+# each further one come no sooner than a longer time after what was before.
 _GATHER_SECONDS = 0.02
 # Also the time after which an answer without events begins; a pool asks for them a little later.
 _LINE_SECONDS = 0.25
