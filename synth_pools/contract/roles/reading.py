@@ -210,21 +210,21 @@ def etags(ctx: Context, subject: Subject, resource: Resource) -> None:
 def ranges(ctx: Context, subject: Subject, resource: Resource) -> None:
     """A range has the bytes that the whole has there."""
     item = make(ctx, subject, resource)
-    whole = ctx.require(200, resource.download, item.ids)
-    size = len(whole.exchange.response_body)
+    full = ctx.require(200, resource.download, item.ids)
+    size = len(full.exchange.response_body)
     if size < 4:
         return
     for first, last in ((0, 0), (1, 2), (size - 2, size - 1)):
         headers = {"range": f"bytes={first}-{last}"}
         part = ctx.check((206, 200), resource.download, item.ids, headers=headers)
-        judge_part(ctx, resource.download, part, whole, first, last)
+        judge_part(ctx, resource.download, part, full, first, last)
 
 
 def judge_part(
-    ctx: Context, operation: str, part: Response, whole: Response, first: int, last: int
+    ctx: Context, operation: str, part: Response, full: Response, first: int, last: int
 ) -> None:
     """Expect the answer to a range to be these bytes of the whole, or all of it with 200."""
-    judge, content = ctx.judge(operation, part), whole.exchange.response_body
+    judge, content = ctx.judge(operation, part), full.exchange.response_body
     expected = content[first : last + 1] if part.status == 206 else content
     body = part.exchange.response_body
     demand = f"bytes {first} to {last} of the whole: {expected[:40]!r}"
@@ -233,7 +233,7 @@ def judge_part(
         header = f"bytes {first}-{last}/{len(content)}"
         judge.equal("Content-Range", header, part.exchange.header("content-range"))
         # RFC 9110, 15.3.7: a part has the ETag of the whole, if that has one.
-        if (tag := whole.exchange.header("etag")) is not None:
+        if (tag := full.exchange.header("etag")) is not None:
             judge.equal("ETag of the whole", tag, part.exchange.header("etag"))
 
 

@@ -85,8 +85,8 @@ def downloads_range(ctx: Context) -> None:
     rollout, items = _described(ctx, _ONE)
     for item in items[:1]:
         path = str(at(item, "path"))
-        whole = _get(ctx, 200, rollout, path)
-        content, etag = whole.exchange.response_body, f'"{at(item, "sha256")}"'
+        full = _get(ctx, 200, rollout, path)
+        content, etag = full.exchange.response_body, f'"{at(item, "sha256")}"'
         size = len(content)
         parts = (
             ("bytes=1-2", 1, 2),
@@ -97,7 +97,7 @@ def downloads_range(ctx: Context) -> None:
         )
         for range_header, first, last in parts:
             part = _get(ctx, 206, rollout, path, range=range_header)
-            judge_part(ctx, _ONE, part, whole, first, last)
+            judge_part(ctx, _ONE, part, full, first, last)
         path_ids = {**rollout.global_ids, "artifact_path": path}
         beyond = {"range": f"bytes={size + 5}-"}
         ctx.check(Status(416, "it begins after the end"), _ONE, path_ids, headers=beyond)

@@ -208,8 +208,7 @@ def states_in_order(ctx: Context) -> None:
     for holder in hold(ctx):
         pool_id = holder.pool(concurrency=1)
         first = holder.start(pool_id)
-        # All of them wait for the place of the first; then one runs at a time. A priority is that
-        # of their share, and no way past the others of it.
+        # All wait for the place of the first, and a priority is no way past others of their share.
         queued = [start_rollout(ctx, pool_id, env={"delay": 0}, priority=n) for n in range(4)]
         if not holder.lasted(first):
             continue

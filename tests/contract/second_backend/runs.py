@@ -94,12 +94,12 @@ def _run(call: Call, rollouts: list[Rollout]) -> dict[str, Any]:
         values = [usage[name] for usage in usages if usage[name] is not None]
         sums[name] = sum(values) if values else None
     mean = sum(rewards) / len(rewards) if rewards and call.keeps("runs.mean") else None
-    told = [rollout.request["labels"] for rollout in rollouts if rollout.request.get("labels")]
+    labels = [rollout.request["labels"] for rollout in rollouts if rollout.request.get("labels")]
     if call.keeps("runs.first_labels"):
-        told = [rollouts[0].request.get("labels") or {}]
+        labels = [rollouts[0].request.get("labels") or {}]
     return {
         "name": rollouts[0].request["run"],
-        "labels": told[-1] if told else {},
+        "labels": labels[-1] if labels else {},
         "created_at": text_of(rollouts[0].created_at),
         "rollouts": {
             state: states.count(state)
