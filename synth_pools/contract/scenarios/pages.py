@@ -137,15 +137,17 @@ def pages_hundred(ctx: Context) -> None:
 )
 def pages_moving(ctx: Context) -> None:
     pool_id = ctx.resources.pool()
-    created = [run_rollout(ctx, pool_id).id for _ in range(5)]
+    # Not one by one to its end: others may start thousands meanwhile.
+    created = [start_rollout(ctx, pool_id).id for _ in range(5)]
 
     def more_rollouts(page: int) -> None:
         if page <= 2:
             run_rollout(ctx, pool_id)
 
-    ids = {"pool_id": pool_id}
-    _each(ctx, "list_rollouts", {"limit": 2}, created, ids, more_rollouts)
     _each(ctx, "list_global_rollouts", {"limit": 2}, created, between=more_rollouts)
+    ids = {"pool_id": pool_id}
+    created = [run_rollout(ctx, pool_id).id for _ in range(5)]
+    _each(ctx, "list_rollouts", {"limit": 2}, created, ids, more_rollouts)
     pools = [ctx.resources.pool(str(number)) for number in range(6)]
 
     def more_pools(page: int) -> None:
