@@ -49,7 +49,7 @@ from synth_pools.contract.preflight import (
     prove,
     try_containers,
 )
-from synth_pools.contract.results import Clause, Exchange, Layer, Report
+from synth_pools.contract.results import Clause, Exchange, Layer, LayerResult, Report
 from synth_pools.contract.roles.kinds import KINDS, subject_scenarios
 from synth_pools.contract.roles.subject import Resource, linked_subject, read_subject
 from synth_pools.contract.rules.clauses import CLAUSES
@@ -253,6 +253,10 @@ def _judge(run: RunRecord, session: Session, urls: Mapping[str, str], progress: 
 
     existing = session.document.operations
     smoke = options.profile is Profile.SMOKE
+    if not smoke:
+        # Before there are threads: the engine of the state machine goes through all modules, and
+        # an import in another thread would end that.
+        _load_engines()
     scenarios = [
         scenario
         for scenario in (smoke_scenarios() if smoke else all_scenarios())
@@ -293,6 +297,14 @@ def _is_wanted(layer: str, options: Options) -> bool:
     return options.wants_of(layer) and not (layer == "model" and options.read_only)
 
 
+def _load_engines() -> tuple[Callable[[Session], LayerResult], Callable[[Session], LayerResult]]:
+    # They take a moment to import, which is too long if nothing answers.
+    from synth_pools.contract.client.runner import run_client_checks
+    from synth_pools.contract.stateful.state_machine import run_state_machine
+
+    return run_client_checks, run_state_machine
+
+
 def _carry_out(
     run: RunRecord,
     session: Session,
@@ -309,10 +321,7 @@ def _carry_out(
                 run.obstacles.append("the time ran out before access was judged")
             raise
         return
-    # The engines take seconds to import, which is too long if nothing answers.
-    from synth_pools.contract.client.runner import run_client_checks
-    from synth_pools.contract.stateful.state_machine import run_state_machine
-
+    run_client_checks, run_state_machine = _load_engines()
     if layer == "client":
         result = run_client_checks(session)
     elif layer == "model":
