@@ -18,7 +18,7 @@ objects = st.dictionaries(
     _names,
     st.recursive(
         _leaves,
-        # By their names alone: for those of a module hypothesis goes through all modules.
+        # Imported by name, since hypothesis searches all modules for the name of one.
         lambda inner: lists(inner, max_size=2) | dictionaries(_names, inner, max_size=2),
         max_leaves=4,
     ),
