@@ -105,7 +105,7 @@ def pages_pools(ctx: Context) -> None:
     for limit in (1, 2, 100):
         _each(ctx, "list_pools", {"limit": limit}, created)
     _each(ctx, "list_pools", {"limit": 2, "state": "active"}, created)
-    if ctx.has("pause_pool"):
+    if ctx.session.offers("pause"):
         for pool_id in created[3:]:
             ctx.require(200, "pause_pool", {"pool_id": pool_id})
         _each(ctx, "list_pools", {"limit": 100, "state": "paused"}, created[3:])

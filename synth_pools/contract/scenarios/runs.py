@@ -138,8 +138,7 @@ def runs_configuration(ctx: Context) -> None:
     judge = ctx.judge("get_run", runs[0])
     judge.field("labels", {"kit": pool_id}, "those of its first rollout")
     labels = runs[2].at("labels")
-    judge_of_other = ctx.judge("get_run", runs[2])
-    judge_of_other.that("no labels, as its first rollout", not labels, str(labels))
+    ctx.judge("get_run", runs[2]).that("no labels, as its first rollout", not labels, str(labels))
     digests = [run.at("configuration_digest") for run in runs]
     if None in digests or any(run.at("configuration") is None for run in runs):
         ctx.expect.inconclusive("get_run", "the server did not store the configuration")
