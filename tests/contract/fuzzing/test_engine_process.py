@@ -12,18 +12,11 @@ from typing import Any
 import httpx
 import pytest
 
-from synth_pools.contract.fuzzing.checks import CHECKS
-from synth_pools.contract.fuzzing.engine import (
-    CheckedExchange,
-    EngineProblem,
-    EngineSettings,
-    GeneratedRequest,
-)
+from synth_pools.contract.fuzzing.engine import CheckedExchange, EngineProblem, GeneratedRequest
 from synth_pools.contract.fuzzing.engine_process import Targeting, run_in_process
 from synth_pools.contract.fuzzing.targeting import RequestTarget, RequestTargeting, RequestTargets
-from synth_pools.contract.options import ApiKey
 from synth_pools.local import LocalBackend
-from tests.contract.fuzzing.test_schemathesis_engine import KEY, small_spec
+from tests.contract.fuzzing.test_schemathesis_engine import KEY, settings_for, small_spec
 
 TARGETS = RequestTargets(*(RequestTarget(name) for name in ("read", "pools", "tasks", "archived")))
 
@@ -49,15 +42,7 @@ def run(
     tick: Callable[[str, int], None] = lambda *_: None,
     **settings: Any,
 ) -> list[CheckedExchange | EngineProblem]:
-    chosen = EngineSettings(
-        url=url,
-        api_key=ApiKey(KEY),
-        seed=5,
-        examples=2,
-        phases=("examples", "coverage", "fuzzing"),
-        checks=tuple(CHECKS),
-        **settings,
-    )
+    chosen = settings_for(url, examples=2, **settings)
     return list(run_in_process(spec, chosen, targeting, register=register, tick=tick))
 
 

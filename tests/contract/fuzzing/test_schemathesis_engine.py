@@ -32,17 +32,20 @@ def small_spec(*paths: str) -> dict[str, Any]:
     return spec
 
 
-def run(url: str, spec: dict[str, Any], **settings: Any) -> list[CheckedExchange | EngineProblem]:
-    chosen = EngineSettings(
+def settings_for(url: str, examples: int = 3, **settings: Any) -> EngineSettings:
+    return EngineSettings(
         url=url,
         api_key=ApiKey(KEY),
         seed=5,
-        examples=3,
+        examples=examples,
         phases=("examples", "coverage", "fuzzing"),
         checks=tuple(CHECKS),
         **settings,
     )
-    return list(run_engine(spec, chosen, tick=lambda *_: None))
+
+
+def run(url: str, spec: dict[str, Any], **settings: Any) -> list[CheckedExchange | EngineProblem]:
+    return list(run_engine(spec, settings_for(url, **settings), tick=lambda *_: None))
 
 
 def test_requests_repeat_are_authorized_and_masked(
