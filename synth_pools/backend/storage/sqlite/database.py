@@ -53,8 +53,8 @@ _NO_PATIENCE = "PRAGMA busy_timeout = 0"
 _LOG_BYTES = 64 * 1024 * 1024
 
 # A page of a list that is sorted or has a filter is read from anywhere in the file: with the usual
-# 2 MiB each of its parts would be read from the system each time. The reader
-# has more, since such pages are asked of it; a write empties it.
+# 2 MiB each of its parts would be read from the system each time. The reader has more, since such
+# pages are asked of it; a write empties its cache.
 _CACHE_KIB, _READER_CACHE_KIB = 16 * 1024, 64 * 1024
 
 # Errors of the statement or its values; all others are of the disk, the file or the system.
