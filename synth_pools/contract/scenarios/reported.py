@@ -175,15 +175,27 @@ def _is_of(event: dict[str, Any], data: Any) -> bool:
 
 
 @scenario(
-    "reported.telemetry", "create_rollout", clauses="PoolConfig.telemetry#6fd7", needs="containers"
+    "reported.telemetry",
+    "create_rollout",
+    "update_pool",
+    clauses="PoolConfig.telemetry#6fd7, update_pool#aed3",
+    needs="containers",
 )
 def reported_telemetry(ctx: Context) -> None:
-    telemetry = {"level": "high", "nested": {"x": [1, None]}}
+    first = {"level": "high", "nested": {"x": [1, None]}}
     pool_id = ctx.resources.pool(
-        container_url=ctx.session.containers["good"], config={"telemetry": telemetry}
+        container_url=ctx.session.containers["good"], config={"telemetry": first}
     )
+    _judge_telemetry(ctx, pool_id, first)
+    changed = {"level": None, "nested": {"x": [2], "y": "low"}}
+    ctx.require(200, "update_pool", {"pool_id": pool_id}, json={"config": {"telemetry": changed}})
+    # A null is merged like all others: it takes the field away.
+    _judge_telemetry(ctx, pool_id, {"nested": {"x": [2], "y": "low"}})
+
+
+def _judge_telemetry(ctx: Context, pool_id: str, expected: dict[str, Any]) -> None:
     rollout = run_rollout(ctx, pool_id)
     read = ctx.require(200, "get_rollout", rollout.ids)
     requests = ctx.session.received.sent(rollout.id)
     actual = [at(request.body, "telemetry") for request in requests]
-    ctx.expect.equal("create_rollout", "telemetry of what is sent", [telemetry], actual, read)
+    ctx.expect.equal("create_rollout", "telemetry of what is sent", [expected], actual, read)

@@ -54,6 +54,22 @@ async def _direction_alone(request: Request, passing: Passing) -> Response | Non
     return None
 
 
+async def _others_follow(request: Request, response: Response, passing: Passing) -> Response:
+    """Add the rollouts without the figure to a page that has all with it."""
+    query = query_of(request)
+    if response.status != 200 or query.get("sort", "created") == "created":
+        return response
+    page = response.json()
+    if page["next_cursor"] is not None or "cursor" in query:
+        return response
+    rest = urlencode({name: text for name, text in query.items() if name != "sort"})
+    everything = await passing.ask(sibling(request, "GET", f"{request.path}?{rest}"))
+    listed = {item["id"] for item in page["items"]}
+    added = [item for item in everything.json()["items"] if item["id"] not in listed]
+    items = [*page["items"], *added][: int(query.get("limit", "100"))]
+    return response.with_json({**page, "items": items, "rollouts": items})
+
+
 async def _zone_ignored(request: Request, passing: Passing) -> Response | None:
     query = {name: re.sub(r"[+-]\d\d:\d\d$", "Z", text) for name, text in query_of(request).items()}
     request.target = f"{request.path}?{urlencode(query)}" if query else request.path
@@ -138,6 +154,7 @@ FAULTS = [
         "white_space_of_runs_lost", after=answers(put("run", _stripped)), rule="facts.created"
     ),
     seen_by("filters.sort", _LIST, "direction_needs_sort", before=_direction_alone),
+    seen_by("filters.sort", _LIST, "order_has_all", after=_others_follow),
     seen_by("fields.query", _LIST, "wrong_filter_is_none", after=_wrong_is_lost),
     seen_by("fields.query", _TRAJECTORY, "wrong_step_is_none", after=_wrong_is_lost),
     seen_by("fields.query", "list_runs", "wrong_limit_is_none", after=_wrong_is_lost),

@@ -90,6 +90,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "containers.says_nothing": _ROLLOUT,
     "containers.submission_mode": (*_ROLLOUT, *_POOL),
     "containers.telemetry": (*_ROLLOUT, *_POOL),
+    "containers.telemetry_changes": (*_ROLLOUT, *_POOL),
     "creations.ended_is_200": _CREATE,
     "direct.active_pool": _DIRECT,
     "direct.answer_unchanged": (*_GETS, *_DIRECT),

@@ -219,8 +219,7 @@ class Runner:
         if self._keeps("containers.rollout_id"):
             sent["rollout_id"] = rollout.id
         sent["submission_mode"] = mode if self._keeps("containers.submission_mode") else "sync"
-        telemetry = rollout.pool.config.get("telemetry")
-        if telemetry is not None and (mode == "sync" or self._keeps("containers.telemetry")):
+        if (telemetry := rollout.pool.telemetry(mode)) is not None:
             sent["telemetry"] = telemetry
         limit = rollout.timeout if self._keeps("time_limit.counts") else 86400.0
         try:

@@ -93,6 +93,14 @@ class Pool:
     level: float = 0.0
     # Times of the starts.
     starts: list[datetime] = field(default_factory=list)
+    first_telemetry: Any = None
+
+    def telemetry(self, mode: str) -> Any:
+        """Return what is sent with a rollout of a mode; None for nothing."""
+        is_sent = mode == "sync" or self.keeps("containers.telemetry")
+        sent = self.config.get("telemetry") if is_sent else None
+        self.first_telemetry = self.first_telemetry or sent
+        return sent if self.keeps("containers.telemetry_changes") else self.first_telemetry
 
     def is_due(self, now: datetime) -> bool:
         """Return True if the rate of the pool admits a start."""

@@ -86,6 +86,7 @@ def test_all_operations_are_there_but_those_of_some_features() -> None:
         ("containers.idle_first", "containers.several", "create_rollout"),
         ("containers.pending", "containers.asked", "get_rollout"),
         ("containers.telemetry", "containers.asked", "create_rollout"),
+        ("containers.telemetry_changes", "reported.telemetry", "create_rollout"),
         ("pools.two_configs", "pools.created", "create_pool"),
         ("queue.in_order", "states.in_order", "create_rollout"),
         ("queue.in_share", "states.in_order", "create_rollout"),
