@@ -320,7 +320,8 @@ def finish_rollouts(
         if result.content_rows:
             artifact_rows.insert(tx, row["seq"], result.content_rows)
         change = _change_of(row, result.status, moment, error=result.error)
-        tx.changed(replace(change, figures=result.figures))
+        change.figures = result.figures
+        tx.changed(change)
         tx.tell("ended", row["pool_id"], rollout_id)
         results.append(row)
     return results

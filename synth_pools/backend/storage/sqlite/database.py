@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import queue
 import sqlite3
@@ -11,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.data_dir import FILE_NAME
@@ -41,6 +42,10 @@ _INSERT = (
 _INSERT_TWO = f"{_INSERT}, (?1, ?7, ?8, ?4, ?9, {_POOL}, {NEXT_PLACE})"
 
 DatabaseError = sqlite3.Error
+
+# A null is passed on as it is. Without an entry for its type, each is asked for methods that adapt
+# it, which takes longer than to store it.
+sqlite3.register_adapter(type(None), lambda null: null)
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -333,8 +338,10 @@ class _Connection(sqlite3.Connection):
         column = write.key_column
         if new_status is not None:
             column, key = "seq", written.lastrowid or 0
-        query = f"SELECT {columns} FROM rollouts WHERE {column} = ?"  # noqa: S608 - ours
-        row: Row = self.execute(query, (key,)).fetchone()
+        query, names = _selection(columns, column)
+        # A row of many columns takes longer to find a value. Nobody reads these by number.
+        values = self.execute(query, (key,)).fetchone()
+        row = cast("Row", dict(zip(names, values, strict=True)))
         seq, pool_id = row["seq"], row["pool_id"]
         if new_status is not None and self.counts is not None:
             self.counts.count(pool_id, new_status, 1)
@@ -342,12 +349,19 @@ class _Connection(sqlite3.Connection):
         if len(events) == 2:
             # Most batches have one or two.
             (first, data), second = events
-            values = (seq, sequence, first, moment, data, pool_id, sequence + 1, *second)
-            self.execute(_INSERT_TWO, values)
+            both = (seq, sequence, first, moment, data, pool_id, sequence + 1, *second)
+            self.execute(_INSERT_TWO, both)
         else:
             for number, (kind, data) in enumerate(events, sequence):
                 self.execute(_INSERT, (seq, number, kind, moment, data, pool_id))
         return row
+
+
+@functools.cache
+def _selection(columns: str, key_column: str) -> tuple[str, list[str]]:
+    """Return the statement that reads columns of one rollout, and their names."""
+    query = f"SELECT {columns} FROM rollouts WHERE {key_column} = ?"  # noqa: S608 - ours
+    return query, [column.split()[-1] for column in columns.split(",")]
 
 
 def _connect(path: Path, cache_kib: int = _CACHE_KIB) -> _Connection:
