@@ -88,6 +88,7 @@ def outcomes_timeout(ctx: Context) -> None:
     created = [
         (start_rollout(ctx, patient, env=slow, limits=short), "failed"),
         (start_rollout(ctx, hasty, env=slow), "failed"),
+        (start_rollout(ctx, hasty, env=slow, limits={"max_cost_usd": 100}), "failed"),
         (start_rollout(ctx, hasty, env={"delay": 0.8}, limits=long), "completed"),
     ]
     for rollout, expected in created:

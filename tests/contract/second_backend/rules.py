@@ -254,6 +254,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "tasks.two_ids": _TASK,
     "tasks.unknown_fields": _TASK,
     "tasks.updated_at": _TASK,
+    "time_limit.beside_limits": (*_ROLLOUT, *_POOL),
     "time_limit.counts": (*_ROLLOUT, "create_pool"),
     "time_limit.of_pool": (*_ROLLOUT, *_POOL),
     "time_limit.own_wins": _ROLLOUT,

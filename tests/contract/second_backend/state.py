@@ -235,8 +235,10 @@ class Rollout:
     @property
     def timeout(self) -> float:
         keeps = self.pool.keeps
-        own_limit = (self.request.get("limits") or {}).get("timeout_seconds")
-        pools = self.pool.config.get("timeout_seconds") if keeps("time_limit.of_pool") else None
+        limits = self.request.get("limits") or {}
+        rule = "time_limit.beside_limits" if limits else "time_limit.of_pool"
+        own_limit = limits.get("timeout_seconds")
+        pools = self.pool.config.get("timeout_seconds") if keeps(rule) else None
         if not keeps("time_limit.own_wins"):
             return float(pools or own_limit or DEFAULT_TIMEOUT)
         return float(own_limit or pools or DEFAULT_TIMEOUT)
