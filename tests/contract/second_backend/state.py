@@ -236,9 +236,9 @@ class Rollout:
     def timeout(self) -> float:
         keeps = self.pool.keeps
         limits = self.request.get("limits") or {}
-        rule = "time_limit.beside_limits" if limits else "time_limit.of_pool"
         own_limit = limits.get("timeout_seconds")
-        pools = self.pool.config.get("timeout_seconds") if keeps(rule) else None
+        is_read = keeps("time_limit.beside_limits") if limits else keeps("time_limit.of_pool")
+        pools = self.pool.config.get("timeout_seconds") if is_read else None
         if not keeps("time_limit.own_wins"):
             return float(pools or own_limit or DEFAULT_TIMEOUT)
         return float(own_limit or pools or DEFAULT_TIMEOUT)
