@@ -94,7 +94,8 @@ def _artifact(http: HttpClient, rollout: str) -> str | None:
 def _existing(http: HttpClient, pools: set[str]) -> RequestTargets:
     """Take existing resources, for a run that may not create any."""
     pool = min(pools, default="no-pool")
-    archived = min(_ids(http, "list_pools", state="archived"), default=pool)
+    # The stream of a live pool would use up the time limit of each request.
+    archived = min(_ids(http, "list_pools", state="archived"), default="no-pool")
     task = min(_ids(http, "list_tasks", {"pool_id": pool}), default=None)
     rollout = min(_ids(http, "list_rollouts", {"pool_id": pool}), default=None)
     artifact = None if rollout is None else _artifact(http, rollout)
