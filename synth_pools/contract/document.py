@@ -89,10 +89,16 @@ class Document:
 
     @cached_property
     def _root(self) -> str:
-        """The first part of all paths, as in "/v1/"; "/" if they differ in it."""
-        firsts = {operation.path.split("/")[1] for operation in self.every.values()}
+        """The first part of all paths, as in "/v1/"; "/" if there is none.
+
+        It is none if it is the name of a resource: alone, or before an id.
+        """
+        firsts: set[str] = set()
+        for operation in self.every.values():
+            first, _, second = operation.path.removeprefix("/").partition("/")
+            firsts.add("" if "{" in first or not second or second.startswith("{") else first)
         first = firsts.pop() if len(firsts) == 1 else ""
-        return f"/{first}/" if first and "{" not in first else "/"
+        return f"/{first}/" if first else "/"
 
     @cached_property
     def is_foreign(self) -> bool:
@@ -381,7 +387,7 @@ def read_specification(path: Path | None, name: str = "openapi.yaml") -> dict[st
         UnjudgeableError: It cannot be read, or has no paths.
     """
     try:
-        file = spec_path(name) if path is None else path
+        file = spec_path(name) if path is None else Path(path)
         document = read_spec(file)
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         line = " ".join(str(error).split())[:200]
@@ -394,12 +400,12 @@ def read_specification(path: Path | None, name: str = "openapi.yaml") -> dict[st
     version = str(document.get("openapi", "2" if "swagger" in document else "3"))
     if not version.startswith("3"):
         raise UnjudgeableError(f"the spec {file} is OpenAPI {version}: write 3.0, 3.1 or 3.2")
-    _complete(document)
+    _complete(document, file)
     _drop_dangling_links(paths, document.get("components", {}).get("links", {}))
     return document
 
 
-def _complete(document: dict[str, Any]) -> None:
+def _complete(document: dict[str, Any], file: Path) -> None:
     """Remove nulls, and put in what path items refer to and operations leave out."""
     _drop_nulls(document)
     paths = document["paths"]
@@ -412,10 +418,16 @@ def _complete(document: dict[str, Any]) -> None:
                 target = target.get(step.replace("~1", "/").replace("~0", "~"), {})
             item = paths[path] = {**target, **item}
         _drop_nulls(item)
-        for method in METHODS:
-            if isinstance(operation := item.get(method), dict):
+        for method in item.keys() & set(METHODS):
+            operation = item[method]
+            if isinstance(operation, dict):
                 _drop_nulls(operation)
                 operation.setdefault("responses", {"default": {"description": ""}})
+            if not isinstance(operation, dict) or not isinstance(operation["responses"], dict):
+                raise UnjudgeableError(
+                    f"the spec {file} has no operation at {method.upper()} {path}: write an object with"
+                    " `responses`, an object as well"
+                )
 
 
 def _drop_nulls(node: dict[str, Any]) -> None:

@@ -96,6 +96,8 @@ def test_a_value_is_held_to_its_schema_in_at_most_three_lines() -> None:
     [
         (b"- a list", "is no OpenAPI document: it has no paths"),
         (b"paths: {}", "is no OpenAPI document: it has no paths"),
+        (b"paths: {/x: {get: 5}}", "has no operation at GET /x: write an object"),
+        (b"paths: {/x: {get: {responses: []}}}", "has no operation at GET /x: write an object"),
         (b"swagger: '2.0'\npaths: {/a: {}}", " is OpenAPI 2: write 3.0"),
         (b"openapi: 4.0.0\npaths: {/a: {}}", " is OpenAPI 4.0.0: write 3.0"),
         (b"a: [", "the spec cannot be read: "),
@@ -181,6 +183,25 @@ def test_only_what_is_below_the_root_of_the_api_is_described(
     url: str, path: str, described: bool
 ) -> None:
     assert (DOCUMENT.path_of(url), DOCUMENT.is_described(url)) == (path, described)
+
+
+@pytest.mark.parametrize(
+    ("paths", "root"),
+    [
+        (("/books", "/books/{id}"), "/"),
+        (("/books/{id}",), "/"),
+        (("/api/books", "/api/films/{id}"), "/api/"),
+        (("/v1/books", "/v2/books"), "/"),
+    ],
+)
+def test_the_name_of_a_resource_is_no_root(paths: tuple[str, ...], root: str) -> None:
+    operation = {"responses": {"200": {"description": ""}}}
+    document = Document({"openapi": "3.1.0", "paths": {path: {"get": operation} for path in paths}})
+    assert document.is_described(f"http://x{root}unicorns")
+    for path in paths:
+        url = f"http://x{path.replace('{id}', '5')}"
+        assert document.operation_of("GET", url) is not None
+        assert document.is_described(url)
 
 
 def test_responses_are_read_behind_their_references() -> None:
