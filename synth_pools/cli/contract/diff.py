@@ -90,6 +90,7 @@ def contract_diff(
     finally:
         if collects:
             gc.enable()
+    known_count = 0
     if baseline is not None:
         current = known.known_changes(changes)
         remaining = listed & current if baseline_prune else listed
@@ -97,7 +98,7 @@ def contract_diff(
         if remaining != listed:
             write_file(baseline, known.render_known_changes(remaining))
         changes = known.without_known(changes, remaining)
-        count = len(current & remaining)
-        click.echo(f"{count} known changes of {baseline.name} do not count", err=True)
-    click.echo(render(*files, changes), nl=False)
+        known_count = len(current & remaining)
+        click.echo(f"{known_count} known changes of {baseline.name} do not count", err=True)
+    click.echo(render(*files, changes, known_count), nl=False)
     return int(any(_SIDES[side].intersection(change.verdict.hurts) for change in changes))

@@ -20,17 +20,21 @@ _SARIF = {Level.BREAKING: "error", Level.GROWTH: "note", Level.NOTE: "note"}
 _UNWRITABLE = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def render_github(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
+def render_github(
+    old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange], known_count: int = 0
+) -> str:
     """Write changes as workflow commands, which GitHub shows at the lines of the new document."""
     lines = []
     for change in changes:
         where = f"file={_property(str(new.path))},line={_line(new, change)}"
         title = _property(f"{label_of(change)}: {change.kind}")
         lines.append(f"::{_GITHUB[change.level]} {where},title={title}::{_data(_full(change))}")
-    return "\n".join([*lines, summary_of(old, new, changes), ""])
+    return "\n".join([*lines, summary_of(old, new, changes, known_count), ""])
 
 
-def render_sarif(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
+def render_sarif(
+    old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange], known_count: int = 0
+) -> str:
     """Write changes as SARIF 2.1.0."""
     kinds = sorted({change.kind for change in changes})
     run = {
@@ -59,12 +63,14 @@ def render_sarif(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange
             }
             for change in changes
         ],
-        "properties": {"summary": summary_of(old, new, changes)},
+        "properties": {"summary": summary_of(old, new, changes, known_count)},
     }
     return json.dumps({"$schema": _SCHEMA, "version": "2.1.0", "runs": [run]}, indent=1) + "\n"
 
 
-def render_junit_cases(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
+def render_junit_cases(
+    old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange], known_count: int = 0
+) -> str:
     """Write changes as JUnit's XML: what breaks is a failure, everything else passes."""
     failures = sum(change.level is Level.BREAKING for change in changes)
     counts = {"tests": str(max(len(changes), 1)), "failures": str(failures)}
@@ -80,7 +86,8 @@ def render_junit_cases(old: OpenApiFile, new: OpenApiFile, changes: Sequence[Api
         else:
             SubElement(case, "system-out").text = _clean(_full(change))
     if not changes:
-        SubElement(suite, "testcase", classname="contract-diff", name="no change")
+        name = f"no change but {known_count} known" if known_count else "no change"
+        SubElement(suite, "testcase", classname="contract-diff", name=name)
     indent(root)
     text = tostring(root, encoding="unicode")
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{text}\n'

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from synth_pools.spec.changes.source import OpenApiFile
 
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
-_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+# Not the expression of a callback: where it is read is its meaning.
+_PLACEHOLDER = re.compile(r"\{((?!\$)[^{}]*)\}")
 # Header parameters that OpenAPI ignores: other keywords describe them.
 _IGNORED = {"accept", "content-type", "authorization"}
 _MOST_ADDRESSES = 200

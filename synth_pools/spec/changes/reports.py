@@ -13,19 +13,31 @@ _SHOWN = 3
 _TITLES = {Level.BREAKING: "Breaking", Level.GROWTH: "New", Level.NOTE: "Worth knowing"}
 
 
-def render_changes(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
-    """Write changes as text: one line for each change, then a summary line."""
+def render_changes(
+    old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange], known_count: int = 0
+) -> str:
+    """Write changes as text: one line for each change, then a summary line.
+
+    Args:
+        old: The old document.
+        new: The new document.
+        changes: The changes.
+        known_count: The number of known changes, which are not among them.
+    """
     lines = [f"{label_of(change):<9} {sentence_of(change)}" for change in changes]
-    return "\n".join([*lines, summary_of(old, new, changes), ""])
+    return "\n".join([*lines, summary_of(old, new, changes, known_count), ""])
 
 
-def render_changes_json(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
-    """Write changes as JSON."""
+def render_changes_json(
+    old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange], known_count: int = 0
+) -> str:
+    """Write changes as JSON, with the same arguments."""
     report = {
         "format": _FORMAT,
         "old": old.version_text,
         "new": new.version_text,
         "step": heaviest_level(tuple(changes)).step if _has_steps(old, new) else None,
+        "known_changes": known_count,
         "changes": [
             {
                 "kind": change.kind,
@@ -83,9 +95,13 @@ def sentence_of(change: ApiChange) -> str:
     return f"{about}{place}: {change.text}; {_who(change)}{change.verdict.why}"
 
 
-def summary_of(old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange]) -> str:
+def summary_of(
+    old: OpenApiFile, new: OpenApiFile, changes: Sequence[ApiChange], known_count: int = 0
+) -> str:
     """Return one line about all changes."""
     versions = f"{old.version_text} -> {new.version_text}"
+    if not changes and known_count:
+        return f"{versions}: no change but {known_count} known"
     if not changes:
         remark = "" if old.content == new.content else "; they differ in what neither sends"
         return f"{versions}: no change that clients or servers notice{remark}"

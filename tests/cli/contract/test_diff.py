@@ -144,6 +144,9 @@ def test_what_is_known_does_not_count(
     output = capsys.readouterr()
     assert "2 known changes of known.json do not count" in output.err
     assert "parameter-removed" not in output.out
+    assert output.out.splitlines()[-1].endswith(": no change but 2 known")
+    assert main([*command, "--format", "junit"]) == 0
+    assert 'name="no change but 2 known"' in capsys.readouterr().out
     # The same change of another operation is not known.
     more = changed(tmp_path, "operationId: list_things", "operationId: read_things", "more.yaml")
     assert main(["contract-diff", str(old), str(more), "--baseline", str(baseline)]) == 1
