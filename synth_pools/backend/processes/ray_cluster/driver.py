@@ -216,8 +216,9 @@ def _main(address: str) -> None:
         asyncio.new_event_loop().run_until_complete(_drive(sys.stdin.buffer, write))
     except BaseException as error:  # noqa: BLE001 - every error is reported to the backend
         with contextlib.suppress(OSError):
-            # Ray's words for the server of a driver that did not start in time.
-            busy = "Proxy failed to Connect to backend" in str(error)
+            # Ray's words for the server of a driver that did not start, or not in time.
+            failures = ("Proxy failed to Connect to backend", "Starting Ray client server failed")
+            busy = any(failure in str(error) for failure in failures)
             write({"problem": _one_line(error), "busy": busy})
     # The shutdown may wait for a lost cluster.
     leaving = threading.Thread(target=ray.shutdown, daemon=True)
