@@ -14,14 +14,34 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, TypeVar
 
 _log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 2.0
 
+_T = TypeVar("_T")
 _Print = Callable[[str], None]
 _current: contextvars.ContextVar[_Print | None] = contextvars.ContextVar("print", default=None)
+
+
+class _CallThreads(ThreadPoolExecutor):
+    """Executor that makes a thread for each call: none waits for others, nor does the program."""
+
+    def submit(self, function: Callable[..., _T], /, *arguments: Any, **named: Any) -> Future[_T]:
+        future: Future[_T] = Future()
+
+        def run() -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(function(*arguments, **named))
+            except BaseException as error:  # noqa: BLE001 - raised where the call is awaited
+                future.set_exception(error)
+
+        threading.Thread(target=run, name="call", daemon=True).start()
+        return future
 
 
 class FunctionLoop:
@@ -29,6 +49,8 @@ class FunctionLoop:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
+        # For `asyncio.to_thread`: a function that hangs keeps its place in an executor for ever.
+        self.loop.set_default_executor(_CallThreads())
         self._thread = threading.Thread(target=self._run, name="functions", daemon=True)
         self._is_stopped = False
         self._thread.start()

@@ -87,6 +87,20 @@ def test_a_second_signal_ends_it(kind: str) -> None:
         assert running.wait(30) == 0
 
 
+def test_calls_in_threads_that_hang_keep_neither_others_nor_the_end_waiting() -> None:
+    with serving() as (running, http):
+        # More than an executor of the event loop has threads.
+        for number in range(40):
+            submit(http, f"hangs-{number}", kind="thread")
+            http.post(f"/rollouts/hangs-{number}/terminate")
+        env = {"kind": "thread", "seconds": 0}
+        body = {"rollout_id": "plays", "seed": 1, "env": env}
+        played = http.post("/rollouts", json=body, timeout=60).json()
+        assert played["metrics"]["outcome_reward"] == 1
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(60) == 0
+
+
 def test_it_listens_where_the_pool_says(tmp_path: Path) -> None:
     path = str(tmp_path / "socket")
     with process(FILE, SOCKET=path):

@@ -1,9 +1,9 @@
 """Container of our SDK whose rollouts do what their `env` says: `python -m synth_pools.container`.
 
-`env.kind` is `sleep`, `block`, `raise`, `unplayable` or `die`; a rollout of another kind completes
-with its seed as reward. Before that it waits for the file `env.until`. The ids of the rollouts that
-it starts are lines of the file in the variable `LEDGER`; its end waits longer for its readers where
-`READ_SECONDS` says so.
+`env.kind` is `sleep`, `block`, `thread`, `raise`, `unplayable` or `die`; a rollout of another kind
+completes with its seed as reward. Before that it waits for the file `env.until`. The ids of the
+rollouts that it starts are lines of the file in the variable `LEDGER`; its end waits longer for its
+readers where `READ_SECONDS` says so.
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ async def play(rollout: Rollout) -> Result:
             await asyncio.sleep(600)
         case "block":
             time.sleep(600)  # noqa: ASYNC251 - what users do, too
+        case "thread":
+            await asyncio.to_thread(time.sleep, rollout.env.get("seconds", 600))
         case "raise":
             raise ValueError("the model is silent")
         case "unplayable":
