@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import json
 import re
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import gymnasium
 import numpy
@@ -24,6 +25,8 @@ from synth_pools.environments.policies import (
     chooser,
     report_step,
 )
+
+_T = TypeVar("_T")
 
 _MOST_TURNS = 10_000
 _NUMBERS = re.compile(r"\[[^\[\]]*\]|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
@@ -48,13 +51,13 @@ def adapt(name: str) -> Environment:
     container.setup(set_up)
 
     async def play(rollout: Rollout) -> float:
-        episode = await asyncio.to_thread(_Episode, name, rollout)
+        episode = await _in_thread(_Episode, name, rollout)
         try:
             if "model" in rollout.policy:
                 await _play_by_model(episode, rollout)
             else:
                 choose = chooser(rollout, episode.env.action_space.sample)
-                await asyncio.to_thread(_play, episode, choose)
+                await _in_thread(_play, episode, choose)
         finally:
             await asyncio.shield(asyncio.to_thread(episode.env.close))
         return rollout.reward or 0.0
@@ -63,6 +66,19 @@ def adapt(name: str) -> Environment:
     return Environment(
         container, _READS, "Of the environment and of random actions: the same reward again."
     )
+
+
+async def _in_thread(function: Callable[..., _T], *arguments: Any) -> _T:
+    """Call a function in a thread; if cancelled, wait for its end first.
+
+    No environment is closed under a step, and one whose step hangs is left behind and counted.
+    """
+    call = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(call)
+    except asyncio.CancelledError:
+        await asyncio.gather(call, return_exceptions=True)
+        raise
 
 
 class _Episode:
@@ -111,7 +127,7 @@ async def _play_by_model(episode: _Episode, rollout: Rollout) -> None:
         act = asking(http, rollout, text, partial(_parse, space), has_memory=False)
         while not episode.is_over:
             # A step may take seconds.
-            await asyncio.to_thread(episode.act, await act(episode.observation))
+            await _in_thread(episode.act, await act(episode.observation))
 
 
 def _parse(space: gymnasium.Space[Any], text: str) -> Any:

@@ -78,6 +78,7 @@ class OpenEnvServer:
         self.url = name.rstrip("/")
         self.action_schema: dict[str, Any] = {}
         self._name = name
+        self._is_started_here = "://" not in name or name.startswith(_IMAGE)
         self._process: asyncio.subprocess.Process | None = None
         self._output: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -119,7 +120,9 @@ class OpenEnvServer:
             EpisodeError: It does not start.
         """
         async with self._starting:
-            if self._process is None or self._process.returncode is None:
+            is_running = self._process is not None and self._process.returncode is None
+            # Without a program after a start that failed, unless it is a server at a URL.
+            if is_running or not self._is_started_here:
                 return
             try:
                 await self.close()

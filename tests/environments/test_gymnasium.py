@@ -188,6 +188,24 @@ def test_a_cancelled_episode_ends_and_leaves_its_place(
     assert backend.run(guesses, seed=0, policy={"python": "guesses:tell"})["score"] == 1.0
 
 
+def test_a_process_whose_episodes_all_hang_is_replaced(
+    backend: Server, python: Path, folder: Path
+) -> None:
+    pool_id = environment_pool(backend, python, "gymnasium:guesses:Guess-v0", cwd=folder)
+    places = backend.get(f"/v1/pools/{pool_id}")["concurrency"]
+    policy = {"python": "guesses:tell"}
+    hanging = [
+        backend.rollout(pool_id, seed=0, policy=policy, env={"pause": 3600})["id"]
+        for _ in range(places)
+    ]
+    health = f"/v1/pools/{pool_id}/container/health"
+    eventually(lambda: backend.get(health)["running"] == places)
+    for rollout_id in hanging:
+        backend.send("POST", f"/v1/rollouts/{rollout_id}/cancel")
+    assert {backend.until(rollout_id)["status"] for rollout_id in hanging} == {"cancelled"}
+    assert backend.run(pool_id, seed=0, policy=policy)["score"] == 1.0
+
+
 def test_the_container_keeps_its_protocol(python: Path, models: ScriptedModels) -> None:
     with served_environment(python, REFERENCE, OPENAI_BASE_URL=models.base_url) as (url, _):
         report = run_container_test(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -180,6 +181,23 @@ def test_a_server_is_named_by_its_url_and_one_that_dies_is_started_again(python:
             lost = submit(second, ACTIONS)
             assert (lost["status"], lost["metrics"]) == ("failed", {})
             assert "cannot be reached" in lost["status_detail"]
+        assert submit(url, ACTIONS)["metrics"]["outcome_reward"] == 0.75
+
+
+def test_a_server_that_did_not_start_again_is_started_once_it_can(
+    python: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(GUESSING, tmp_path / "guessing")
+    [app] = (folder / "server").glob("app.py")
+    working = app.read_text()
+    with served_environment(python, f"openenv:{folder}") as (url, process):
+        [server] = psutil.Process(process.pid).children()
+        app.write_text("raise RuntimeError('no start now')\n")
+        server.kill()
+        server.wait(30)
+        # Its end is noticed a moment later.
+        eventually(lambda: "no start now" in submit(url, ACTIONS).get("status_detail", ""))
+        app.write_text(working)
         assert submit(url, ACTIONS)["metrics"]["outcome_reward"] == 0.75
 
 
