@@ -425,8 +425,8 @@ def _complete(document: dict[str, Any], file: Path) -> None:
                 operation.setdefault("responses", {"default": {"description": ""}})
             if not isinstance(operation, dict) or not isinstance(operation["responses"], dict):
                 raise UnjudgeableError(
-                    f"the spec {file} has no operation at {method.upper()} {path}: write an object with"
-                    " `responses`, an object as well"
+                    f"the spec {file} has no operation at {method.upper()} {path}: write an object"
+                    " with `responses`, an object as well"
                 )
 
 
