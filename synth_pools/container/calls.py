@@ -29,14 +29,16 @@ _current: contextvars.ContextVar[_Print | None] = contextvars.ContextVar("print"
 class _CallThreads(ThreadPoolExecutor):
     """Executor that makes a thread for each call: none waits for others, nor does the program."""
 
-    def submit(self, function: Callable[..., _T], /, *arguments: Any, **named: Any) -> Future[_T]:
+    def submit(
+        self, function: Callable[..., _T], /, *arguments: Any, **keywords: Any
+    ) -> Future[_T]:
         future: Future[_T] = Future()
 
         def run() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(function(*arguments, **named))
+                future.set_result(function(*arguments, **keywords))
             except BaseException as error:  # noqa: BLE001 - raised where the call is awaited
                 future.set_exception(error)
 

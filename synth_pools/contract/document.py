@@ -89,16 +89,12 @@ class Document:
 
     @cached_property
     def _root(self) -> str:
-        """The first part of all paths, as in "/v1/"; "/" if there is none.
-
-        It is none if it is the name of a resource: alone, or before an id.
-        """
+        """The first part of all paths, as in "/v1/"; "/" if they differ, or it names a resource."""
         firsts: set[str] = set()
         for operation in self.every.values():
             first, _, second = operation.path.removeprefix("/").partition("/")
             firsts.add("" if "{" in first or not second or second.startswith("{") else first)
-        first = firsts.pop() if len(firsts) == 1 else ""
-        return f"/{first}/" if first else "/"
+        return f"/{firsts.pop()}/" if len(firsts) == 1 and "" not in firsts else "/"
 
     @cached_property
     def is_foreign(self) -> bool:
@@ -419,15 +415,13 @@ def _complete(document: dict[str, Any], file: Path) -> None:
             item = paths[path] = {**target, **item}
         _drop_nulls(item)
         for method in item.keys() & set(METHODS):
-            operation = item[method]
-            if isinstance(operation, dict):
+            if isinstance(operation := item[method], dict):
                 _drop_nulls(operation)
-                operation.setdefault("responses", {"default": {"description": ""}})
-            if not isinstance(operation, dict) or not isinstance(operation["responses"], dict):
-                raise UnjudgeableError(
-                    f"the spec {file} has no operation at {method.upper()} {path}: write an object"
-                    " with `responses`, an object as well"
-                )
+                responses = operation.setdefault("responses", {"default": {"description": ""}})
+                if isinstance(responses, dict):
+                    continue
+            route = f"{method.upper()} {path}"
+            raise UnjudgeableError(f"the spec {file} has no operation at {route}: write an object")
 
 
 def _drop_nulls(node: dict[str, Any]) -> None:
