@@ -136,6 +136,8 @@ class Balancer:
     def __init__(self, checks: HealthChecks, on_change: Callable[[], None]) -> None:
         self._checks = checks
         self._on_change = on_change
+        # True once the waits of all pools were interrupted.
+        self.is_stopping = False
         self._pools: dict[str, _PoolSet] = {}
         self._containers: dict[Address, Container] = {}
         # Members that have left their pool and still run rollouts.
@@ -303,12 +305,12 @@ class Balancer:
         return latest
 
     def interrupt(self, pool_id: str | None) -> None:
-        """Interrupt all waits in `acquire` for a container of a pool, or of any pool (None)."""
+        """Interrupt all waits in `acquire` for a container of a pool; of all (None) at the end."""
         places = self._pools if pool_id is None else (pool_id, *self.places(pool_id).values())
         for pool in filter(None, map(self._pools.get, places)):
             pool.interruption = object()
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
+        self.is_stopping |= pool_id is None
+        self._notify_change()
 
     def found_listening(self, member: Member) -> None:
         """Note a successful connection to the container."""
@@ -332,8 +334,7 @@ class Balancer:
             pool_id: The pool.
             tried: Addresses to avoid if another one is as healthy.
             is_retry: True if an earlier attempt failed.
-            patience: Returns the longest wait from now in seconds, None without limit; if it is
-                absent, the wait has no limit.
+            patience: Returns the longest wait from now in seconds; None without limit.
 
         Raises:
             LeaseInterruptedError: `interrupt` was called meanwhile.
@@ -385,8 +386,7 @@ class Balancer:
         pool = self._pools.get(pool_id)
         member = None if pool is None else pool.members.get(url)
         if member is None:
-            retired = self._retired.get(pool_id, ())
-            member = next((candidate for candidate in retired if candidate.url == url), None)
+            member = next((old for old in self._retired.get(pool_id, ()) if old.url == url), None)
         return member
 
     def release_retired(self, member: Member) -> None:

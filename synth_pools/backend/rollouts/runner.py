@@ -135,6 +135,7 @@ class Runner:
         waiting = ContainerWait(outage, partial(self._waited_and_limit, rollout_id))
         while True:
             attempt: Attempt | RunEnd | Delay | None = None
+            is_queued = start is None and (error is None or waiting.is_put_back)
             if start is None and self._balancer.places(pool_id):
                 find = partial(place_of_rollout, rollout_id)
                 place = await self._database.read_until_there(find)
@@ -146,12 +147,14 @@ class Runner:
                     partial(has_own_container, rollout_id)
                 ):
                     lease = self._balancer.acquire_now(place)
+                elif is_queued and self._balancer.is_stopping:
+                    return RunEnd.PUT_BACK
                 else:
                     lease = await self._balancer.acquire(
                         place, tried, is_retry=error is not None, patience=waiting.seconds_left
                     )
             except LeaseInterruptedError:
-                if error is None or waiting.is_put_back:
+                if is_queued:
                     return RunEnd.PUT_BACK
                 continue
             except TimeoutError:
