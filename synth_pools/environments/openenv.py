@@ -35,6 +35,8 @@ _ADVICE = " Where the environment never ends one, `turns` of the policy does."
 _LARGEST_MESSAGE = 100 * 1024 * 1024
 # The time for which an episode waits for a place that no episode of this container has.
 _BUSY_SECONDS = 60.0
+# The time after which a server of ours without a place for it is replaced.
+_WEDGED_SECONDS = 5.0
 _READS = {
     "policy": {
         **READS,
@@ -55,7 +57,6 @@ def adapt(name: str) -> Environment:
     container.shutdown(server.close)
 
     async def play(rollout: Rollout) -> float:
-        await server.ensure()
         # To make one costs more than a step.
         client = open_client() if "model" in rollout.policy else contextlib.nullcontext()
         async with client as http, places.episode(rollout) as (socket, state):
@@ -79,6 +80,8 @@ class _Places:
     def __init__(self, server: OpenEnvServer) -> None:
         self._server = server
         self._playing = 0
+        # The last time at which an episode began to wait alone, or gave its place up.
+        self._last_use = 0.0
         self._line: deque[asyncio.Future[None]] = deque()
 
     @contextlib.asynccontextmanager
@@ -93,13 +96,17 @@ class _Places:
         reset = {**rollout.env, "seed": rollout.seed, "episode_id": rollout.id}
         give_up = time.monotonic() + _BUSY_SECONDS
         must_wait, is_playing = bool(self._line), False
+        if not must_wait:
+            self._last_use = time.monotonic()
         while True:
             if must_wait:
                 await self._wait_in_line()
             must_wait = True
+            await self._server.ensure()
+            url = self._server.url
             try:
                 async with connect(
-                    f"ws{self._server.url.removeprefix('http')}/ws",
+                    f"ws{url.removeprefix('http')}/ws",
                     max_size=_LARGEST_MESSAGE,
                     # A step may take minutes.
                     ping_timeout=None,
@@ -118,9 +125,14 @@ class _Places:
             finally:
                 if is_playing:
                     self._free_place()
+            now = time.monotonic()
             if self._playing:
-                give_up = time.monotonic() + _BUSY_SECONDS
-            if time.monotonic() > give_up:
+                give_up = now + _BUSY_SECONDS
+            elif self._server.is_started_here and now > self._last_use + _WEDGED_SECONDS:
+                # Steps of episodes that are over hold all places.
+                await self._server.replace(url)
+                self._last_use = time.monotonic()
+            if now > give_up:
                 text = f"{self._server} had no place for {_BUSY_SECONDS:.0f} seconds: raise its "
                 raise EpisodeError(f"{text}`max_concurrent_envs`.")
 
@@ -137,6 +149,7 @@ class _Places:
 
     def _free_place(self) -> None:
         self._playing -= 1
+        self._last_use = time.monotonic()
         if (turn := next((turn for turn in self._line if not turn.done()), None)) is not None:
             turn.set_result(None)
 

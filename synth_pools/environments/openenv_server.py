@@ -72,13 +72,14 @@ class OpenEnvServer:
         url: The address.
         action_schema: The JSON schema of an action; where actions are calls of tools, that of
             the calls.
+        is_started_here: False if it is a server at a URL.
     """
 
     def __init__(self, name: str) -> None:
         self.url = name.rstrip("/")
         self.action_schema: dict[str, Any] = {}
         self._name = name
-        self._is_started_here = "://" not in name or name.startswith(_IMAGE)
+        self.is_started_here = "://" not in name or name.startswith(_IMAGE)
         self._process: asyncio.subprocess.Process | None = None
         self._output: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()
@@ -122,13 +123,25 @@ class OpenEnvServer:
         async with self._starting:
             is_running = self._process is not None and self._process.returncode is None
             # Without a program after a start that failed, unless it is a server at a URL.
-            if is_running or not self._is_started_here:
-                return
-            try:
-                await self.close()
-                await self.open()
-            except SetupError as error:
-                raise EpisodeError(str(error)) from None
+            if not is_running and self.is_started_here:
+                await self._start_again()
+
+    async def replace(self, url: str) -> None:
+        """Start another program in place of that at an address, unless that was done.
+
+        Raises:
+            EpisodeError: It does not start.
+        """
+        async with self._starting:
+            if self.url == url:
+                await self._start_again()
+
+    async def _start_again(self) -> None:
+        try:
+            await self.close()
+            await self.open()
+        except SetupError as error:
+            raise EpisodeError(str(error)) from None
 
     async def close(self) -> None:
         """End its program, if it was started here."""

@@ -8,9 +8,11 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import pytest
 
@@ -184,6 +186,22 @@ def test_a_server_is_named_by_its_url_and_one_that_dies_is_started_again(python:
         assert submit(url, ACTIONS)["metrics"]["outcome_reward"] == 0.75
 
 
+def test_a_server_whose_places_all_hang_is_replaced(python: Path) -> None:
+    with served_environment(python, REFERENCE) as (url, _), httpx.Client(base_url=url) as http:
+        for number in range(3):
+            rollout_id = f"hangs-{number}"
+            body = {"rollout_id": rollout_id, "seed": 7, "policy": ACTIONS, "env": {"hangs": True}}
+            http.post("/rollouts", json={**body, "submission_mode": "async"}).raise_for_status()
+        with ThreadPoolExecutor() as threads:
+            # They wait while others play, and play together on the next server.
+            eventually(lambda: http.get("/health").json()["running"] == 3)
+            played = [threads.submit(submit, url, ACTIONS) for _ in range(4)]
+            for number in range(3):
+                http.post(f"/rollouts/hangs-{number}/terminate", timeout=30)
+            ends = [each.result()["metrics"]["outcome_reward"] for each in played]
+    assert ends == [0.75] * 4
+
+
 def test_a_server_that_did_not_start_again_is_started_once_it_can(
     python: Path, tmp_path: Path
 ) -> None:
@@ -202,8 +220,6 @@ def test_a_server_that_did_not_start_again_is_started_once_it_can(
 
 
 def submit(url: str, policy: dict[str, Any]) -> Any:
-    import httpx
-
     body = {"rollout_id": os.urandom(8).hex(), "seed": 7, "policy": policy}
     return httpx.post(f"{url}/rollouts", json=body, timeout=120).json()
 

@@ -27,6 +27,7 @@ class Guessing(Environment):  # type: ignore[misc]
         super().__init__()
         self._state = State()
         self._number = 0
+        self._hangs = False
 
     def reset(self, seed: int | None = None, episode_id: str | None = None, **more: Any) -> Hint:
         if "boom" in more:
@@ -34,11 +35,12 @@ class Guessing(Environment):  # type: ignore[misc]
         # An environment that never ends has no such number.
         self._number = -1 if more.get("endless") else (seed or 0) % 10
         self._state = State(episode_id=episode_id, step_count=0)
+        self._hangs = bool(more.get("hangs"))
         return Hint(text="guess a number from 0 to 9")
 
     def step(self, action: Guess, **_: Any) -> Hint:
         self._state.step_count += 1
-        time.sleep(float(os.environ.get("GUESS_SECONDS", "0")))
+        time.sleep(3600 if self._hangs else float(os.environ.get("GUESS_SECONDS", "0")))
         if action.number == self._number:
             return Hint(text="right", reward=1.0, done=True)
         return Hint(text="higher" if action.number < self._number else "lower", reward=-0.125)
