@@ -198,7 +198,7 @@ def test_a_server_whose_places_all_hang_is_replaced(python: Path) -> None:
             played = [threads.submit(submit, url, ACTIONS) for _ in range(4)]
             for number in range(3):
                 http.post(f"/rollouts/hangs-{number}/terminate", timeout=30)
-            ends = [each.result()["metrics"]["outcome_reward"] for each in played]
+            ends = [rollout.result()["metrics"]["outcome_reward"] for rollout in played]
     assert ends == [0.75] * 4
 
 
