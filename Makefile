@@ -110,10 +110,16 @@ $(FRAMEWORKS_STAMP): $(STAMP) pyproject.toml
 	@touch $@
 
 # Services that the contract kit judges; Harbor is among the frameworks.
-$(FOREIGN_STAMP): requirements/foreign.txt
+$(FOREIGN_STAMP): requirements/foreign.txt requirements/foreign-documents.txt
 	$(PYTHON) -m venv $(FOREIGN)
 	@$(FOREIGN)/bin/python $(PIP) -r requirements/foreign.txt || \
 		{ echo "Chroma cannot be installed here ($$($(PYTHON) --version), $$(uname -sm)): it is not tested"; rm -rf $(FOREIGN)/bin/chroma; }
+	@rm -rf $(FOREIGN)/wheels
+	@for release in $$(grep -v '^#' requirements/foreign-documents.txt); do \
+		$(FOREIGN)/bin/python -m pip --quiet --disable-pip-version-check download --no-deps \
+			--dest $(FOREIGN)/wheels "$$release" || \
+			echo "$$release cannot be loaded here: its document is not compared"; \
+	done
 	@touch $@
 
 $(DEMO_STAMP): pyproject.toml requirements/constraints.txt
