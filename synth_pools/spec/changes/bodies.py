@@ -173,6 +173,11 @@ class BodyComparison:
                 if first.get(word) != second.get(word):
                     text = f"{word} {first.get(word, 'none')} -> {second.get(word, 'none')}"
                     yield "encoding-changed", direction, f"{place}.{name}", text
+        # Of parts without a name.
+        for word in ("prefixEncoding", "itemEncoding"):
+            if old.get(word) != new.get(word):
+                text = f"{word} {old.get(word, 'none')} -> {new.get(word, 'none')}"
+                yield "encoding-changed", direction, place, text
 
     def _encoding(self, reader: SchemaReader, media: Node, name: str) -> dict[str, Any] | None:
         """Return the encoding of a part with its defaults; None if there is no such part."""

@@ -161,7 +161,9 @@ def compare_discriminators(old: SchemaView, new: SchemaView, place: str, report:
 def _targets(discriminator: Mapping[str, Any], view: SchemaView) -> dict[str, str]:
     """Return the names of schemas by the values of the discriminator that select them."""
     names = {view.name: view.name for group in view.groups for view in group if view.name}
-    mapping = discriminator.get("mapping") or {}
+    mapping = dict(discriminator.get("mapping") or {})
+    if "defaultMapping" in discriminator:
+        mapping["any other value"] = discriminator["defaultMapping"]
     return {**names, **{str(key): str(ref).rpartition("/")[2] for key, ref in mapping.items()}}
 
 
