@@ -173,7 +173,7 @@ class BodyComparison:
                 if first.get(word) != second.get(word):
                     text = f"{word} {first.get(word, 'none')} -> {second.get(word, 'none')}"
                     yield "encoding-changed", direction, f"{place}.{name}", text
-        # Of parts without a name.
+        # Parts without a name have these.
         for word in ("prefixEncoding", "itemEncoding"):
             if old.get(word) != new.get(word):
                 text = f"{word} {old.get(word, 'none')} -> {new.get(word, 'none')}"
