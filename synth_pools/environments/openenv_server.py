@@ -94,6 +94,9 @@ class OpenEnvServer:
             SetupError: The server cannot be started, or is another service.
         """
         self._starting = asyncio.Lock()
+        await self._open()
+
+    async def _open(self) -> None:
         if "://" not in self._name:
             await self._start(*_folder_command(self._name))
         elif self._name.startswith(_IMAGE):
@@ -139,7 +142,7 @@ class OpenEnvServer:
     async def _start_again(self) -> None:
         try:
             await self.close()
-            await self.open()
+            await self._open()
         except SetupError as error:
             raise EpisodeError(str(error)) from None
 

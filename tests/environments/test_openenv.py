@@ -187,7 +187,10 @@ def test_a_server_is_named_by_its_url_and_one_that_dies_is_started_again(python:
 
 
 def test_a_server_whose_places_all_hang_is_replaced(python: Path) -> None:
-    with served_environment(python, REFERENCE) as (url, _), httpx.Client(base_url=url) as http:
+    with (
+        served_environment(python, REFERENCE) as (url, process),
+        httpx.Client(base_url=url) as http,
+    ):
         for number in range(3):
             rollout_id = f"hangs-{number}"
             body = {"rollout_id": rollout_id, "seed": 7, "policy": ACTIONS, "env": {"hangs": True}}
@@ -199,6 +202,8 @@ def test_a_server_whose_places_all_hang_is_replaced(python: Path) -> None:
             for number in range(3):
                 http.post(f"/rollouts/hangs-{number}/terminate", timeout=30)
             ends = [rollout.result()["metrics"]["outcome_reward"] for rollout in played]
+        # Those that waited together have started one server.
+        assert len(psutil.Process(process.pid).children()) == 1
     assert ends == [0.75] * 4
 
 
@@ -206,7 +211,7 @@ def test_a_server_that_did_not_start_again_is_started_once_it_can(
     python: Path, tmp_path: Path
 ) -> None:
     folder = shutil.copytree(GUESSING, tmp_path / "guessing")
-    [app] = (folder / "server").glob("app.py")
+    app = folder / "server" / "app.py"
     working = app.read_text()
     with served_environment(python, f"openenv:{folder}") as (url, process):
         [server] = psutil.Process(process.pid).children()
