@@ -131,7 +131,7 @@ async def _play_by_model(episode: _Episode, rollout: Rollout) -> None:
 
 
 def _parse(space: gymnasium.Space[Any], text: str) -> Any:
-    """Return the last part of a text that is an action.
+    """Return the last action in a text.
 
     Raises:
         EpisodeError: There is none.

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import logging
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -357,7 +356,7 @@ class _Connection(sqlite3.Connection):
         return row
 
 
-@functools.cache
+@cache
 def _selection(columns: str, key_column: str) -> tuple[str, list[str]]:
     """Return the statement that reads columns of one rollout, and their names."""
     query = f"SELECT {columns} FROM rollouts WHERE {key_column} = ?"  # noqa: S608 - ours
