@@ -96,7 +96,7 @@ class PoolService:
             self.followed[rollout_id] += 1
             finished = b'event: rollout.completed\ndata: {"event": "rollout.completed"}\n\n'
             return when(lambda: self.status[rollout_id] in _FINAL, events([finished]))
-        if kind == "cancel":
+        if kind == "cancel" and self.status[rollout_id] not in _FINAL:
             self.finish(rollout_id, "cancelled")
         if not kind:
             self.looks[rollout_id] += 1
