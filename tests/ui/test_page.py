@@ -151,6 +151,35 @@ def test_a_rollout_is_followed_to_its_end(
         assert newest["request"] == created["request"]
 
 
+# Breaks every request for an address, as long as told.
+UNREACHABLE = """((url) => {
+  const reach = fetch;
+  window.broken = 0;
+  window.isUnreachable = true;
+  window.fetch = (...request) =>
+    request[0] === url && window.isUnreachable
+      ? (window.broken++, Promise.reject(new TypeError("Failed to fetch")))
+      : reach(...request);
+})"""
+
+
+def test_the_end_of_a_rollout_is_read_until_there_is_an_answer(
+    page: Page, client: ContainerPoolsClient, pool: str
+) -> None:
+    created = client.create_rollout(pool, {"env": {"delay": 300}})
+    go(page, f"#/rollouts/{created['id']}")
+    page.until("document.querySelector('h1 .badge')?.innerText === 'running'")
+    page.until("document.querySelectorAll('.events li').length > 1")
+    page.run(f"{UNREACHABLE}('/v1/rollouts/{created['id']}')")
+    client.cancel_rollout(pool, created["id"])
+    page.until("broken > 2")
+    assert page.text(".offline")
+    page.run("isUnreachable = false")
+    page.until("document.querySelector('h1 .badge')?.innerText === 'cancelled'")
+    page.until("!document.querySelector('.offline').innerText")
+    assert page.run("document.querySelector('.refusal').innerText") == ""
+
+
 def test_a_rollout_is_cancelled_once_that_is_confirmed(
     page: Page, client: ContainerPoolsClient, pool: str
 ) -> None:

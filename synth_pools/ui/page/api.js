@@ -86,18 +86,23 @@ export async function request(method, url, { body, headers, signal } = {}) {
 }
 
 /**
- * Send a request that may be repeated, until there is an answer to it.
- * @param {string} method @param {string} url @param {Parameters<typeof request>[2]} [options]
+ * Send a request that may be repeated, until there is an answer to it. A server that cannot be
+ * reached is asked as long as there is a view, where a signal says when it closes.
+ * @param {string} method @param {string} url
+ * @param {Parameters<typeof request>[2] & { read?: (answer: Response) => Promise<any> }} [options]
  */
 export async function call(method, url, options) {
   for (let tried = 0; ; tried++) {
     try {
-      return await (await request(method, url, options)).json();
+      const answer = await request(method, url, options);
+      return await (options?.read?.(answer) ?? answer.json());
     } catch (error) {
-      const busy = !(error instanceof ApiError) || [429, 502, 503, 504].includes(error.status);
-      if (!busy || tried >= WAITS.length || options?.signal?.aborted) throw error;
-      const wait = error instanceof ApiError && error.wait ? error.wait : 0;
-      await pause(Math.max(wait, WAITS[tried]), options?.signal);
+      const isRefusal = error instanceof ApiError;
+      const isBusy = !isRefusal || [429, 502, 503, 504].includes(error.status);
+      const isLast = tried >= WAITS.length && (isRefusal || online.value || !options?.signal);
+      if (!isBusy || isLast || options?.signal?.aborted) throw error;
+      const wait = isRefusal && error.wait ? error.wait : 0;
+      await pause(Math.max(wait, WAITS[Math.min(tried, WAITS.length - 1)]), options?.signal);
     }
   }
 }

@@ -85,7 +85,7 @@ export class RolloutView {
 
   async read() {
     const { signal } = this.abort;
-    this.rollout.value = exact(await (await request("GET", this.url, { signal })).text());
+    this.rollout.value = await call("GET", this.url, { signal, read: async (answer) => exact(await answer.text()) });
     if (journal || !hasEnded(this.rollout.value.status)) return;
     const [usage, artifacts] = await Promise.all(["usage", "artifacts"].map((part) => get(`${this.url}/${part}`, signal).catch(() => null)));
     this.more.value = { usage, artifacts: artifacts && itemsOf(artifacts) };
