@@ -7,6 +7,7 @@ Callers use the module (`clock.monotonic()`), so that a test can replace `time_n
 
 from __future__ import annotations
 
+import os
 import random
 import secrets
 from datetime import UTC, datetime
@@ -66,8 +67,11 @@ def seconds_between(earlier: str, later: str) -> float:
 
 
 def new_id(kind: str) -> str:
-    """Return a unique id: the kind, `_`, and 32 hexadecimal digits."""
-    return f"{kind}_{secrets.token_hex(16)}"
+    """Return a unique id: the kind, `_`, and 32 hexadecimal digits, twelve of them the time.
+
+    Ids of the same time are neighbours in an index, where random ones are all over it.
+    """
+    return f"{kind}_{time_ns() // 1_000_000:012x}{os.urandom(10).hex()}"
 
 
 def token(size: int) -> str:

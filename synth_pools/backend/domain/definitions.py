@@ -175,7 +175,7 @@ def submits_asynchronously(definition: Mapping[str, Any]) -> bool:
 def telemetry_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the telemetry settings that a pool's containers get with each rollout."""
     telemetry = config_of(definition).get("telemetry")
-    return telemetry if isinstance(telemetry, Mapping) else None
+    return telemetry if isinstance(telemetry, dict) else None
 
 
 def starts_containers(definition: Mapping[str, Any]) -> bool:
@@ -186,7 +186,7 @@ def starts_containers(definition: Mapping[str, Any]) -> bool:
 def process_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the command that starts a container of a pool."""
     process = config_of(definition).get("process")
-    if not isinstance(process, Mapping):
+    if not isinstance(process, dict):
         return None
     # Databases may be older than this field, and hold anything under its name.
     argv, env = process.get("argv"), process.get("env")
@@ -198,7 +198,7 @@ def image_of(definition: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the image of a pool's containers."""
     image = config_of(definition).get("image")
     # Databases may be older than this field, and hold anything under its name.
-    is_ours = isinstance(image, Mapping) and isinstance(image.get("image"), str)
+    is_ours = isinstance(image, dict) and isinstance(image.get("image"), str)
     return image if is_ours else None
 
 
@@ -253,4 +253,4 @@ def _listed_urls(definition: Mapping[str, Any]) -> list[str]:
 def config_of(definition: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return the settings of a pool; empty if it has none."""
     config = definition.get("config")
-    return config if isinstance(config, Mapping) else {}
+    return config if isinstance(config, dict) else {}

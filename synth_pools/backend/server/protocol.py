@@ -15,6 +15,7 @@ import re
 import struct
 import sys
 import termios
+from collections.abc import Callable
 from typing import Any, cast
 
 import httptools
@@ -110,7 +111,6 @@ class ServerConnection(HttpToolsProtocol):
         self._unknown_method = ""
         # Headers with the length of a body that httptools skips, since an upgrade is offered.
         self._skipped_length: list[bytes] = []
-        self._is_resuming = False
         # Bytes since the last piece of a body or end of a request.
         self._head_bytes = 0
         self._has_progressed = False
@@ -164,8 +164,8 @@ class ServerConnection(HttpToolsProtocol):
         current = self._current
         return current is not None and not current.response_complete and not current.more_body
 
-    def _start_parser(self) -> None:
-        self.parser = httptools.HttpRequestParser(self)
+    def _start_parser(self, callbacks: object = None) -> None:
+        self.parser = httptools.HttpRequestParser(callbacks or self)
         # A body with both a length and chunks is read by its chunks, and ends the connection.
         self.parser.set_dangerous_leniencies(
             lenient_chunked_length=True, lenient_data_after_close=True
@@ -201,26 +201,12 @@ class ServerConnection(HttpToolsProtocol):
         """Make the parser expect the body that it has skipped."""
         head = b"POST / HTTP/1.1\r\n%b\r\n" % b"".join(self._skipped_length)
         self._skipped_length = []
-        self._start_parser()
-        self._is_resuming = True
+        callbacks = _Callbacks(self)
+        self._start_parser(callbacks)
         self.parser.feed_data(head)
-        self._is_resuming = False
-
-    def on_message_begin(self) -> None:
-        if not self._is_resuming:
-            super().on_message_begin()
-
-    def on_url(self, url: bytes) -> None:
-        if not self._is_resuming:
-            super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._is_resuming:
-            super().on_header(name, value)
+        callbacks.are_heard = True
 
     def on_headers_complete(self) -> None:
-        if self._is_resuming:
-            return
         names = [name for name, _ in self.headers]
         hosts = names.count(b"host")
         encodings = [value for name, value in self.headers if name == b"transfer-encoding"]
@@ -235,7 +221,7 @@ class ServerConnection(HttpToolsProtocol):
             self.url = b"/" + self.url
         super().on_headers_complete()
         cycle, self._is_between = self.cycle, False
-        scope = cast("dict[str, Any]", cycle.scope)
+        scope: Any = cycle.scope
         scope["extensions"] = {ABORT: self.transport.abort, KEY_SHOWN: self._note_key}
         if self._unknown_method:
             scope["method"], self._unknown_method = self._unknown_method, ""
@@ -389,6 +375,23 @@ async def sweep(server: uvicorn.Server, limits: Limits) -> None:
         for connection in list(server.server_state.connections):
             if isinstance(connection, ServerConnection):
                 connection.sweep(loop.time())
+
+
+class _Callbacks:
+    """Callbacks of a parser that are passed on to a connection once they are to be heard."""
+
+    def __init__(self, connection: ServerConnection) -> None:
+        self._connection = connection
+        self.are_heard = False
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        callback = getattr(self._connection, name)
+
+        def pass_on(*arguments: object) -> None:
+            if self.are_heard:
+                callback(*arguments)
+
+        return pass_on
 
 
 def _unsent(transport: asyncio.Transport) -> int:

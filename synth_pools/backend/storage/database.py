@@ -358,11 +358,15 @@ class Database(abc.ABC):
             self._tell(job)
 
     def _tell(self, job: Job) -> None:
+        if job.on_settled is not None:
+            job.callbacks.append(job.on_settled)
         while job.callbacks:
             # Popped, so that references to the transaction are freed without the garbage collector.
-            _call(job.callbacks.pop(0))
-        if job.on_settled is not None:
-            _call(job.on_settled)
+            callback = job.callbacks.pop(0)
+            try:
+                callback()
+            except Exception:  # noqa: BLE001 - the others must hear of their commit too
+                _log.exception("a callback after a commit failed")
         error = self._explained(job.error) if job.error is not None else None
         if job.future.done():
             return
@@ -380,10 +384,3 @@ async def _patiently(attempt: Callable[[], Awaitable[_T]]) -> _T:
         except StorageError:
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-
-
-def _call(callback: Callable[[], None]) -> None:
-    try:
-        callback()
-    except Exception:  # noqa: BLE001 - the others must hear of their commit too
-        _log.exception("a callback after a commit failed")

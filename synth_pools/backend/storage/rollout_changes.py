@@ -41,6 +41,22 @@ _FIRST_COLUMNS = (
     "id, pool_id, task_id, mode, request, trace_correlation_id, created_by, run, labels, priority,"
     " seed"
 )
+_FIRST_NAMES = _FIRST_COLUMNS.split(", ")
+# What an inserted row has of the other columns.
+_AS_CREATED = {
+    "status": "queued",
+    "started_at": None,
+    "finished_at": None,
+    "result": "null",
+    "metrics": '{"outcome_reward":null}',
+    "reward": "null",
+    "error": "null",
+    "usage": "{}",
+    "artifacts": "[]",
+    "last_sequence": 2,
+    "attempt": 1,
+    "replay_of": None,
+}
 # PostgreSQL is sent texts for numbers that may be null, so that a statement has one form.
 _FIRST_VALUES = "?, ?, ?, ?, ?, ?, ?, ?, ?, ?, CAST(? AS BIGINT)"
 _INSERT = (
@@ -114,9 +130,8 @@ class NewRollout:
     def first_parameters(self) -> tuple[Any, ...]:
         """Return the first parameters of both statements, those of `_FIRST_COLUMNS`."""
         request = self.request
-        trace, labels, seed, run = (
-            request.get(name) for name in ("trace_correlation_id", "labels", "seed", "run")
-        )
+        trace, labels = request.get("trace_correlation_id"), request.get("labels")
+        seed, run = request.get("seed"), request.get("run")
         return (
             self.id,
             self.pool_id,
@@ -164,18 +179,27 @@ def insert_started(new: Sequence[NewRollout]) -> list[Row]:
     moment, owner = new[0].tx.now(), new[0].tx.owner
     sql = _INSERT_STARTED if owner is None else _INSERT_OWNED
     number = values_of(owner)
-    writes = [
-        RolloutWrite(
+    writes = []
+    for rollout in new:
+        first = rollout.first_parameters()
+        write = RolloutWrite(
             sql,
-            (*rollout.first_parameters(), moment, moment, moment, moment, rollout.url, *number),
+            (*first, moment, moment, moment, moment, rollout.url, *number),
             rollout.id,
             moment,
             [(events.QUEUED, _QUEUED), (events.STARTED, _start_data(1, rollout.url, None))],
             _AS_QUEUED,
             "running",
+            {
+                **_AS_CREATED,
+                **dict(zip(_FIRST_NAMES, first, strict=True)),
+                "created_at": moment,
+                "updated_at": moment,
+                "attempt_started_at": moment,
+                "attempt_url": rollout.url,
+            },
         )
-        for rollout in new
-    ]
+        writes.append(write)
     rows = _all_written(new[0].tx, writes)
     _insert_run_rows(new, rows, moment)
     for rollout, row in zip(new, rows, strict=True):

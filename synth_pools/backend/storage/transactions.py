@@ -78,6 +78,7 @@ class RolloutWrite(NamedTuple):
         events: The type and the data of each.
         columns: The returned columns; they include that of the key and `pool_id`.
         new_status: The status of a new rollout; None for an update.
+        known: The returned columns of a new rollout but `seq`, where they are known beforehand.
     """
 
     sql: str
@@ -87,6 +88,7 @@ class RolloutWrite(NamedTuple):
     events: Sequence[tuple[str, str]]
     columns: str = ROLLOUT_COLUMNS
     new_status: Literal["queued", "running"] | None = None
+    known: Mapping[str, Any] | None = None
 
     @property
     def key_column(self) -> str:
@@ -157,7 +159,7 @@ class Transaction:
     def changed(self, change: PoolChange | RolloutChange) -> None:
         """Notify the observer of a change of state by this request."""
         if self._observer is not None:
-            self.after_commit(partial(self._observer.changed, change, self._origin))
+            self._callbacks.append(partial(self._observer.changed, change, self._origin))
 
     def tell(self, kind: NoticeKind, pool_id: str = "", rollout_id: str = "") -> None:
         """Notify the other backends of a change, at the commit."""

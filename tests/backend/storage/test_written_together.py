@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,12 +21,14 @@ from synth_pools.backend.storage.rollout_changes import (
     cancel_rollouts,
     finish_rollouts,
     insert_rollouts,
+    insert_started,
     start_rollouts,
 )
 from synth_pools.backend.storage.rollout_results import RolloutResult
-from synth_pools.backend.storage.rollouts import find_rollouts
+from synth_pools.backend.storage.rollouts import find_rollout, find_rollouts
 from synth_pools.backend.storage.sql_functions import number_of, numbers_queued
 from synth_pools.backend.storage.sqlite.database import SQLiteDatabase
+from synth_pools.backend.storage.statements import ROLLOUT_COLUMNS
 from tests.support.postgres_server import database_of
 
 Requests = Sequence[tuple[Transaction, str]]
@@ -66,6 +69,38 @@ async def new_rollouts(database: Database, number: int) -> tuple[Pool, list[Row]
         return pool, insert_rollouts(new)
 
     return await database.write(work)
+
+
+async def test_a_rollout_that_starts_at_once_is_returned_as_stored_but_queued(
+    database: Database,
+) -> None:
+    requests: list[dict[str, Any]] = [
+        {},
+        {
+            "mode": "sync",
+            "trace_correlation_id": "\u2028",
+            "labels": {"model": "a"},
+            "run": "r\u00e9",
+            "priority": 3.0,
+            "seed": 2.0,
+        },
+    ]
+
+    def work(tx: Transaction) -> list[tuple[Row, Row]]:
+        pool = insert_pool(tx, None, DEFINITION)
+        new = [
+            NewRollout(tx, pool.id, task_id, request, None, created_by, url)
+            for request in requests
+            for task_id, created_by, url in ((None, None, None), ("t", "me", "http://127.0.0.1:1"))
+        ]
+        return [(row, find_rollout(tx, row["id"])) for row in insert_started(new)]
+
+    for row, stored in await database.write(work):
+        for name in ROLLOUT_COLUMNS.split(", "):
+            if name not in ("status", "started_at", "owner"):
+                assert row[name] == stored[name], name
+        assert (row["status"], row["started_at"]) == ("queued", None)
+        assert (stored["status"], stored["started_at"]) == ("running", stored["created_at"])
 
 
 async def test_those_of_one_kind_are_done_in_one_go_and_each_gets_its_own(

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.data_dir import FILE_NAME
@@ -43,8 +43,8 @@ _INSERT_TWO = f"{_INSERT}, (?1, ?7, ?8, ?4, ?9, {_POOL}, {NEXT_PLACE})"
 DatabaseError = sqlite3.Error
 
 # A null is passed on as it is. Without an entry for its type, each is asked for methods that adapt
-# it, which takes longer than to store it.
-sqlite3.register_adapter(type(None), lambda null: null)
+# it, which takes longer than to store it. So does a function that is not built in.
+sqlite3.register_adapter(type(None), {None: None}.get)
 
 _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
@@ -330,17 +330,21 @@ class _Connection(sqlite3.Connection):
 
     def _written(self, write: RolloutWrite) -> Row | None:
         # RETURNING would double the cost.
-        sql, parameters, key, moment, events, columns, new_status = write
+        sql, parameters, key, moment, events, columns, new_status, known = write
         written = self.execute(sql, parameters)
         if not written.rowcount:
             return None
-        column = write.key_column
-        if new_status is not None:
-            column, key = "seq", written.lastrowid or 0
-        query, names = _selection(columns, column)
-        # A row of many columns takes longer to find a value. Nobody reads these by number.
-        values = self.execute(query, (key,)).fetchone()
-        row = cast("Row", dict(zip(names, values, strict=True)))
+        row: dict[str, Any]
+        if known is not None:
+            row = {**known, "seq": written.lastrowid}
+        else:
+            column = write.key_column
+            if new_status is not None:
+                column, key = "seq", written.lastrowid or 0
+            query, names = _selection(columns, column)
+            # A row of many columns takes longer to find a value.
+            values = self.execute(query, (key,)).fetchone()
+            row = dict(zip(names, values, strict=True))
         seq, pool_id = row["seq"], row["pool_id"]
         if new_status is not None and self.counts is not None:
             self.counts.count(pool_id, new_status, 1)
@@ -353,7 +357,7 @@ class _Connection(sqlite3.Connection):
         else:
             for number, (kind, data) in enumerate(events, sequence):
                 self.execute(_INSERT, (seq, number, kind, moment, data, pool_id))
-        return row
+        return row  # type: ignore[return-value]  # nobody reads it by number
 
 
 @cache
