@@ -135,6 +135,7 @@ ErrorCode: TypeAlias = Literal[
     "container_error",
     "container_timeout",
     "storage_unavailable",
+    "no_container",
     "no_room",
     "backend_stopping",
     "too_many_connections",

@@ -21,7 +21,8 @@ class PoolError:
             `processes_not_allowed`, `images_not_allowed`, `ray_not_allowed`: the operator does not allow the start,
             or a mount.
             `image_unavailable`: the image could not be pulled. `engine_unavailable`: the engine is missing, does not
-            work, or cannot enforce a limit.
+            work, or cannot enforce a limit. `no_container`: the target needs a container, and neither the pool nor
+            a task has any.
         message (str): The reason in words, for people.
         details (dict[str, Any] | Unset): Any JSON object: free-form, kept and answered as it was sent. Of a key that
             comes twice the last value counts.

@@ -9,9 +9,16 @@ from typing import Any
 
 from synth_pools.contract.document import FINAL
 from synth_pools.contract.harness.context import Context
+from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
 from synth_pools.contract.harness.views import readers
-from synth_pools.contract.harness.waits import Rollout, run_rollout, start_rollout, wait_for
+from synth_pools.contract.harness.waits import (
+    Rollout,
+    becomes_true,
+    run_rollout,
+    start_rollout,
+    wait_for,
+)
 from synth_pools.contract.http.client import ABSENT, at
 from synth_pools.contract.rules.outcomes import REWARDS
 from synth_pools.contract.rules.verdict import show
@@ -185,11 +192,19 @@ def _judge_reward_events(ctx: Context, rollouts: list[tuple[Rollout, Any]]) -> N
         judge.equal("the rewards that events tell", expected, actual)
 
 
-@scenario("outcomes.no_container", "get_rollout", clauses="Containers#8d68")
+@scenario(
+    "outcomes.no_container",
+    "get_rollout",
+    "resume_pool",
+    "update_pool",
+    clauses="Containers#8d68, Pools: states#b50f#47c5, PoolError.code#4aa5",
+)
 def outcomes_no_container(ctx: Context) -> None:
     for target in ("harbor", "openenv"):
         body = ctx.resources.body(target, target=target, container_url=None)
         created = ctx.call("create_pool", json=body)
+        if created.at("error", "code") == "no_container":
+            _judge_preparation(ctx, body["pool_id"])
         if created.at("status") != "active":
             # It was refused, or waits for what it is to run on.
             continue
@@ -200,6 +215,21 @@ def outcomes_no_container(ctx: Context) -> None:
         is_echo = final.at("status") == "completed" and reward == _ECHOED
         demand = f"the echo answers for no container of target {target}"
         ctx.judge("get_rollout", final).that(demand, not is_echo, f"reward {show(reward)}")
+
+
+def _judge_preparation(ctx: Context, pool_id: str) -> None:
+    """Expect a pool that failed without a container to be prepared once it needs none."""
+    path = {"pool_id": pool_id}
+    if ctx.session.offers("pause"):
+        refusal = Status(409, "nothing would run its rollouts", code="no_container")
+        ctx.check(refusal, "resume_pool", path)
+    changed = ctx.require(200, "update_pool", path, json={"target": "arbitrary"})
+
+    def is_active() -> bool:
+        return bool(ctx.require(200, "get_pool", path).at("status") == "active")
+
+    prepared = becomes_true(ctx, "update_pool", is_active)
+    ctx.judge("update_pool", changed).that("a pool that becomes active", prepared, "another state")
 
 
 @scenario(

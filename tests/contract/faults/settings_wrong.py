@@ -52,6 +52,11 @@ async def _no_target(request: Request, passing: Passing) -> None:
         request.body = json.dumps({**sent, "target": None}).encode()
 
 
+async def _target_stays(request: Request, passing: Passing) -> None:
+    if request.json() == {"target": "arbitrary"}:
+        request.body = b"{}"
+
+
 async def _one_process(request: Request, passing: Passing) -> None:
     sent = request.json()
     if isinstance(sent, dict) and sent.get("capacity") == 2:
@@ -83,6 +88,18 @@ FAULTS = [
         ("create_pool",),
         before=_no_target,
         check="outcomes.no_container",
+    ),
+    seen_by(
+        "outcomes.no_container",
+        "update_pool",
+        "failed_for_a_container_that_is_not_needed",
+        before=_target_stays,
+    ),
+    seen_by(
+        "outcomes.no_container",
+        "resume_pool",
+        "resumed_without_a_container_with_another_code",
+        after=_never_worth_a_wait,
     ),
     seen_by(
         "processes.warming",
