@@ -8,6 +8,7 @@ from typing import Any
 # The connection failed for lack of resources of the backend, not because of the container.
 SHORTAGE = "backend_shortage"
 FORBIDDEN = "forbidden_container_url"
+NO_CONTAINER = "no_container"
 
 # Seconds after which a retry may find the pool's containers up.
 _WARMING_SECONDS = 1
@@ -150,14 +151,25 @@ def pool_archived(pool_id: str) -> ApiError:
     return conflict("pool_archived", f"Pool {pool_id!r} is archived and never changes again.")
 
 
-def pool_not_active(pool_id: str, status: str) -> ApiError:
+def pool_not_active(pool_id: str, status: str, reason: str | None = None) -> ApiError:
     """Build the error 409 `pool_not_active`, which is worth a retry while the pool is warming."""
-    message = f"Pool {pool_id!r} is {status}."
+    message = f"Pool {pool_id!r} is {status}{f': {reason}' if reason else '.'}"
     if status != "warming":
         return conflict("pool_not_active", message)
     # The request needs no change, only time.
     return ApiError(
         409, "pool_not_active", message, retryable=True, retry_after_seconds=_WARMING_SECONDS
+    )
+
+
+def no_container() -> ApiError:
+    """Build the error 409 `no_container`: nothing would run the rollouts of a pool."""
+    return conflict(
+        NO_CONTAINER,
+        "The pool has a target of its own, and no container that runs its rollouts: give it "
+        "container_url, container_urls, config.process or config.image, for harbor and openenv "
+        "with `synth-pools pools create --environment harbor:NAME`; or give a task its "
+        "container_url.",
     )
 
 

@@ -162,7 +162,7 @@ class Processes:
             if refusal is None:
                 return "warming", None
             return "failed", {"code": refusal.code, "message": refusal.message, "details": {}}
-        if status == "failed" and refusal is None and pool.error_code in REFUSALS:
+        if refusal is None and pool.error is not None and pool.error["code"] in REFUSALS:
             return "warming", None
         return status, None
 

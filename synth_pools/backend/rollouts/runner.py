@@ -15,7 +15,7 @@ from synth_pools.backend.containers.echo import EchoTarget
 from synth_pools.backend.containers.members import LeaseInterruptedError, Outage
 from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.clock import seconds_between
-from synth_pools.backend.domain.errors import SHORTAGE, ApiError
+from synth_pools.backend.domain.errors import NO_CONTAINER, SHORTAGE, ApiError, no_container
 from synth_pools.backend.domain.target import Answer, Target, TargetError
 from synth_pools.backend.resources.background_tasks import BackgroundTasks
 from synth_pools.backend.resources.workers import Workers
@@ -246,12 +246,8 @@ class Runner:
     async def _result_of(self, attempt: Attempt) -> RolloutResult:
         """Return the result of an attempt; `TargetError` if there is no usable answer."""
         if attempt.lacks_container:
-            message = (
-                "The pool has a target of its own, and no container that runs the rollout: give it "
-                "container_url, container_urls, config.process or config.image, for harbor and "
-                "openenv with `synth-pools pools create --environment harbor:NAME`."
-            )
-            raise TargetError("container_unreachable", message, {"cause": "no_container"})
+            message, cause = no_container().message, {"cause": NO_CONTAINER}
+            raise TargetError("container_unreachable", message, cause)
         try:
             target = self.target(attempt.container_url, attempt.key_env)
         except ApiError as error:

@@ -11,6 +11,7 @@ from synth_pools.backend.domain import clock, json_text
 from synth_pools.backend.domain.definitions import (
     StartRate,
     can_be_id,
+    lacks_containers,
     pool_view,
     start_rate,
     starts_containers,
@@ -18,7 +19,10 @@ from synth_pools.backend.domain.definitions import (
     task_view,
 )
 from synth_pools.backend.domain.errors import (
+    NO_CONTAINER,
+    ApiError,
     conflict,
+    no_container,
     pool_archived,
     pool_not_active,
     pool_not_found,
@@ -82,10 +86,10 @@ class Pool:
         return owner
 
     @property
-    def error_code(self) -> str | None:
-        """The code of the error that made the pool fail; None if it has not failed."""
-        error = json.loads(self.row["error"])
-        return None if error is None else str(error["code"])
+    def error(self) -> dict[str, Any] | None:
+        """The error that made the pool fail; None if it has not failed."""
+        error: dict[str, Any] | None = json.loads(self.row["error"])
+        return error
 
     @property
     def releases(self) -> dict[str, dict[str, Any]]:
@@ -137,7 +141,7 @@ class Pool:
         """Raise 409 if the pool admits no rollouts."""
         self.require_changeable()
         if self.status != "active":
-            raise pool_not_active(self.id, self.status)
+            raise pool_not_active(self.id, self.status, (self.error or {}).get("message"))
 
     def require_changeable(self) -> None:
         """Raise 409 if the pool is archived."""
@@ -151,7 +155,7 @@ class Pool:
         state = {
             "status": row["status"],
             "state": row["status"],
-            "error": json.loads(row["error"]),
+            "error": self.error,
             "tasks": list(tasks),
             "created_at": row["created_at"],
             "updated_at": row["updated_at"],
@@ -290,6 +294,28 @@ def move_pool(
     tx.changed(PoolChange(pool.id, status, None if error is None else str(error["code"])))
     tx.tell("pool", pool.id)
     return find_pool(tx, pool.id)
+
+
+def check_containers(tx: Transaction, pool: Pool) -> Pool:
+    """Fail a pool whose target needs a container and has none; prepare it once it has."""
+    try:
+        require_containers(tx, pool)
+    except ApiError as error:
+        if pool.status not in ("active", "warming"):
+            return pool
+        return move_pool(tx, pool, "failed", {"code": error.code, "message": error.message})
+    if pool.error is not None and pool.error["code"] == NO_CONTAINER:
+        return move_pool(tx, pool, "warming")
+    return pool
+
+
+def require_containers(db: Executes, pool: Pool) -> None:
+    """Raise 409 if the target of a pool needs a container, and neither it nor a task has one."""
+    if not lacks_containers(pool.view) or pool.task_definitions:
+        return
+    rows = db.execute(f"{_SELECT_TASK} WHERE pool_id = ?", (pool.id,))
+    if not any(map(task_container_url, rows)):
+        raise no_container()
 
 
 def archive_pool(tx: Transaction, pool: Pool) -> Pool:

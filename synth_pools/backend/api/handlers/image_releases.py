@@ -27,7 +27,7 @@ from synth_pools.backend.storage.image_releases import (
     size_of_releases,
     unbind_release,
 )
-from synth_pools.backend.storage.pools import Pool, find_pool, find_task
+from synth_pools.backend.storage.pools import Pool, check_containers, find_pool, find_task
 
 
 async def list_image_releases(request: Request) -> Response:
@@ -116,7 +116,7 @@ async def _change(request: Request, change: Callable[..., tuple[str, Pool]]) -> 
         bound_id, changed = change(tx, pool, task_id, release_id)
         for definition in (changed.definition, *changed.task_definitions.values()):
             check_start(services, definition)
-        apply_after_commit(tx, services, changed)
+        apply_after_commit(tx, services, check_containers(tx, changed))
         return {"pool_id": pool.id, "task_id": bound_id, "release_id": release_id}
 
     return await _write(request, work)

@@ -54,6 +54,7 @@ async def create_pool(request: Request) -> Response:
         status = "warming" if starts_containers(definition) else "active"
         pool = pools.insert_pool(tx, pool_id, definition, status)
         pools.replace_tasks(tx, pool.id, tasks)
+        pool = pools.check_containers(tx, pool)
         apply_after_commit(tx, request.services, pool)
         return pool.document(task_documents(tx, pool))
 
@@ -145,7 +146,7 @@ async def delete_pool(request: Request) -> Response:
 
 
 async def pause_pool(request: Request) -> Response:
-    def next_status(pool: Pool) -> str:
+    def next_status(_: Transaction, pool: Pool) -> str:
         if pool.status not in ("active", "warming", "paused"):
             raise pool_not_active(pool.id, pool.status)
         return "paused"
@@ -154,9 +155,10 @@ async def pause_pool(request: Request) -> Response:
 
 
 async def resume_pool(request: Request) -> Response:
-    def next_status(pool: Pool) -> str:
+    def next_status(tx: Transaction, pool: Pool) -> str:
         if pool.status in ("active", "warming"):
             return pool.status
+        pools.require_containers(tx, pool)
         needs_start = starts_containers(pool.definition)
         for definition in (pool.definition, *pool.task_definitions.values()):
             check_start(request.services, definition)
@@ -302,13 +304,15 @@ def _origin(member: Member) -> dict[str, Any]:
     }
 
 
-async def _change_status(request: Request, next_status: Callable[[Pool], str]) -> Response:
+async def _change_status(
+    request: Request, next_status: Callable[[Transaction, Pool], str]
+) -> Response:
     services, pool_id = request.services, request.path("pool_id")
 
     def work(tx: Transaction) -> dict[str, Any]:
         pool = find_pool(tx, pool_id)
         pool.require_changeable()
-        status = next_status(pool)
+        status = next_status(tx, pool)
         if status != pool.status:
             pool = move_pool(tx, pool, status)
             tx.after_commit(lambda: services.processes.follow(pool))
@@ -348,7 +352,7 @@ def _save(
 ) -> dict[str, Any]:
     if tasks is not None:
         pools.replace_tasks(tx, pool.id, tasks)
-    pool = pools.update_pool(tx, pool, definition)
+    pool = pools.check_containers(tx, pools.update_pool(tx, pool, definition))
     apply_after_commit(tx, services, pool)
     return pool.document(task_documents(tx, pool))
 

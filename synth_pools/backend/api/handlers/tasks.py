@@ -53,7 +53,7 @@ async def create_task(request: Request) -> Response:
     def work(tx: Transaction) -> dict[str, Any]:
         pool = _changeable_pool(tx, request)
         row = pools.insert_task(tx, pool.id, task_id, definition)
-        pools.touch_pool(tx, pool.id)
+        _touch(tx, request, pool.id)
         return task_document(row, pool)
 
     document = await request.services.database.write(work)
@@ -77,7 +77,7 @@ async def delete_task(request: Request) -> Response:
         if task["id"] in pool.releases:
             # Containers of its own end with it.
             apply_after_commit(tx, request.services, pools.update_pool(tx, pool, pool.definition))
-        pools.touch_pool(tx, pool.id)
+        _touch(tx, request, pool.id)
         return document
 
     return json_response(await request.services.database.write(work))
@@ -100,10 +100,17 @@ async def _change_task(
         task = find_task(tx, pool.id, request.path("task_id"))
         definition = change(json.loads(task["definition"]))
         row = pools.update_task(tx, pool.id, task["id"], definition)
-        pools.touch_pool(tx, pool.id)
+        _touch(tx, request, pool.id)
         return task_document(row, pool)
 
     return json_response(await request.services.database.write(work))
+
+
+def _touch(tx: Transaction, request: Request, pool_id: str) -> None:
+    pools.touch_pool(tx, pool_id)
+    pool = find_pool(tx, pool_id)
+    if (checked := pools.check_containers(tx, pool)) is not pool:
+        apply_after_commit(tx, request.services, checked)
 
 
 def _check_address(request: Request, definition: dict[str, Any]) -> None:
