@@ -42,7 +42,7 @@ _FIRST_COLUMNS = (
     " seed"
 )
 _FIRST_NAMES = _FIRST_COLUMNS.split(", ")
-# What an inserted row has of the other columns.
+# An inserted row has these in its other columns.
 _AS_CREATED = {
     "status": "queued",
     "started_at": None,

@@ -78,7 +78,7 @@ class RolloutWrite(NamedTuple):
         events: The type and the data of each.
         columns: The returned columns; they include that of the key and `pool_id`.
         new_status: The status of a new rollout; None for an update.
-        known: The returned columns of a new rollout but `seq`, where they are known beforehand.
+        new_row: The returned row of a new rollout but for `seq`, where it need not be read.
     """
 
     sql: str
@@ -88,7 +88,7 @@ class RolloutWrite(NamedTuple):
     events: Sequence[tuple[str, str]]
     columns: str = ROLLOUT_COLUMNS
     new_status: Literal["queued", "running"] | None = None
-    known: Mapping[str, Any] | None = None
+    new_row: Mapping[str, Any] | None = None
 
     @property
     def key_column(self) -> str:

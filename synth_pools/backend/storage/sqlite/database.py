@@ -330,13 +330,13 @@ class _Connection(sqlite3.Connection):
 
     def _written(self, write: RolloutWrite) -> Row | None:
         # RETURNING would double the cost.
-        sql, parameters, key, moment, events, columns, new_status, known = write
+        sql, parameters, key, moment, events, columns, new_status, new_row = write
         written = self.execute(sql, parameters)
         if not written.rowcount:
             return None
         row: dict[str, Any]
-        if known is not None:
-            row = {**known, "seq": written.lastrowid}
+        if new_row is not None:
+            row = {**new_row, "seq": written.lastrowid}
         else:
             column = write.key_column
             if new_status is not None:
