@@ -51,15 +51,16 @@ def adapt(name: str) -> Environment:
     container.setup(set_up)
 
     async def play(rollout: Rollout) -> float:
-        episode = await _in_thread(_Episode, name, rollout)
+        episode = _Episode(rollout)
         try:
+            await _in_thread(episode.begin, name)
             if "model" in rollout.policy:
                 await _play_by_model(episode, rollout)
             else:
                 choose = chooser(rollout, episode.env.action_space.sample)
                 await _in_thread(_play, episode, choose)
         finally:
-            await asyncio.shield(asyncio.to_thread(episode.env.close))
+            await asyncio.shield(asyncio.to_thread(episode.close))
         return rollout.reward or 0.0
 
     container.rollout(play)
@@ -84,15 +85,28 @@ async def _in_thread(function: Callable[..., _T], *arguments: Any) -> _T:
 class _Episode:
     """Environment that is reset, and its steps as events."""
 
-    def __init__(self, name: str, rollout: Rollout) -> None:
+    env: gymnasium.Env[Any, Any]
+    observation: Any
+    is_over = False
+
+    def __init__(self, rollout: Rollout) -> None:
         self._rollout = rollout
+        # Nothing is made yet.
+        self.close: Callable[[], object] = lambda: None
+
+    def begin(self, name: str) -> None:
+        """Make the environment, and reset it.
+
+        Raises:
+            EpisodeError: It does not take these arguments.
+        """
         try:
-            self.env: gymnasium.Env[Any, Any] = gymnasium.make(name, **rollout.env)
+            self.env = gymnasium.make(name, **self._rollout.env)
         except TypeError as error:
             raise EpisodeError(f"`env` is not taken by {name}: {error}") from None
-        self.is_over = False
-        self.env.action_space.seed(rollout.seed)
-        self.observation, _ = self.env.reset(seed=rollout.seed)
+        self.close = self.env.close
+        self.env.action_space.seed(self._rollout.seed)
+        self.observation, _ = self.env.reset(seed=self._rollout.seed)
 
     def act(self, action: Any) -> None:
         """Take a step, and report it.

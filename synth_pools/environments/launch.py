@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -33,6 +34,8 @@ def _main() -> None:
     _load_package()
     # Names of modules and files are those of the current folder.
     sys.path.insert(0, str(Path.cwd()))
+    # Programs that a framework brings are beside its Python.
+    os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{Path(sys.executable).parent}"
 
     # Only now can they be imported.
     from synth_pools.container.ends import SetupError, describe_setup, end_setup

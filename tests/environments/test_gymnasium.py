@@ -38,14 +38,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("folder")
     (folder / "guesses.py").write_text(
         "import gymnasium, time\n"
+        "from pathlib import Path\n"
         "from gymnasium.spaces import Discrete\n"
         "class Guess(gymnasium.Env):\n"
         "    action_space = Discrete(4)\n"
         "    observation_space = Discrete(4)\n"
-        "    def __init__(self, pause=0.0):\n"
-        "        self.pause = pause\n"
+        "    def __init__(self, pause=0.0, marks=None):\n"
+        "        self.pause, self.marks = pause, marks\n"
+        "    def mark(self, name):\n"
+        "        if self.marks:\n"
+        "            Path(self.marks, name).touch()\n"
+        "    def close(self):\n"
+        "        self.mark('closed')\n"
         "    def reset(self, *, seed=None, options=None):\n"
         "        super().reset(seed=seed)\n"
+        "        self.mark('reset')\n"
+        "        time.sleep(0.3 if self.marks else 0.0)\n"
         "        self.number = int(self.np_random.integers(4))\n"
         "        return self.number, {}\n"
         "    def step(self, action):\n"
@@ -186,6 +194,17 @@ def test_a_cancelled_episode_ends_and_leaves_its_place(
     health = f"/v1/pools/{guesses}/container/health"
     eventually(lambda: backend.get(health)["running"] == 0)
     assert backend.run(guesses, seed=0, policy={"python": "guesses:tell"})["score"] == 1.0
+
+
+def test_an_environment_is_closed_whose_episode_is_cancelled_while_it_begins(
+    backend: Server, guesses: str, tmp_path: Path
+) -> None:
+    env = {"marks": str(tmp_path)}
+    rollout = backend.rollout(guesses, seed=0, policy={"python": "guesses:tell"}, env=env)
+    eventually((tmp_path / "reset").exists)
+    backend.send("POST", f"/v1/rollouts/{rollout['id']}/cancel")
+    assert backend.until(rollout["id"])["status"] == "cancelled"
+    eventually((tmp_path / "closed").exists)
 
 
 def test_a_process_whose_episodes_all_hang_is_replaced(

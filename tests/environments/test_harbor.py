@@ -218,7 +218,7 @@ def test_the_oracle_solves_a_task_on_podman_and_a_kill_leaves_no_sandbox(
         pytest.skip("there is no podman, or no podman-compose")
     build_shell_image(engine)
     monkeypatch.chdir(FOLDER)
-    variables = {"PATH": path, "TMPDIR": str(tmp_path), "OPENAI_BASE_URL": models.base_url}
+    variables = {"TMPDIR": str(tmp_path), "OPENAI_BASE_URL": models.base_url}
     variables |= engine.variables
     count = len(models.prompts)
     with served_environment(python, f"harbor:{TASKS}", **variables) as (url, process):

@@ -59,6 +59,9 @@ def list_environments(form: str) -> int:
             for row in rows
         ]
         output.write_text(output.grid(["KIND", "RELEASE", "EXAMPLE", "PYTHON"], cells))
+        for row in rows:
+            brought = ", ".join(row["requirements"])
+            output.write_text(f"pip install 'synth-pools[{row['kind']}]' brings {brought}\n")
     return ExitStatus.DONE
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,6 +26,7 @@ from synth_pools.cli.signals import raise_interrupt
 from synth_pools.container import EpisodeError
 from synth_pools.container.models import KEY_VARIABLE, URL_VARIABLE, server_of
 from synth_pools.environments.kinds import Kind, split_reference
+from synth_pools.environments.leftovers import ENGINES
 from synth_pools.environments.models import MODEL_READS
 from synth_pools.environments.policies import READS as POLICY_READS
 from synth_pools.environments.pythons import environment_pool
@@ -299,8 +301,12 @@ def _check_policies(kind: Kind, requests: RunRequests, *, is_url_passed: bool) -
         is_url_passed: True if a variable of the processes has the address of models.
     """
     for request in requests.bases:
-        policy = request.get("policy") or {}
+        policy, env = request.get("policy") or {}, request.get("env") or {}
         _check_fields(kind, policy)
+        has_engine = "environment" in env or any(map(shutil.which, ENGINES))
+        if kind.name == "harbor" and not has_engine:
+            needed = f"none of {', '.join(ENGINES)} is here, and env.environment names no other one"
+            raise CommandError(f"harbor starts sandboxes: {needed}")
         if not policy.get("model") or policy.get("agent") in _WITHOUT_MODEL:
             continue
         try:

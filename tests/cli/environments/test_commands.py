@@ -44,6 +44,9 @@ def test_the_list_has_what_each_kind_needs(command: Command) -> None:
     assert row["release"] is None
     text = command("env", "list").stdout
     assert INSTALL in text
+    brought = next(line for line in text.splitlines() if "'synth-pools[inspect]' brings" in line)
+    assert "inspect-ai" in brought
+    assert "harbor" not in brought
 
 
 def test_requirements_are_those_of_the_extra() -> None:
@@ -117,6 +120,17 @@ def test_policies_that_are_not_played_are_told_before_anything_starts(
     done = command("env", "run", *words, "--python", str(python))
     assert done.returncode == 2
     assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_machine_without_an_engine_is_told_so_before_anything_starts(
+    command: Command, tmp_path: Path
+) -> None:
+    python = python_that_prints(tmp_path, '[[], "1.0", [3, 12]]')
+    words = ["harbor:./tasks", "--agent", "oracle", "--python", python]
+    done = command("env", "run", *words, PATH=str(tmp_path))
+    assert done.returncode == 2
+    assert "none of docker, podman is here" in done.stderr
     assert len(done.stderr.splitlines()) == 1
 
 
