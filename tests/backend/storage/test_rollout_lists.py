@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from synth_pools.backend.storage.cursors import ListPosition
-from synth_pools.backend.storage.rollout_lists import find_briefly
+from synth_pools.backend.storage.rollout_lists import find, find_briefly
 from synth_pools.backend.storage.rollout_queries import RolloutQuery
 from synth_pools.backend.storage.sqlite import schema
 
@@ -152,6 +152,35 @@ def test_rewards_are_listed_in_the_order_of_creation(
         if not expected:
             break
         after = rows[-1]
+
+
+# One block in seven has many rewards in the range, two have some, the others few: a page ends amid
+# any of them.
+UNEVEN = """
+UPDATE rollouts SET reward_value = CASE
+    WHEN (seq * 7919 % 1000) < CASE (seq >> 10) % 7 WHEN 3 THEN 200 WHEN 5 THEN 60 WHEN 6 THEN 10
+        ELSE 3 END THEN 1.0
+    ELSE 0.0
+END
+"""
+
+
+@pytest.mark.parametrize("is_ascending", [False, True])
+@pytest.mark.parametrize("limit", [1, 30, 101, 400])
+def test_rewards_are_listed_wherever_they_are_frequent(
+    tmp_path: Path, limit: int, is_ascending: bool
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "file", isolation_level=None)) as database:
+        schema.prepare(database)
+        database.execute(FILL)
+        database.execute(UNEVEN)
+        query = RolloutQuery({"min_reward": 0.5}, is_ascending=is_ascending)
+        numbers = Steps(database, 0).numbers(query)
+        for skipped in range(0, len(numbers), 13):
+            after = ListPosition(numbers[skipped - 1], None) if skipped else None
+            rows = find_briefly(database, query, after, limit)
+            rows = find(database, query, after, limit) if rows is None else rows
+            assert [row.position.seq for row in rows] == numbers[skipped : skipped + limit]
 
 
 def test_a_page_far_into_equal_values_reads_few_entries(steps: Steps) -> None:
