@@ -171,8 +171,10 @@ class BodyComparison:
                 continue
             for word in sorted(first.keys() | second.keys()):
                 if first.get(word) != second.get(word):
-                    text = f"{word} {first.get(word, 'none')} -> {second.get(word, 'none')}"
-                    yield "encoding-changed", direction, f"{place}.{name}", text
+                    before, after = first.get(word, "none"), second.get(word, "none")
+                    text = f"{word} {before} -> {after}"
+                    kind = _kind_of_types(before, after) if word == "contentType" else ""
+                    yield kind or "encoding-changed", direction, f"{place}.{name}", text
         # Parts without a name have these.
         for word in ("prefixEncoding", "itemEncoding"):
             if old.get(word) != new.get(word):
@@ -305,6 +307,14 @@ def _covering(content: Mapping[str, Any], media: str) -> Any:
         if name in content:
             return content[name]
     return None
+
+
+def _kind_of_types(old: str, new: str) -> str:
+    """Return the kind of a change of the media types of a part; empty if some replace others."""
+    before, after = ({item.strip() for item in text.split(",")} for text in (old, new))
+    if before < after:
+        return "media-type-added"
+    return "media-type-removed" if after < before else ""
 
 
 def _is_range_of(media: str, other_media: str) -> bool:

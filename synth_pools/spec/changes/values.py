@@ -95,6 +95,9 @@ def forms_of(schema: Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
     written = {key: schema[key] for key in FORMS if key in schema}
     if written.get("format") in _BYTES:
         written.update(_BYTES[written.pop("format")])
+    # Every text has an empty one in it.
+    if written.get("pattern") == "":
+        del written["pattern"]
     if written.get("multipleOf") == 1 and _counts(admitted_types(schema)):
         del written["multipleOf"]
     return {

@@ -231,6 +231,8 @@ class SchemaReader:
         view.items = True if items == {} else items
         view.first_items = tuple(node.get("prefixItems") or ())
         view.others = {k: v for k, v in node.items() if k not in _NORMAL and k[:2] != "x-"}
+        if view.others.get("minContains") == 1 or "contains" not in node:
+            view.others.pop("minContains", None)
         # An alternative that leads back to this schema adds nothing to the others.
         groups = (
             tuple(self.view(part) for part in node.get(key) or () if not self._is_open(part))
