@@ -221,7 +221,7 @@ def test_rollouts_are_found_filtered_and_sorted(
 ) -> None:
     for seed, reward, name in ((11, 0.5, "the first"), (12, 0.9, "The second"), (13, 0.1, "")):
         run(client, pool, seed=seed, env={"reward": reward}, metadata={"run": name})
-    run(client, pool, seed=14, env={"fail": True})
+    failed = run(client, pool, seed=14, env={"fail": True})
     go(page, f"#/pools/{pool}")
     page.until(f"{ROWS} === 4")
     seeds = "[...document.querySelectorAll('.rows td.c-seed')].map(e => e.innerText).join()"
@@ -237,6 +237,10 @@ def test_rollouts_are_found_filtered_and_sorted(
     page.fill("select[aria-label='All states']", "")
     page.fill("input[type=search]", "the second")
     page.until(f"{seeds} === '12'")
+    # The table has the ends of ids.
+    page.fill("input[type=search]", failed["id"][-12:])
+    page.until(f"{seeds} === '14'")
+    assert page.text(".rows td.c-id a") == failed["id"][-12:]
 
 
 def test_what_a_container_says_is_text(page: Page, client: ContainerPoolsClient, pool: str) -> None:

@@ -159,7 +159,7 @@ def _run(row: CommandRow, connection: ServiceOptions, values: dict[str, Any]) ->
             _answer(row, client, operation, arguments, body, values)
 
         # Without a question a mistyped id must not destroy something else.
-        with_full_ids(client, answer, arguments, takes_prefixes=not row.destroys)
+        with_full_ids(client, answer, arguments, takes_parts=not row.destroys)
     return ExitStatus.DONE
 
 

@@ -29,8 +29,10 @@ _FRESH_SECONDS = 10.0
 _LONGEST_WAIT_SECONDS = 1.0
 _LOOK_SECONDS = 0.02
 _MOST_KEPT = 1000
-# Ids that are searched for a prefix.
+# Ids that are searched for a part of one.
 _MOST = 5000
+# Characters with which a server has ids end by chance, if they are fewer.
+_SHORTEST_END = 6
 _LIST_LIMIT = 100
 
 
@@ -77,7 +79,7 @@ def _iter_ids(
 
 
 def full_ids(client: ContainerPoolsClient, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Replace each argument that is a unique prefix of an id by the id."""
+    """Replace each argument that is the beginning or the end of one id by the id."""
     result = dict(arguments)
     for parameter in arguments:
         result[parameter] = _full_id(client, parameter, result) or result[parameter]
@@ -89,9 +91,9 @@ def with_full_ids(
     call: Callable[[dict[str, Any]], T],
     arguments: Mapping[str, Any],
     *,
-    takes_prefixes: bool = True,
+    takes_parts: bool = True,
 ) -> T:
-    """Call with ids; again with a whole id for each unknown one that is the prefix of one alone.
+    """Call with ids; again with a whole id for each unknown one that is a part of one alone.
 
     Raises:
         CommandError: The service does not know an id; the message suggests another one.
@@ -110,7 +112,7 @@ def with_full_ids(
             parameter = next((name for name in names if kind and name.startswith(kind)), None)
             if parameter is None:
                 raise CommandError(message_of(error), ExitStatus.NOT_FOUND) from error
-            listed_id = _full_id(client, parameter, arguments) if takes_prefixes else None
+            listed_id = _full_id(client, parameter, arguments) if takes_parts else None
             if listed_id in (None, arguments[parameter]):
                 nearest = _nearest_id(client, parameter, arguments)
                 message = f"{message_of(error)}{nearest}"
@@ -121,22 +123,25 @@ def with_full_ids(
 def _full_id(
     client: ContainerPoolsClient, parameter: str, arguments: Mapping[str, Any]
 ) -> str | None:
-    """Return the id with a prefix; None if there is none, several, or too many to look at."""
+    """Return the id with a beginning, else with an end; None without one, and for several."""
     # Loaded by the client already.
     from synth_pools import SynthPoolsError
 
-    prefix, matches = arguments[parameter], set[str]()
-    if not isinstance(prefix, str) or not prefix:
+    part, beginning, ending = arguments[parameter], set[str](), set[str]()
+    if not isinstance(part, str) or not part:
         return None
     with contextlib.suppress(SynthPoolsError, ValueError):
         for count, listed_id in enumerate(_iter_ids(client, parameter, arguments)):
-            if listed_id == prefix:
-                return prefix
-            if listed_id.startswith(prefix):
-                matches.add(listed_id)
-            if len(matches) > 1 or count >= _MOST:
+            if listed_id == part:
+                return part
+            if listed_id.startswith(part):
+                beginning.add(listed_id)
+            elif listed_id.endswith(part) and len(part) >= _SHORTEST_END:
+                ending.add(listed_id)
+            if len(beginning) > 1 or count >= _MOST:
                 return None
-        return matches.pop() if matches else None
+        matches = beginning or ending
+        return matches.pop() if len(matches) == 1 else None
     return None
 
 

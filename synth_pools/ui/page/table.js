@@ -12,7 +12,7 @@ const MANY = 20000;
 /** @param {{ row: Row, text: any }} props */
 const Open = ({ row, text }) => html`<a href=${link(["rollouts", row.id])}>${text}</a>`;
 /** @param {Row} row */
-const shortId = ({ id }) => id.replace("rollout_", "").slice(0, 12);
+const shortId = ({ id }) => id.slice(-12);
 
 /** The name of each column, and what is in a cell where that is not the value. @type {Record<string, [string, ((row: Row) => any)?]>} */
 const COLUMNS = {
@@ -66,11 +66,11 @@ export function counted(values) {
   return [...counts].sort((a, b) => b[1] - a[1]);
 }
 
-/** A whole number is a seed; other text begins an id, a task or a run. @param {string} text @returns {(row: Row) => boolean} */
+/** A whole number is a seed; other text begins an id, a task or a run, or ends an id. @param {string} text @returns {(row: Row) => boolean} */
 function matching(text) {
   if (/^-?(0|[1-9]\d*)$/.test(text)) return ({ seed }) => seed !== null && Number(seed) === Number(text);
   return ({ id, task, run }) =>
-    [id, id.replace("rollout_", ""), task, run].some((value) => value.toLowerCase().startsWith(text));
+    [id, id.replace("rollout_", ""), task, run].some((value) => value.toLowerCase().startsWith(text)) || id.endsWith(text);
 }
 
 export class Table {

@@ -76,6 +76,9 @@ def test_a_unique_prefix_is_taken_as_the_id(command: Command, backend: LocalBack
     assert command("logs", "prefixed-o").returncode == 0
     done = command("run", "prefixed-o", "--seeds", "1..2", "-o", "json")
     assert json.loads(done.stdout)["pool_id"] == pool
+    assert command("pools", "get", "xed-two", "-o", "id").stdout.strip() == "prefixed-two"
+    # Too short an end may be of any id.
+    assert command("pools", "get", "d-two").returncode == 3
     several = command("pools", "get", "prefixed-")
     assert (several.returncode, "pool_not_found" in several.stderr) == (3, True)
     # Nothing is destroyed that was not named, or expected about.
