@@ -20,12 +20,8 @@ _BLOCK = f"seq >> {BLOCK_BITS:d}"
 _SIZE = 1 << BLOCK_BITS
 # Rollouts to look at first, at least: the first block may have few.
 _FEW = 256
-# Blocks to search first for a reward alone: enough for one that one rollout in 1,200 has. Each of
-# the first of them is sorted, which a page of a frequent reward takes; the others are not, and a
-# block whose entries are cut off beyond as many as these is read later.
-_FIRST_BLOCKS = 128
-_SORTED_BLOCKS = 3
-_SPARE_ENTRIES = 64
+# Blocks to search first for a reward alone: enough for one that one rollout in 1,500 has.
+_FIRST_BLOCKS = 160
 # Most entries of the first blocks to count, where others filter them, and blocks to read next if
 # none of them matches.
 _MOST_COUNTED = 256
@@ -105,32 +101,17 @@ class RewardBlocks:
         return True
 
     def _begin_alone(self) -> None:
-        """Search the first blocks, and find the end of the list.
+        """Search the first blocks, and find the end of the list if they do not complete the page.
 
         No rollout in the range is looked at in vain, so a block costs little.
         """
         values = Values()
-        blocks = self._blocks(values, f"{self._start(values)} >> {BLOCK_BITS:d}", _FIRST_BLOCKS)
-        most_entries = self._limit + _SPARE_ENTRIES
-        limit = f"LIMIT {values.mark(self._limit)}"
-        of_block = " AND ".join([f"{_BLOCK} = blocks.block", *self._wheres(values)])
-        rows = self._db.execute(
-            f"{blocks}, entries (number, seq) AS (SELECT number, seq FROM blocks CROSS JOIN"  # noqa: S608
-            f" rollouts WHERE number > {_SORTED_BLOCKS:d} AND {of_block} LIMIT {most_entries:d}),"
-            " facts (entry_count, last) AS (SELECT COUNT(*), MAX(number) FROM entries)"
-            f" SELECT entry_count, last, {_OLDEST} AS oldest, {_NEWEST} AS newest, seq,"
-            f" NULL AS value, {row_sql(self._limit)} FROM facts LEFT JOIN (SELECT value FROM"
-            f" ({self._of_each(values)} WHERE number <= {_SORTED_BLOCKS:d} {limit}) AS first_ones"
-            " UNION ALL SELECT seq FROM (SELECT entries.seq FROM entries CROSS JOIN facts"
-            f" WHERE entry_count < {most_entries:d} OR number < last"
-            f" ORDER BY number, entries.seq + 0 {self._query.order} {limit}) AS others {limit})"
-            " AS page ON 1 = 1 LEFT JOIN rollouts ON rollouts.seq = page.value",
-            values,
-        ).fetchall()
-        entry_count, last, oldest, newest = rows[0][:4]
-        self.rows = rollouts_of([row for row in rows if row["seq"]], self._query, self._limit)
-        is_cut = entry_count == most_entries
-        self._count(oldest, newest, last - 1 if is_cut else _FIRST_BLOCKS)
+        first = f"{self._start(values)} >> {BLOCK_BITS:d}"
+        self._read(self._page(values, first, _FIRST_BLOCKS), values)
+        self._left = 0
+        if len(self.rows) < self._limit:
+            row = self._db.execute(f"SELECT {_OLDEST} AS oldest, {_NEWEST} AS newest").fetchone()
+            self._count(row["oldest"], row["newest"], _FIRST_BLOCKS)
         self._cost = PROBE
 
     def _begin(self) -> None:
@@ -201,46 +182,35 @@ class RewardBlocks:
             first: The SQL of the first block.
             count: The most blocks.
         """
-        limit = values.mark(self._limit - len(self.rows))
-        blocks = self._blocks(values, first, count)
-        return f"{blocks} SELECT value AS seq FROM ({self._of_each(values)} LIMIT {limit}) AS entry"  # noqa: S608
-
-    def _blocks(self, values: Values, first: str, count: int) -> str:
-        """Return the SQL of successive blocks, to be followed by the statement that reads them."""
         is_ascending = self._query.is_ascending
         last = f"{_NEWEST if is_ascending else _OLDEST} >> {BLOCK_BITS:d}"
-        return (
+        blocks = (
             f"WITH RECURSIVE blocks (block, number) AS (SELECT {first}, 1 UNION ALL SELECT"  # noqa: S608
             f" block + {self._step:d}, number + 1 FROM blocks WHERE number < {values.mark(count)}"
             f" AND block {'<' if is_ascending else '>'} {last})"
         )
-
-    def _of_each(self, values: Values) -> str:
-        """Return the SQL of the matching rollouts of each of the blocks, in their order."""
         # As JSON, since no other table of SQLite can depend on the row before it. PostgreSQL gets
         # this in a form of its own. Blocks beyond a complete page are not searched.
         entries = self._matching(values, "= blocks.block")
         return (
-            "SELECT entry.value AS value FROM blocks CROSS JOIN"  # noqa: S608
+            f"{blocks} SELECT entry.value AS seq FROM blocks CROSS JOIN"  # noqa: S608
             f" json_each((SELECT json_group_array(value) FROM ({entries}))) AS entry"
+            f" LIMIT {values.mark(self._limit - len(self.rows))}"
         )
 
     def _matching(self, values: Values, blocks: str) -> str:
         """Return the SQL of the matching rollouts of a condition for blocks."""
-        where = " AND ".join(self._wheres(values))
+        conditions = [item.covered(values) for item in self._covered]
+        conditions += [item.probed(values, "rollouts.seq") for item in self._probed]
+        if self._after is not None:
+            conditions.append(f"seq + 0 {self._query.sign} {values.mark(self._after.seq)}")
+        where = " AND ".join([self._range(values), *conditions])
         limit = values.mark(self._limit - len(self.rows))
         # Expressions, since the index of the numbers alone leads to all rollouts.
         return (
             f"SELECT seq AS value FROM rollouts WHERE {_BLOCK} {blocks} AND {where}"  # noqa: S608
             f" ORDER BY seq + 0 {self._query.order} LIMIT {limit}"
         )
-
-    def _wheres(self, values: Values) -> list[str]:
-        wheres = [self._range(values), *(item.covered(values) for item in self._covered)]
-        wheres += [item.probed(values, "rollouts.seq") for item in self._probed]
-        if self._after is not None:
-            wheres.append(f"seq + 0 {self._query.sign} {values.mark(self._after.seq)}")
-        return wheres
 
     def _range(self, values: Values) -> str:
         ranges = [f"reward_value {item.sign} {values.mark(item.value)}" for item in self._ranges]

@@ -19,7 +19,7 @@ _FOUND = re.compile(r"seq IN \((SELECT seq FROM .* AS page)\)$")
 _FIRST = re.compile(r"^(.* LIMIT )(\?[0-9]+) /\* of ([0-9]+) \*/$")
 # Numbers of each row before, in their order, which are read as long as there is need for more.
 _OF_EACH = re.compile(
-    r"json_each\(\(SELECT json_group_array\(value\) FROM (\(.*? LIMIT \?[0-9]+\))\)\)"
+    r"json_each\(\(SELECT json_group_array\(value\) FROM (\(.* LIMIT \?[0-9]+\))\)\)"
 )
 _PLACEHOLDER = re.compile(r"\?(@?)([0-9]*)")
 _BYTES = re.compile(r"length\(CAST\(([a-z_.]+) AS BLOB\)\)")
