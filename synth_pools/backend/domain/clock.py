@@ -1,8 +1,8 @@
 """Clock and random numbers: the only source of both in the backend.
 
 Callers use the module (`clock.monotonic()`), so that a test can replace `time_ns`, `monotonic`,
-`new_id`, `token` or `jitter`. Timestamps have the format of the API: RFC 3339, UTC, microseconds,
-`Z`.
+`new_id`, `token`, `drawn` or `jitter`. Timestamps have the format of the API: RFC 3339, UTC,
+microseconds, `Z`.
 """
 
 from __future__ import annotations
@@ -82,6 +82,11 @@ def token(size: int) -> str:
 def url_safe_token(size: int) -> str:
     """Return a secret of `size` random bytes, in letters, digits, `-` and `_`."""
     return secrets.token_urlsafe(size)
+
+
+def drawn(numbers: range, most: int) -> list[int]:
+    """Return some of these numbers by chance, each at most once."""
+    return _CHANCE.sample(numbers, min(most, len(numbers)))
 
 
 def jitter(seconds: float) -> float:

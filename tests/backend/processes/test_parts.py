@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -12,12 +14,14 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
 from synth_pools.backend.containers.balancer import Balancer
+from synth_pools.backend.domain import clock
 from synth_pools.backend.domain.definitions import starts_containers
 from synth_pools.backend.processes import child as child_module
 from synth_pools.backend.processes import discovery
@@ -104,11 +108,30 @@ def test_the_environment_holds_what_is_needed_and_nothing_of_ours() -> None:
 
 
 def test_ports_are_never_given_twice_at_once() -> None:
-    ports = Ports()
-    acquired = [ports.acquire() for _ in range(200)]
-    assert len(set(acquired)) == 200
-    for port in acquired:
+    both = Ports(), Ports()
+    acquired = [(ports, ports.acquire()) for _ in range(100) for ports in both]
+    if sys.platform == "linux":
+        assert len({port for _, port in acquired}) == 200
+        low, high = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+        # Nobody is given one of these who does not ask for it.
+        given = [port for _, port in acquired if low <= port <= high]
+        assert given == [] or high >= 65_000
+    for ports, port in acquired:
         ports.release(port)
+        # Another backend may have it now.
+        with contextlib.closing(socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)) as lock:
+            if sys.platform == "linux":
+                lock.bind(f"\0synth-pools-port-{port}")
+
+
+def test_a_port_in_use_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        monkeypatch.setattr(clock, "drawn", lambda _, most: [port] * most)
+        ports = Ports()
+        acquired = ports.acquire()
+        assert acquired != port
+        ports.release(acquired)
 
 
 def find(

@@ -400,6 +400,7 @@ def test_the_environment_is_small(
     patch = {"config": {"container_key_env": "CONTAINER_API_KEY"}}
     allowing.call("PATCH", f"/v1/pools/{pool_id}", json=patch)
     answer = allowing.run(pool_id)
+    assert answer["status"] == "completed", answer
     assert "the-key-of-the-containers" not in str(answer)
     environment = psutil.Process(answer["result"]["pid"]).environ()
     assert environment["ENVIRONMENT_API_KEY"] == "the-key-of-the-containers"

@@ -42,12 +42,17 @@ def test_what_runs_may_end_and_what_waits_is_left(tmp_path: Path, container: Hol
         waiting = backend.rollout(pool_id)["id"]
         text: list[str] = []
 
+        is_reading = threading.Event()
+
         def read() -> None:
-            with httpx.Client(base_url=backend.url, headers=HEADERS, timeout=30) as reader:
-                text.append(reader.get(f"/v1/rollouts/{running}/events").text)
+            client = httpx.Client(base_url=backend.url, headers=HEADERS, timeout=30)
+            with client, client.stream("GET", f"/v1/rollouts/{running}/events") as stream:
+                is_reading.set()
+                text.append(stream.read().decode())
 
         reader = threading.Thread(target=read)
         reader.start()
+        assert is_reading.wait(30)
 
         def look() -> None:
             with stopping(backend) as client:

@@ -63,6 +63,7 @@ class NodeSupervisor:
         self._to_actor: asyncio.StreamWriter | None = None
         self._token = bytes.fromhex(order["token"])
         self._launcher: NodeLauncher = node_launcher(order)
+        self._ports = Ports()
         self._port = 0
         self._started: Started | None = None
         loop = asyncio.get_running_loop()
@@ -109,7 +110,7 @@ class NodeSupervisor:
 
     async def _keep_container(self) -> None:
         await self._is_supervised.wait()
-        self._port = Ports().acquire()
+        self._port = self._ports.acquire()
         key = self._order["key"]
         order = StartOrder(self._order["pool_id"], self._port, key, self.output)
         try:
