@@ -16,6 +16,8 @@ from synth_pools.local import LocalBackend
 from synth_pools.spec import load_spec
 from tests.contract.faults.fault import KEY
 
+pytestmark = pytest.mark.system
+
 _TASK = "/v1/pools/{pool_id}/tasks/{task_id}"
 _ROLLOUT = "/v1/pools/{pool_id}/rollouts/{rollout_id}"
 # Each with its method, the existing operation that it resembles, and its path.

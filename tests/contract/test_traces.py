@@ -43,6 +43,7 @@ def test_what_was_there_is_not_touched() -> None:
         assert rollouts["items"] == []
 
 
+@pytest.mark.system
 def test_read_only_sends_gets_alone() -> None:
     with watched() as server:
         pool = _make(server.backend_url, "a-stranger", "somebody's", tasks=[{"task_id": "t"}])

@@ -50,6 +50,7 @@ def targeting() -> RequestTargeting:
     return RequestTargeting("mark-", TARGETS, frozenset())
 
 
+@pytest.mark.system
 @pytest.mark.timeout(120)
 def test_results_arrive_and_created_pools_are_registered() -> None:
     registered: list[str] = []

@@ -101,7 +101,11 @@ def test_all_operations_are_there_but_those_of_some_features() -> None:
         ("runs.first_labels", "runs.configuration", "get_run"),
         ("runs.label", "runs.configuration", "list_runs"),
         ("tasks.updated_at", "times.task", "patch_task"),
-        ("time_limit.beside_limits", "outcomes.timeout", "create_rollout"),
+        pytest.param(
+            *("time_limit.beside_limits", "outcomes.timeout", "create_rollout"),
+            # It takes half a minute.
+            marks=pytest.mark.system,
+        ),
         ("urls.of_this_host", "details.host", "get_pool_urls"),
     ],
 )
