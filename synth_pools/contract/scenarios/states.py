@@ -283,8 +283,7 @@ def states_shares(ctx: Context) -> None:
 def _judge_late_share(ctx: Context) -> None:
     """Expect a share that begins to wait to take turns with one that has waited for long."""
     runs = [ctx.resources.name(name) for name in ("early", "late")]
-    # The eight that wait last longer than the requests that create the others: on a busy machine
-    # these may take longer than before.
+    # The eight that wait last longer than the requests that create the others, however busy it is.
     for delay in (seconds + 2 * ctx.session.http.round_trip for seconds in (0.1, 0.3, 1.0)):
         pool_id = ctx.resources.live_pool("late", concurrency=1)
         early = [start_rollout(ctx, pool_id, env={"delay": delay}, run=runs[0]) for _ in range(14)]
@@ -295,7 +294,6 @@ def _judge_late_share(ctx: Context) -> None:
         before, after = ([it for it in part if it] for part in (moments[:14], moments[14:]))
         if len(after) < len(late) or not before or max(after) >= max(before):
             continue  # The other share waited no more.
-        # Equal times, as in whole seconds, do not tell which was first.
         between = sum(min(after) <= start <= max(after) for start in before)
         demand = "one of another share starts between four of one that begins to wait"
         ctx.judge("create_rollout", finals[-1]).that(demand, between >= 1, f"{between} did")
