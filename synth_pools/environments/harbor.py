@@ -8,7 +8,6 @@ import functools
 import json
 import os
 import shutil
-import stat
 import subprocess
 import tomllib
 import uuid
@@ -29,14 +28,13 @@ from harbor.trial.trial import Trial
 
 from synth_pools.container import Container, EpisodeError, Result, Rollout, SetupError
 from synth_pools.environments.adapter import Environment
-from synth_pools.environments.leftovers import open_folder
+from synth_pools.environments.leftovers import open_folder, small_files
 from synth_pools.environments.models import MODEL_READS, model_of
 from synth_pools.environments.policies import require_module
 
 _WITHOUT_MODEL = (AgentName.ORACLE.value, AgentName.NOP.value)
 # Left by agent, verifier and sandbox; a task of several steps has a folder for each of them.
 _KEPT = ("agent/", "artifacts/", "steps/", "trial.log", "verifier/")
-_LARGEST_FILE = 8 * 1024 * 1024
 _READS = {
     "policy": {
         "agent": "oracle, nop, terminus-2 or another of Harbor's, or module:Class of the "
@@ -171,30 +169,20 @@ def _engine() -> EnvironmentType:
 
 def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
     """Return the end of a trial that was played to its end, and report what it has left."""
-    room = 2 * _LARGEST_FILE
     # Collected files come last, since a pool takes no answer beyond a size.
-    for path in sorted(place.rglob("*"), key=lambda path: ("artifacts" in path.parts, path)):
-        name = path.as_posix().removeprefix(f"{place}/")
-        if not name.startswith(_KEPT) or name == "artifacts/manifest.json":
-            continue
-        # A link may lead out of the sandbox that has made it.
-        state = path.lstat()
-        if not stat.S_ISREG(state.st_mode):
-            continue
-        if state.st_size > min(room, _LARGEST_FILE):
-            print(f"{name} is not kept: it has {state.st_size} bytes.")  # noqa: T201 - its log
-        else:
-            room -= state.st_size
-            data = path.read_bytes()
-            try:
-                # Zeros take six times their room in a text.
-                rollout.artifact(name, data if b"\0" in data else data.decode())
-            except UnicodeDecodeError:
-                rollout.artifact(name, data)
-            if name == "agent/trajectory.json":
-                # Harbor's own agents write the same format.
-                with contextlib.suppress(ValueError):
-                    rollout.trajectory.replace(json.loads(data))
+    paths = sorted(place.rglob("*"), key=lambda path: ("artifacts" in path.parts, path))
+    files = [path.as_posix().removeprefix(f"{place}/") for path in paths]
+    kept = [file for file in files if file.startswith(_KEPT) and file != "artifacts/manifest.json"]
+    for file, data in small_files(place, kept):
+        try:
+            # Zeros take six times their room in a text.
+            rollout.artifact(file, data if b"\0" in data else data.decode())
+        except UnicodeDecodeError:
+            rollout.artifact(file, data)
+        if file == "agent/trajectory.json":
+            # Harbor's own agents write the same format.
+            with contextlib.suppress(ValueError):
+                rollout.trajectory.replace(json.loads(data))
     names = ("input_tokens", "cached_input_tokens", "output_tokens", "cost_usd")
     rollout.usage(**dict(zip(names, result.compute_token_cost_totals(), strict=True)))
     rewards = dict(result.verifier_result.rewards or {}) if result.verifier_result else {}

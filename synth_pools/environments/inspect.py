@@ -17,19 +17,18 @@ from inspect_ai import eval_async
 from inspect_ai._eval import eval as evaluation
 from inspect_ai._util import appdirs
 from inspect_ai._util.error import PrerequisiteError
-from inspect_ai.hooks import Hooks, hooks
 from inspect_ai.model import get_model
 from inspect_ai.scorer import value_to_float
 from inspect_ai.util._display import init_display_type
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments.adapter import Environment, with_task_ids
+from synth_pools.environments.inspect_reports import Reports
 from synth_pools.environments.leftovers import open_folder
 from synth_pools.environments.models import MODEL_READS, model_of
 
 # Longest end of the sandbox of a cancelled sample.
 _CLEANUP_SECONDS = 20.0
-_LONGEST_TEXT = 10_000
 _WORDS = {"C", "I", "P", "N", "yes", "no", "true", "false"}
 _READS = {
     "policy": MODEL_READS,
@@ -76,15 +75,15 @@ def adapt(name: str) -> Environment:
         if (sample_id := rollout.task.get("sample_id")) is None:
             raise EpisodeError("The rollout names no task: `task_id` is the id of a sample.")
         async with is_free:
-            _Reports.rollout, _Reports.sample, _Reports.reported = rollout, None, set()
+            Reports.rollout, Reports.sample, Reports.reported = rollout, None, set()
             try:
                 with tempfile.TemporaryDirectory(dir=folder) as log_folder:
                     log = await _ended(_evaluate(evaluate, sample_id, rollout, log_folder))
                     rollout.artifact("log.eval", Path(log.location), artifact_type="inspect_log")
                     # Reading its samples would make all of the event loop slower (`nest_asyncio`).
-                    return _judge(log, _Reports.sample, rollout)
+                    return _judge(log, Reports.sample, rollout)
             finally:
-                _Reports.rollout = None
+                Reports.rollout = None
                 # Set after some errors, and then all evaluations fail: the pool replaces this one.
                 if evaluation._eval_async_running:  # noqa: SLF001
                     os.kill(os.getpid(), signal.SIGTERM)
@@ -171,66 +170,3 @@ def _number(value: Any) -> float | None:
     except (TypeError, ValueError):
         return None
     return number if isfinite(number) else None
-
-
-@hooks(name="synth_pools", description="Reports evaluations as events of rollouts.")
-class _Reports(Hooks):  # type: ignore[misc]
-    rollout: Rollout | None = None
-    sample: Any = None
-    reported: set[str]
-
-    async def on_sample_end(self, data: Any) -> None:
-        _Reports.sample = data.sample
-
-    async def on_sample_event(self, data: Any) -> None:
-        rollout, event = self.rollout, data.event
-        # Calls are announced, too, before they have ended.
-        if rollout is None or rollout.is_cancelled or event.pending or event.uuid in self.reported:
-            return
-        self.reported.add(event.uuid)
-        if event.event == "score":
-            fields = {"value": event.score.value, "explanation": event.score.explanation}
-            rollout.event({"type": "score", "scorer": event.scorer, **fields})
-        elif event.event == "tool":
-            rollout.trajectory.observe(
-                event.error.message if event.error else event.result, event.id
-            )
-            result = event.error.message if event.error else str(event.result)[:_LONGEST_TEXT]
-            rollout.event({"type": "tool", "name": event.function, "result": result})
-        elif event.event == "model":
-            rollout.metrics["turns"] = rollout.metrics.get("turns", 0) + 1
-            _record(rollout, event, self.reported)
-
-
-def _record(rollout: Rollout, event: Any, recorded: set[str]) -> None:
-    """Report a call of the model as a step, after the messages that it was sent."""
-    for message in event.input:
-        # Answers of tools are added when they have come.
-        if message.role != "tool" and message.id not in recorded:
-            recorded.add(message.id)
-            rollout.trajectory.add_message({"role": message.role, "content": message.text})
-    output, used = event.output, event.output.usage
-    if not output.choices:
-        rollout.event({"type": "model", "error": event.error})
-        return
-    message, metrics = output.message, {}
-    recorded.add(message.id)
-    # An answer of a cache costs nothing.
-    if used is not None and event.cache != "read":
-        cached = used.input_tokens_cache_read or 0
-        metrics = {
-            "prompt_tokens": used.input_tokens + cached + (used.input_tokens_cache_write or 0),
-            "completion_tokens": used.output_tokens,
-            "cached_tokens": cached,
-            "cost_usd": used.total_cost,
-        }
-    parts = message.content if isinstance(message.content, list) else ()
-    reasoning = "".join(part.reasoning for part in parts if part.type == "reasoning")
-    rollout.step(
-        "agent",
-        message.text,
-        tool_calls=message.tool_calls,
-        reasoning_content=reasoning or None,
-        model_name=output.model,
-        metrics=metrics,
-    )

@@ -7,13 +7,15 @@ import contextlib
 import fcntl
 import os
 import shutil
+import stat
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 ENGINES = ("docker", "podman")
 _ENGINE_SECONDS = 30.0
+_LARGEST_FILE = 8 * 1024 * 1024
 
 
 def open_folder(kind: str) -> Path:
@@ -41,6 +43,28 @@ def open_folder(kind: str) -> Path:
             atexit.register(stack.pop_all().close)
             atexit.register(shutil.rmtree, folder, ignore_errors=True)
             return folder
+
+
+def small_files(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield files with their contents, each up to a size, and all up to twice that.
+
+    Folders and links are left out: a link may lead out of the sandbox that has made it.
+
+    Args:
+        folder: Their folder.
+        names: Their names in it.
+    """
+    room = 2 * _LARGEST_FILE
+    for name in names:
+        state = (folder / name).lstat()
+        if not stat.S_ISREG(state.st_mode):
+            continue
+        if state.st_size > min(room, _LARGEST_FILE):
+            # The log of the rollout.
+            print(f"{name} is not kept: it has {state.st_size} bytes.")  # noqa: T201
+            continue
+        room -= state.st_size
+        yield name, (folder / name).read_bytes()
 
 
 @contextlib.contextmanager

@@ -16,11 +16,11 @@ from verifiers.v1.configs.agent import AgentConfig, agent_config_fields
 from verifiers.v1.runtimes import subprocess as local_runtime
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
-from synth_pools.container.atif import step_event
 from synth_pools.environments import chat_harness
 from synth_pools.environments.adapter import Environment, with_task_ids
 from synth_pools.environments.leftovers import open_folder
 from synth_pools.environments.models import MODEL_READS, model_of
+from synth_pools.environments.verifiers_reports import add_usage, reporter
 
 _MOST_TASKS = 10_000
 _HARNESS = "synth_pools_chat"
@@ -117,9 +117,9 @@ class _Playing:
         context = vf.ModelContext(client=client, model=model.name, sampling=sampling)
         env = copy.copy(self._env)
         env.config = env.config.model_copy(update={"agent": _agent(env.config.agent, rollout)})
-        episode = await env.run_episode(task, context, on_trace=partial(_reporter, rollout))
+        episode = await env.run_episode(task, context, on_trace=partial(reporter, rollout))
         for used in (used for trace in episode.traces for used in trace.extra_usage):
-            _add_usage(rollout, used)
+            add_usage(rollout, used)
         rollout.artifact("episode.json", episode.to_record(), artifact_type="verifiers_episode")
         return _judge(episode, rollout)
 
@@ -161,51 +161,3 @@ def _judge(episode: Any, rollout: Rollout) -> float | None:
         errors = [*episode.errors, *(trace.errors if trace else ())]
         raise EpisodeError(f"{errors[-1].type}: {errors[-1].message}" if errors else "It failed.")
     return rollout.reward
-
-
-def _reporter(rollout: Rollout, trace: Any) -> None:
-    """Report calls of the model in a trace, each once."""
-    reported: list[Any] = []
-    recorded: set[int] = set()
-
-    def report(*_: Any) -> None:
-        for call in trace.calls[len(reported) :] if not rollout.is_cancelled else ():
-            reported.append(call)
-            rollout.metrics["turns"] = rollout.metrics.get("turns", 0) + 1
-            _add_usage(rollout, call.usage)
-            if call.node is None:
-                rollout.event({"type": "model", "error": call.error and call.error.message})
-            else:
-                _record(rollout, trace, call, recorded)
-
-    trace.watch(report)
-
-
-def _record(rollout: Rollout, trace: Any, call: Any, recorded: set[int]) -> None:
-    """Report a call of the model as a step, after the messages that it was sent."""
-    used = call.usage
-    metrics = used and {
-        "prompt_tokens": used.input_tokens,
-        "completion_tokens": used.completion_tokens,
-        "cached_tokens": used.cached_input_tokens,
-        "cost_usd": used.cost,
-    }
-    places, place = [], call.node
-    while place is not None and place not in recorded:
-        places.append(place)
-        place = trace.nodes[place].parent
-    for place in reversed(places):
-        recorded.add(place)
-        message = trace.nodes[place].message.model_dump()
-        if place != call.node:
-            rollout.trajectory.add_message(message)
-        elif step := rollout.trajectory.add_message(
-            message, model_name=call.model, metrics=metrics
-        ):
-            rollout.event(step_event(step))
-
-
-def _add_usage(rollout: Rollout, used: Any) -> None:
-    if used is not None:
-        tokens = {"input_tokens": used.input_tokens, "output_tokens": used.completion_tokens}
-        rollout.usage(**tokens, cost_usd=used.cost)
