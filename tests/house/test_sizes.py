@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from synth_pools.environments.kinds import KINDS
 from tests.house.tree import PACKAGE, ROOT, modules
 
 # Parsing the whole tree takes seconds: once.
 pytestmark = pytest.mark.xdist_group("house")
 
 LONGEST = 450
+LONGEST_ADAPTER = 200
 SHORT = 40
 # Modules that may be short: their subject is small, or its place is given.
 SHORT_MODULES = {
@@ -50,6 +52,12 @@ def test_no_module_is_long() -> None:
     assert PACKAGE / "errors.py" in {module.path for module in everything}
     values = {module.name: len(module.lines) for module in everything}
     assert {name: lines for name, lines in values.items() if lines > LONGEST} == {}
+
+
+def test_no_adapter_is_long() -> None:
+    adapters = [PACKAGE / "environments" / f"{kind}.py" for kind in KINDS]
+    lengths = {path.name: len(path.read_text().splitlines()) for path in adapters}
+    assert {name: lines for name, lines in lengths.items() if lines > LONGEST_ADAPTER} == {}
 
 
 def test_a_short_module_belongs_to_its_neighbour() -> None:
