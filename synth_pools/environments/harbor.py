@@ -172,8 +172,8 @@ def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
     # Collected files come last, since a pool takes no answer beyond a size.
     paths = sorted(place.rglob("*"), key=lambda path: ("artifacts" in path.parts, path))
     files = [path.as_posix().removeprefix(f"{place}/") for path in paths]
-    kept = [file for file in files if file.startswith(_KEPT) and file != "artifacts/manifest.json"]
-    for file, data in small_files(place, kept):
+    files = [name for name in files if name.startswith(_KEPT) and name != "artifacts/manifest.json"]
+    for file, data in small_files(place, files):
         try:
             # Zeros take six times their room in a text.
             rollout.artifact(file, data if b"\0" in data else data.decode())

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection
 from synth_pools.container import Container, Rollout
 from synth_pools.environments.adapter import Environment
 from synth_pools.environments.models import LIMITS, open_client
-from synth_pools.environments.openenv_places import Places, ask
+from synth_pools.environments.openenv_places import ServerPlaces, ask
 from synth_pools.environments.openenv_server import OpenEnvServer
 from synth_pools.environments.policies import (
     READS,
@@ -44,7 +44,7 @@ _CANNOT = ("Tasks are not listed: `env` chooses them, where the server has some.
 def adapt(name: str) -> Environment:
     """Return the environment of a server: its URL, a folder of `openenv init`, or an image."""
     server = OpenEnvServer(name)
-    places = Places(server)
+    places = ServerPlaces(server)
     container = Container(f"openenv:{name}", description=f"OpenEnv's server {name}.")
     container.setup(server.open)
     container.shutdown(server.close)

@@ -28,7 +28,7 @@ class _NoPlaceError(Exception):
     """Answer of a server all of whose places are taken."""
 
 
-class Places:
+class ServerPlaces:
     """Places of a server, of which each episode takes one.
 
     Args:
