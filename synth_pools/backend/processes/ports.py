@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import socket
 import sys
 from pathlib import Path
@@ -65,7 +66,10 @@ def _lock(port: int) -> socket.socket | None:
     lock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         lock.bind(f"\0synth-pools-port-{port}")
-    except OSError:
+    except OSError as error:
         lock.close()
-        raise
+        if error.errno == errno.EADDRINUSE:
+            raise
+        # A sandbox may forbid such names.
+        return None
     return lock
