@@ -31,11 +31,12 @@ _JSON = "application/json"
 _LINE_EVENTS = 50
 # Size from which a pool reserves memory for an answer by its length, which lines do not have.
 _LARGE_ANSWER = 256 * 1024
-# Events of this time share a line. A line costs a pool as much as many events, so the first one and
-# each further one come no sooner than a longer time after what was before.
+# Events of this time share a line. A line costs a pool as much as many events, so each comes no
+# sooner than a longer time after the one before.
 _GATHER_SECONDS = 0.02
-# Also the time after which an answer without events begins; a pool asks for them a little later.
 _LINE_SECONDS = 0.25
+# Short episodes have no line but the last. A pool asks for events a little later than this.
+_FIRST_LINE_SECONDS = 0.4
 _VERSION = "2026-05-28"
 
 _Handler = Callable[[Request], Awaitable[Response]]
@@ -185,22 +186,21 @@ async def _pieces(episode: Episode) -> AsyncIterator[tuple[bytes, bool]]:
 
     The first one is an empty line where nothing happens in a while.
     """
-    after, is_last, sent_at = 0, False, time.monotonic()
-    limit_seconds: float | None = _LINE_SECONDS
+    after, pause, is_last = 0, _FIRST_LINE_SECONDS, False
     while not is_last:
-        await episode.has_news(after, limit_seconds)
-        texts, is_full = episode.events(after, _LINE_EVENTS)
-        if texts and not (is_full or episode.ended.is_set()):
-            remaining = sent_at + _LINE_SECONDS - time.monotonic()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(max(_GATHER_SECONDS, remaining)):
-                    await episode.ended.wait()
+        # Until then nothing is sent, so that no event has to wake this task.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await episode.ended.wait()
         is_ended = episode.ended.is_set()
         texts, has_more = episode.events(after, _LINE_EVENTS)
         line = f'{{"events":[{",".join(texts)}]}}\n' if texts else "" if is_ended else "\n"
-        is_last = is_ended and not has_more
+        is_last, after = is_ended and not has_more, after + len(texts)
         yield line.encode() + (episode.state(_LARGE_ANSWER) if is_last else b""), is_last
-        after, limit_seconds, sent_at = after + len(texts), None, time.monotonic()
+        due = time.monotonic() + _LINE_SECONDS
+        await episode.has_news(after)
+        _, is_full = episode.events(after, _LINE_EVENTS)
+        pause = 0.0 if is_full else max(_GATHER_SECONDS, due - time.monotonic())
 
 
 class _LiveAnswer(Response):

@@ -11,6 +11,7 @@ import contextlib
 import contextvars
 import inspect
 import logging
+import queue
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from typing import Any, TypeVar
 _log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 2.0
+_MOST_IDLE = 16
 
 _T = TypeVar("_T")
 _Print = Callable[[str], None]
@@ -27,7 +29,15 @@ _current: contextvars.ContextVar[_Print | None] = contextvars.ContextVar("print"
 
 
 class _CallThreads(ThreadPoolExecutor):
-    """Executor that makes a thread for each call: none waits for others, nor does the program."""
+    """Executor that has a thread for each call: none waits for others, nor does the program.
+
+    The thread of a call that has ended takes a later one. One that hangs is left behind.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle: list[queue.SimpleQueue[Callable[[], None] | None]] = []
+        self._is_shut = False
 
     def submit(
         self, function: Callable[..., _T], /, *arguments: Any, **keywords: Any
@@ -42,8 +52,30 @@ class _CallThreads(ThreadPoolExecutor):
             except BaseException as error:  # noqa: BLE001 - raised where the call is awaited
                 future.set_exception(error)
 
-        threading.Thread(target=run, name="call", daemon=True).start()
+        try:
+            self._idle.pop().put(run)
+        except IndexError:
+            threading.Thread(target=self._serve, args=(run,), name="call", daemon=True).start()
         return future
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
+        """End the idle threads, and each other one after its call."""
+        self._is_shut = True
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().put(None)
+
+    def _serve(self, run: Callable[[], None] | None) -> None:
+        inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
+        while run is not None:
+            run()
+            # Nothing of a call lives until the next one.
+            run = None
+            if len(self._idle) < _MOST_IDLE:
+                self._idle.append(inbox)
+                if self._is_shut:
+                    self.shutdown()
+                run = inbox.get()
 
 
 class FunctionLoop:

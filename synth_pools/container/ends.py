@@ -108,17 +108,15 @@ class Episode(Rollout):
         texts = self._events[after : after + limit]
         return texts, after + len(texts) < len(self._events)
 
-    async def has_news(self, after: int, limit_seconds: float | None) -> None:
-        """Wait for an event after a position, for the end, or for the time limit."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(limit_seconds):
-                while not self.ended.is_set():
-                    self._news.clear()
-                    # First this, since another thread may report an event at any moment.
-                    self._on_event = self._tell_news
-                    if len(self._events) > after:
-                        return
-                    await self._news.wait()
+    async def has_news(self, after: int) -> None:
+        """Wait for an event after a position, or for the end."""
+        while not self.ended.is_set():
+            self._news.clear()
+            # First this, since another thread may report an event at any moment.
+            self._on_event = self._tell_news
+            if len(self._events) > after:
+                return
+            await self._news.wait()
 
     def _tell_news(self) -> None:
         # The container may have ended before its function.

@@ -119,6 +119,8 @@ class ServerConnection(HttpToolsProtocol):
         # When the client last read, and how many bytes were left to read then.
         self._stalled_since: float | None = None
         self._unread = 0
+        # Set if the client has read all, until something is sent.
+        self._is_settled = False
         # Set if the client has closed its side before the end of its answer.
         self._half_closed: asyncio.TimerHandle | None = None
         self.has_left = False
@@ -281,6 +283,7 @@ class ServerConnection(HttpToolsProtocol):
             self._current = self.pipeline[-1][0]
         else:
             self._waiting_since = self.loop.time()
+        self._is_settled = False
         super().on_response_complete()
         if self.transport.is_closing():
             return
@@ -301,12 +304,16 @@ class ServerConnection(HttpToolsProtocol):
         """Close the connection if the client has used up its time."""
         limits = self._limited.limits
         waiting = self._waiting_since
-        if waiting is not None and now - waiting > limits.header_timeout_seconds:
-            self.transport.close()
+        if waiting is not None:
+            if now - waiting > limits.header_timeout_seconds:
+                self.transport.close()
+            elif self._is_settled:
+                return
         # Also while the connection is closing: otherwise its last bytes are held for ever.
         unread = self.transport.get_write_buffer_size() + _unsent(self.transport)
         if not unread:
             self._stalled_since = None
+            self._is_settled = waiting is not None
         elif self._stalled_since is None or unread < self._unread:
             self._stalled_since = now
         elif now - self._stalled_since > limits.write_timeout_seconds:
@@ -345,6 +352,7 @@ class ServerConnection(HttpToolsProtocol):
         """Answer a request that cannot be read, if an answer is still possible, and close."""
         if self.transport.is_closing():
             return
+        self._is_settled = False
         current = self._current
         has_answer = current is not None and current.response_started and not self._is_between
         # The client cannot read the answer to a request with an unreadable body.
