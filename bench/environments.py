@@ -32,7 +32,7 @@ _ROOT = Path(__file__).resolve().parents[1]
 _FOLDER = _ROOT / "tests" / "environments"
 _COUNT = 100
 # Turns of both sides, one after the other; the first one is not counted.
-_TURNS, _TURN_COUNT = 7, 50
+_TURNS, _TURN_COUNT = 15, 50
 _LIMIT_MS = 5.0
 _HEAD = (
     "100 episodes of",

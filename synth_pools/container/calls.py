@@ -36,46 +36,42 @@ class _CallThreads(ThreadPoolExecutor):
 
     def __init__(self) -> None:
         super().__init__()
-        self._idle: list[queue.SimpleQueue[Callable[[], None] | None]] = []
+        self._idle: list[queue.SimpleQueue[Any]] = []
         self._is_shut = False
 
-    def submit(
-        self, function: Callable[..., _T], /, *arguments: Any, **keywords: Any
-    ) -> Future[_T]:
+    def submit(self, function: Callable[..., _T], /, *args: Any, **named: Any) -> Future[_T]:
         future: Future[_T] = Future()
 
         def run() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(function(*arguments, **keywords))
+                future.set_result(function(*args, **named))
             except BaseException as error:  # noqa: BLE001 - raised where the call is awaited
                 future.set_exception(error)
 
         try:
-            self._idle.pop().put(run)
+            inbox = self._idle.pop()
         except IndexError:
-            threading.Thread(target=self._serve, args=(run,), name="call", daemon=True).start()
+            inbox = queue.SimpleQueue()
+            threading.Thread(target=self._serve, args=(inbox,), name="call", daemon=True).start()
+        inbox.put(run)
         return future
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002
         """End the idle threads, and each other one after its call."""
         self._is_shut = True
-        with contextlib.suppress(IndexError):
-            while True:
-                self._idle.pop().put(None)
+        for inbox in self._idle:
+            inbox.put(None)
 
-    def _serve(self, run: Callable[[], None] | None) -> None:
-        inbox: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
-        while run is not None:
+    def _serve(self, inbox: queue.SimpleQueue[Any]) -> None:
+        while (run := inbox.get()) is not None:
             run()
             # Nothing of a call lives until the next one.
-            run = None
-            if len(self._idle) < _MOST_IDLE:
-                self._idle.append(inbox)
-                if self._is_shut:
-                    self.shutdown()
-                run = inbox.get()
+            del run
+            if self._is_shut or len(self._idle) >= _MOST_IDLE:
+                return
+            self._idle.append(inbox)
 
 
 class FunctionLoop:

@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from synth_pools.backend.server.protocol import ServerConnection
 from synth_pools.backend.storage import events as stored_events
 from synth_pools.backend.storage.database import Transaction
 from tests.support.backend_server import KEY, Server, eventually
@@ -192,6 +193,31 @@ def test_an_answer_that_is_not_read(start: Callable[..., Server]) -> None:
                 received += len(chunk)
         assert received < 8_000_000
     backend.get("/v1/queue/status")
+
+
+def test_an_answer_that_is_not_read_after_others_that_were(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, settled = ServerConnection.sweep, set[int]()
+
+    def note(connection: ServerConnection, now: float) -> None:
+        sweep(connection, now)
+        if connection._is_settled and connection.client is not None:
+            settled.add(connection.client[1])
+
+    monkeypatch.setattr(ServerConnection, "sweep", note)
+    backend = start(write_timeout_seconds=0.5, validate_responses=False)
+    pool_id = backend.pool(pad="x" * 8_000_000)
+    with wire(backend, small=True) as deaf:
+        for _ in range(2):
+            deaf.sendall(b"GET /health HTTP/1.1\r\n" + AUTHORIZED + b"\r\n")
+            received = b""
+            while b'"ok"' not in received:
+                received += deaf.recv(65536)
+            eventually(lambda: deaf.getsockname()[1] in settled)
+            settled.clear()
+        deaf.sendall(f"GET /v1/pools/{pool_id} HTTP/1.1\r\n".encode() + AUTHORIZED + b"\r\n")
+        eventually(lambda: not backend.holds(deaf))
 
 
 def test_many_silent_connections_keep_nobody_out(start: Callable[..., Server]) -> None:
