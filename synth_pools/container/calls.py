@@ -39,14 +39,14 @@ class _CallThreads(ThreadPoolExecutor):
         self._idle: list[queue.SimpleQueue[Any]] = []
         self._is_shut = False
 
-    def submit(self, function: Callable[..., _T], /, *args: Any, **named: Any) -> Future[_T]:
+    def submit(self, function: Callable[..., _T], /, *args: Any, **keys: Any) -> Future[_T]:
         future: Future[_T] = Future()
 
         def run() -> None:
             if not future.set_running_or_notify_cancel():
                 return
             try:
-                future.set_result(function(*args, **named))
+                future.set_result(function(*args, **keys))
             except BaseException as error:  # noqa: BLE001 - raised where the call is awaited
                 future.set_exception(error)
 

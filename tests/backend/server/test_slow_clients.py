@@ -198,12 +198,12 @@ def test_an_answer_that_is_not_read(start: Callable[..., Server]) -> None:
 def test_an_answer_that_is_not_read_after_others_that_were(
     start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep, settled = ServerConnection.sweep, set[int]()
+    sweep, ports = ServerConnection.sweep, set[int]()
 
     def note(connection: ServerConnection, now: float) -> None:
         sweep(connection, now)
         if connection._is_settled and connection.client is not None:
-            settled.add(connection.client[1])
+            ports.add(connection.client[1])
 
     monkeypatch.setattr(ServerConnection, "sweep", note)
     backend = start(write_timeout_seconds=0.5, validate_responses=False)
@@ -214,8 +214,8 @@ def test_an_answer_that_is_not_read_after_others_that_were(
             received = b""
             while b'"ok"' not in received:
                 received += deaf.recv(65536)
-            eventually(lambda: deaf.getsockname()[1] in settled)
-            settled.clear()
+            eventually(lambda: deaf.getsockname()[1] in ports)
+            ports.clear()
         deaf.sendall(f"GET /v1/pools/{pool_id} HTTP/1.1\r\n".encode() + AUTHORIZED + b"\r\n")
         eventually(lambda: not backend.holds(deaf))
 
