@@ -51,7 +51,8 @@ from synth_pools.contract.preflight import (
 )
 from synth_pools.contract.results import Clause, Exchange, Layer, LayerResult, Report
 from synth_pools.contract.roles.kinds import KINDS, subject_scenarios
-from synth_pools.contract.roles.subject import Resource, linked_subject, read_subject
+from synth_pools.contract.roles.subject import Resource, linked_subject
+from synth_pools.contract.roles.workflows import read_roles
 from synth_pools.contract.rules.clauses import CLAUSES
 from synth_pools.contract.rules.facts import FactBook
 from synth_pools.contract.scenarios import all_scenarios, load_scenarios, smoke_scenarios
@@ -189,7 +190,7 @@ def run_contract(
                 with _containers(session) as urls:
                     _judge(run, session, urls, progress)
                 return
-            resources = read_subject(subject, document) if subject else linked_subject(document)
+            resources = read_roles(subject, document) if subject else linked_subject(document)
             _judge_foreign(run, session, resources, progress)
 
     return run.carry_out(judge, lambda session: _clean_up(run, session, progress), on_report)

@@ -9,7 +9,7 @@ import pytest
 
 from synth_pools.contract.document import Document, read_specification
 from synth_pools.contract.results import Report
-from synth_pools.contract.roles.subject import read_subject
+from synth_pools.contract.roles.workflows import read_roles
 from synth_pools.contract.run import run_contract
 from tests.foreign.conftest import Running
 from tests.foreign.faults import FAULTS
@@ -51,7 +51,7 @@ def _alarms(report: Report) -> set[tuple[str, str]]:
 @pytest.mark.timeout(600)
 def test_nothing_but_real_departures_is_told(running: Running) -> None:
     document = Document(read_specification(running.spec))
-    (resource,) = read_subject(running.subject, document).values()
+    (resource,) = read_roles(running.subject, document).values()
     with planted(running.url, document, resource, lambda _, call, send: send(call)) as proxy:
         # Without a fault the proxy changes nothing, so what it shows later is the fault.
         for url in (running.url, proxy):
@@ -63,7 +63,7 @@ def test_nothing_but_real_departures_is_told(running: Running) -> None:
 @pytest.mark.timeout(1800)
 def test_most_planted_faults_are_seen(running: Running) -> None:
     document = Document(read_specification(running.spec))
-    (resource,) = read_subject(running.subject, document).values()
+    (resource,) = read_roles(running.subject, document).values()
     faults = {
         name: plant
         for name, (plant, roles) in FAULTS.items()

@@ -67,7 +67,7 @@ def _key_of_command(command: str) -> str:
     "--subject",
     type=FILE,
     metavar="FILE.YAML",
-    help="What makes, reads, lists, changes and ends the resources of another API.",
+    help="What makes, reads, lists, changes and ends the resources of another API; also Arazzo.",
 )
 @click.option(
     "--operations",

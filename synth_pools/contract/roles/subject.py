@@ -210,30 +210,47 @@ def linked_subject(document: Document) -> dict[str, Resource]:
 @cache
 def own_subject() -> Mapping[str, Resource]:
     """Return the resources of the Container Pools API."""
-    return read_subject(Path(__file__).with_name("pools.yaml"), Document(load_spec()))
+    file = Path(__file__).with_name("pools.yaml")
+    return subject_of(file, read_yaml(file), Document(load_spec()))
 
 
-def read_subject(file: Path, document: Document) -> dict[str, Resource]:
-    """Read a subject file.
+def read_yaml(file: Path) -> Any:
+    """Return the content of a file with roles.
+
+    Raises:
+        UnjudgeableError: It cannot be read.
+    """
+    try:
+        return yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise _no_subject(file, error) from None
+
+
+def subject_of(file: Path, content: Any, document: Document) -> dict[str, Resource]:
+    """Return the resources of a subject file.
 
     Args:
         file: The file.
+        content: Its content.
         document: The document; operations are named by id, or by method and path.
 
     Raises:
-        UnjudgeableError: It cannot be read, or names what there is not.
+        UnjudgeableError: It is no subject file, or names what there is not.
     """
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
         raw = dict(content["resources"])
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, TypeError, KeyError, ValueError) as error:
-        line = " ".join(str(error).split())[:200]
-        raise UnjudgeableError(f"{file} is no subject file: {line}") from None
+    except (TypeError, KeyError, ValueError) as error:
+        raise _no_subject(file, error) from None
     subject = {name: _resource(file, document, name, roles) for name, roles in raw.items()}
     for resource in subject.values():
         if resource.parent and resource.parent not in subject:
             raise UnjudgeableError(f"{file}: {resource.name}: no resource is {resource.parent!r}")
     return subject
+
+
+def _no_subject(file: Path, error: Exception) -> UnjudgeableError:
+    line = " ".join(str(error).split())[:200]
+    return UnjudgeableError(f"{file} is no subject file: {line}")
 
 
 def _resource(file: Path, document: Document, name: str, roles: Any) -> Resource:
