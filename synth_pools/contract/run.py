@@ -27,7 +27,7 @@ from synth_pools.contract.foreign.run import (
     judge_foreign,
     runs_generated_requests,
 )
-from synth_pools.contract.fuzzing.checks import CHECKS
+from synth_pools.contract.fuzzing.checks import CHECKS, FOREIGN_CHECKS
 from synth_pools.contract.fuzzing.runner import run_fuzzing
 from synth_pools.contract.harness.executor import ScenarioExecutor
 from synth_pools.contract.harness.lanes import Lane
@@ -190,8 +190,7 @@ def run_contract(
                 with _containers(session) as urls:
                     _judge(run, session, urls, progress)
                 return
-            resources = read_roles(subject, document) if subject else linked_subject(document)
-            _judge_foreign(run, session, resources, progress)
+            _judge_foreign(run, session, _subject_of(document, subject), progress)
 
     return run.carry_out(judge, lambda session: _clean_up(run, session, progress), on_report)
 
@@ -231,15 +230,33 @@ def clean_leftovers(
         http.close()
 
 
-def known_checks() -> list[ListedCheck]:
-    """Return the id, the clause and the operations of each check; no operations stand for all."""
-    checks = listed_scenarios(all_scenarios(), CLAUSES)
-    checks += [(check.id, check.clause, ()) for check in CHECKS.values()]
+def known_checks(spec: Path | None = None, subject: Path | None = None) -> list[ListedCheck]:
+    """Return the id, the clause and the operations of each check; no operations stand for all.
+
+    Args:
+        spec: The file to judge by; the openapi.yaml of this package if None.
+        subject: The subject file of another API.
+
+    Raises:
+        UnjudgeableError: A file cannot be read.
+    """
+    document = Document(read_specification(spec))
+    names = FOREIGN_CHECKS if document.is_foreign else tuple(CHECKS)
+    checks: list[ListedCheck] = [(CHECKS[name].id, CHECKS[name].clause, ()) for name in names]
     checks.append(("auth.refused", ACCESS, ()))
-    client = Clause("Growth", "every method of the client reads what raw HTTP reads")
-    checks += [(f"client.{kind}", client, ()) for kind in ("sync", "async")]
-    checks.append(("model.walk", Clause("Pools: states", "random calls, together"), ()))
+    if document.is_foreign:
+        scenarios = subject_scenarios(_subject_of(document, subject))
+        checks += [(item.id, item.clause, item.operations(document)) for item in scenarios]
+    else:
+        checks += listed_scenarios(all_scenarios(), CLAUSES)
+        client = Clause("Growth", "every method of the client reads what raw HTTP reads")
+        checks += [(f"client.{kind}", client, ()) for kind in ("sync", "async")]
+        checks.append(("model.walk", Clause("Pools: states", "random calls, together"), ()))
     return sorted(checks, key=lambda check: check[0])
+
+
+def _subject_of(document: Document, file: Path | None) -> dict[str, Resource]:
+    return read_roles(file, document) if file else linked_subject(document)
 
 
 def _judge(run: RunRecord, session: Session, urls: Mapping[str, str], progress: Progress) -> None:

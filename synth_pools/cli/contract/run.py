@@ -66,6 +66,7 @@ def _key_of_command(command: str) -> str:
 @click.option(
     "--subject",
     type=FILE,
+    is_eager=True,
     metavar="FILE.YAML",
     help="What makes, reads, lists, changes and ends the resources of another API; also Arazzo.",
 )
@@ -101,7 +102,7 @@ def _key_of_command(command: str) -> str:
     help="The body that rollouts are created with. [default: an empty one]",
 )
 @click.option("--container-url", metavar="URL", help="The container that pools are given.")
-@list_option("run", "known_checks")
+@list_option("run", "known_checks", "spec", "subject")
 @run_options
 @click.option("--cleanup", is_flag=True, help="Only remove what earlier runs left over, and end.")
 def contract_test(

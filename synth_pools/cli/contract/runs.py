@@ -155,18 +155,27 @@ class Runs:
         return result.exit_code
 
 
-def list_option(module: str, name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+def list_option(
+    module: str, name: str, *files: str
+) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Return the option that prints checks with their clauses and operations, and ends.
 
     Args:
         module: The module of the kit, imported only if the option is given.
         name: The function in it that returns the checks.
+        files: The options, eager ones, that the function takes.
     """
 
     def print_all(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
         if is_asked:
+            from synth_pools.contract.exceptions import UnjudgeableError
+
             known_checks = getattr(import_module(f"synth_pools.contract.{module}"), name)
-            for check, clause, operations in known_checks():
+            try:
+                checks = known_checks(**{file: context.params.get(file) for file in files})
+            except UnjudgeableError as error:
+                raise CommandError(f"could not be judged: {error}") from None
+            for check, clause, operations in checks:
                 click.echo(f"{check:<28} {clause}")
                 if operations:
                     click.echo(f"{'':<28}   {', '.join(operations)}")
@@ -175,7 +184,6 @@ def list_option(module: str, name: str) -> Callable[[Callable[..., int]], Callab
     return click.option(
         "--list",
         is_flag=True,
-        is_eager=True,
         expose_value=False,
         callback=print_all,
         help="Print all checks, and end.",
@@ -247,6 +255,8 @@ _OPTIONS = (
         "--spec",
         type=FILE,
         metavar="FILE",
+        # Read before `--list`, wherever it stands.
+        is_eager=True,
         help="Judge by this document. [default: the one that this package comes with]",
     ),
 )

@@ -186,10 +186,12 @@ def shape_problems(file: OpenApiFile) -> Iterator[str]:
                 if not isinstance(node[key], value_types):
                     place = file.at((*pointer, key))
                     yield f"{place}: {key} is {node[key]!r:.60}; write {expected}"
-            for login in node.get("security") or ():
-                if not isinstance(login, dict):
-                    place = file.at((*pointer, "security"))
-                    yield f"{place}: {login!r:.60} in security; write an object, as bearer: []"
+            for key, example in _EXAMPLES.items():
+                values = node.get(key)
+                for value in values if isinstance(values, list) else ():
+                    if not isinstance(value, dict):
+                        place = file.at((*pointer, key))
+                        yield f"{place}: {value!r:.60} in {key}; write an object, as {example}"
         else:
             member_types = (dict, bool) if pointer[-1] in _SCHEMAS else dict
             for name, value in node.items():
@@ -219,6 +221,8 @@ _BOUNDS = (
     "exclusiveMaximum", "exclusiveMinimum", "maximum", "maxItems", "maxLength", "maxProperties",
     "minimum", "minItems", "minLength", "minProperties",
 )  # fmt: skip
+_METHODS = ("delete", "get", "head", "options", "patch", "post", "put", "trace")
+_EXAMPLES = {"parameters": "name: limit", "security": "bearer: []", "servers": "url: /v1"}
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "$ref": ((str,), "a text, as '#/components/schemas/Pool'"),
     "allOf": ((list,), "a list of schemas"),
@@ -243,5 +247,7 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "summary": ((str,), "a text"),
     "tags": ((list,), "a list of texts"),
     "type": ((str, list), "the name of a type, or a list of them"),
+    "servers": ((list,), "a list of servers, as url: /v1"),
     **dict.fromkeys(_BOUNDS, ((int, float), "a number")),
+    **dict.fromkeys(_METHODS, ((dict,), "an operation, with responses:")),
 }

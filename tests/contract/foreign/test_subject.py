@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from synth_pools.cli import run
 from synth_pools.contract.results import Outcome, Report
 from synth_pools.contract.roles.kinds import KINDS
 from synth_pools.contract.run import run_contract
@@ -100,6 +101,19 @@ def test_links_take_the_place_of_a_subject_file(service: tuple[str, Shelf], file
 
     assert alarms("") == set()
     assert alarms("deleted") == {"deletion.add"}
+
+
+def test_the_list_has_the_checks_of_a_document_and_its_subject_file(
+    files: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec, subject = str(files / "shelf.json"), str(files / "subject.yaml")
+    assert run(["contract-test", "--list", "--spec", spec, "--subject", subject]) == 0
+    listed = capsys.readouterr().out
+    assert {f"{kind}.books" for kind in KINDS} <= set(listed.split())
+    assert "auth.refused" in listed
+    assert "client.sync" not in listed
+    assert run(["contract-test", "--spec", str(files / "none.json"), "--list"]) == 2
+    assert "the spec cannot be read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

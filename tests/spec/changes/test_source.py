@@ -90,6 +90,10 @@ def test_json_is_read_as_well(tmp_path: Path) -> None:
         ("title: T", "title: *T", "3: not YAML: found undefined alias; write YAML or JSON"),
         ("title: T", "[a]: T", "3: a key that is no text; write a text"),
         ("paths:", "security: [[a]]\npaths:", r"5: \['a'\] in security; write an object"),
+        ("paths:", "servers: /v1\npaths:", "5: servers is '/v1'; write a list of servers"),
+        ("paths:", "servers: [/v1]\npaths:", "5: '/v1' in servers; write an object, as url: /v1"),
+        ("paths:", "paths:\n  /x: {get: 5}", "6: get is 5; write an operation"),
+        ("paths:", "paths:\n  /x: {parameters: [5]}", "6: 5 in parameters; write an object"),
     ],
 )
 def test_a_bad_line_is_named_with_what_to_write(
