@@ -168,6 +168,7 @@ def list_option(
 
     def print_all(context: click.Context, _: click.Parameter, is_asked: bool) -> None:
         if is_asked:
+            # Imported here: other commands do not need the extra `contract`.
             from synth_pools.contract.exceptions import UnjudgeableError
 
             known_checks = getattr(import_module(f"synth_pools.contract.{module}"), name)
