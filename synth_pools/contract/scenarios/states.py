@@ -228,9 +228,7 @@ def states_in_order(ctx: Context) -> None:
     "states.shares",
     "create_rollout",
     "get_rollout",
-    clauses="""
-        Shares#1084#890a#ce55#30eb#a8ab, RolloutRequest.priority#56a5, Features.shares#2726
-    """,
+    clauses="Shares#1084#890a#ce55#30eb#a8ab, RolloutRequest.priority#56a5, Features.shares#2726",
     needs=("live", "shares", "runs"),
 )
 def states_shares(ctx: Context) -> None:
@@ -292,8 +290,10 @@ def _judge_late_share(ctx: Context) -> None:
         finals = [wait_for(ctx, rollout, FINAL) for rollout in (*early, *late)]
         moments = [moment(final.at("started_at")) for final in finals]
         before, after = ([it for it in part if it] for part in (moments[:14], moments[14:]))
-        if len(after) < len(late) or not before or max(after) >= max(before):
-            continue  # The other share waited no more.
+        admitted = [it for final in finals[14:] if (it := moment(final.at("created_at")))]
+        is_short = min(len(after), len(admitted)) < len(late) or not before
+        if is_short or max(after) >= max(before) or max(admitted) > min(after):
+            continue  # The other share waited no more, or these did not wait together.
         between = sum(min(after) <= start <= max(after) for start in before)
         demand = "one of another share starts between four of one that begins to wait"
         ctx.judge("create_rollout", finals[-1]).that(demand, between >= 1, f"{between} did")
