@@ -256,9 +256,12 @@ def _enter(state: _State | None, step: str | int) -> _State | None:
     return (str(step) if step in _NAMES else ""), ""
 
 
-_DATA = {"example", "default", "enum", "const", "required", "tags", "security"}
+_DATA = {
+    "const", "default", "dependentRequired", "enum", "example", "mapping", "required", "scopes",
+    "security", "tags",
+}  # fmt: skip
 _NAMES = {
     "$defs", "callbacks", "content", "dependentSchemas", "examples", "headers", "links",
     "parameters", "pathItems", "paths", "patternProperties", "properties", "requestBodies",
-    "responses", "schemas", "securitySchemes", "webhooks",
+    "responses", "schemas", "securitySchemes", "variables", "webhooks",
 }  # fmt: skip

@@ -136,6 +136,10 @@ def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
         (("components", "examples", "a"), "object"),
         (("components", "examples", "a", "value", "type"), "data"),
         (("components", "links", "a", "parameters", "b"), "data"),
+        (("components", "schemas", "A", "discriminator", "mapping"), "data"),
+        (("components", "schemas", "A", "properties", "mapping"), "object"),
+        (("components", "securitySchemes", "a", "flows", "implicit", "scopes"), "data"),
+        (("servers", 0, "variables"), "names"),
         (("paths", "/a", "get", "parameters", 0, "schema"), "object"),
         (("paths", "/a", "get", "x-retry"), "data"),
     ],
@@ -154,6 +158,29 @@ def test_any_document_of_3_0_to_3_2_is_read(tmp_path: Path, openapi: str, versio
     file = read_openapi_file(path)
     assert file.version_text == version
     assert file.version == ((1, 2, 0) if version == "1.2.0" else None)
+
+
+def test_free_names_may_be_those_of_methods(tmp_path: Path) -> None:
+    free = {"get": "a", "servers": "b", "parameters": "c"}
+    schema = {
+        "discriminator": {"propertyName": "kind", "mapping": free},
+        "dependentRequired": {"get": ["a"]},
+        "properties": {"get": {"type": "string"}},
+    }
+    flows = {"implicit": {"authorizationUrl": "/a", "scopes": free}}
+    document = {
+        "openapi": "3.1.0",
+        "info": {"title": "T", "version": "1.0.0"},
+        "servers": [{"url": "/{get}", "variables": {"get": {"default": "a"}}}],
+        "paths": {},
+        "components": {
+            "schemas": {"Thing": schema},
+            "securitySchemes": {"get": {"type": "oauth2", "flows": flows}},
+        },
+    }
+    file = tmp_path / "openapi.json"
+    file.write_text(json.dumps(document))
+    assert read_openapi_file(file).content == document
 
 
 def test_a_document_may_describe_webhooks_alone(tmp_path: Path) -> None:
