@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from synth_pools.contract.document import Document, Operation
 from synth_pools.contract.exceptions import UnjudgeableError
 from synth_pools.contract.harness.samples import smallest_body
+from synth_pools.contract.http.client import ABSENT
 from synth_pools.contract.roles.subject import Resource, read_yaml, subject_of
 
 _STEP_OUTPUT = re.compile(r"\$steps\.([A-Za-z0-9_.-]+?)\.outputs\.([A-Za-z0-9_.-]+)")
@@ -20,6 +21,7 @@ _BODY = re.compile(r"\$response\.body#/(.+)")
 _IN_LIST = re.compile(r"(?:(.*)/)?[0-9]+/(.+)")
 _OPERATION_PATH = re.compile(r".*#/paths/([^/]+)/([a-z]+)")
 _INPUT = re.compile(r"\{?\$inputs\.([A-Za-z0-9_.-]+)\}?")
+_EMBEDDED_INPUT = re.compile(r"\{\$inputs\.[A-Za-z0-9_.-]+\}")
 # Parameters with the size of a page, which others than these may be, too.
 _SIZES = re.compile(
     r"(?:^|[_-])(?:limit|size|count)$|page_?size|per_?page|max_?results", re.IGNORECASE
@@ -62,7 +64,9 @@ def read_roles(file: Path, document: Document) -> dict[str, Resource]:
         for workflow in content["workflows"]:
             steps = dict(_steps(file, content, workflow, document))
             for resource in _resources(document, steps):
-                subject.setdefault(resource.name, resource)
+                # A parent that an earlier step found, and did not make, cannot be made.
+                if resource.parent in ("", *subject):
+                    subject.setdefault(resource.name, resource)
     except (AttributeError, KeyError, TypeError) as error:
         raise UnjudgeableError(
             f"{file} is no Arazzo document: {type(error).__name__}: {error}"
@@ -128,8 +132,10 @@ def _with_examples(value: Any, schemas: Mapping[str, Any]) -> Any:
         return {name: _with_examples(item, schemas) for name, item in value.items()}
     if isinstance(value, list):
         return [_with_examples(item, schemas) for item in value]
-    if not isinstance(value, str) or (match := _INPUT.fullmatch(value)) is None:
+    if not isinstance(value, str):
         return value
+    if (match := _INPUT.fullmatch(value)) is None:
+        return _EMBEDDED_INPUT.sub(lambda text: str(_with_examples(text[0], schemas)), value)
     schema = schemas.get(match[1]) or {}
     examples = [*schema.get("examples", []), *schema.get("enum", []), "{name}"]
     return schema.get("default", schema.get("example", examples[0]))
@@ -146,9 +152,11 @@ def _resources(document: Document, steps: Mapping[str, _Step]) -> Iterator[Resou
             roles |= _role(name, creation, later, steps)
         if "parameter" not in roles:
             continue
-        parents = [source for source in map(_source, _ids(creation)) if source]
+        parents = [source[0] for source in map(_source, _ids(creation)) if source]
         body = smallest_body(document, operation) if creation.body is None else creation.body
-        if isinstance(body, dict) and isinstance(body.get("name"), str):
+        if body is ABSENT:
+            body = None
+        elif isinstance(body, dict) and isinstance(body.get("name"), str):
             body = {**body, "name": "{name}"}
         for header, place in creation.values:
             if place == "header" and header.lower() == _KEY_HEADER:
@@ -158,7 +166,7 @@ def _resources(document: Document, steps: Mapping[str, _Step]) -> Iterator[Resou
             create=operation.id,
             body=body,
             ids=_fixed(creation),
-            parent=steps[parents[-1][0]].operation.id if parents else "",
+            parent=_operation_of(parents[-1], steps) or parents[-1] if parents else "",
             **roles,
         )
 
@@ -194,12 +202,17 @@ def _list_roles(step: _Step, steps: Mapping[str, _Step]) -> dict[str, Any]:
             roles["item_id"] = match[2].replace("/", ".")
     for (parameter, place), value in step.values.items():
         source = _source(value)
-        if place == "query" and isinstance(value, int) and _SIZES.search(parameter):
+        if place == "query" and type(value) is int and _SIZES.search(parameter):
             roles["limit"] = parameter
-        if place == "query" and source and steps[source[0]].operation == step.operation:
+        if place == "query" and source and _operation_of(source[0], steps) == step.operation.id:
             following = steps[source[0]].outputs.get(source[1], "")
             roles |= {"cursor": parameter, "next": following.replace("/", ".")}
     return roles
+
+
+def _operation_of(name: str, steps: Mapping[str, _Step]) -> str:
+    """Return the operation of a step; "" for one of another workflow."""
+    return steps[name].operation.id if name in steps else ""
 
 
 def _ids(step: _Step) -> list[Any]:

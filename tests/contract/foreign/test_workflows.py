@@ -23,7 +23,7 @@ ADD: dict[str, Any] = {
     "stepId": "add",
     "operationId": "$sourceDescriptions.shelf.add",
     "parameters": [{"reference": "$components.parameters.key"}],
-    "requestBody": {"payload": '{"title": "{$inputs.title}", "pages": "$inputs.pages"}'},
+    "requestBody": {"payload": '{"title": "The {$inputs.title}", "pages": "$inputs.pages"}'},
     "outputs": {"book": "$response.body#/id", "tag": "$response.header.ETag"},
 }
 ITEM = "{$sourceDescriptions.shelf.url}#/paths/~1books~1{book-id}"
@@ -162,6 +162,11 @@ def test_the_ids_of_a_path_are_those_of_parents_or_constant(tmp_path: Path) -> N
     assert (jobs.id, jobs.parameter, jobs.read, jobs.parent) == ("job.id", "job-id", "", "")
     assert (jobs.ids, jobs.body) == ({"the-tenant": "home"}, {"name": "{name}"})
     assert (parts.parent, parts.read, parts.parameter) == ("post_jobs", "get_part-id", "part-id")
+    # What another workflow found is no parent that can be made.
+    found = {"stepId": "job", "workflowId": "find"}
+    file.write_text(yaml.safe_dump(_arazzo([found, *steps[1:]])))
+    with pytest.raises(UnjudgeableError, match="no workflow makes a resource"):
+        read_roles(file, document)
 
 
 @pytest.mark.parametrize(
