@@ -162,9 +162,9 @@ def test_the_ids_of_a_path_are_those_of_parents_or_constant(tmp_path: Path) -> N
     assert (jobs.id, jobs.parameter, jobs.read, jobs.parent) == ("job.id", "job-id", "", "")
     assert (jobs.ids, jobs.body) == ({"the-tenant": "home"}, {"name": "{name}"})
     assert (parts.parent, parts.read, parts.parameter) == ("post_jobs", "get_part-id", "part-id")
-    # What another workflow found is no parent that can be made.
-    other = {"stepId": "job", "workflowId": "find"}
-    file.write_text(yaml.safe_dump(_arazzo([other, *steps[1:]])))
+    # A parent from another workflow cannot be made.
+    finding = {"stepId": "job", "workflowId": "find"}
+    file.write_text(yaml.safe_dump(_arazzo([finding, *steps[1:]])))
     with pytest.raises(UnjudgeableError, match="no workflow makes a resource"):
         read_roles(file, document)
 
