@@ -144,12 +144,10 @@ def run_contract(
     def judge() -> None:
         run.document = document = Document(contract := read_specification(spec))
         given_key = api_key or os.environ.get("SYNTH_API_KEY")
-        if subject is not None and not document.is_foreign:
-            raise UnjudgeableError("a subject file is for another API: give its document with it")
+        _check(document, subject)
         if offered and document.is_foreign:
             raise UnjudgeableError("only backends of pools are probed: name the operations instead")
         if document.is_foreign:
-            document.check_references()
             key, run.url = foreign_key(given_key, document.key_place), foreign_url(url, document)
             run.document_name = "the document" if spec is None else spec.name
         else:
@@ -238,9 +236,10 @@ def known_checks(spec: Path | None = None, subject: Path | None = None) -> list[
         subject: The subject file of another API.
 
     Raises:
-        UnjudgeableError: A file cannot be read.
+        UnjudgeableError: A file cannot be read, or the subject file is not of this document.
     """
     document = Document(read_specification(spec))
+    _check(document, subject)
     names = FOREIGN_CHECKS if document.is_foreign else tuple(CHECKS)
     checks: list[ListedCheck] = [(CHECKS[name].id, CHECKS[name].clause, ()) for name in names]
     checks.append(("auth.refused", ACCESS, ()))
@@ -253,6 +252,14 @@ def known_checks(spec: Path | None = None, subject: Path | None = None) -> list[
         checks += [(f"client.{kind}", client, ()) for kind in ("sync", "async")]
         checks.append(("model.walk", Clause("Pools: states", "random calls, together"), ()))
     return sorted(checks, key=lambda check: check[0])
+
+
+def _check(document: Document, subject: Path | None) -> None:
+    """Refuse references that lead nowhere, and a subject file for the API of this package."""
+    if document.is_foreign:
+        document.check_references()
+    elif subject is not None:
+        raise UnjudgeableError("a subject file is for another API: give its document with it")
 
 
 def _subject_of(document: Document, file: Path | None) -> dict[str, Resource]:

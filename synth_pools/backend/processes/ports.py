@@ -46,7 +46,7 @@ class Ports:
 
 
 def _reserved_ports() -> range:
-    """Return the dynamic ports that the system does not give by itself; empty if there are none."""
+    """Return the dynamic ports that the system assigns to nobody; empty if there are none."""
     try:
         last = int(_AUTOMATIC.read_text().split()[1])
     except (OSError, ValueError, IndexError):

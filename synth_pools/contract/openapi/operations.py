@@ -123,6 +123,12 @@ class Operations(dict[str, Operation]):
     def __missing__(self, name: str) -> Operation:
         raise MissingOperationError(name)
 
+    def named(self, name: str) -> Operation | None:
+        """Return an operation by its id, or by its method and path; None if there is none."""
+        if name in self:
+            return self[name]
+        return next((operation for operation in self.values() if operation.route == name), None)
+
 
 @dataclass(frozen=True, slots=True)
 class KeyPlace:

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from synth_pools.contract.document import Document
+from synth_pools.contract.document import Document, Operation
 from synth_pools.contract.exceptions import StopScenarioError, UnjudgeableError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.samples import smallest_body
@@ -200,11 +200,18 @@ def linked_subject(document: Document) -> dict[str, Resource]:
                 roles |= {"id": texts[0].removeprefix(_IN_BODY).replace("/", ".")}
                 roles |= {role: target.id, "parameter": target.id_names[0]}
         if operation.method == "POST" and "read" in roles and not operation.id_names:
-            name, body = operation.id, smallest_body(document, operation)
-            if isinstance(body, dict) and "name" in body:
-                body = {**body, "name": "{name}"}
+            name, body = operation.id, named_body(document, operation)
             subject[name] = replace(Resource(name=name, create=name, body=body), **roles)
     return subject
+
+
+def named_body(document: Document, operation: Operation, body: Any = None) -> Any:
+    """Return the body of a creation, by default the smallest, with a place for its own name."""
+    if body is None:
+        body = smallest_body(document, operation)
+    if isinstance(body, dict) and isinstance(body.get("name"), str):
+        return {**body, "name": "{name}"}
+    return None if body is ABSENT else body
 
 
 @cache
@@ -265,14 +272,13 @@ def _resource(file: Path, document: Document, name: str, roles: Any) -> Resource
     for role in ("cancelled", "final"):
         value = values.get(role, ())
         values[role] = (value,) if isinstance(value, str) else tuple(value)
-    routes = {operation.route: operation.id for operation in document.every.values()}
     for role in OPERATION_ROLES:
-        operation = values.get(role)
-        if not operation:
+        if not values.get(role):
             continue
-        values[role] = routes.get(operation, operation)
-        if values[role] not in document.every:
-            raise UnjudgeableError(f"{file}: {name}: {role}: no operation is {operation!r}")
+        operation = document.every.named(values[role])
+        if operation is None:
+            raise UnjudgeableError(f"{file}: {name}: {role}: no operation is {values[role]!r}")
+        values[role] = operation.id
     for role in OPERATION_ROLES[1:]:
         last = document.every[values[role]].id_names[-1:] if values.get(role) else ()
         if last and role != "list":

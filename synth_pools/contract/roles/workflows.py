@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -11,9 +12,7 @@ from typing import Any, NamedTuple
 
 from synth_pools.contract.document import Document, Operation
 from synth_pools.contract.exceptions import UnjudgeableError
-from synth_pools.contract.harness.samples import smallest_body
-from synth_pools.contract.http.client import ABSENT
-from synth_pools.contract.roles.subject import Resource, read_yaml, subject_of
+from synth_pools.contract.roles.subject import Resource, named_body, read_yaml, subject_of
 
 _STEP_OUTPUT = re.compile(r"\$steps\.([A-Za-z0-9_.-]+?)\.outputs\.([A-Za-z0-9_.-]+)")
 _BODY = re.compile(r"\$response\.body#/(.+)")
@@ -64,9 +63,7 @@ def read_roles(file: Path, document: Document) -> dict[str, Resource]:
         for workflow in content["workflows"]:
             steps = dict(_steps(file, content, workflow, document))
             for resource in _resources(document, steps):
-                # A parent that an earlier step found, and did not make, cannot be made.
-                if resource.parent in ("", *subject):
-                    subject.setdefault(resource.name, resource)
+                subject.setdefault(resource.name, resource)
     except (AttributeError, KeyError, TypeError) as error:
         raise UnjudgeableError(
             f"{file} is no Arazzo document: {type(error).__name__}: {error}"
@@ -95,7 +92,7 @@ def _steps(
         if not name:
             # Another workflow.
             continue
-        operation = document.every.get(name) or _routes(document).get(name)
+        operation = document.every.named(name)
         if operation is None:
             raise UnjudgeableError(f"{file}: {step['stepId']}: no operation is {name!r}")
         values: dict[tuple[str, str], Any] = {}
@@ -122,10 +119,6 @@ def _steps(
         )
 
 
-def _routes(document: Document) -> dict[str, Operation]:
-    return {operation.route: operation for operation in document.every.values()}
-
-
 def _with_examples(value: Any, schemas: Mapping[str, Any]) -> Any:
     """Return a value with an example of each input in its place."""
     if isinstance(value, dict):
@@ -143,30 +136,29 @@ def _with_examples(value: Any, schemas: Mapping[str, Any]) -> Any:
 
 def _resources(document: Document, steps: Mapping[str, _Step]) -> Iterator[Resource]:
     """Iterate over the resources that steps make and later ones name."""
-    for name, creation in steps.items():
+    # The resources by the steps that make them.
+    names: dict[str, str] = {}
+    for number, (name, creation) in enumerate(steps.items(), 1):
         operation = creation.operation
-        if operation.method != "POST":
-            continue
         roles: dict[str, Any] = {}
-        for later in list(steps.values())[list(steps).index(name) + 1 :]:
+        for later in itertools.islice(steps.values(), number, None):
             roles |= _role(name, creation, later, steps)
-        if "parameter" not in roles:
+        parent = ""
+        for source in filter(None, map(_source, _ids(creation))):
+            parent = source[0]
+        # A parent that a step found, and did not make, cannot be made.
+        if operation.method != "POST" or "parameter" not in roles or parent not in ("", *names):
             continue
-        parents = [source[0] for source in map(_source, _ids(creation)) if source]
-        body = smallest_body(document, operation) if creation.body is None else creation.body
-        if body is ABSENT:
-            body = None
-        elif isinstance(body, dict) and isinstance(body.get("name"), str):
-            body = {**body, "name": "{name}"}
+        names[name] = operation.id
         for header, place in creation.values:
             if place == "header" and header.lower() == _KEY_HEADER:
                 roles["idempotency"] = header
         yield Resource(
             name=operation.id,
             create=operation.id,
-            body=body,
+            body=named_body(document, operation, creation.body),
             ids=_fixed(creation),
-            parent=_operation_of(parents[-1], steps) or parents[-1] if parents else "",
+            parent=names.get(parent, ""),
             **roles,
         )
 
@@ -204,15 +196,11 @@ def _list_roles(step: _Step, steps: Mapping[str, _Step]) -> dict[str, Any]:
         source = _source(value)
         if place == "query" and type(value) is int and _SIZES.search(parameter):
             roles["limit"] = parameter
-        if place == "query" and source and _operation_of(source[0], steps) == step.operation.id:
-            following = steps[source[0]].outputs.get(source[1], "")
+        former = steps.get(source[0]) if source else None
+        if place == "query" and source and former and former.operation.id == step.operation.id:
+            following = former.outputs.get(source[1], "")
             roles |= {"cursor": parameter, "next": following.replace("/", ".")}
     return roles
-
-
-def _operation_of(name: str, steps: Mapping[str, _Step]) -> str:
-    """Return the operation of a step; "" for one of another workflow."""
-    return steps[name].operation.id if name in steps else ""
 
 
 def _ids(step: _Step) -> list[Any]:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from synth_pools.spec.changes.source import OpenApiFile
+from synth_pools.spec.changes.source import METHODS, OpenApiFile
 
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 # Not the expression of a callback: where it is read is its meaning.
 _PLACEHOLDER = re.compile(r"\{((?!\$)[^{}]*)\}")
 # Header parameters that OpenAPI ignores: other keywords describe them.
@@ -127,7 +126,7 @@ def _by_route(file: OpenApiFile, paths: Node) -> dict[str, Operation]:
     operations: dict[str, Operation] = {}
     for path, node in paths.items():
         item = resolved(file, node) or {}
-        described = [(method, item.get(method)) for method in _METHODS]
+        described = [(method, item.get(method)) for method in METHODS]
         described += list((item.get("additionalOperations") or {}).items())
         for method, operation in described:
             if not isinstance(operation, dict) or path.startswith("x-"):

@@ -23,6 +23,8 @@ from synth_pools.spec.changes.parsing import (
 from synth_pools.spec.sentences import Texts, texts_of
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
+# The operations of a path.
+METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace", "query")
 _OPENAPI = re.compile(r"3\.[012](\.\d+)?(-.*)?")
 
 
@@ -221,7 +223,6 @@ _BOUNDS = (
     "exclusiveMaximum", "exclusiveMinimum", "maximum", "maxItems", "maxLength", "maxProperties",
     "minimum", "minItems", "minLength", "minProperties",
 )  # fmt: skip
-_METHODS = ("delete", "get", "head", "options", "patch", "post", "put", "trace")
 _EXAMPLES = {"parameters": "name: limit", "security": "bearer: []", "servers": "url: /v1"}
 _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "$ref": ((str,), "a text, as '#/components/schemas/Pool'"),
@@ -249,5 +250,5 @@ _KINDS: dict[str, tuple[tuple[type, ...], str]] = {
     "type": ((str, list), "the name of a type, or a list of them"),
     "servers": ((list,), "a list of servers, as url: /v1"),
     **dict.fromkeys(_BOUNDS, ((int, float), "a number")),
-    **dict.fromkeys(_METHODS, ((dict,), "an operation, with responses:")),
+    **dict.fromkeys(METHODS, ((dict,), "an operation, with responses:")),
 }

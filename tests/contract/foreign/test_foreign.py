@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -18,15 +17,9 @@ from synth_pools.contract.results import Report
 from synth_pools.contract.run import run_contract
 from synth_pools.contract.traffic.judge import TrafficJudge
 from synth_pools.contract.traffic.proxy import JudgingProxy
-from tests.contract.foreign.shelf import BASE, KEY, SPEC, Shelf, shelf_service
+from tests.contract.foreign.shelf import BASE, KEY, SPEC, Shelf
 
 _READ = "GET /books/{book-id}"
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[tuple[str, Shelf]]:
-    with shelf_service() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

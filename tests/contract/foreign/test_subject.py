@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,13 +11,7 @@ from synth_pools.cli import run
 from synth_pools.contract.results import Outcome, Report
 from synth_pools.contract.roles.kinds import KINDS
 from synth_pools.contract.run import run_contract
-from tests.contract.foreign.shelf import KEY, SPEC, SUBJECT, Shelf, shelf_service
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[tuple[str, Shelf]]:
-    with shelf_service() as running:
-        yield running
+from tests.contract.foreign.shelf import KEY, SPEC, SUBJECT, Shelf
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +105,8 @@ def test_the_list_has_the_checks_of_a_document_and_its_subject_file(
     assert {f"{kind}.books" for kind in KINDS} <= set(listed.split())
     assert "auth.refused" in listed
     assert "client.sync" not in listed
+    assert run(["contract-test", "--list", "--subject", subject]) == 2
+    assert "give its document with it" in capsys.readouterr().err
     assert run(["contract-test", "--spec", str(files / "none.json"), "--list"]) == 2
     assert "the spec cannot be read" in capsys.readouterr().err
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from synth_pools.contract.results import Outcome, Report
 from synth_pools.contract.roles.kinds import KINDS
 from synth_pools.contract.roles.workflows import read_roles
 from synth_pools.contract.run import run_contract
-from tests.contract.foreign.shelf import KEY, SPEC, Shelf, shelf_service
+from tests.contract.foreign.shelf import KEY, SPEC, Shelf
 
 ID = {"name": "book-id", "in": "path", "value": "$steps.add.outputs.book"}
 ADD: dict[str, Any] = {
@@ -61,12 +60,6 @@ def _arazzo(steps: list[dict[str, Any]]) -> dict[str, Any]:
         "workflows": [{"workflowId": "borrow", "inputs": INPUTS, "steps": steps}],
         "components": {"parameters": {"key": KEY_HEADER}},
     }
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[tuple[str, Shelf]]:
-    with shelf_service() as running:
-        yield running
 
 
 def _judge(service: tuple[str, Shelf], folder: Path, broken: str) -> Report:
