@@ -15,7 +15,11 @@ from synth_pools.backend.storage import events
 from synth_pools.backend.storage.database import Row, Snapshot
 from synth_pools.backend.storage.events import Event
 from synth_pools.backend.storage.pools import Pool, find_pool
-from synth_pools.backend.storage.rollout_documents import DOCUMENT_COLUMNS, with_rollout
+from synth_pools.backend.storage.rollout_documents import (
+    DOCUMENT_COLUMNS,
+    SUMMARY_COLUMNS,
+    with_rollout,
+)
 from synth_pools.backend.storage.rollouts import FINAL, find_head, size_sql
 from synth_pools.backend.storage.sql_functions import last_place
 
@@ -27,7 +31,8 @@ _MOST_LOOKED_AT = 2_000
 
 # Largest rollout to include in its last event; clients request a larger one.
 _MOST_OF_A_ROLLOUT = 64 * 1024
-_ENDED_COLUMNS = "".join(f", ended.{column}" for column in DOCUMENT_COLUMNS)
+_ENDED_COLUMNS = (*DOCUMENT_COLUMNS, *SUMMARY_COLUMNS)
+_ENDED_SQL = "".join(f", ended.{column}" for column in _ENDED_COLUMNS)
 _TERMINAL = ", ".join(f"'{name}'" for name in sorted(events.TERMINAL))
 _ENDED = (
     " LEFT JOIN rollouts AS ended ON ended.seq = events.rollout_seq"
@@ -167,7 +172,7 @@ class PoolLog:
         if self.types is not None:
             selected = "CASE WHEN type IN (SELECT value FROM json_each(?)) THEN data END"
             values = [json.dumps(sorted(self.types))]
-        columns, joined = (_ENDED_COLUMNS, _ENDED) if self.with_rollouts else ("", "")
+        columns, joined = (_ENDED_SQL, _ENDED) if self.with_rollouts else ("", "")
         rows = db.iterate(
             f"SELECT rollouts.id, sequence, type, timestamp, {selected}, place{columns}"  # noqa: S608
             f" FROM events JOIN rollouts ON rollouts.seq = events.rollout_seq{joined}"
@@ -181,7 +186,7 @@ class PoolLog:
                 if data is not None:
                     event = Event(rollout_id, self.pool_id, sequence, type_, timestamp, data)
                     if any(end_columns):
-                        rollout = dict(zip(DOCUMENT_COLUMNS, end_columns, strict=True))
+                        rollout = dict(zip(_ENDED_COLUMNS, end_columns, strict=True))
                         event = with_rollout(event, rollout)
                 yield place, event
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # Successive rollouts of a block: the rewards of each block are in order in an index. With larger
 # blocks a frequent reward takes more sorting, with smaller ones a rare reward more searches.
-BLOCK_BITS = 10
+BLOCK_BITS = 11
 
 # Columns beside those of the order. What the next step undoes is not done.
 COVERING = """
@@ -28,12 +28,8 @@ CREATE INDEX rollouts_by_error_code ON rollouts (error_code, seq, pool_id)
     WHERE error_code IS NOT NULL
 """
 
-# Rewards in blocks, in place of those in the order of creation, and the run beside what is sorted.
-# Former ones are dropped last: while others are built, backends on the same server go on reading.
-BLOCKS = f"""
-CREATE INDEX rollouts_in_blocks ON rollouts (
-    (seq >> {BLOCK_BITS:d}), reward_value, seq, pool_id
-) WHERE reward_value IS NOT NULL;
+# The run beside what is sorted. What the next step undoes is not done.
+SORTED = """
 CREATE INDEX rollouts_sorted_by_reward ON rollouts (reward_value, seq, pool_id, run)
     WHERE reward_value IS NOT NULL;
 CREATE INDEX rollouts_sorted_by_duration ON rollouts (duration, seq, pool_id, run)
@@ -45,4 +41,13 @@ DROP INDEX IF EXISTS rollouts_of_pool_with_reward;
 DROP INDEX rollouts_by_reward;
 DROP INDEX rollouts_by_duration;
 DROP INDEX rollouts_by_cost
+"""
+
+# Rewards in blocks, in place of those in the order of creation. A former one is dropped last: while
+# this one is built, backends on the same server go on reading.
+BLOCKS = f"""
+CREATE INDEX rollouts_by_block ON rollouts (
+    (seq >> {BLOCK_BITS:d}), reward_value, seq, pool_id
+) WHERE reward_value IS NOT NULL;
+DROP INDEX IF EXISTS rollouts_in_blocks
 """

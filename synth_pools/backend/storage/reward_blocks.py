@@ -20,14 +20,16 @@ _BLOCK = f"seq >> {BLOCK_BITS:d}"
 _SIZE = 1 << BLOCK_BITS
 # Rollouts to look at first, at least: the first block may have few.
 _FEW = 256
-# Blocks to search first for a reward alone: enough for one that one rollout in 1,500 has.
-_FIRST_BLOCKS = 160
+# Blocks to search in one statement: enough for a reward alone that one rollout in 1,500 has. Each
+# has a number, from the first one.
+_MOST_BLOCKS = 80
+_NUMBERS = f"json_each('[{','.join(map(str, range(_MOST_BLOCKS)))}]')"
 # Most entries of the first blocks to count, where others filter them, and blocks to read next if
 # none of them matches.
 _MOST_COUNTED = 256
-_NEXT_BLOCKS = 64
+_NEXT_BLOCKS = 32
 # Blocks that take as long as a reward so rare takes in its own order.
-_MANY_BLOCKS = 48
+_MANY_BLOCKS = 24
 # The page is likely complete with as many times the rollouts that should have it.
 _MARGIN = 1.5
 _OLDEST, _NEWEST = (f"(SELECT {end}(seq) FROM rollouts)" for end in ("MIN", "MAX"))  # noqa: S608
@@ -53,7 +55,7 @@ class RewardBlocks:
         self._covered = [item for item in conditions if item.column == "pool_id"]
         self._probed = [item for item in conditions if item not in self._ranges + self._covered]
         self._step = 1 if query.is_ascending else -1
-        # The next block, and the number of those from it to the last one; None before the first.
+        # The next block, and the number of those from it to the last one; None before it is found.
         self._next = 0
         self._left: int | None = None
         # The number of rollouts that were looked at, and what a block costs.
@@ -80,39 +82,42 @@ class RewardBlocks:
         Args:
             entry_count: The number of entries of an index that may be read in the same time.
         """
-        if self._left is None:
+        if not self._cost:
             if self._covered or self._probed:
                 self._begin()
             else:
                 self._begin_alone()
-            if self._left and (not self.rows or self._needed > _MANY_BLOCKS):
+            if self._is_complete:
+                return True
+            if self._left is None or not self.rows or self._needed > _MANY_BLOCKS:
                 # So rare a reward may have few entries in its own order: that is tried first.
                 return False
-        while self._left and len(self.rows) < self._limit:
-            count = min(self._needed, int(entry_count / self._cost))
+        if self._left is None:
+            self._find_end()
+        while not self._is_complete:
+            count = min(self._needed, int(entry_count / self._cost), _MOST_BLOCKS)
             if count < 1:
                 return False
             entry_count -= int(count * self._cost)
             values = Values()
-            # The sum of it has no affinity, for which SQLite would pass over the index.
-            first = f"CAST({values.mark(self._next)} AS BIGINT) + 0"
-            self._read(self._page(values, first, count), values)
+            self._read(values, f"CAST({values.mark(self._next)} AS BIGINT)", count)
             self._pass(count)
         return True
 
-    def _begin_alone(self) -> None:
-        """Search the first blocks, and find the end of the list if they do not complete the page.
+    @property
+    def _is_complete(self) -> bool:
+        return self._left == 0 or len(self.rows) == self._limit
 
-        No rollout in the range is looked at in vain, so a block costs little.
-        """
+    def _begin_alone(self) -> None:
+        """Search the first blocks; no rollout in the range is looked at in vain."""
         values = Values()
-        first = f"{self._start(values)} >> {BLOCK_BITS:d}"
-        self._read(self._page(values, first, _FIRST_BLOCKS), values)
-        self._left = 0
-        if len(self.rows) < self._limit:
-            row = self._db.execute(f"SELECT {_OLDEST} AS oldest, {_NEWEST} AS newest").fetchone()
-            self._count(row["oldest"], row["newest"], _FIRST_BLOCKS)
+        self._read(values, f"({self._start(values)} >> {BLOCK_BITS:d})", _MOST_BLOCKS)
         self._cost = PROBE
+
+    def _find_end(self) -> None:
+        """Find the end of the list, of which the first blocks were searched."""
+        row = self._db.execute(f"SELECT {_OLDEST} AS oldest, {_NEWEST} AS newest").fetchone()
+        self._count(row["oldest"], row["newest"], _MOST_BLOCKS)
 
     def _begin(self) -> None:
         """Read the first blocks, count their entries, and find the end of the list."""
@@ -170,33 +175,26 @@ class RewardBlocks:
         self._left = max(0, (self._left or 0) - count)
         self._rollout_count += count * _SIZE
 
-    def _read(self, page: str, values: Values) -> None:
-        sql = page_sql(page, self._query, self._limit)
-        self.rows += rollouts_of(self._db.execute(sql, values), self._query, self._limit)
-
-    def _page(self, values: Values, first: str, count: int) -> str:
-        """Return the SQL of the matching rollouts of some blocks, one after the other.
+    def _read(self, values: Values, first: str, count: int) -> None:
+        """Read the matching rollouts of some blocks, one after the other.
 
         Args:
-            values: The parameters.
+            values: The parameters, with those of the first block.
             first: The SQL of the first block.
             count: The most blocks.
         """
-        is_ascending = self._query.is_ascending
-        last = f"{_NEWEST if is_ascending else _OLDEST} >> {BLOCK_BITS:d}"
-        blocks = (
-            f"WITH RECURSIVE blocks (block, number) AS (SELECT {first}, 1 UNION ALL SELECT"  # noqa: S608
-            f" block + {self._step:d}, number + 1 FROM blocks WHERE number < {values.mark(count)}"
-            f" AND block {'<' if is_ascending else '>'} {last})"
-        )
         # As JSON, since no other table of SQLite can depend on the row before it. PostgreSQL gets
         # this in a form of its own. Blocks beyond a complete page are not searched.
-        entries = self._matching(values, "= blocks.block")
-        return (
-            f"{blocks} SELECT entry.value AS seq FROM blocks CROSS JOIN"  # noqa: S608
+        sign = "+" if self._query.is_ascending else "-"
+        entries = self._matching(values, f"= {first} {sign} block.value")
+        page = (
+            f"SELECT entry.value AS seq FROM {_NUMBERS} AS block CROSS JOIN"  # noqa: S608
             f" json_each((SELECT json_group_array(value) FROM ({entries}))) AS entry"
+            f" WHERE block.value < {values.mark(count)}"
             f" LIMIT {values.mark(self._limit - len(self.rows))}"
         )
+        sql = page_sql(page, self._query, self._limit)
+        self.rows += rollouts_of(self._db.execute(sql, values), self._query, self._limit)
 
     def _matching(self, values: Values, blocks: str) -> str:
         """Return the SQL of the matching rollouts of a condition for blocks."""

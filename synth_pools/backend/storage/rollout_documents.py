@@ -12,12 +12,13 @@ from synth_pools.backend.domain.clock import seconds_between
 from synth_pools.backend.storage.events import Event
 from synth_pools.backend.storage.statements import Row
 
-# Columns from which the documents are built.
+# Columns from which the document of a rollout is built, and beside them those of its summary.
 DOCUMENT_COLUMNS = (
     *("id", "pool_id", "task_id", "status", "mode", "request", "result", "metrics", "reward"),
     *("error", "trace_correlation_id", "replay_of", "created_by", "created_at", "started_at"),
-    *("finished_at", "updated_at", "usage", "run", "labels"),
+    *("finished_at", "updated_at", "run", "labels"),
 )
+SUMMARY_COLUMNS = ("usage",)
 
 # The columns of any size.
 LARGE_COLUMNS = ("request", "result", "metrics", "error")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from synth_pools.backend.storage.cursors import ListPosition
+from synth_pools.backend.storage.list_indexes import BLOCK_BITS
 from synth_pools.backend.storage.rollout_lists import find, find_briefly
 from synth_pools.backend.storage.rollout_queries import RolloutQuery
 from synth_pools.backend.storage.sqlite import schema
@@ -156,9 +157,9 @@ def test_rewards_are_listed_in_the_order_of_creation(
 
 # One block in seven has many rewards in the range, two have some, the others few: a page ends amid
 # any of them.
-UNEVEN = """
+UNEVEN = f"""
 UPDATE rollouts SET reward_value = CASE
-    WHEN (seq * 7919 % 1000) < CASE (seq >> 10) % 7 WHEN 3 THEN 200 WHEN 5 THEN 60 WHEN 6 THEN 10
+    WHEN (seq * 7919 % 1000) < CASE (seq >> {BLOCK_BITS:d}) % 7 WHEN 3 THEN 200 WHEN 5 THEN 60 WHEN 6 THEN 10
         ELSE 3 END THEN 1.0
     ELSE 0.0
 END

@@ -21,6 +21,8 @@ _FIRST = re.compile(r"^(.* LIMIT )(\?[0-9]+) /\* of ([0-9]+) \*/$")
 _OF_EACH = re.compile(
     r"json_each\(\(SELECT json_group_array\(value\) FROM (\(.* LIMIT \?[0-9]+\))\)\)"
 )
+# The numbers from 0 to another one.
+_NUMBERS = re.compile(r"json_each\('\[0,[0-9,]*?([0-9]+)\]'\) AS ([a-z]+)")
 _PLACEHOLDER = re.compile(r"\?(@?)([0-9]*)")
 _BYTES = re.compile(r"length\(CAST\(([a-z_.]+) AS BLOB\)\)")
 _REPLACED = {
@@ -29,6 +31,7 @@ _REPLACED = {
     _FOUND: r"seq = ANY(ARRAY(\1))",
     _FIRST: r"SELECT * FROM (\1\3) AS page LIMIT \2",
     _OF_EACH: r"LATERAL \1",
+    _NUMBERS: r"generate_series(0, \1) AS \2 (value)",
 }
 
 

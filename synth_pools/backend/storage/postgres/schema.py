@@ -6,7 +6,7 @@ import asyncpg
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.database import SchemaVersionError
-from synth_pools.backend.storage.list_indexes import BLOCKS, COVERING
+from synth_pools.backend.storage.list_indexes import BLOCKS, COVERING, SORTED
 from synth_pools.backend.storage.migrations import LONGEST_SECONDS, migrating
 from synth_pools.backend.storage.postgres.shares import SHARES
 from synth_pools.backend.storage.statements import SET_META
@@ -342,7 +342,7 @@ ALTER TABLE runs ADD COLUMN configuration_digest TEXT COLLATE "C";
 # later step undoes: all steps run in one transaction, so the result is the same.
 _STEPS = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, SHARES, _VERSION_6, _VERSION_7),
-    *(COVERING, BLOCKS),
+    *(COVERING, SORTED, BLOCKS),
 )
 
 _LOOK_FOR_US = """

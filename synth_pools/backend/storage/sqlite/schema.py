@@ -7,7 +7,7 @@ import sqlite3
 
 from synth_pools.backend.domain import clock
 from synth_pools.backend.storage.database import SchemaVersionError
-from synth_pools.backend.storage.list_indexes import BLOCKS, COVERING
+from synth_pools.backend.storage.list_indexes import BLOCKS, COVERING, SORTED
 from synth_pools.backend.storage.migrations import migrating
 from synth_pools.backend.storage.sql_functions import DELETED
 
@@ -245,7 +245,7 @@ _VERSION_10 = "ALTER TABLE runs ADD COLUMN configuration_digest TEXT"
 # through them, and new files go through all of them.
 _STEPS = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7),
-    *(_VERSION_8, _VERSION_9, _VERSION_10, COVERING, BLOCKS),
+    *(_VERSION_8, _VERSION_9, _VERSION_10, COVERING, SORTED, BLOCKS),
 )
 
 VERSION = len(_STEPS)
