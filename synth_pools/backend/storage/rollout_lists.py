@@ -185,13 +185,18 @@ class _Way:
         # Few different limits, since each makes a statement of its own; but a high one makes
         # PostgreSQL sort a small table.
         count = USUAL_PAGE if self._limit <= USUAL_PAGE else max(self._limit, _FIRST_ENTRIES)
-        if len(self._parts) > 1 or self._table != "rollouts":
+        if len(self._parts) > 1:
             return self._read(count)
-        # The rows themselves, without another search for each by its number.
         values = Values()
-        where = self._where(self._parts[0], values)
-        limit = values.mark(self._limit)
-        sql = f"{rows_sql(self._query, self._limit)} {where} LIMIT {limit} /* of {count:d} */"
+        if self._table == "rollouts":
+            # The rows themselves, without another search for each by its number.
+            where = self._where(self._parts[0], values)
+            limit = values.mark(self._limit)
+            sql = f"{rows_sql(self._query, self._limit)} {where} LIMIT {limit} /* of {count:d} */"
+        else:
+            part = self._part(self._parts[0], values, "NULL AS value")
+            page = f"SELECT seq FROM ({part} LIMIT {count:d}) AS part LIMIT {values.mark(self._limit)}"  # noqa: S608
+            sql = page_sql(page, self._query, self._limit)
         return rollouts_of(self._db.execute(sql, values), self._query, self._limit)
 
     def advance(self, entry_count: int) -> bool:
