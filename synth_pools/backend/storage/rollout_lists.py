@@ -194,8 +194,8 @@ class _Way:
             limit = values.mark(self._limit)
             sql = f"{rows_sql(self._query, self._limit)} {where} LIMIT {limit} /* of {count:d} */"
         else:
-            part = self._part(self._parts[0], values, "NULL AS value")
-            page = f"SELECT seq FROM ({part} LIMIT {count:d}) AS part LIMIT {values.mark(self._limit)}"  # noqa: S608
+            part = self._part(self._parts[0], values, "NULL AS value") + f" LIMIT {count:d}"
+            page = f"SELECT seq FROM ({part}) AS part LIMIT {values.mark(self._limit)}"  # noqa: S608
             sql = page_sql(page, self._query, self._limit)
         return rollouts_of(self._db.execute(sql, values), self._query, self._limit)
 
