@@ -6,7 +6,7 @@
 PYTHON  ?= python3
 VENV    ?= .venv
 # More than there are cores: many tests wait for time to pass, few compute.
-WORKERS ?= 6
+WORKERS ?= 8
 # Of those that take long more compute, and kill what they started when it is late.
 LONG_WORKERS ?= 5
 BIN     = $(VENV)/bin
