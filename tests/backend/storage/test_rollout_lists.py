@@ -159,8 +159,8 @@ def test_rewards_are_listed_in_the_order_of_creation(
 # any of them.
 UNEVEN = f"""
 UPDATE rollouts SET reward_value = CASE
-    WHEN (seq * 7919 % 1000) < CASE (seq >> {BLOCK_BITS:d}) % 7 WHEN 3 THEN 200 WHEN 5 THEN 60 WHEN 6 THEN 10
-        ELSE 3 END THEN 1.0
+    WHEN (seq * 7919 % 1000) < CASE (seq >> {BLOCK_BITS:d}) % 7 WHEN 3 THEN 200 WHEN 5 THEN 60
+        WHEN 6 THEN 10 ELSE 3 END THEN 1.0
     ELSE 0.0
 END
 """
