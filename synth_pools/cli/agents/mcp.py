@@ -19,6 +19,7 @@ import click
 from synth_pools import AsyncContainerPoolsClient, __version__
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.agents.answers import READ_ON, Answers, error_text
+from synth_pools.cli.agents.comparing import COMPARE, COMPARE_NEEDS, COMPARE_TOOL, compare_runs
 from synth_pools.cli.agents.tools import OperationTool, offered_tools
 from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported_errors
 from synth_pools.errors import NotFoundError, SynthPoolsError
@@ -111,6 +112,7 @@ class Toolbox:
         self._secret = secret
         self._tools: dict[str, OperationTool] = {}
         self._answers = Answers()
+        self._compares = False
         self.descriptions: list[Tool] = []
 
     async def open(self, *, read_only: bool) -> None:
@@ -130,7 +132,10 @@ class Toolbox:
         for tool in offered_tools(capabilities):
             if tool.is_read_only or not read_only:
                 self._tools[tool.name] = tool
-        listed = [*(tool.listed for tool in self._tools.values()), _READ_ON_TOOL]
+        allowed = {name for tool in self._tools.values() for name, _ in tool.operations}
+        self._compares = allowed >= COMPARE_NEEDS
+        others = [COMPARE_TOOL, _READ_ON_TOOL] if self._compares else [_READ_ON_TOOL]
+        listed = [*(tool.listed for tool in self._tools.values()), *others]
         self.descriptions = list(map(Tool.model_validate, listed))
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> CallToolResult:
@@ -153,10 +158,13 @@ class Toolbox:
     async def _parts(self, name: str, arguments: Mapping[str, Any]) -> list[str]:
         if name == READ_ON:
             return self._answers.part(arguments.get("answer_id"), arguments.get("offset"))
+        if name == COMPARE and self._compares:
+            text, warnings = await compare_runs(self._client, arguments)
+            return [*self._answers.first_part(text), *warnings]
         tool = self._tools.get(name)
         if tool is None:
             raise ValueError(f"there is no tool {name[:100]!r}")
-        warnings: list[str] = []
+        warnings = []
         operation, parameters, body = tool.call(arguments, warnings.append)
         if tool.row.kind == "download":
             content = await self._download(operation, parameters)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,10 @@ from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
 
 if TYPE_CHECKING:
-    from synth_pools import ContainerPoolsClient
     from synth_pools.runs.comparison import Comparison
 
+PAGE = 1000
+MOST_PAIRS = 10
 _FORMATS = ("table", "json", "markdown", "html")
 
 
@@ -59,7 +60,7 @@ _FORMATS = ("table", "json", "markdown", "html")
 )
 @click.option(
     "--most",
-    default=10,
+    default=MOST_PAIRS,
     show_default=True,
     type=click.IntRange(min=0),
     help="Changed pairs to show, of the better and of the worse.",
@@ -98,10 +99,9 @@ def compare_command(
             for text, source in zip(runs, sources, strict=True)
         ]
         comparison = compare(*sources, names=names, **options)
-    for run in comparison.runs:
-        if run.unended:
-            output.say(f"{run.name}: {run.unended} have not ended and are left out")
-    output.write_text(_render(comparison, form, most))
+    for line in left_out(comparison):
+        output.say(line)
+    output.write_text(render(comparison, form, most))
     if fail_if_worse is None:
         return int(ExitStatus.DONE)
     worse = [item.name for item in comparison.differences if item.mean < -fail_if_worse]
@@ -124,7 +124,9 @@ def _source(text: str, connection: ServiceOptions) -> Path | list[dict[str, Any]
             return path
     try:
         with connection.client() as client:
-            return _rows_of_run(client, text)
+            # Asked first: a service without runs ignores the filter, and lists the rollouts of all.
+            run = client.runs.get(text)
+            return rows_of_run(run, client.agent_rollouts.iter(run=text, limit=PAGE))
     except CommandError as error:
         raise CommandError(
             f"{text}: there is no such file, and as a run of the service: {error.message}",
@@ -132,10 +134,11 @@ def _source(text: str, connection: ServiceOptions) -> Path | list[dict[str, Any]
         ) from error
 
 
-def _rows_of_run(client: ContainerPoolsClient, name: str) -> list[dict[str, Any]]:
-    # Asked first: a service without runs ignores the filter, and lists the rollouts of all.
-    run = client.runs.get(name)
-    rows = [_row(item) for item in client.agent_rollouts.iter(run=name, limit=1000)]
+def rows_of_run(
+    run: Mapping[str, Any], rollouts: Iterable[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Return the rows of a run of the service, from it and its rollouts."""
+    rows = [_row(item) for item in rollouts]
     # A list need not have the usage, and the run has its sums, which alone are compared.
     sums = {name: run.get(f"llm_{name}") for name in ("input_tokens", "output_tokens")}
     sums["cost_usd"] = run.get("cost_usd")
@@ -160,7 +163,15 @@ def _row(rollout: Mapping[str, Any]) -> dict[str, Any]:
     return {**row, "status": row["status"] if times[1] else "running"}
 
 
-def _render(comparison: Comparison, form: str, most: int) -> str:
+def left_out(comparison: Comparison) -> Iterator[str]:
+    """Yield a line for each run with rollouts that have not ended."""
+    for run in comparison.runs:
+        if run.unended:
+            yield f"{run.name}: {run.unended} have not ended and are left out"
+
+
+def render(comparison: Comparison, form: str, most: int) -> str:
+    """Render a comparison as a table, JSON, Markdown or HTML, with `most` changed pairs."""
     # Imported here for the same reason.
     from synth_pools.runs import reports
 

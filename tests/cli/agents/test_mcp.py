@@ -75,13 +75,14 @@ async def test_an_agent_runs_rollouts_and_reads_all_of_long_answers(
         assert {
             name: tool.annotations.read_only_hint
             for name, tool in tools.items()
-            if name != "read_on"
+            if name in methods()
         } == {
             # A query is a POST that reads.
             name: methods()[name] == "get" or name == "run_query"
             for name in tools
-            if name != "read_on"
+            if name in methods()
         }
+        assert set(tools) - set(methods()) == {"compare_runs", "read_on"}
         assert tools["delete_pool"].annotations.destructive_hint is True
         schema = tools["get_pool"].input_schema
         assert schema["properties"]["pool_id"]["description"] == "The id of a pool."
@@ -136,6 +137,65 @@ async def test_an_agent_runs_rollouts_and_reads_all_of_long_answers(
             is_error, [text] = await answer(tool, **arguments)
             assert is_error, tool
             assert expected in json.loads(text)["error"]
+
+
+async def test_an_agent_compares_runs_as_the_command_does(
+    backend: LocalBackend, command: Command, surroundings: dict[str, str]
+) -> None:
+    names = ("agent-before", "agent/after", "agent-other")
+    with backend.client() as of_service:
+        body = {"name": "compared", "tasks": [{"task_id": "easy"}, {"task_id": "hard"}]}
+        pool = str(of_service.create_pool(body)["id"])
+        for name, bonus, task in zip(names, (0.0, 0.5, 0.0), ("easy", "easy", "hard"), strict=True):
+            requests = [
+                {"task_id": task, "seed": seed, "env": {"reward": seed / 400 + bonus}}
+                for seed in range(100)
+            ]
+            list(of_service.rollouts.run_many(pool, requests, run=name))
+        open_id = of_service.rollouts.create(
+            pool, {"task_id": "easy", "run": names[1], "seed": 100, "env": {"delay": 60}}
+        )["id"]
+    async with agent(service(backend.url, backend.api_key, surroundings), "--read-only") as client:
+
+        async def answer(**arguments: object) -> tuple[bool, list[str]]:
+            result = await client.call_tool("compare_runs", arguments)
+            return result.is_error, [part.text for part in result.content]
+
+        left_out = "agent/after: 1 have not ended and are left out"
+        is_error, [text, warning] = await answer(runs=names[:2])
+        done = command("compare", *names[:2], "-o", "markdown")
+        assert (is_error, text, warning) == (False, done.stdout, left_out)
+        assert "agent/after against agent-before: +0.5 " in text
+        others = {"failures": "leave-out", "threshold": 0.5, "other_tasks": True}
+        _, [part, place, warning] = await answer(runs=names[:2], output="json", **others)
+        text = part
+        while "Read on" in place:
+            answer_id = place.partition('answer_id="')[2].partition('"')[0]
+            words = {"answer_id": answer_id, "offset": len(text)}
+            result = await client.call_tool("read_on", words)
+            part, place = (item.text for item in result.content)
+            text += part
+        options = ("--failures", "leave-out", "--success", "0.5", "--other-tasks", "-o", "json")
+        assert text == command("compare", *names[:2], *options).stdout
+        assert warning == left_out
+        refused = command("compare", names[0], names[2]).stderr
+        is_error, [text] = await answer(runs=[names[0], names[2]])
+        assert is_error
+        assert json.loads(text)["error"] in refused
+        is_error, [text] = await answer(runs=[names[0], "agent-nowhere"])
+        assert (is_error, json.loads(text)["status"]) == (True, 404)
+        wrong: list[tuple[dict[str, object], str]] = [
+            ({}, "compare_runs: runs is missing"),
+            ({"runs": names[:1]}, "must have at least 2 items, not 1"),
+            ({"runs": names[:2], "failures": "none"}, 'one of "zero", "leave-out"'),
+            ({"runs": names[:2], "names": ["a", "b"]}, "compare_runs.names: no such key"),
+        ]
+        for arguments, expected in wrong:
+            is_error, [text] = await answer(**arguments)
+            assert is_error, arguments
+            assert expected in json.loads(text)["error"]
+    with backend.client() as of_service:
+        of_service.agent_rollouts.cancel(open_id)
 
 
 def test_all_operations_but_archives_are_offered_where_features_and_scopes_allow() -> None:
@@ -193,6 +253,7 @@ async def test_a_key_has_the_tools_of_its_scope(
         # The logs of processes need more than reading.
         assert names[1] - names[0] == {"get_pool_logs"}
         assert names[0] < names[1]
+        assert "compare_runs" in names[0]
 
 
 @pytest.mark.system
@@ -274,6 +335,10 @@ async def test_a_key_in_an_answer_is_not_shown(surroundings: dict[str, str]) -> 
         url = f"http://127.0.0.1:{server.server_port}"
         environment = service(url, "sk_that_is_repeated", surroundings)
         async with agent(environment) as client:
+            # It has no runs.
+            assert "compare_runs" not in {tool.name for tool in (await client.list_tools()).tools}
+            result = await client.call_tool("compare_runs", {"runs": ["a", "b"]})
+            assert "there is no tool 'compare_runs'" in result.content[0].text
             for tool, arguments in (("get_queue_status", {}), ("get_pool", {"pool_id": "p"})):
                 result = await client.call_tool(tool, arguments)
                 text = "".join(part.text for part in result.content)
