@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from synth_pools.container.encoding import write_artifact, write_json
-from synth_pools.container.models import RecordedModels
+from synth_pools.container.models import KEY_VARIABLE, RecordedModels
 from synth_pools.container.rollout import EpisodeError, Result, Rollout
 from synth_pools.container.trajectory import LARGEST_ANSWER, Trajectory
 
@@ -191,8 +191,13 @@ class Episode(Rollout):
         fields: Mapping[str, Any],
         trajectory: Trajectory | Mapping[str, Any] | None = None,
     ) -> bytes:
+        # Needed here alone, as what serves a container is.
+        from synth_pools.serving.masking import Mask
+
         with self._lock:
             self._is_closed = True
+        # Servers of models repeat a key that they refuse, and clients raise what they are told.
+        mask = Mask([os.environ.get(KEY_VARIABLE, "")])
         # The function may have made anything of them.
         metrics = dict(self.metrics) if isinstance(self.metrics, dict) else {}
         metrics.pop("outcome_reward", None)
@@ -207,7 +212,7 @@ class Episode(Rollout):
             **fields,
             "rollout_id": self.id,
             "status": status,
-            "status_detail": detail,
+            "status_detail": None if detail is None else mask.text(detail),
             "metrics": metrics,
             "event_count": len(self._events),
             "created_at": self._created_at.isoformat(),
@@ -215,7 +220,7 @@ class Episode(Rollout):
         }
         artifacts = self._artifacts
         if self._log and "log.txt" not in artifacts:
-            log = write_artifact("log.txt", "".join(self._log), artifact_type="log")
+            log = write_artifact("log.txt", mask.text("".join(self._log)), artifact_type="log")
             artifacts = {**artifacts, "log.txt": log}
         # Each of these is JSON already.
         text = f'{write_json(answer)[:-1]},"artifacts":[{",".join(artifacts.values())}]'

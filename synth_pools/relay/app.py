@@ -27,6 +27,7 @@ _LARGEST_BODY = 64 * 1024 * 1024
 # Clients would try a 429 again.
 _ENDED_STATUS = 400
 _MOST_UPSTREAMS = 100
+_LONG_WORD = 20
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -178,6 +179,7 @@ class _Exchange:
         self._kind = kind if self._method == b"POST" and kind in DIALECTS else None
         self._body = _json_object(body) if self._kind else {}
         self._headers = self._headers_of(scope)
+        self._hide_keys(scope)
 
     async def _ask(self, body: bytes) -> UpstreamAnswer:
         return await self._upstream.send(self._method, self._target, self._headers, body)
@@ -198,6 +200,13 @@ class _Exchange:
             others = [(name, key.encode()) for name, _ in keys if name != b"authorization"]
             headers += others or [(b"authorization", b"Bearer " + key.encode())]
         return headers
+
+    def _hide_keys(self, scope: Mapping[str, Any]) -> None:
+        for _, value in _keys_of(scope):
+            key = value.rpartition(b" ")[2].decode("latin-1")
+            # Agents send any word where no key is needed, and may say it, too.
+            if not key.isalpha() or len(key) >= _LONG_WORD:
+                self._session.mask.add(key)
 
     async def run(self) -> None:
         """Pass the request on, and its answer back."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from synth_pools.relay.dialects import DIALECTS, Choice, ModelAnswer, content_text, objects_in
 from synth_pools.relay.upstream import Upstream
+from synth_pools.serving.masking import Mask
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +74,7 @@ class RelaySession:
         on_step: Called after each message, with its step.
 
     Attributes:
+        mask: The mask of keys in all that is recorded.
         turns: The calls that were answered.
         running: The calls under way.
         refusal: The sentence of the limit that has ended the episode; None while none has.
@@ -90,6 +92,8 @@ class RelaySession:
         self.upstream, self.recorder, self.on_step = upstream, recorder, on_step
         self.limits, self.prices = limits or EpisodeLimits(), prices or {}
         self.token = token or secrets.token_urlsafe(32)
+        # A name may stand behind it.
+        self.mask = Mask([upstream.key or "", self.token.partition(".")[0]])
         self.turns, self.tokens, self.cost_usd = 0, 0.0, 0.0
         self.running: set[ModelCall] = set()
         self._call_count = 0
@@ -133,7 +137,7 @@ class RelaySession:
 
     def _begin(self, call: ModelCall, body: Mapping[str, Any]) -> None:
         if self.recorder.tool_definitions is None and body.get("tools"):
-            self.recorder.tool_definitions = body["tools"]
+            self.recorder.tool_definitions = self.mask.value(body["tools"])
         messages = DIALECTS[call.kind].messages(body)
         place = self._responses.get(str(body.get("previous_response_id")), 0)
         if place and messages and _place_after(0, messages[0]) in self._conversations:
@@ -193,7 +197,10 @@ class RelaySession:
         if role not in ("system", "user", "assistant", "tool"):
             fields["extra"] = {**fields.get("extra", {}), "role": role}
             role = "user"
-        self.on_step(self.recorder.add_message({**message, "role": role}, **fields))
+        # Numbers alone, and many of them.
+        metrics = {"metrics": fields.pop("metrics")} if "metrics" in fields else {}
+        message, fields = self.mask.value([{**message, "role": role}, fields])
+        self.on_step(self.recorder.add_message(message, **fields, **metrics))
 
     def close(self) -> set[asyncio.Task[Any]]:
         """Stop the calls under way; return their tasks, which record them."""
@@ -229,7 +236,9 @@ class ModelCall:
 
     def fail(self, reason: str, status: int | None = None) -> None:
         """Note why it has no complete answer: the first reason counts."""
-        self.error = self.error or {"message": reason[:_LONGEST_ERROR], "status": status}
+        # Before it is cut, which could leave a part of a key.
+        message = self.session.mask.text(reason)[:_LONGEST_ERROR]
+        self.error = self.error or {"message": message, "status": status}
 
     def end(self) -> None:
         """Record its end once, with what `read_answer` reads of the answer."""

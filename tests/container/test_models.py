@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 
 from synth_pools.container import Container, EpisodeError, PlayedRollout, Rollout
 from tests.support.backend_server import eventually
+from tests.support.recording import RecordingServer, Reply
 from tests.support.scripted_models import CACHED_TOKENS, ScriptedModels
 
 # To read certificates for each call would take longer than all else here.
@@ -149,6 +151,30 @@ def test_a_policy_without_an_address_fails_in_a_sentence(models: ScriptedModels)
     played = play(lambda rollout: rollout.model_url, models, policy={"model": "m"})
     assert played.status == "failed"
     assert "inference_url" in str(played.detail)
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_a_key_that_is_repeated_is_not_recorded(is_json: bool) -> None:
+    text = "Incorrect API key provided: sk-container."
+    body = json.dumps({"error": {"message": text}}) if is_json else text
+
+    def raise_it(rollout: Rollout) -> None:
+        try:
+            ask(rollout, "one sk-container")
+        except httpx.HTTPStatusError as error:
+            assert error.response.text == body
+            raise ValueError(error.response.text) from None
+
+    container = Container("models")
+    container.rollout(raise_it)
+    with RecordingServer(Reply(401, body.encode())) as server:
+        policy = {"model": "m", "inference_url": f"{server.url}/v1"}
+        played = container.test(policy=policy)
+    assert played.status == "failed"
+    assert "API key provided: ***." in str(played.detail)
+    [_, call] = played.answer["trajectory"]["steps"]
+    assert "API key provided: ***." in call["extra"]["error"]["message"]
+    assert "sk-container" not in f"{played.answer}{played.events}"
 
 
 def test_another_server_gets_no_key(

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from synth_pools.backend.domain.json_text import spellings
+from synth_pools.serving.masking import spellings
 
 MASK = "[redacted]"
 

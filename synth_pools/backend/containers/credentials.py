@@ -15,6 +15,7 @@ from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.settings import Secret, Settings
+from synth_pools.serving.masking import LONGEST_SPELLING, spellings
 
 FORBIDDEN_KEY = "forbidden_container_key"
 MISSING_KEY = "container_key_missing"
@@ -89,8 +90,8 @@ def holds_key(key: Secret, raw: bytes) -> bool:
     text = key.reveal()
     if b"\\" not in raw and text.encode() not in raw:
         return False
-    longest = len(text) * json_text.LONGEST_SPELLING
-    return _contains(raw, re.compile(json_text.spellings(text).encode()), longest)
+    longest = len(text) * LONGEST_SPELLING
+    return _contains(raw, re.compile(spellings(text).encode()), longest)
 
 
 def mask_text(text: str, raw: bytes) -> bytes:
@@ -100,7 +101,7 @@ def mask_text(text: str, raw: bytes) -> bytes:
         text: The key as plain text, which can be sent to another process.
         raw: The answer.
     """
-    spelling = json_text.spellings(text)
+    spelling = spellings(text)
     try:
         document = json_text.loads(raw, most_values=_MOST_MASKED)
     except json_text.BrokenJsonError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import sys
 from collections.abc import Callable, Iterator
 from itertools import accumulate
@@ -22,12 +21,6 @@ LARGE = 256 * 1024
 # for seconds.
 _EXPONENT, _SIGNED_EXPONENT, _ZEROS = b"0e000", b"0e+000", b"0" * 309
 _SPELLING = bytes.maketrans(b"123456789E", b"000000000e")
-
-
-# Backslashes of an escape, in JSON within strings of JSON at any practical depth.
-_BACKSLASHES = r"\\{{{},8}}"
-# Largest number of JSON characters that spell one character.
-LONGEST_SPELLING = 2 * len(r"\\\\\\\\u0000")
 
 
 class BrokenJsonError(ValueError):
@@ -105,14 +98,6 @@ def replace_surrogates(value: Any) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
 
 
-def spellings(text: str) -> str:
-    """Build a regular expression for all JSON spellings of a text.
-
-    It also matches JSON within a string of JSON, where the backslashes are escaped again.
-    """
-    return "".join(map(_character_spellings, text))
-
-
 def escaped(text: str) -> str:
     """Return a text as it is inside of JSON: in ASCII, which every database can hold."""
     return dumps(text)[1:-1]
@@ -124,23 +109,6 @@ def is_number(value: object) -> TypeGuard[int | float]:
         return False
     # An integer may be too large for a double, which most clients parse numbers to.
     return -sys.float_info.max <= value <= sys.float_info.max
-
-
-def _character_spellings(character: str) -> str:
-    bare = re.escape(character)
-    if character in '"/\\':
-        bare = _BACKSLASHES.format(0) + bare
-    units = character.encode("utf-16-be", "surrogatepass")
-    escaped = "".join(
-        f"{_BACKSLASHES.format(1)}u{_either_case(units[i : i + 2].hex())}"
-        for i in range(0, len(units), 2)
-    )
-    return f"(?:{bare}|{escaped})"
-
-
-def _either_case(digits: str) -> str:
-    # A flag for the case would apply to the text too.
-    return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)
 
 
 def _plain_numbers(value: Any) -> Any:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from synth_pools.backend.domain import clock
-from synth_pools.backend.domain.json_text import LONGEST_SPELLING, spellings
+from synth_pools.serving.masking import LONGEST_SPELLING, spellings
 
 # Limits of the output of one place, with all restarts of its process, and of all places.
 PLACE_BYTES = 1024 * 1024

@@ -16,6 +16,7 @@ import pytest
 from tests.cli.conftest import Command
 from tests.support.backend_server import eventually
 from tests.support.commands import started
+from tests.support.recording import RecordingServer, Reply
 from tests.support.scripted_models import ScriptedModels
 
 HTTP = httpx.Client(verify=False, trust_env=False, timeout=60)
@@ -97,6 +98,27 @@ def test_what_was_recorded_survives_a_kill(
         process.kill()
         process.wait(60)
     assert messages(file) == ["a", "ho", "b", "ho"]
+
+
+def test_keys_that_the_server_repeats_are_in_no_file(
+    tmp_path: Path, surroundings: dict[str, str]
+) -> None:
+    body = b'{"error": {"message": "Incorrect API key provided: sk-secret."}}'
+    variables = {**surroundings, "OPENAI_API_KEY": "sk-secret"}
+    with RecordingServer(Reply(401, body)) as server:
+        words = ["--upstream", f"{server.url}/v1", "--record", tmp_path / "calls"]
+        with started("relay", *words, environment=variables) as process:
+            address, key = place_of(process)
+            text = f"sk-secret sk-of-the-agent {key}"
+            answer = ask(address, text, authorization="Bearer sk-of-the-agent")
+            assert (answer.status_code, answer.content) == (401, body)
+            process.send_signal(signal.SIGTERM)
+            process.communicate(timeout=60)
+    text = (tmp_path / "calls" / "calls.json").read_text()
+    steps = json.loads(text)["steps"]
+    assert steps[0]["message"] == "*** *** ***"
+    assert "provided: ***." in steps[1]["extra"]["error"]["message"]
+    assert not [secret for secret in ("sk-", key) if secret in text]
 
 
 @pytest.mark.parametrize(

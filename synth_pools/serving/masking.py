@@ -1,0 +1,101 @@
+"""Masks of secrets in what is recorded: spellings of a text in JSON, and a mask of any of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+# Backslashes of an escape, in JSON within strings of JSON at any practical depth.
+_BACKSLASHES = r"\\{{{},8}}"
+# Largest number of JSON characters that spell one character.
+LONGEST_SPELLING = 2 * len(r"\\\\\\\\u0000")
+
+_HIDDEN = "***"
+# A shorter text is as likely to be an ordinary word.
+_SHORTEST_SECRET = 8
+# Agents send any number of keys.
+_MOST_SECRETS = 100
+
+
+class Mask:
+    """Mask of secrets in texts and JSON values.
+
+    Args:
+        secrets: The secrets; those under 8 characters are not masked.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets: list[str] = []
+        self._pattern: re.Pattern[str] | None = None
+        for secret in secrets:
+            self.add(secret)
+
+    def __repr__(self) -> str:
+        return f"Mask({len(self._secrets)} secrets)"
+
+    def add(self, secret: str) -> None:
+        """Mask a further secret from now on."""
+        is_more = len(secret) >= _SHORTEST_SECRET and secret not in self._secrets
+        if is_more and len(self._secrets) < _MOST_SECRETS:
+            # A secret may begin with another one.
+            self._secrets = sorted([*self._secrets, secret], key=len, reverse=True)
+            self._pattern = None
+
+    def text(self, text: str) -> str:
+        """Return a text, which may be JSON, with a mask in place of all secrets."""
+        # The pattern takes far longer, and only escapes need it.
+        if "\\" not in text and not any(secret in text for secret in self._secrets):
+            return text
+        if not self._secrets:
+            return text
+        if self._pattern is None:
+            self._pattern = re.compile("|".join(map(spellings, self._secrets)))
+        return self._pattern.sub(_HIDDEN, text)
+
+    def value(self, value: Any) -> Any:
+        """Return a JSON value with a mask in place of all secrets; the former stays as it is."""
+        # A stack instead of recursion: values may be as deep as Python's limit allows.
+        root = [value]
+        unmasked: list[Any] = [root]
+        while unmasked:
+            node = unmasked.pop()
+            entries = node.items() if isinstance(node, dict) else enumerate(node)
+            for place, item in list(entries):
+                if isinstance(item, str):
+                    node[place] = self.text(item)
+                elif isinstance(item, dict):
+                    node[place] = {self._name(name): part for name, part in item.items()}
+                    unmasked.append(node[place])
+                elif isinstance(item, list):
+                    node[place] = list(item)
+                    unmasked.append(node[place])
+        return root[0]
+
+    def _name(self, name: Any) -> Any:
+        return self.text(name) if isinstance(name, str) else name
+
+
+def spellings(text: str) -> str:
+    """Build a regular expression for all JSON spellings of a text.
+
+    It also matches JSON within a string of JSON, where the backslashes are escaped again.
+    """
+    return "".join(map(_character_spellings, text))
+
+
+def _character_spellings(character: str) -> str:
+    bare = re.escape(character)
+    if character in '"/\\':
+        bare = _BACKSLASHES.format(0) + bare
+    units = character.encode("utf-16-be", "surrogatepass")
+    escaped = "".join(
+        f"{_BACKSLASHES.format(1)}u{_either_case(units[i : i + 2].hex())}"
+        for i in range(0, len(units), 2)
+    )
+    return f"(?:{bare}|{escaped})"
+
+
+def _either_case(digits: str) -> str:
+    # A flag for the case would apply to the text too.
+    return "".join(f"[{digit}{digit.upper()}]" if digit.isalpha() else digit for digit in digits)
