@@ -16,8 +16,12 @@ from synth_pools.runs.intervals import (
     pass_all,
     pass_at,
     sign_test,
+    with_unseen_changes,
 )
 from synth_pools.runs.scores import Case, CaseScores, Failures, RunScores, read_scores
+
+# Rewards of no more values than these are taken for successes, failures and what lies between.
+_FEW_VALUES = 3
 
 
 @dataclass(frozen=True)
@@ -164,7 +168,8 @@ def compare(
     """Compare runs with the first one, paired by task and seed.
 
     Repeats of a case are averaged. The interval of a difference comes from a bootstrap over tasks
-    if the runs have several tasks, else over cases: it then says nothing of other tasks.
+    if the runs have several tasks, else over cases: it then says nothing of other tasks. It is
+    wider for rewards of few values, such as 0 and 1, to hold also what few cases do not show.
 
     Args:
         *runs: Two runs or more: each the path of a journal or of a file of results, or an iterable
@@ -228,6 +233,7 @@ def _check_tasks(first: RunScores, run: RunScores, *, other_tasks: bool) -> None
 
 def _difference(first: RunScores, run: RunScores, confidence: float) -> Difference:
     pairs: list[Pair] = []
+    values: set[float] = set()
     left_out: list[Case] = []
     for case, entry in first.cases.items():
         later = run.cases.get(case)
@@ -238,6 +244,8 @@ def _difference(first: RunScores, run: RunScores, confidence: float) -> Differen
             continue
         ids = (tuple(entry.rollout_ids), tuple(later.rollout_ids))
         pairs.append(Pair(case.task_id, case.seed, entry.mean, later.mean, ids))
+        if len(values) <= _FEW_VALUES:
+            values.update(entry.rewards, later.rewards)
     if not pairs:
         raise ComparisonError(f"{first.name} and {run.name} have no case with a reward in both")
     unit, units = _units(pairs)
@@ -247,7 +255,7 @@ def _difference(first: RunScores, run: RunScores, confidence: float) -> Differen
         name=run.name,
         pairs=len(pairs),
         mean=math.fsum(pair.difference for pair in pairs) / len(pairs),
-        interval=bootstrap_interval(units, confidence),
+        interval=_interval(units, values, confidence),
         unit=unit,
         units=len(units),
         sign_p=sign_test(
@@ -260,6 +268,14 @@ def _difference(first: RunScores, run: RunScores, confidence: float) -> Differen
         missing=tuple(case for case in first.cases if case not in run.cases),
         left_out=tuple(left_out),
     )
+
+
+def _interval(units: list[Unit], values: set[float], confidence: float) -> Interval | None:
+    if len(values) > _FEW_VALUES or len(units) < 2:
+        return bootstrap_interval(units, confidence)
+    # A single reward says as much of the size of others as in `repeats_reach`.
+    span = max(values) - min(values) or max(1.0, *map(abs, values))
+    return bootstrap_interval(with_unseen_changes(units, span), confidence)
 
 
 def _by_size(pair: Pair) -> float:

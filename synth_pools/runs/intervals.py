@@ -26,7 +26,7 @@ class Unit(NamedTuple):
     """
 
     total: float
-    size: int
+    size: float
 
 
 class Interval(NamedTuple):
@@ -65,6 +65,27 @@ def bootstrap_interval(units: Sequence[Unit], confidence: float) -> Interval | N
     if number >= _FEW_UNITS:
         return drawn_interval
     return _wider(drawn_interval, _student_interval(units, confidence))
+
+
+def with_unseen_changes(units: Sequence[Unit], span: float) -> list[Unit]:
+    """Add a change for the better and a change for the worse, for rewards of few values.
+
+    Where rewards are 0 or 1, few units show few of the changes that may happen, or none, and look
+    more alike than they are. Adding both is what Bonett and Price do ("Adjusted Wald Confidence
+    Interval for a Difference of Binomial Proportions Based on Paired Data", 2012). Units of several
+    rollouts change by parts of the span: both are as large as the root mean square of the changes.
+
+    Args:
+        units: The units, at least one.
+        span: Size of a change where no unit has changed.
+
+    Returns:
+        The units and both changes.
+    """
+    squares = [(unit.total / unit.size) ** 2 for unit in units if unit.total]
+    change = math.sqrt(math.fsum(squares) / len(squares)) if squares else span
+    size = math.fsum(unit.size for unit in units) / len(units)
+    return [*units, Unit(change * size, size), Unit(-change * size, size)]
 
 
 def _wider(first: Interval, second: Interval) -> Interval:

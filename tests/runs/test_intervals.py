@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
+from synth_pools import compare
 from synth_pools.runs.intervals import (
     Unit,
     bootstrap_interval,
@@ -42,6 +44,69 @@ def test_it_holds_the_true_difference(simulated: Callable[[random.Random], list[
         assert interval is not None
         count += interval.low <= TRUE <= interval.high
     assert 930 <= count <= 970
+
+
+def successes(
+    dice: random.Random, rate: float, tasks: int, seeds: int, repeats: int
+) -> list[dict[str, Any]]:
+    """Return rewards of 0 and 1; several tasks have rates of their own, of the same mean."""
+    rows = []
+    for task in range(tasks):
+        task_rate = dice.betavariate(4 * rate, 4 - 4 * rate) if tasks > 1 else rate
+        for seed in [seed for seed in range(seeds) for _ in range(repeats)]:
+            reward = float(dice.random() < task_rate)
+            row = {"task_id": str(task), "seed": seed, "status": "completed", "reward": reward}
+            rows.append(row)
+    return rows
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "tasks", "seeds", "repeats", "most"),
+    [
+        (0.9, 0.95, 1, 5, 1, 100),
+        (0.9, 0.95, 1, 20, 1, 100),
+        (0.97, 0.99, 1, 40, 1, 100),
+        (0.5, 0.7, 1, 40, 1, 97.5),
+        (0.97, 0.99, 1, 10, 3, 100),
+        (0.8, 0.9, 1, 10, 8, 97.5),
+        (0.9, 0.95, 20, 5, 1, 97.5),
+        (0.97, 0.99, 10, 3, 3, 100),
+    ],
+)
+def test_it_holds_the_true_difference_of_successes(
+    before: float, after: float, tasks: int, seeds: int, repeats: int, most: float
+) -> None:
+    count = 0
+    for number in range(200):
+        dice = random.Random(number)
+        runs = [successes(dice, rate, tasks, seeds, repeats) for rate in (before, after)]
+        interval = compare(*runs).difference.interval
+        assert interval is not None
+        count += interval.low <= after - before <= interval.high
+    # Nearly all hold it where most runs show no change at all.
+    assert 93 <= count / 2 <= most
+
+
+@pytest.mark.parametrize("reward", [0.0, 1.0, 0.5])
+def test_cases_without_a_change_do_not_say_that_there_is_none(reward: float) -> None:
+    rows = [{"seed": seed, "status": "completed", "reward": reward} for seed in range(200)]
+    reaches = []
+    for number in (2, 20, 200):
+        interval = compare(rows[:number], rows[:number]).difference.interval
+        assert interval is not None
+        assert interval.low < 0 < interval.high
+        reaches.append(interval.high)
+    assert reaches[0] > 1 > reaches[1] > 0.1 > reaches[2]
+
+
+def test_rewards_of_many_values_have_the_interval_of_their_units() -> None:
+    units = seeds_of_one_task(random.Random(3))
+    rows = [
+        [{"seed": seed, "status": "completed", "reward": value} for seed, value in enumerate(run)]
+        for run in ([0.0] * 40, [unit.total for unit in units])
+    ]
+    # Cases come in the order of their seeds, and the same order gives the same interval.
+    assert compare(*rows).difference.interval == bootstrap_interval(units, 0.95)
 
 
 def test_few_units_give_a_wide_interval() -> None:
