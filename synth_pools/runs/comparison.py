@@ -51,7 +51,7 @@ class RunFigures:
         pass_rates: Pass rates for 1, 2, 4, ... repeats, as many as each case has.
         mean_seconds: Mean run time of a rollout; None if it was not reported.
         usage: Sums of ``input_tokens``, ``output_tokens`` and ``cost_usd``, where reported.
-        unended: Number of requests that have not ended; they are left out.
+        unended: Number of requests that have not ended or were cancelled; they are left out.
     """
 
     name: str

@@ -40,14 +40,16 @@ class RecordedResult:
     Attributes:
         row: Row of `run --out`; its status is ``running`` until the request has ended.
         rollout: The ended rollout; None if there is none, or only the row was stored.
+        is_final: False for a request that its run takes up again, as one that a budget stopped.
     """
 
     row: dict[str, Any]
     rollout: dict[str, Any] | None = None
+    is_final: bool = True
 
     @property
     def has_ended(self) -> bool:
-        return bool(self.row["status"] != "running")
+        return self.is_final and bool(self.row["status"] != "running")
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def _result(record: _Step, group: int, run: Run) -> RecordedResult:
     if record.error is not None and row["failure"] == "SynthPoolsError":
         # An error of other code than the client's, of which there is a text alone.
         row.update(failure=record.error.get("type"), message=record.error.get("text"))
-    return RecordedResult(row, record.rollout)
+    return RecordedResult(row, record.rollout, record.final)
 
 
 def request_digest(request: Any) -> str:

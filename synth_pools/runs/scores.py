@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from synth_pools.errors import ComparisonError
-from synth_pools.runs.recorded import read_run
+from synth_pools.runs.recorded import RecordedResult, read_run
 from synth_pools.runs.rows import COMPLETED, finite_number
 
 Failures = Literal["zero", "leave-out"]
 
+# Statuses of rollouts that say nothing of the agent; another rollout may take their place.
+UNENDED = ("running", "cancelled")
 _USAGE = ("input_tokens", "output_tokens", "cost_usd")
 
 
@@ -62,7 +65,7 @@ class RunScores:
         cases: Scores by case.
         seconds: Run time of its rollouts, each that has one.
         usage: Sums of what its rows have of ``input_tokens``, ``output_tokens`` and ``cost_usd``.
-        unended: Number of requests that have not ended; they are left out.
+        unended: Number of requests that have not ended or were cancelled; they are left out.
     """
 
     name: str
@@ -92,7 +95,7 @@ def read_scores(source: Any, name: str, failures: Failures, threshold: float) ->
     """
     if isinstance(source, str | Path):
         path = Path(source)
-        rows: Iterable[Any] = (result.row for result in read_run(path).results)
+        rows: Iterable[Any] = map(_row_of_result, read_run(path).results)
         name = path.stem
     elif isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         rows = map(_row_of, source)
@@ -101,11 +104,19 @@ def read_scores(source: Any, name: str, failures: Failures, threshold: float) ->
             f"{name}: a run is a path, or outcomes or rows, not {type(source).__name__}"
         )
     scores = RunScores(name)
+    running: Counter[Case] = Counter()
+    cancelled: set[Case] = set()
     for number, row in enumerate(rows):
-        if row.get("status") == "running":
-            scores.unended += 1
+        case = _case_of(row, number)
+        if row["status"] == "running":
+            running[case] += 1
+        elif row["status"] == "cancelled":
+            cancelled.add(case)
         else:
-            _add(scores, row, number, failures, threshold)
+            _add(scores, case, row, failures, threshold)
+    # The successor of a cancelled rollout may be beside it.
+    cancelled -= scores.cases.keys() | running.keys()
+    scores.unended += running.total() + len(cancelled)
     if not scores.cases:
         raise ComparisonError(f"{name}: no rollout of it has ended")
     # Outcomes come in the order of their ends: the same results are compared alike in any order.
@@ -121,6 +132,10 @@ def _place(item: tuple[Case, CaseScores]) -> tuple[str, int, str]:
     return task_id or "", len(seed), seed
 
 
+def _row_of_result(result: RecordedResult) -> Mapping[str, Any]:
+    return result.row if result.has_ended else {**result.row, "status": "running"}
+
+
 def _row_of(item: Any) -> Mapping[str, Any]:
     row = item if isinstance(item, Mapping) else getattr(item, "to_dict", dict)()
     if not isinstance(row.get("status"), str):
@@ -128,13 +143,16 @@ def _row_of(item: Any) -> Mapping[str, Any]:
     return row
 
 
-def _add(
-    scores: RunScores, row: Mapping[str, Any], number: int, failures: Failures, threshold: float
-) -> None:
+def _case_of(row: Mapping[str, Any], number: int) -> Case:
     task_id, seed = row.get("task_id"), row.get("seed")
     if seed is None:
         seed = f"request {row.get('group', row.get('index', number))}"
-    case = Case(None if task_id is None else str(task_id), str(seed))
+    return Case(None if task_id is None else str(task_id), str(seed))
+
+
+def _add(
+    scores: RunScores, case: Case, row: Mapping[str, Any], failures: Failures, threshold: float
+) -> None:
     entry = scores.cases.setdefault(case, CaseScores())
     entry.rollouts += 1
     if row.get("rollout_id"):

@@ -67,6 +67,17 @@ def test_a_reward_of_what_failed_does_not_count() -> None:
     assert compare([row(0, 0.5)], [failed]).difference.mean == -0.5
 
 
+def test_what_was_cancelled_says_nothing() -> None:
+    first = [row(seed, 1.0) for seed in range(3)]
+    cancelled = [{**row(seed, None), "status": "cancelled"} for seed in (0, 0, 1, 2)]
+    running = {**row(2, None), "status": "running"}
+    comparison = compare(first, [*cancelled, row(0, 1.0), running])
+    assert (comparison.difference.mean, comparison.difference.pairs) == (0, 1)
+    assert [case.seed for case in comparison.difference.missing] == ["1", "2"]
+    figures = comparison.runs[1]
+    assert (figures.rollouts, figures.failed, figures.unended) == (1, 0, 2)
+
+
 def test_new_and_missing_pairs_are_no_part_of_the_difference() -> None:
     comparison = compare([row(0, 0.0), row(1, 1.0)], [row(1, 1.0), row(2, 0.0)])
     difference = comparison.difference

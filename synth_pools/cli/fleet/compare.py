@@ -138,14 +138,17 @@ def rows_of_run(
     run: Mapping[str, Any], rollouts: Iterable[Mapping[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return the rows of a run of the service, from it and its rollouts."""
+    # Imported here: it loads the HTTP library, which help does not need.
+    from synth_pools.runs.scores import UNENDED
+
     rows = [_row(item) for item in rollouts]
     # A list need not have the usage, and the run has its sums, which alone are compared.
     sums = {name: run.get(f"llm_{name}") for name in ("input_tokens", "output_tokens")}
     sums["cost_usd"] = run.get("cost_usd")
     for row in rows:
         row.update(dict.fromkeys(sums))
-    # The first row that is compared has them: rows of running rollouts are left out.
-    for row in [row for row in rows if row["status"] != "running"][:1]:
+    # The first row that is compared has them.
+    for row in [row for row in rows if row["status"] not in UNENDED][:1]:
         row.update(sums)
     return rows
 

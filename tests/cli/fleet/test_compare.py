@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
+from tests.cli.fleet.conftest import rows_of
+from tests.support.containers import Seen, http, odd_container
 
 
 @pytest.fixture
@@ -72,3 +77,59 @@ def test_what_cannot_be_compared_is_wrong_usage(
     unusable.write_text("{}\n", encoding="utf-8")
     done = command("compare", runs[0], unusable)
     assert (done.returncode, "is no result of a run" in done.stderr) == (2, True)
+
+
+@pytest.fixture
+def goes_on() -> threading.Event:
+    """Until it is set, only the first two seeds end in the pool of `costly_pool`."""
+    return threading.Event()
+
+
+@pytest.fixture
+def costly_pool(backend: LocalBackend, goes_on: threading.Event) -> Iterator[str]:
+    def respond(request: Seen) -> bytes:
+        if request.method != "POST" or "seed" not in request.json:
+            return http(404, {})
+        assert request.json["seed"] < 2 or goes_on.wait(60)
+        usage = {"cost_usd": 5}
+        return http(200, {"status": "completed", "reward": 0.5, "usage": usage})
+
+    with odd_container(respond) as container, backend.client() as client:
+        yield str(client.create_pool({"name": "x", "container_url": container.url})["id"])
+        goes_on.set()
+
+
+def test_what_a_budget_cancelled_has_not_ended(
+    command: Command, costly_pool: str, goes_on: threading.Event, tmp_path: Path
+) -> None:
+    journal, full = tmp_path / f"{costly_pool}.jsonl", tmp_path / "full.jsonl"
+    row = {"task_id": None, "status": "completed", "reward": 0.5}
+    rows = [{"index": seed, "seed": seed, **row} for seed in range(6)]
+    full.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    run = ("run", costly_pool, "--seeds", "0..5", "--in-flight", "4", "--journal", journal)
+
+    def compared(source: object) -> dict[str, object]:
+        done = command("compare", full, source, "-o", "json")
+        assert done.returncode == 0, done.stderr
+        document = json.loads(done.stdout)
+        [difference], figures = document["differences"], document["runs"][1]
+        names = ("rollouts", "failed", "unended")
+        missing = [case["seed"] for case in difference["missing"]]
+        return {"mean": difference["mean"], "missing": missing} | {n: figures[n] for n in names}
+
+    assert command(*run, "--max-cost", "10", "--on-budget", "cancel").returncode == 3
+    stopped = {"mean": 0, "missing": ["2", "3", "4", "5"], "rollouts": 2, "failed": 0}
+    for source in (journal, costly_pool):
+        figures = compared(source)
+        # The service does not know of requests that were never started.
+        assert figures.pop("unended") in (2, 3, 4)
+        assert figures == stopped
+    exported = tmp_path / "exported.jsonl"
+    done = command("export", journal, "--format", "jsonl", "--out", exported)
+    assert (len(rows_of(exported)), "have not ended" in done.stderr) == (2, True)
+    goes_on.set()
+    assert command(*run, "--max-cost", "100", "--on-budget", "cancel").returncode == 0
+    final = {"mean": 0, "missing": [], "rollouts": 6, "failed": 0, "unended": 0}
+    assert compared(journal) == final
+    # A cancelled rollout is passed over, since its successor is beside it.
+    assert compared(costly_pool) == final
