@@ -18,6 +18,7 @@ from tests.support.backend_server import KEY, Server
 from tests.support.browser import Page
 
 NONE = "\u2013"
+BOTH = '"Both sides"'
 SECTION = "document.querySelector('main section')?.innerText ?? ''"
 
 
@@ -111,6 +112,63 @@ def test_runs_of_other_tasks_are_refused_unless_told(
     page.click("label", "Common tasks alone")
     page.until(f"({SECTION}).includes('Of 1 pairs')")
     assert page.run("location.hash") == "#/compare?run1=a&run2=b&tasks=other"
+
+
+@pytest.mark.browser
+@pytest.mark.xdist_group("browser")
+def test_runs_have_their_pass_rates_tokens_dollars_and_time(
+    page: Page, client: ContainerPoolsClient
+) -> None:
+    container = Container("paid")
+
+    @container.rollout
+    def play(rollout: Rollout) -> Result:
+        rollout.usage(input_tokens=100, output_tokens=10, cost_usd=0.25)
+        if rollout.env["reward"] is None:
+            raise ValueError("the model is silent")
+        return Result(reward=rollout.env["reward"])
+
+    def run(pool: str, name: str, rewards: dict[int, list[float | None]]) -> None:
+        for seed, of_seed in rewards.items():
+            for reward in of_seed:
+                env = {"reward": reward}
+                body: dict[str, Any] = {"mode": "sync", "seed": seed, "run": name, "env": env}
+                client.create_rollout(pool, body)
+
+    with container.running() as url:
+        for pool in ("repeated", "further"):
+            client.create_pool({"pool_id": pool, "container_url": url})
+        # Failed rollouts have a cost, too.
+        run("repeated", "base", {1: [1.0, 0.0], 2: [1.0, 1.0]})
+        run("repeated", "later", {1: [1.0, None], 2: [None, 0.5]})
+        page.run("location.hash = '#/compare?run1=base&run2=later'")
+        page.until(f"{rows_of(BOTH)}.length === 2")
+        base, later = page.run(rows_of(BOTH))
+        assert base[:4] + base[5:] == ["1: base", "4", "0", "0.75", "440", "$1"]
+        assert later[:4] + later[5:] == ["2: later", "4", "2", "0.375", "440", "$1"]
+        assert base[4].endswith(" s")
+        assert page.run(rows_of('"Pass rates"')) == [
+            ["1: base", "1", "0.75", "0.75"],
+            ["1: base", "2", "1", "0.5"],
+            ["2: later", "1", "0.25", "0.25"],
+            ["2: later", "2", "0.5", "0"],
+        ]
+        check(page, "figures of runs")
+        page.screen(390, 844, phone=True)
+        page.until("document.documentElement.scrollWidth <= 390")
+        # A pool has sums, part of a run has not.
+        run("further", "later", {1: [0.5]})
+        run("further", "once", {1: [1.0]})
+    page.run("location.hash = '#/compare?pool1=further&run2=once'")
+    page.until(f"{rows_of(BOTH)}[1]?.[0] === '2: once'")
+    further, once = page.run(rows_of(BOTH))
+    assert (further[0], further[5:], once[5:]) == ("1: further", ["220", "$0.5"], ["110", "$0.25"])
+    page.run("location.hash = '#/compare?pool1=further&run1=later&pool2=further&run2=once'")
+    page.until(f"{rows_of(BOTH)}[0]?.[0] === '1: further later'")
+    first, later = page.run(rows_of(BOTH))
+    assert (first[5:], later[5:]) == ([NONE, NONE], ["110", "$0.25"])
+    # Nothing is repeated.
+    assert page.run(rows_of('"Pass rates"')) == []
 
 
 COLUMNS = ["rollout_id", "task_id", "seed", "status", "reward"]

@@ -5,15 +5,15 @@ import { call, get, itemsOf, path } from "./api.js";
 import { Plots } from "./plots.js";
 import { RolloutView } from "./rollout.js";
 import { hasEnded, hasFailed, Rollouts, Row } from "./store.js";
-import { html, Badge, every, Facts, Grid, num, Select, span, usageFacts } from "./ui.js";
+import { html, Badge, dollars, every, Facts, Grid, num, Select, span, usageFacts } from "./ui.js";
 
 const MOST_PAIRS = 500;
 // A comparison that takes long is not repeated at once.
 const REST = 10;
-const SENT = ["rollout_id", "task_id", "seed", "status", "reward", "seconds", "cost_usd"];
+const SENT = ["rollout_id", "task_id", "seed", "status", "reward", "seconds"];
 
 /** @param {Row} row */
-const sent = ({ id, task, seed, status, reward, took, cost }) => [id, task || null, seed, hasEnded(status) ? status : "running", reward, took === null ? null : took / 1000, cost];
+const sent = ({ id, task, seed, status, reward, took }) => [id, task || null, seed, hasEnded(status) ? status : "running", reward, took === null ? null : took / 1000];
 
 export class CompareView {
   /** @param {Record<string, string>} query `pool1`, `run1`, `pool2`, `run2`, `failures` and `tasks` */
@@ -102,11 +102,25 @@ export class CompareView {
     const start = performance.now();
     const runs = sets.map(({ rows }) => rows.toReversed().map(sent));
     const body = { names: sets.map(({ label }) => label), columns: SENT, runs, failures, other_tasks: tasks === "other" };
-    const result = await call("POST", "comparison", { body, signal: this.abort.signal }).catch((error) => ({ problem: error.message }));
+    const [result, ...usage] = await Promise.all([
+      call("POST", "comparison", { body, signal: this.abort.signal }).catch((error) => ({ problem: error.message })),
+      ...sets.map(({ rows }, side) => this.usage(side, rows.length).catch(() => null)),
+    ]);
     // Something else was chosen meanwhile.
     if (this.key !== key) return;
-    this.result.value = result;
+    this.result.value = { ...result, usage };
     this.next = performance.now() + REST * (performance.now() - start);
+  }
+
+  /** What a side has used, as the server sums it: rows of failed rollouts do not say. @param {number} side @param {number} count of its rollouts */
+  async usage(side, count) {
+    const { [`pool${side + 1}`]: pool, [`run${side + 1}`]: run } = this.query.value;
+    const { signal } = this.abort;
+    if (!run) return (await get(path`/v1/pools/${pool}/metrics`, signal)).usage;
+    const { rollouts, llm_input_tokens: input_tokens, llm_output_tokens: output_tokens, cost_usd } = await get(path`/v1/runs/${run}`, signal);
+    // The run may have rollouts in other pools.
+    const isAll = !pool || Object.values(rollouts).reduce((sum, of) => sum + of) === count;
+    return isAll ? { input_tokens, output_tokens, cost_usd } : null;
   }
 
   /** What a side of a pair says, with links to its rollouts. @param {number} side @param {number} mean @param {string[]} ids */
@@ -125,6 +139,17 @@ export class CompareView {
       ])} />`;
   }
 
+  /** @param {any} result */
+  figures({ runs, usage }) {
+    const rates = runs.flatMap((/** @type {any} */ { name, pass_rates }) => pass_rates.map((/** @type {any} */ rate) => [name, rate.k, num(rate.at_least_one), num(rate.all)]));
+    return html`<${Grid} label="Both sides" head=${["Run", "Rollouts", "Failed", "Mean reward", "Mean time", "Tokens", "Cost"]} rows=${runs.map((/** @type {any} */ run, /** @type {number} */ side) => {
+        const { input_tokens: read, output_tokens: written, cost_usd: cost } = usage[side] ?? {};
+        const tokens = read == null && written == null ? null : (read ?? 0) + (written ?? 0);
+        return [run.name, num(run.rollouts), num(run.failed), num(run.mean), span(run.mean_seconds && 1000 * run.mean_seconds), num(tokens), dollars(cost)];
+      })} />
+      ${rates.some((/** @type {any[]} */ [, k]) => k > 1) && html`<${Grid} label="Pass rates" head=${["Run", "k", "pass@k", "pass^k"]} rows=${rates} />`}`;
+  }
+
   comparison() {
     const result = this.result.value;
     if (!result) return html`<p class="soft" role="status">Comparing …</p>`;
@@ -133,7 +158,7 @@ export class CompareView {
     /** @type {[string, any[]][]} */
     const kinds = [["New", difference.new], ["Missing", difference.missing], ["Without a reward in one of them", difference.left_out]];
     const others = kinds.flatMap(([kind, cases]) => cases.map(({ task_id: task, seed }) => [kind, task ?? "–", seed]));
-    return html`${result.sentences.map((/** @type {string} */ sentence) => html`<p>${sentence}</p>`)}
+    return html`${this.figures(result)} ${result.sentences.map((/** @type {string} */ sentence) => html`<p>${sentence}</p>`)}
       ${this.pairs("Worse", difference.worse)} ${this.pairs("Better", difference.better)}
       ${others.length > 0 && html`<h3>Not paired <small>${num(others.length)}</small></h3><${Grid} label="Not paired" head=${["Why", "Task", "Seed"]} texts=${["Why", "Task", "Seed"]} rows=${others.slice(0, MOST_PAIRS)} />`}`;
   }
