@@ -36,7 +36,8 @@ class Run:
             key has no name.
         configuration (dict[str, Any] | None | Unset): The request of its first rollout with the rollout's `pool_id`,
             without fields that are null and without
-            `instance_id`, `labels`, `mode`, `priority`, `run`, `seed`, `task_id` and `trace_correlation_id`. Requests of
+            `instance_id`, `labels`, `mode`, `priority`, `run`, `seed`, `task_id` and `trace_correlation_id`. Where
+            `metadata.run` is the name of the run, it is left out, too, and `metadata` if it has nothing else. Requests of
             later rollouts may say something else. Left out in lists; null where the server did not store it.
         labels (None | RolloutLabels | Unset): The labels of its first rollout; empty or left out where it has none.
         configuration_digest (None | str | Unset): The SHA-256 of a text of `configuration`, in hexadecimal.

@@ -105,12 +105,21 @@ def insert_run(
     """Store a run by its first rollout."""
     common = {
         field: value
-        for field, value in request.items()
+        for field, value in _without_name(request).items()
         if field not in _OF_ONE_ROLLOUT and value is not None
     }
     configuration = json_text.canonical({**common, "pool_id": pool_id})
     digest = hashlib.sha256(configuration.encode("ascii")).hexdigest()
     tx.execute(_INSERT, (name, first["labels"], configuration, digest, first["created_by"], moment))
+
+
+def _without_name(request: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a request without the name of its run in its metadata, nor metadata of that alone."""
+    metadata = request.get("metadata")
+    if not isinstance(metadata, Mapping) or metadata.get("run") != request["run"]:
+        return request
+    rest = {field: value for field, value in metadata.items() if field != "run"}
+    return {**request, "metadata": rest or None}
 
 
 def _document(row: Row) -> str:

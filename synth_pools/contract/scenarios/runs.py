@@ -110,7 +110,7 @@ _OF_ONE_ROLLOUT = (
     "get_run",
     "list_runs",
     clauses="""
-        Run.configuration#c7ae#3004#afa4, Run.configuration_digest#e698#5176, Run.labels#4d57,
+        Run.configuration#c7ae#8d9f#3004#afa4, Run.configuration_digest#e698#5176, Run.labels#4d57,
         parameters FilterLabel#1fb3
     """,
     needs="runs",
@@ -120,16 +120,18 @@ def runs_configuration(ctx: Context) -> None:
     names = [f"{name} {pool_id}"[:128] for name in ("first", "equal", "other")]
     own_fields = {"seed": 7, "labels": {"kit": pool_id}, "priority": 1, "task_id": "t", "env": None}
     metadata: dict[str, Any] = {"a": 1, "b": [None, "é"]}
-    request = {"run": names[0], "metadata": metadata, "trace_correlation_id": "kit", **own_fields}
+    request = {"run": names[0], "metadata": {**metadata, "run": names[0]}, **own_fields}
+    request["trace_correlation_id"] = "kit"
     run_rollout(ctx, pool_id, **request)
     run_rollout(ctx, pool_id, run=names[0], metadata={"a": 2}, labels={"other": pool_id})
     # Equal as JSON, though written otherwise.
-    run_rollout(ctx, pool_id, run=names[1], metadata={"b": [None, "é"], "a": 1.0})
-    run_rollout(ctx, pool_id, run=names[2], metadata={"a": 2})
+    equal = {"b": [None, "é"], "a": 1.0, "run": names[1]}
+    run_rollout(ctx, pool_id, run=names[1], metadata=equal)
+    run_rollout(ctx, pool_id, run=names[2], metadata={"run": names[2]})
     # A run has the labels of its first rollout, and no other ones.
     run_rollout(ctx, pool_id, run=names[2], labels={"kit": pool_id})
     runs = [ctx.require(200, "get_run", {"run": name}) for name in names]
-    body = ctx.session.rollout_body(**request)
+    body = ctx.session.rollout_body(**{**request, "metadata": metadata})
     expected = {
         name: value
         for name, value in body.items()
@@ -144,6 +146,8 @@ def runs_configuration(ctx: Context) -> None:
         ctx.expect.inconclusive("get_run", "the server did not store the configuration")
     else:
         judge.field("configuration", {**expected, "pool_id": pool_id})
+        least = runs[2].at("configuration")
+        ctx.judge("get_run", runs[2]).that("no metadata", "metadata" not in least, str(least))
         judge = ctx.judge("get_run", runs[1])
         judge.that("a digest", isinstance(digests[0], str), repr(digests[0]))
         judge.that("the digest of an equal one", digests[0] == digests[1], str(digests))

@@ -76,6 +76,22 @@ def test_a_run_has_the_configuration_of_its_first_rollout(server: Server) -> Non
     assert items[first] | {"configuration": expected} == run
 
 
+def test_the_name_of_a_run_is_no_part_of_its_configuration(server: Server) -> None:
+    pool_id, names = server.pool(), [named(str(number)) for number in range(3)]
+    for name in names[:2]:
+        # As the command line sends it.
+        server.run(pool_id, run=name, metadata={"run": name, "a": None})
+    server.run(pool_id, run=names[2], metadata={"run": names[2]})
+    read = [server.get(path_of(name)) for name in names]
+    expected = {"metadata": {"a": None}, "pool_id": pool_id}
+    assert [run["configuration"] for run in read] == [expected, expected, {"pool_id": pool_id}]
+    assert read[0]["configuration_digest"] == read[1]["configuration_digest"]
+    # Other texts stay.
+    foreign = named("foreign")
+    server.run(pool_id, run=foreign, metadata={"run": names[0]})
+    assert server.get(path_of(foreign))["configuration"]["metadata"] == {"run": names[0]}
+
+
 def test_runs_are_found_by_the_labels_of_their_first_rollouts(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -231,6 +231,7 @@ RULES: dict[str, tuple[str, ...]] = {
     "runs.first_labels": ("get_run", "list_runs"),
     "runs.label": ("list_runs",),
     "runs.mean": ("get_run", "list_runs"),
+    "runs.metadata": ("get_run",),
     "rollouts.score": _ROLLOUT,
     "rollouts.task_id": _ROLLOUT,
     "rollouts.task_is_there": (*_CREATE, "validate_rollout"),

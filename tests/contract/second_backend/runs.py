@@ -65,6 +65,11 @@ def _configuration(call: Call, first: Rollout) -> dict[str, Any]:
         for name, value in first.request.items()
         if value is not None and name not in of_one
     }
+    metadata = dict(request.pop("metadata", {}))
+    if metadata.get("run") == first.request["run"] and call.keeps("runs.metadata"):
+        del metadata["run"]
+    if metadata:
+        request["metadata"] = metadata
     return {**request, "pool_id": first.pool.id}
 
 
