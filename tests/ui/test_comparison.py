@@ -224,7 +224,7 @@ def test_a_comparison_takes_a_session_and_sense(server: Server) -> None:
             ({"runs": [[], []]}, "no rollout of it has ended"),
             ({"failures": "one"}, "neither 'zero' nor 'leave-out'"),
             ({"names": ["first"]}, "2 runs and 1 names"),
-            ({"runs": [least, huge]}, "overflow"),
+            ({"runs": [least, huge]}, "in fsum"),
             ({"runs": [[[]] * 50_000, [[]] * 50_001]}, "at most 100,000 rollouts"),
         ):
             answer = http.post("/ui/comparison", json=request_of(**changes), headers=headers)
