@@ -108,6 +108,7 @@ class Trajectory:
         timestamp: datetime | str | None = None,
         is_copied_context: bool = False,
         llm_call_count: int | None = None,
+        after: int | None = None,
         extra: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """Add a step.
@@ -129,6 +130,8 @@ class Trajectory:
             is_copied_context: True for a step that is no part of this episode's own, which is not
                 trained on.
             llm_call_count: The number of calls of models in it.
+            after: The step that its conversation goes on from, 0 for the start of another, which
+                becomes `extra.after_step`; None for the step before.
             extra: Further fields.
 
         Returns:
@@ -171,6 +174,8 @@ class Trajectory:
         results = [] if observation is None else results_of(observation, call_ids)
         text = write_value(step).removeprefix('{"step_id":0,')
         with self._lock:
+            if after is not None and after != self._count:
+                more["after_step"] = after
             self._count += 1
             step["step_id"] = self._count
             for name in TOTALS:
@@ -185,13 +190,21 @@ class Trajectory:
                 if self._size + stored.size <= LARGEST_ANSWER:
                     self._size += stored.size
                     self._steps.append(stored)
-                    self._callers |= dict.fromkeys(call_ids, stored)
+                    for call_id in call_ids:
+                        # Results belong to the call rather than to a copy of it.
+                        if not is_copied_context or call_id not in self._callers:
+                            self._callers[call_id] = stored
         if results:
             step["observation"] = {"results": results}
         return step | ({"extra": more} if more else {})
 
     def observe(
-        self, content: Any, call_id: str | None = None, *, reward: float | None = None
+        self,
+        content: Any,
+        call_id: str | None = None,
+        *,
+        reward: float | None = None,
+        step_id: int | None = None,
     ) -> None:
         """Add an observation to the step that called a tool, or to the last one.
 
@@ -199,12 +212,16 @@ class Trajectory:
             content: A text or any value; None for the reward alone.
             call_id: The id of the tool call that it answers.
             reward: The reward of the step.
+            step_id: The step, where several may have called by this id.
         """
         with self._lock:
             if self._is_closed or len(self._steps) < self._count:
                 return
-            last = self._steps[-1] if self._steps else None
-            step = last if call_id is None else self._callers.get(call_id, last)
+            step = self._steps[(step_id or 0) - 1] if self._steps else None
+            if call_id is not None and (
+                not step_id or step is None or call_id not in step.call_ids
+            ):
+                step = self._callers.get(call_id, step)
             result = {"source_call_id": call_id, "content": content}
             [result] = results_of([result], () if step is None else step.call_ids)
             if step is None:
@@ -241,7 +258,11 @@ class Trajectory:
         """
         content, role = message.get("content"), message.get("role", "user")
         if role in ("tool", "function"):
-            self.observe("" if content is None else content, message.get("tool_call_id"))
+            call_id, after = message.get("tool_call_id"), fields.get("after")
+            if after == 0:
+                # Nothing in its conversation has called it.
+                return self.add("user", content, extra={"unknown_call_id": call_id}, after=after)
+            self.observe("" if content is None else content, call_id, step_id=after)
             return None
         if role == "assistant":
             reasoning = message.get("reasoning_content") or message.get("reasoning")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Any, NamedTuple, Protocol
 
 from synth_pools.relay.dialects import DIALECTS, Choice, ModelAnswer, content_text, objects_in
@@ -20,6 +20,7 @@ _log = logging.getLogger(__name__)
 _LONGEST_ERROR = 2000
 _TOKENS_A_PRICE = 1_000_000
 _ROLES = {"developer": "system", "function": "tool"}
+_END_OF_THOUGHT = "</think>"
 
 
 class Recorder(Protocol):
@@ -29,6 +30,25 @@ class Recorder(Protocol):
 
     def add_message(self, message: Mapping[str, Any], **fields: Any) -> dict[str, Any] | None:
         """Add a message of a chat; return its step, None where it belongs to an earlier one."""
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    """Place in a conversation, behind a message of it.
+
+    Attributes:
+        key: The hash of all messages up to here.
+        step: The number of the step that has the message; 0 before all, None if nobody tells.
+        call: The last call that was answered up to here.
+        before: The place before the message.
+        is_followed: True once a message came after it.
+    """
+
+    key: int
+    step: int | None
+    call: int
+    before: _Place | None = None
+    is_followed: bool = False
 
 
 class EpisodeLimits(NamedTuple):
@@ -97,9 +117,9 @@ class RelaySession:
         self.turns, self.tokens, self.cost_usd = 0, 0.0, 0.0
         self.running: set[ModelCall] = set()
         self._call_count = 0
-        # The last call that was answered in each conversation, by the hash of all of its messages.
-        self._conversations: dict[int, int] = {}
-        self._responses: dict[str, int] = {}
+        self._start = _Place(0, 0, 0)
+        self._places: dict[int, _Place] = {}
+        self._responses: dict[str, _Place] = {}
         self.refusal: str | None = None
 
     def __repr__(self) -> str:
@@ -139,21 +159,55 @@ class RelaySession:
         if self.recorder.tool_definitions is None and body.get("tools"):
             self.recorder.tool_definitions = self.mask.value(body["tools"])
         messages = DIALECTS[call.kind].messages(body)
-        place = self._responses.get(str(body.get("previous_response_id")), 0)
-        if place and messages and _place_after(0, messages[0]) in self._conversations:
+        place = self._responses.get(str(body.get("previous_response_id")), self._start)
+        if place is not self._start and messages and _key_after(0, messages[0]) in self._places:
             # Instructions are sent with each of the responses.
             messages = messages[1:]
-        places = list(accumulate(messages, _place_after, initial=place))
         # The longest beginning that an earlier call had.
-        start = len(messages)
-        while start and places[start] not in self._conversations:
-            start -= 1
-        call.after = self._conversations.get(places[start], 0)
-        call.place = places[-1]
-        for message in messages[start:]:
-            self._add(message, is_copied_context=message.get("role") == "assistant")
-        for place in places[start:]:
-            self._conversations.setdefault(place, call.after)
+        start = 0
+        for message in messages:
+            following = self._places.get(_key_after(place.key, message))
+            if following is None:
+                break
+            place, start = following, start + 1
+        call.after = place.call
+        for number in range(start, len(messages)):
+            if _role(messages[number]) == "tool" and place.is_followed:
+                place = self._copy_caller(place, messages[:number])
+            place = self._add_sent(place, messages[number])
+        call.place = place
+
+    def _copy_caller(self, place: _Place, messages: Sequence[Mapping[str, Any]]) -> _Place:
+        """Add a call of tools once more, which got other results in another conversation."""
+        count = 1
+        while count <= len(messages) and _role(messages[-count]) == "tool":
+            count += 1
+        if count > len(messages) or _role(messages[-count]) != "assistant":
+            return place
+        for _ in range(count):
+            place = place.before or self._start
+        for message in messages[-count:]:
+            place = self._add_sent(place, message)
+        return place
+
+    def _add_sent(self, place: _Place, message: Mapping[str, Any]) -> _Place:
+        is_answer = _role(message) == "assistant"
+        step = self._add(message, is_copied_context=is_answer, after=place.step)
+        # Results are in the step of their call.
+        number = place.step if _role(message) == "tool" else None
+        return self._go_on(place, message, number if step is None else step["step_id"])
+
+    def _go_on(
+        self, place: _Place, message: Mapping[str, Any], step: int | None, call: int | None = None
+    ) -> _Place:
+        place.is_followed = True
+        key = _key_after(place.key, message)
+        following = _Place(key, step, place.call if call is None else call, place)
+        if call is None:
+            self._places.setdefault(key, following)
+        else:
+            self._places[key] = following
+        return following
 
     def end(self, call: ModelCall, answer: ModelAnswer) -> None:
         """Record an answer."""
@@ -178,11 +232,8 @@ class RelaySession:
             extra = call.describe() | {"finish_reason": choice.finish_reason}
             if len(answer.choices) > 1:
                 extra["choice"] = number
-            place = _place_after(call.place, choice.message)
-            self._conversations[place] = call.number
-            if answer.response_id is not None and not number:
-                self._responses[answer.response_id] = place
-            self._add(
+            before = call.place or self._start
+            step = self._add(
                 choice.message,
                 metrics={name: value for name, value in metrics.items() if value is not None},
                 model_name=answer.model or call.model,
@@ -190,17 +241,24 @@ class RelaySession:
                 is_copied_context=not is_answered,
                 llm_call_count=None if number else 1,
                 extra={name: value for name, value in extra.items() if value is not None},
+                after=before.step,
             )
+            number_of_step = None if step is None else step["step_id"]
+            place = self._go_on(before, choice.message, number_of_step, call.number)
+            if answer.response_id is not None and not number:
+                self._responses[answer.response_id] = place
 
-    def _add(self, message: Mapping[str, Any], **fields: Any) -> None:
-        role = _ROLES.get(str(message.get("role")), str(message.get("role")))
+    def _add(self, message: Mapping[str, Any], **fields: Any) -> dict[str, Any] | None:
+        role = _role(message)
         if role not in ("system", "user", "assistant", "tool"):
             fields["extra"] = {**fields.get("extra", {}), "role": role}
             role = "user"
         # Numbers alone, and many of them.
         metrics = {"metrics": fields.pop("metrics")} if "metrics" in fields else {}
         message, fields = self.mask.value([{**message, "role": role}, fields])
-        self.on_step(self.recorder.add_message(message, **fields, **metrics))
+        step = self.recorder.add_message(message, **fields, **metrics)
+        self.on_step(step)
+        return step
 
     def close(self) -> set[asyncio.Task[Any]]:
         """Stop the calls under way; return their tasks, which record them."""
@@ -221,7 +279,8 @@ class ModelCall:
     ) -> None:
         self.session, self.kind, self.number = session, kind, number
         self.model = str(body["model"]) if body.get("model") else None
-        self.place, self.after = 0, 0
+        self.place: _Place | None = None
+        self.after = 0
         self.task = asyncio.current_task()
         self.read_answer: Callable[[], ModelAnswer] = ModelAnswer
         self.error: dict[str, Any] | None = None
@@ -269,9 +328,31 @@ class ModelCall:
         }
 
 
-def _place_after(place: int, message: Mapping[str, Any]) -> int:
-    """Return the place in a conversation behind a message; clients send answers a bit changed."""
+def _role(message: Mapping[str, Any]) -> str:
     role = str(message.get("role"))
-    key = tuple(str(call.get("id")) for call in objects_in(message.get("tool_calls")))
-    text = content_text(message.get("content")).strip()
-    return hash((place, _ROLES.get(role, role), text, key, str(message.get("tool_call_id"))))
+    return _ROLES.get(role, role)
+
+
+def _key_after(key: int, message: Mapping[str, Any]) -> int:
+    """Return the key of the place behind a message.
+
+    Clients send answers a bit changed: without what the model thought, or with other spaces. Calls
+    of tools are told by their ids, names and arguments alone.
+    """
+    role, calls = _role(message), tuple(map(_call_key, objects_in(message.get("tool_calls"))))
+    text = "" if calls else content_text(message.get("content")).strip()
+    if role == "assistant":
+        text = " ".join(text.rpartition(_END_OF_THOUGHT)[2].split())
+    return hash((key, role, text, calls, str(message.get("tool_call_id"))))
+
+
+def _call_key(call: Mapping[str, Any]) -> tuple[str, str, str]:
+    function = call.get("function")
+    function = function if isinstance(function, Mapping) else call
+    arguments = function.get("arguments")
+    if isinstance(arguments, str):
+        try:
+            arguments = json.loads(arguments)
+        except (ValueError, RecursionError):
+            return str(call.get("id")), str(function.get("name")), arguments
+    return str(call.get("id")), str(function.get("name")), json.dumps(arguments, sort_keys=True)

@@ -7,6 +7,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from synth_pools.trajectories.conversations import conversations
+
 _SUMS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd")
 
 
@@ -22,34 +24,40 @@ def results_in(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def chat_messages(trajectory: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the messages of a chat, as OpenAI has them, with arguments of tools as objects.
+    """Return the messages of the last conversation, as `step_messages` has them."""
+    return [message for step in conversations(trajectory)[-1] for message in step_messages(step)]
 
-    Observations that answer no call are messages of the user.
+
+def step_messages(step: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the messages of a step, as OpenAI has them, with arguments of tools as objects.
+
+    Observations that answer no call are messages of the user. Answers that are copies have the
+    `weight` 0.
     """
-    messages: list[dict[str, Any]] = []
-    for step in own_steps(trajectory):
-        role = "assistant" if step["source"] == "agent" else step["source"]
-        message: dict[str, Any] = {"role": role, "content": step["message"]}
-        if step.get("reasoning_content"):
-            message["reasoning_content"] = step["reasoning_content"]
-        if calls := step.get("tool_calls") or ():
-            message["tool_calls"] = [
-                {
-                    "id": call["tool_call_id"],
-                    "type": "function",
-                    "function": {"name": call["function_name"], "arguments": call["arguments"]},
-                }
-                for call in calls
-            ]
-        messages.append(message)
-        names = {call["tool_call_id"]: call["function_name"] for call in calls}
-        for result in results_in(step):
-            content, call_id = result.get("content") or "", result.get("source_call_id")
-            if call_id is None:
-                messages.append({"role": "user", "content": content})
-            else:
-                answer = {"role": "tool", "tool_call_id": call_id, "name": names.get(call_id, "")}
-                messages.append({**answer, "content": content})
+    role = "assistant" if step["source"] == "agent" else step["source"]
+    message: dict[str, Any] = {"role": role, "content": step["message"]}
+    if step.get("reasoning_content"):
+        message["reasoning_content"] = step["reasoning_content"]
+    if calls := step.get("tool_calls") or ():
+        message["tool_calls"] = [
+            {
+                "id": call["tool_call_id"],
+                "type": "function",
+                "function": {"name": call["function_name"], "arguments": call["arguments"]},
+            }
+            for call in calls
+        ]
+    if role == "assistant" and step.get("is_copied_context"):
+        message["weight"] = 0
+    messages = [message]
+    names = {call["tool_call_id"]: call["function_name"] for call in calls}
+    for result in results_in(step):
+        content, call_id = result.get("content") or "", result.get("source_call_id")
+        if call_id is None:
+            messages.append({"role": "user", "content": content})
+        else:
+            answer = {"role": "tool", "tool_call_id": call_id, "name": names.get(call_id, "")}
+            messages.append({**answer, "content": content})
     return messages
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from synth_pools.trajectories.conversations import finish_reason
 from synth_pools.trajectories.messages import own_steps
 
 
@@ -18,6 +19,7 @@ class TokenSequence:
         response: Ids after it: what the model sampled, and what it was then sent.
         mask: 1 where the model sampled.
         logprobs: Log-probabilities, 0 where it did not sample; None where a step has none.
+        finish_reason: Why the model stopped last; None if nobody tells.
         ends: True for the last sequence of its trajectory.
     """
 
@@ -25,6 +27,7 @@ class TokenSequence:
     response: list[int] = field(default_factory=list)
     mask: list[int] = field(default_factory=list)
     logprobs: list[float] | None = field(default_factory=list)
+    finish_reason: str | None = None
     ends: bool = False
 
     def continues_in(self, prompt: Sequence[int]) -> bool:
@@ -60,6 +63,7 @@ def token_sequences(trajectory: Mapping[str, Any]) -> list[TokenSequence] | None
         if not sequences or not sequences[-1].continues_in(prompt):
             sequences.append(TokenSequence(list(prompt)))
         sequences[-1].add(metrics)
+        sequences[-1].finish_reason = finish_reason(step)
     if sequences:
         sequences[-1].ends = True
     return sequences or None

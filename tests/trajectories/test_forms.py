@@ -38,6 +38,7 @@ def test_a_trajectory_becomes_the_messages_of_a_chat() -> None:
         )
     ) == [
         {"role": "system", "content": "Add."},
+        {"role": "user", "content": "old"},
         {
             "role": "assistant",
             "content": "I add.",

@@ -15,17 +15,23 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
+from typing import Any, NamedTuple
 
 from synth_pools.runs.recorded import RecordedResult, RecordedRun
 from synth_pools.runs.rows import finite_number
-from synth_pools.trajectories.messages import as_text, chat_messages, model_usage
+from synth_pools.trajectories.conversations import conversations, finish_reason, is_answer
+from synth_pools.trajectories.messages import as_text, model_usage, step_messages
 
 # Version of the format, which Inspect has had since 2024.
 _VERSION = 2
 # Inspect writes this if no model takes part; the service names no model.
 _NO_MODEL = "none/none"
 _SCORE = "reward"
+_STOPS: Mapping[str | None, str] = {
+    None: "stop",
+    "length": "max_tokens",
+    **{reason: reason for reason in ("stop", "model_length", "tool_calls", "content_filter")},
+}
 
 
 def write_inspect_log(
@@ -94,27 +100,55 @@ def _samples(
     return samples
 
 
+class _Answer(NamedTuple):
+    choice: dict[str, Any]
+    messages: list[dict[str, Any]]
+    place: int
+    sent: list[dict[str, Any]]
+    before: int
+
+
 def _played(sample: Mapping[str, Any], trajectory: Mapping[str, Any]) -> dict[str, Any]:
     """Build the fields of a sample that tell what was said, and what it cost."""
     model = str(trajectory["agent"].get("model_name") or _NO_MODEL)
-    messages = [
-        # Readers of several samples take messages of one id for one message.
-        {"id": f"{sample['uuid']}-{number}", **_message(message, model)}
-        for number, message in enumerate(chat_messages(trajectory), 1)
-    ]
-    moment = sample["started_at"]
+    said: dict[int, list[dict[str, Any]]] = {}
+    answers: dict[int, _Answer] = {}
+    messages: list[dict[str, Any]] = []
+    count = 0
+    for steps in conversations(trajectory):
+        messages, sent, before = [], list[dict[str, Any]](), 0
+        for step in steps:
+            number = step["step_id"]
+            if number not in said:
+                parts = [_message(message, model) for message in step_messages(step)]
+                # Readers of several samples take messages of one id for one message.
+                said[number] = [
+                    {"id": f"{sample['uuid']}-{count + place}", **part}
+                    for place, part in enumerate(parts, 1)
+                ]
+                count += len(parts)
+            message, *results = said[number]
+            if is_answer(step):
+                reason = _STOPS.get(finish_reason(step), "unknown")
+                choice = {"message": message, "stop_reason": reason}
+                answers[number] = _Answer(choice, messages, len(messages), sent, before)
+                sent, before = list(results), number
+            else:
+                sent += [message, *results]
+            messages += [message, *results]
+    moment, last = sample["started_at"], 0
     events: list[dict[str, Any]] = []
-    output, sent = None, list[dict[str, Any]]()
-    for message in messages:
-        if message["role"] != "assistant":
-            sent.append(message)
-            continue
-        output = {"model": model, "choices": [{"message": message, "stop_reason": "stop"}]}
+    output = None
+    for number in sorted(answers):
+        answer = answers[number]
+        goes_on = answer.before == last
+        output = {"model": model, "choices": [answer.choice]}
         events.append(
             {
                 "event": "model",
                 "model": model,
-                "input": sent,
+                # Each message once: those before are in the event before, if it goes on from that.
+                "input": answer.sent if goes_on else answer.messages[: answer.place],
                 "output": output,
                 "tools": [],
                 "tool_choice": "auto",
@@ -122,8 +156,7 @@ def _played(sample: Mapping[str, Any], trajectory: Mapping[str, Any]) -> dict[st
                 **({"timestamp": moment} if moment else {}),
             }
         )
-        # Each message once: those before are in the earlier events.
-        sent = []
+        last = number
     fields = {"messages": messages, "turn_count": len(events), "events": events}
     fields |= {"model_usage": _usage(trajectory)}
     return fields | ({"output": output} if output else {})
@@ -132,7 +165,8 @@ def _played(sample: Mapping[str, Any], trajectory: Mapping[str, Any]) -> dict[st
 def _message(message: Mapping[str, Any], model: str) -> dict[str, Any]:
     fields = {"role": message["role"], "content": _content(message)}
     if message["role"] == "assistant":
-        fields |= {"source": "generate", "model": model}
+        is_copy = message.get("weight") == 0
+        fields |= {"source": "input"} if is_copy else {"source": "generate", "model": model}
         if calls := message.get("tool_calls"):
             fields["tool_calls"] = [
                 {"id": call["id"], "type": "function", **_function(call["function"])}

@@ -12,11 +12,14 @@ from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions
 from synth_pools.runs.recorded import RecordedResult
 from synth_pools.runs.rows import finite_number
-from synth_pools.trajectories.messages import chat_messages
+from synth_pools.trajectories.conversations import conversations
+from synth_pools.trajectories.messages import step_messages
 from synth_pools.trajectories.sequences import TokenSequence, token_sequences
 
 _AT_ONCE = 8
 _TRL_COLUMNS = ("reward", "rollout_id", "task_id", "seed")
+# SkyRL takes any other word for an answer that was cut off.
+_SKYRL_STOPS = {None: "stop", "tool_calls": "stop"}
 _ROW = ("rollout_id", "task_id", "seed", "status", "reward")
 
 Played = tuple[RecordedResult, dict[str, Any]]
@@ -60,11 +63,11 @@ def read_trajectories(
 
 def write_atif(path: Path, played: Iterator[Played], total: int) -> None:
     """Write a line for each trajectory; `extra.rollout` tells its rollout."""
-    _write_lines(path, map(_atif, played), total, "have no trajectory")
+    _write_lines(path, ([_atif(item)] for item in played), total, "have no trajectory")
 
 
 def write_sft(path: Path, played: Iterator[Played], total: int) -> None:
-    """Write a line with messages for each trajectory, for supervised fine-tuning."""
+    """Write a line with messages for each conversation, for supervised fine-tuning."""
     _write_lines(path, map(_sft, played), total, "have no trajectory")
 
 
@@ -105,7 +108,9 @@ def write_skyrl(path: Path, played: Iterator[Played], total: int) -> None:
         "response_ids": [sequence.response for _, sequence in rows],
         "rewards": [result.row["reward"] for result, _ in rows],
         "loss_masks": [sequence.mask for _, sequence in rows],
-        "stop_reasons": ["stop"] * len(rows),
+        "stop_reasons": [
+            _SKYRL_STOPS.get(sequence.finish_reason, sequence.finish_reason) for _, sequence in rows
+        ],
         "rollout_metrics": None,
         "rollout_logprobs": None if None in logprobs else logprobs,
         "trajectory_ids": ids,
@@ -129,22 +134,33 @@ def _atif(played: Played) -> dict[str, Any]:
     return {"schema_version": "ATIF-v1.8", **trajectory, "extra": extra}
 
 
-def _sft(played: Played) -> dict[str, Any]:
+def _sft(played: Played) -> list[dict[str, Any]]:
     result, trajectory = played
     tools = trajectory["agent"].get("tool_definitions")
-    return {
-        "messages": chat_messages(trajectory),
-        **({"tools": tools} if tools else {}),
-        **{name: result.row.get(name) for name in _ROW},
-    }
+    taught: set[int] = set()
+    rows = []
+    for steps in conversations(trajectory):
+        messages = []
+        for step in steps:
+            answer, *results = step_messages(step)
+            if step["step_id"] in taught and answer["role"] == "assistant":
+                # It is in an earlier line, too.
+                answer["weight"] = 0
+            messages += [answer, *results]
+        taught |= {step["step_id"] for step in steps}
+        row = {"messages": messages, **({"tools": tools} if tools else {})}
+        rows.append(row | {name: result.row.get(name) for name in _ROW})
+    return rows
 
 
-def _write_lines(path: Path, documents: Iterator[dict[str, Any]], total: int, reason: str) -> None:
+def _write_lines(
+    path: Path, documents: Iterator[list[dict[str, Any]]], total: int, reason: str
+) -> None:
     count = 0
     with path.open("w", encoding="utf-8") as file:
-        for document in documents:
+        for lines in documents:
             # Escaped: a text may hold half a character.
-            file.write(f"{json.dumps(document)}\n")
+            file.writelines(f"{json.dumps(line)}\n" for line in lines)
             count += 1
     _say_left_out(total - count, reason)
 
