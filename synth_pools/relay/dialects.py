@@ -170,7 +170,8 @@ def _response_answer(answer: Json) -> ModelAnswer:
     result = _answer(answer)
     items = [item for item in objects_in(answer.get("output")) if item.get("role") != "user"]
     messages = [item for item in _messages_of_items(items) if item["role"] == "assistant"]
-    result.choices = [Choice(message, answer.get("status")) for message in messages[:1]]
+    reason = _object(answer.get("incomplete_details")).get("reason") or answer.get("status")
+    result.choices = [Choice(message, reason) for message in messages[:1]]
     return result
 
 

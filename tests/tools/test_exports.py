@@ -82,6 +82,7 @@ def test_inspect_reads_messages_and_usage(backend: LocalBackend, tmp_path: Path)
                 "cached_tokens": 4,
                 "cost_usd": 0.5,
             },
+            extra={"finish_reason": "length"},
         )
         return 1
 
@@ -112,6 +113,7 @@ def test_inspect_reads_messages_and_usage(backend: LocalBackend, tmp_path: Path)
                 "call": ["c", "pull", {}],
                 "usage": {"small": usage},
                 "output": "I pull.",
+                "stop": "max_tokens",
                 "turns": 1,
             }
         ]

@@ -32,6 +32,7 @@ def line(sample):
         "call": [call.id, call.function, call.arguments],
         "usage": usage_of(sample.model_usage),
         "output": sample.output.completion,
+        "stop": sample.output.stop_reason,
         "turns": sample.turn_count,
     }
 
