@@ -39,7 +39,7 @@ def conversations(trajectory: Mapping[str, Any]) -> list[list[Step]]:
         step = steps[number - 1]
         if number in followed:
             followed.add(before[number])
-        elif is_answer(step):
+        elif is_own_answer(step):
             ends.append(number)
             followed.add(before[number])
         elif not _was_not_said(step):
@@ -58,7 +58,7 @@ def conversations(trajectory: Mapping[str, Any]) -> list[list[Step]]:
     return result
 
 
-def is_answer(step: Step) -> bool:
+def is_own_answer(step: Step) -> bool:
     """Return True for what the agent itself has said; False also for a copy of that."""
     return step["source"] == "agent" and not step.get("is_copied_context")
 

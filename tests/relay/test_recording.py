@@ -266,15 +266,6 @@ def test_responses(odd: RecordingServer, relay: Running, stream: bool) -> None:
         assert step["metrics"] == {"prompt_tokens": 7, "completion_tokens": 2, "cached_tokens": 4}
 
 
-def test_a_response_that_is_incomplete_has_its_reason(odd: RecordingServer, relay: Running) -> None:
-    item = {"type": "message", "role": "assistant", "content": [{"text": "a"}]}
-    more = {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}
-    odd.reply_with(Reply.json({"id": "r", "output": [item], **more}))
-    session = relay.session_of(f"{odd.url}/v1")
-    HTTP.post(f"{session.base_url}/responses", json={"model": "m", "input": "go"})
-    assert session.steps.calls[0]["extra"]["finish_reason"] == "max_output_tokens"
-
-
 def test_completions(odd: RecordingServer, relay: Running) -> None:
     logprobs = {"token_logprobs": [-0.5], "tokens": ["b"]}
     choice = {

@@ -11,6 +11,7 @@ import pytest
 from synth_pools.container import Container, Rollout, Trajectory
 from synth_pools.trajectories.conversations import conversations, finish_reason
 from synth_pools.trajectories.messages import chat_messages, step_messages
+from tests.support.recording import RecordingServer, Reply
 from tests.support.scripted_models import ScriptedModels
 
 # To read certificates for each call would take longer than all else here.
@@ -225,3 +226,18 @@ def test_an_odd_step_to_go_on_from_is_that_before(after: Any) -> None:
 def test_reasons_have_the_words_of_chat_completions(reason: Any, expected: str | None) -> None:
     step = {"source": "agent", "message": "", "extra": {"finish_reason": reason}}
     assert finish_reason(step) == expected
+
+
+def test_a_response_that_is_incomplete_tells_why() -> None:
+    item = {"type": "message", "role": "assistant", "content": [{"text": "a"}]}
+    details = {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}
+    container = Container("cut")
+
+    @container.rollout
+    def play(rollout: Rollout) -> float:
+        HTTP.post(f"{rollout.model_url}/responses", json={"input": "go"}).raise_for_status()
+        return 1
+
+    with RecordingServer(Reply.json({"id": "r", "output": [item], **details})) as server:
+        answer = container.test(policy={"inference_url": f"{server.url}/v1"}).answer
+    assert finish_reason(answer["trajectory"]["steps"][-1]) == "content_filter"

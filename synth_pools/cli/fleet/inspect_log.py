@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from synth_pools.runs.recorded import RecordedResult, RecordedRun
 from synth_pools.runs.rows import finite_number
-from synth_pools.trajectories.conversations import conversations, finish_reason, is_answer
+from synth_pools.trajectories.conversations import conversations, finish_reason, is_own_answer
 from synth_pools.trajectories.messages import as_text, model_usage, step_messages
 
 # Version of the format, which Inspect has had since 2024.
@@ -111,7 +111,7 @@ class _Answer(NamedTuple):
 def _played(sample: Mapping[str, Any], trajectory: Mapping[str, Any]) -> dict[str, Any]:
     """Build the fields of a sample that tell what was said, and what it cost."""
     model = str(trajectory["agent"].get("model_name") or _NO_MODEL)
-    said: dict[int, list[dict[str, Any]]] = {}
+    by_step: dict[int, list[dict[str, Any]]] = {}
     answers: dict[int, _Answer] = {}
     messages: list[dict[str, Any]] = []
     count = 0
@@ -119,16 +119,16 @@ def _played(sample: Mapping[str, Any], trajectory: Mapping[str, Any]) -> dict[st
         messages, sent, before = [], list[dict[str, Any]](), 0
         for step in steps:
             number = step["step_id"]
-            if number not in said:
+            if number not in by_step:
                 parts = [_message(message, model) for message in step_messages(step)]
                 # Readers of several samples take messages of one id for one message.
-                said[number] = [
+                by_step[number] = [
                     {"id": f"{sample['uuid']}-{count + place}", **part}
                     for place, part in enumerate(parts, 1)
                 ]
                 count += len(parts)
-            message, *results = said[number]
-            if is_answer(step):
+            message, *results = by_step[number]
+            if is_own_answer(step):
                 reason = _STOPS.get(finish_reason(step), "unknown")
                 choice = {"message": message, "stop_reason": reason}
                 answers[number] = _Answer(choice, messages, len(messages), sent, before)
