@@ -147,7 +147,7 @@ export class CompareView {
         const tokens = read == null && written == null ? null : (read ?? 0) + (written ?? 0);
         return [run.name, num(run.rollouts), num(run.failed), num(run.mean), span(run.mean_seconds && 1000 * run.mean_seconds), num(tokens), dollars(cost)];
       })} />
-      ${rates.some((/** @type {any[]} */ [, k]) => k > 1) && html`<${Grid} label="Pass rates" head=${["Run", "k", "pass@k", "pass^k"]} rows=${rates} />`}`;
+      ${rates.some((/** @type {any[]} */ [, k]) => k > 1) && html`<h3>Pass rates</h3><${Grid} label="Pass rates" head=${["Run", "k", "pass@k", "pass^k"]} rows=${rates} />`}`;
   }
 
   comparison() {
