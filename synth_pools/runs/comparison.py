@@ -47,8 +47,9 @@ class RunFigures:
         name: Name of the run.
         rollouts: Number of ended rollouts.
         failed: Number of rollouts that did not complete, or have no reward.
-        mean: Mean reward over the cases that all runs have; None without a reward.
-        pass_rates: Pass rates for 1, 2, 4, ... repeats, as many as each case has.
+        mean: Mean reward over the cases that count in all runs; None without any.
+        pass_rates: Pass rates over the same cases for 1, 2, 4, ... repeats, as many as count in
+            each of them.
         mean_seconds: Mean run time of a rollout; None if it was not reported.
         usage: Sums of ``input_tokens``, ``output_tokens`` and ``cost_usd``, where reported.
         unended: Number of requests that have not ended or were cancelled; they are left out.
@@ -206,7 +207,7 @@ def compare(
     for run in scores[1:]:
         _check_tasks(first, run, other_tasks=other_tasks)
     differences = tuple(_difference(first, run, confidence) for run in scores[1:])
-    common = set.intersection(*(set(run.cases) for run in scores))
+    common = set.intersection(*map(_counted_cases, scores))
     figures = tuple(_figures(run, common) for run in scores)
     return Comparison(figures, differences, confidence, failures, threshold)
 
@@ -293,6 +294,10 @@ def _units(pairs: Iterable[Pair]) -> tuple[str, list[Unit]]:
     return "case", [Unit(value, 1) for value in values]
 
 
+def _counted_cases(run: RunScores) -> set[Case]:
+    return {case for case, entry in run.cases.items() if entry.rewards}
+
+
 def _figures(run: RunScores, common: set[Case]) -> RunFigures:
     shared = {case: entry for case, entry in run.cases.items() if case in common}
     means = [entry.mean for entry in shared.values() if entry.mean is not None]
@@ -309,13 +314,11 @@ def _figures(run: RunScores, common: set[Case]) -> RunFigures:
 
 
 def _pass_rates(cases: Mapping[Case, CaseScores]) -> Iterable[PassRate]:
-    repeats = min((entry.rollouts for entry in cases.values()), default=0)
+    counts = [(len(entry.rewards), entry.passed) for entry in cases.values()]
+    repeats = min((number for number, _ in counts), default=0)
     k = 1
     while k <= repeats:
-        entries = cases.values()
-        yield PassRate(
-            k,
-            math.fsum(pass_at(entry.rollouts, entry.passed, k) for entry in entries) / len(cases),
-            math.fsum(pass_all(entry.rollouts, entry.passed, k) for entry in entries) / len(cases),
-        )
+        at_least_one = math.fsum(pass_at(number, passed, k) for number, passed in counts)
+        passed_all = math.fsum(pass_all(number, passed, k) for number, passed in counts)
+        yield PassRate(k, at_least_one / len(counts), passed_all / len(counts))
         k *= 2

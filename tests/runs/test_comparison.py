@@ -53,6 +53,17 @@ def test_failures_count_as_the_caller_says() -> None:
     without = compare(first, second, failures="leave-out")
     assert (without.difference.mean, without.difference.pairs) == (0, 1)
     assert [case.seed for case in without.difference.left_out] == ["1", "2"]
+    # Beside a difference of 0 stand the means of the same cases.
+    assert [run.mean for run in without.runs] == [1.0, 1.0]
+
+
+def test_failed_repeats_that_are_left_out_are_no_part_of_pass_rates() -> None:
+    first = [row(0, 1.0), {**row(0, None), "status": "failed"}, row(1, 0.0), row(1, 1.0)]
+    second = [row(0, 1.0), row(0, 1.0), row(1, 1.0), row(1, 1.0)]
+    rates = compare(first, second, failures="leave-out").runs[0].pass_rates
+    assert [(rate.k, rate.at_least_one) for rate in rates] == [(1, 0.75)]
+    rates = compare(first, second).runs[0].pass_rates
+    assert [(rate.k, rate.at_least_one) for rate in rates] == [(1, 0.5), (2, 1.0)]
 
 
 @pytest.mark.parametrize("reward", [True, "1.0", float("nan"), [1], 10**400])
