@@ -51,8 +51,10 @@ class RunFigures:
         pass_rates: Pass rates over the same cases for 1, 2, 4, ... repeats, as many as count in
             each of them.
         mean_seconds: Mean run time of a rollout; None if it was not reported.
-        usage: Sums of ``input_tokens``, ``output_tokens`` and ``cost_usd``, where reported.
+        usage: Sums of ``input_tokens``, ``output_tokens`` and ``cost_usd``, where reported, and
+            ``estimated_cost_usd``, the part of the cost that follows from prices of tokens.
         unended: Number of requests that have not ended or were cancelled; they are left out.
+        failed_cases: Cases with a rollout that did not complete, or has no reward.
     """
 
     name: str
@@ -63,6 +65,7 @@ class RunFigures:
     mean_seconds: float | None
     usage: dict[str, float]
     unended: int
+    failed_cases: tuple[Case, ...]
 
 
 @dataclass(frozen=True)
@@ -150,6 +153,8 @@ class Comparison:
     def to_dict(self) -> dict[str, Any]:
         """Return the comparison as a JSON object."""
         document = asdict(self)
+        for run in document["runs"]:
+            run["failed_cases"] = [case._asdict() for case in run["failed_cases"]]
         for difference in document["differences"]:
             for name in ("new", "missing", "left_out"):
                 difference[name] = [case._asdict() for case in difference[name]]
@@ -310,6 +315,7 @@ def _figures(run: RunScores, common: set[Case]) -> RunFigures:
         mean_seconds=math.fsum(run.seconds) / len(run.seconds) if run.seconds else None,
         usage=run.usage,
         unended=run.unended,
+        failed_cases=tuple(case for case, entry in run.cases.items() if entry.failed),
     )
 
 

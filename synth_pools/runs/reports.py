@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from synth_pools._client.fleet.table import html_table
 from synth_pools.runs.comparison import Comparison, Difference, Pair, RunFigures
+from synth_pools.runs.scores import Case
 
 RUN_HEADS = ("RUN", "ROLLOUTS", "FAILED", "MEAN", "SECONDS", "TOKENS", "COST USD")
 PAIR_HEADS = ("TASK", "SEED", "BEFORE", "AFTER", "CHANGE")
+CASE_HEADS = ("TASK", "SEED")
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
     "color-scheme:light dark}table{border-collapse:collapse;margin:1rem 0}"
@@ -31,7 +33,6 @@ def signed(value: float) -> str:
 def run_cells(run: RunFigures) -> list[str]:
     """Return the cells of a run, in the order of `RUN_HEADS`."""
     tokens = [run.usage[name] for name in ("input_tokens", "output_tokens") if name in run.usage]
-    cost = run.usage.get("cost_usd")
     return [
         run.name,
         str(run.rollouts),
@@ -39,14 +40,28 @@ def run_cells(run: RunFigures) -> list[str]:
         figure(run.mean),
         figure(run.mean_seconds),
         f"{sum(tokens):.0f}" if tokens else "-",
-        figure(cost),
+        cost_cell(run.usage),
     ]
+
+
+def cost_cell(usage: Mapping[str, float]) -> str:
+    """Write dollars, and how many of them are estimated from prices of tokens."""
+    cost, estimated = usage.get("cost_usd"), usage.get("estimated_cost_usd")
+    if not cost or not estimated:
+        return figure(cost)
+    part = "" if estimated >= cost else f"{figure(estimated)} "
+    return f"{figure(cost)} ({part}estimated)"
 
 
 def pair_cells(pair: Pair) -> list[str]:
     """Return the cells of a pair, in the order of `PAIR_HEADS`."""
     numbers = [figure(pair.before), figure(pair.after), signed(pair.difference)]
     return [pair.task_id or "-", pair.seed, *numbers]
+
+
+def case_cells(case: Case) -> list[str]:
+    """Return the cells of a case, in the order of `CASE_HEADS`."""
+    return [case.task_id or "-", case.seed]
 
 
 def sentences(comparison: Comparison, difference: Difference) -> Iterator[str]:
@@ -89,7 +104,7 @@ def pass_rate_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def comparison_text(comparison: Comparison, most: int) -> str:
-    """Render a comparison as Markdown, with at most `most` changed pairs of each kind."""
+    """Render a comparison as Markdown, with at most `most` rows of each kind."""
     parts = [_markdown_table(RUN_HEADS, map(run_cells, comparison.runs))]
     for title, heads, rows in tables(comparison, most):
         parts.append(f"{title}\n\n{_markdown_table(heads, rows)}" if rows else title)
@@ -97,7 +112,7 @@ def comparison_text(comparison: Comparison, most: int) -> str:
 
 
 def comparison_page(comparison: Comparison, most: int) -> str:
-    """Render a comparison as a page of its own, with at most `most` changed pairs of each kind."""
+    """Render a comparison as a page of its own, with at most `most` rows of each kind."""
     title = html.escape(" and ".join(run.name for run in comparison.runs))
     parts = [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
@@ -120,9 +135,24 @@ def tables(
     for difference in comparison.differences:
         yield " ".join(sentences(comparison, difference)), (), []
         for name, pairs in (("Worse", difference.worse), ("Better", difference.better)):
-            if pairs:
-                rest = f", the first {most} of {len(pairs)}" if len(pairs) > most else ""
-                yield f"{name}{rest}:", PAIR_HEADS, list(map(pair_cells, pairs[:most]))
+            yield from _listed(name, PAIR_HEADS, list(map(pair_cells, pairs)), most)
+        for name, cases in (
+            ("New", difference.new),
+            ("Missing", difference.missing),
+            ("Without a reward in one run", difference.left_out),
+        ):
+            yield from _listed(name, CASE_HEADS, list(map(case_cells, cases)), most)
+    for run in comparison.runs:
+        cells = list(map(case_cells, run.failed_cases))
+        yield from _listed(f"Failed in {run.name}", CASE_HEADS, cells, most)
+
+
+def _listed(
+    name: str, heads: Sequence[str], rows: list[list[str]], most: int
+) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
+    if rows:
+        rest = f", the first {most} of {len(rows)}" if len(rows) > most else ""
+        yield f"{name}{rest}:", heads, rows[:most]
 
 
 def _markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+from synth_pools._client.fleet.usage import COLUMNS
 from synth_pools.errors import ComparisonError
 from synth_pools.runs.recorded import RecordedResult, read_run
 from synth_pools.runs.rows import COMPLETED, finite_number
@@ -17,7 +18,6 @@ Failures = Literal["zero", "leave-out"]
 
 # Statuses of rollouts that say nothing of the agent; another rollout may take their place.
 UNENDED = ("running", "cancelled")
-_USAGE = ("input_tokens", "output_tokens", "cost_usd")
 
 
 class Case(NamedTuple):
@@ -64,7 +64,8 @@ class RunScores:
         name: Name of the run: that of its file, or its place in the call.
         cases: Scores by case.
         seconds: Run time of its rollouts, each that has one.
-        usage: Sums of what its rows have of ``input_tokens``, ``output_tokens`` and ``cost_usd``.
+        usage: Sums of what its rows have of ``input_tokens``, ``output_tokens``, ``cost_usd`` and
+            the ``estimated_cost_usd`` in it.
         unended: Number of requests that have not ended or were cancelled; they are left out.
     """
 
@@ -167,6 +168,6 @@ def _add(
         entry.passed += reward >= threshold
     if (seconds := finite_number(row.get("seconds"))) is not None:
         scores.seconds.append(seconds)
-    for name in _USAGE:
+    for name in COLUMNS:
         if (value := finite_number(row.get(name))) is not None:
             scores.usage[name] = scores.usage.get(name, 0.0) + value

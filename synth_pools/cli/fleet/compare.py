@@ -63,7 +63,7 @@ _FORMATS = ("table", "json", "markdown", "html")
     default=MOST_PAIRS,
     show_default=True,
     type=click.IntRange(min=0),
-    help="Changed pairs to show, of the better and of the worse.",
+    help="Rows to show of each kind: worse, better, new, missing, failed.",
 )
 @connection_options
 def compare_command(
@@ -174,7 +174,7 @@ def left_out(comparison: Comparison) -> Iterator[str]:
 
 
 def render(comparison: Comparison, form: str, most: int) -> str:
-    """Render a comparison as a table, JSON, Markdown or HTML, with `most` changed pairs."""
+    """Render a comparison as a table, JSON, Markdown or HTML, with `most` rows of each kind."""
     # Imported here for the same reason.
     from synth_pools.runs import reports
 

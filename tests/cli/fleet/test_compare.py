@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from synth_pools.container import Container, Result
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 from tests.cli.fleet.conftest import rows_of
@@ -39,6 +41,69 @@ def test_a_table(command: Command, runs: tuple[Path, Path]) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert "branch against main: -0.25 (95 % interval -" in done.stdout
     assert "Worse, the first 1 of 10:\nTASK  SEED  BEFORE  AFTER  CHANGE\n" in done.stdout
+
+
+FORMS = ("table", "markdown", "html", "json")
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_costs_that_are_estimated_say_so(
+    command: Command, backend: LocalBackend, tmp_path: Path, form: str
+) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("small: {input: 1, output: 1}\n")
+    player = Container("player")
+    usage = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
+    player.rollout(lambda rollout: Result(rollout.env.get("reward", 1.0), usage))
+    journal = tmp_path / "estimated.jsonl"
+    with player.running() as url, backend.client() as client:
+        pool = str(client.create_pool({"name": "estimated", "container_url": url})["id"])
+        words = ("policy.model=small", "--seeds", "0..1", "--prices", prices, "--journal", journal)
+        assert command("run", pool, *words).returncode == 0
+    reported: list[dict[str, float]] = [
+        {"seed": 0, "cost_usd": 1.5},
+        {"seed": 1, "cost_usd": 2, "estimated_cost_usd": 2},
+    ]
+    path = tmp_path / "reported.jsonl"
+    rows = [{"index": n, "status": "completed", **row} for n, row in enumerate(reported)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    text = command("compare", journal, path, "-o", form).stdout
+    if form == "json":
+        costs = [run["usage"]["estimated_cost_usd"] for run in json.loads(text)["runs"]]
+        assert costs == [4, 2]
+    else:
+        assert "4 (estimated)" in text
+        assert "3.5 (2 estimated)" in text
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_new_missing_and_failed_cases_are_named(
+    command: Command, runs: tuple[Path, Path], form: str
+) -> None:
+    row = {"task_id": "task", "status": "completed", "reward": 1.0}
+    runs[0].write_text("".join(f"{json.dumps({**row, 'index': n, 'seed': n})}\n" for n in range(3)))
+    later = [{**row, "seed": 0, "status": "failed"}, {**row, "seed": 1, "reward": None}]
+    later += [{**row, "seed": 30}, {**row, "seed": 31}]
+    runs[1].write_text(
+        "".join(f"{json.dumps({**row, 'index': n})}\n" for n, row in enumerate(later))
+    )
+    text = command("compare", *runs, "--most", "1", "-o", form).stdout
+    if form == "json":
+        document = json.loads(text)
+        failed = [run["failed_cases"] for run in document["runs"]]
+        assert failed == [[], [{"task_id": "task", "seed": seed} for seed in ("0", "1")]]
+        [difference] = document["differences"]
+        assert [case["seed"] for case in difference["new"]] == ["30", "31"]
+        return
+    for title, seed in (
+        ("New, the first 1 of 2:", "30"),
+        ("Missing:", "2"),
+        ("Failed in branch, the first 1 of 2:", "0"),
+    ):
+        rest = text.partition(title)[2]
+        cells = [word for word in re.split(r"[\s|]+|<[^>]*>", rest) if word and word != "-"]
+        assert [word.lower() for word in cells[:4]] == ["task", "seed", "task", seed], title
+    assert "Without a reward" not in text
 
 
 def test_json_is_for_programs(command: Command, runs: tuple[Path, Path]) -> None:
