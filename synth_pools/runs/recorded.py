@@ -18,6 +18,7 @@ from synth_pools._client.fleet.journal import (
     BatchRecord,
     OutcomeRecord,
     Run,
+    WidthRecord,
     decode,
     decode_run,
     digest,
@@ -54,9 +55,17 @@ class RecordedResult:
 
 @dataclass(frozen=True)
 class RecordedRun:
-    """Results of a run in the order of its requests; a file of results has no ids."""
+    """Results of a run in the order of its requests; a file of results has no ids.
+
+    Attributes:
+        results: The results of the requests that were started.
+        requests: Number of its requests, as far as it is known.
+        pool_id: The pool; None if each request names a pool or none.
+        run_id: Random part of its idempotency keys.
+    """
 
     results: list[RecordedResult]
+    requests: int
     pool_id: str | None = None
     run_id: str | None = None
 
@@ -70,14 +79,15 @@ def read_run(path: Path) -> RecordedRun:
     for _, first in iter_objects(path):
         if _MARK in first:
             run, latest = _read_file(path)
-            return RecordedRun(list(_results(path, run, latest)), run.pool_id, run.run_id)
+            results = list(_results(path, run, latest))
+            return RecordedRun(results, run.requests, run.pool_id, run.run_id)
         break
     rows = sorted(read_rows(path), key=lambda row: int(row["index"]))
     if not rows:
         raise unusable(path, f"{path}: there are no results in it")
     for row in rows:
         row["group"] = row["group"] if isinstance(row.get("group"), int) else row["index"]
-    return RecordedRun([RecordedResult(row) for row in rows])
+    return RecordedRun([RecordedResult(row) for row in rows], len(rows))
 
 
 def highest_request(path: Path) -> int:
@@ -131,8 +141,12 @@ def _results(path: Path, run: Run, latest: Mapping[int, _Step]) -> Iterator[Reco
 
 
 def _read_file(path: Path) -> tuple[Run, dict[int, _Step]]:
-    """Read the first line of a journal, and the last record of each request."""
+    """Read the first line of a journal, and the last record of each request.
+
+    The run has the number of its requests, as far as its lines tell or name them.
+    """
     run: Run | None = None
+    count = 0
     latest: dict[int, _Step] = {}
     batches: dict[str, BatchRecord] = {}
     for place, line in iter_lines(path):
@@ -141,7 +155,10 @@ def _read_file(path: Path) -> tuple[Run, dict[int, _Step]]:
                 run = decode_run(line)
                 continue
             record = decode(line, run.version)
-        if isinstance(record, BatchRecord):
+        if isinstance(record, WidthRecord):
+            run = replace(run, requests=record.requests or run.requests)
+        elif isinstance(record, BatchRecord):
+            count = max(count, max(record.indices) + 1)
             batches[record.key] = record
         elif isinstance(record, AnswerRecord) and record.key in batches:
             batch = batches.pop(record.key)
@@ -155,7 +172,8 @@ def _read_file(path: Path) -> tuple[Run, dict[int, _Step]]:
             latest[record.index] = record
     if run is None:
         raise unusable(path, f"{path}: it is no journal")
-    return run, latest
+    count = max(count, run.highest + 1, max(latest, default=-1) + 1)
+    return replace(run, requests=max(run.requests, count)), latest
 
 
 def _segment(path: Path, number: int) -> Iterator[_Step]:

@@ -66,7 +66,8 @@ class RunScores:
         seconds: Run time of its rollouts, each that has one.
         usage: Sums of what its rows have of ``input_tokens``, ``output_tokens``, ``cost_usd`` and
             the ``estimated_cost_usd`` in it.
-        unended: Number of requests that have not ended or were cancelled; they are left out.
+        unended: Number of requests that were never started, have not ended or were cancelled; they
+            are left out.
     """
 
     name: str
@@ -94,17 +95,19 @@ def read_scores(source: Any, name: str, failures: Failures, threshold: float) ->
         RunFileError: The file cannot be read.
         ComparisonError: The source is no run, or nothing in it has ended.
     """
+    unstarted = 0
     if isinstance(source, str | Path):
         path = Path(source)
-        rows: Iterable[Any] = map(_row_of_result, read_run(path).results)
-        name = path.stem
+        run = read_run(path)
+        rows: Iterable[Any] = map(_row_of_result, run.results)
+        name, unstarted = path.stem, run.requests - len(run.results)
     elif isinstance(source, Iterable) and not isinstance(source, Mapping | bytes):
         rows = map(_row_of, source)
     else:
         raise ComparisonError(
             f"{name}: a run is a path, or outcomes or rows, not {type(source).__name__}"
         )
-    scores = RunScores(name)
+    scores = RunScores(name, unended=unstarted)
     running: Counter[Case] = Counter()
     cancelled: set[Case] = set()
     for number, row in enumerate(rows):

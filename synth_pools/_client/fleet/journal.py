@@ -57,6 +57,7 @@ class Run:
         in_flight: Most requests in flight at a time.
         segments: Number of segments, which hold outcomes in place of the file.
         fields: Fields that all requests are sent with, beside their own: ``run`` and ``labels``.
+        requests: Number of its requests, if that was known when the file was begun; else 0.
         version: Version of the file's format.
     """
 
@@ -67,6 +68,7 @@ class Run:
     in_flight: int = MOST_IN_FLIGHT
     segments: int = 0
     fields: Mapping[str, Any] = field(default_factory=dict)
+    requests: int = 0
     version: int = VERSION
 
     def key(self, index: int, attempt: int) -> str:
@@ -84,6 +86,7 @@ class Run:
                 "in_flight": self.in_flight,
                 "segments": self.segments,
                 **({"fields": self.fields} if self.fields else {}),
+                **({"requests": self.requests} if self.requests else {}),
             }
         )
 
@@ -211,12 +214,19 @@ class AnswerRecord:
 
 @dataclass(frozen=True, slots=True)
 class WidthRecord:
-    """Record of a run that goes on with more requests in flight."""
+    """Record of a run that goes on with more requests in flight, or has as many in all.
+
+    Attributes:
+        in_flight: Most requests in flight at a time.
+        requests: Number of its requests; 0 if the record does not say it.
+    """
 
     in_flight: int
+    requests: int = 0
 
     def encode(self) -> bytes:
-        return _line({"is": "width", "in_flight": self.in_flight})
+        requests = {"requests": self.requests} if self.requests else {}
+        return _line({"is": "width", "in_flight": self.in_flight, **requests})
 
 
 Record = AdmissionRecord | OutcomeRecord | BatchRecord | AnswerRecord | WidthRecord
@@ -269,6 +279,7 @@ def decode_run(line: bytes) -> Run:
         in_flight=_number(record, "in_flight"),
         segments=_number(record, "segments"),
         fields=_object(record.get("fields", {})),
+        requests=_requests(record),
     )
 
 
@@ -282,7 +293,7 @@ def decode(line: bytes, version: int = VERSION) -> Record:
         rollouts = _list(record, "rollouts", str | None)
         return AnswerRecord(_text(record, "key"), rollouts)
     if kind == "width":
-        return WidthRecord(_number(record, "in_flight"))
+        return WidthRecord(_number(record, "in_flight"), _requests(record))
     return decode_step(record)
 
 
@@ -358,6 +369,10 @@ def _number(record: dict[str, Any], name: str, least: int = 0) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise BadLineError(f"{name} is missing, or no number")
     return value
+
+
+def _requests(record: dict[str, Any]) -> int:
+    return _number(record, "requests") if "requests" in record else 0
 
 
 def _text(record: dict[str, Any], name: str) -> str:

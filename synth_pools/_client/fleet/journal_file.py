@@ -295,6 +295,7 @@ class JournalFile:
             self.run,
             highest=entries.highest,
             in_flight=entries.in_flight,
+            requests=entries.requests,
             segments=number,
             version=VERSION,
         )
@@ -415,7 +416,7 @@ class JournalFile:
 
     def _read_segments(self, run: Run) -> None:
         self._segments = Segments(self._path, run.run_id)
-        self.entries = JournalIndex(run.in_flight, run.highest)
+        self.entries = JournalIndex(run.in_flight, run.highest, run.requests)
         for number in range(1, run.segments + 1):
             try:
                 for index, place in self._segments.open(number):

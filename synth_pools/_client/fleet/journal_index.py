@@ -30,17 +30,21 @@ class JournalIndex:
     Attributes:
         highest: Highest index of a request in the journal; -1 without any.
         in_flight: Most requests in flight at a time.
+        requests: Number of the run's requests, as far as it was known; 0 if it was not.
         lines: Places of the outcomes in the file itself, by request.
         interruptions: Places of the outcomes that are not final, by request, until it ends.
     """
 
-    def __init__(self, in_flight: int = MOST_IN_FLIGHT, highest: int = -1) -> None:
+    def __init__(
+        self, in_flight: int = MOST_IN_FLIGHT, highest: int = -1, requests: int = 0
+    ) -> None:
         self._ended = array("q")
         self._running: dict[int, AdmissionRecord] = {}
         self._batches: dict[str, BatchRecord] = {}
         self._batch_of: dict[int, BatchRecord] = {}
         self.highest = highest
         self.in_flight = in_flight
+        self.requests = requests
         self.lines: dict[int, int] = {}
         self.interruptions: dict[int, int] = {}
 
@@ -54,6 +58,7 @@ class JournalIndex:
         """Add a record at `place`."""
         if isinstance(record, WidthRecord):
             self.in_flight = max(self.in_flight, record.in_flight)
+            self.requests = record.requests or self.requests
         elif isinstance(record, BatchRecord):
             self._see(max(record.indices))
             self._batches[record.key] = record

@@ -288,10 +288,14 @@ class RewardMean:
 
 
 class OutcomeCounter:
-    """Counter of outcomes."""
+    """Counter of outcomes.
+
+    Attributes:
+        total: Number of requests; None if it is unknown.
+    """
 
     def __init__(self, total: int | None, clock: Callable[[], float]) -> None:
-        self._total = total
+        self.total = total
         self._clock = clock
         self._started: float | None = None
         self._ended: float | None = None
@@ -320,7 +324,7 @@ class OutcomeCounter:
         now = self._clock() if self._ended is None else self._ended
         seconds = 0.0 if self._started is None else now - self._started
         return FleetProgress(
-            self._total,
+            self.total,
             running,
             seconds=seconds,
             rewards=self._rewards.count,

@@ -16,6 +16,7 @@ from synth_pools import (
     RolloutOutcome,
 )
 from synth_pools._client._async.fleet.fleet import AsyncFleet
+from synth_pools.runs.recorded import read_run
 from tests.client.async_.fleet_ends import comes_true, end_one_after_the_other, seeds
 from tests.support.fault_server import FaultServer, Seen
 from tests.support.faults import Fault, answer
@@ -158,6 +159,28 @@ async def test_a_fleet_cancels_what_runs_and_starts_it_again(
     progress = await fleet(on_budget="cancel").run()
     assert (progress.completed, progress.replayed) == (8, states["completed"])
     assert len(service.status) == 8 + states["cancelled"]
+
+
+@pytest.mark.parametrize("is_lazy", [False, True])
+async def test_the_journal_tells_of_requests_that_were_never_started(
+    service: PoolService, fleet_client: AsyncContainerPoolsClient, tmp_path: Path, is_lazy: bool
+) -> None:
+    def fleet(**budget: Any) -> AsyncFleet:
+        requests = (request for request in seeds(8)) if is_lazy else seeds(8)
+        options: dict[str, Any] = {"journal": tmp_path / "run", "max_in_flight": 2}
+        return fleet_client.rollouts.run_many(P, requests, **options, **budget)
+
+    def missing() -> int:
+        run = read_run(tmp_path / "run")
+        return run.requests - sum(result.has_ended for result in run.results)
+
+    outcomes = await until_the_budget(fleet(max_cost_usd=3))
+    unended = missing()
+    # A lazy source is known as far as the request that the budget stopped.
+    assert 1 <= unended <= 8 - len(outcomes)
+    assert is_lazy or unended == 8 - len(outcomes)
+    await fleet().run()
+    assert missing() == 0
 
 
 @pytest.mark.parametrize("limit", ["max_cost_usd", "max_tokens", "max_seconds"])

@@ -21,12 +21,15 @@ from synth_pools._client.fleet.journal import (
     BatchRecord,
     OutcomeRecord,
     Record,
+    WidthRecord,
+    decode_run,
     has_checksum,
 )
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.journal_reader import JournalReader
 from synth_pools._client.fleet.journal_segments import segment_path
 from synth_pools.errors import JournalError
+from synth_pools.runs.recorded import read_run
 
 HERE = ("pool", "http://127.0.0.1:1")
 SMALL = 4000
@@ -243,6 +246,24 @@ def test_what_may_have_been_sent_alone_is_known_whatever_is_compacted(tmp_path: 
     again = JournalFile(path, *HERE, in_flight=1)
     assert again.reach == 100 + 70
     again.close()
+
+
+def test_the_number_of_requests_stays_known(tmp_path: Path) -> None:
+    path = tmp_path / "run.jsonl"
+    opened = JournalFile(path, *HERE, segment_bytes=SMALL)
+    opened.append(WidthRecord(opened.entries.in_flight, 1000))
+    opened.append(*(ending(index) for index in range(100)))
+    opened.close()
+    assert decode_run(path.read_bytes().splitlines(keepends=True)[0]).requests == 1000
+    again = JournalFile(path, *HERE)
+    assert again.entries.requests == 1000
+    # A record of another width alone says nothing of it.
+    again.append(WidthRecord(again.entries.in_flight + 1))
+    assert again.entries.requests == 1000
+    again.append(WidthRecord(again.entries.in_flight, 2000))
+    again.close()
+    run = read_run(path)
+    assert (run.requests, len(run.results)) == (2000, 100)
 
 
 def test_nobody_else_gets_in_while_it_is_compacted(tmp_path: Path) -> None:

@@ -49,7 +49,6 @@ _LEAST_AHEAD = 256
 _MOST_ROWS = 100_000
 # Time for the last outcomes of the workers once the patience of a fleet is over.
 _LAST_OUTCOMES_SECONDS = 1.0
-
 # A stream keeps the time for the rollouts that it follows.
 _LONGEST_SILENCE_SECONDS = 60.0
 
@@ -186,7 +185,7 @@ class AsyncFleetEngine:
             patience=options.patience,
         )
         run = Run(uuid.uuid4().hex, self._pool_id, self._transport.config.base_url)
-        self._journal = await open_journal(options, self._scope, self._caller)
+        self._journal = await open_journal(options, self._scope, self._caller, self._counter.total)
         if self._journal is not None:
             run = self._journal.file.run
             self._highest = self._journal.file.entries.highest
@@ -302,7 +301,7 @@ class AsyncFleetEngine:
             try:
                 outcome = await self._worker.run(item)
             except NotStartedError:
-                self._leave_out(index)
+                await self._leave_out(index)
                 return
             self._options.budget.count(index, outcome.usage, is_final=True)
             if item.is_stopped:
@@ -315,8 +314,10 @@ class AsyncFleetEngine:
                 self._end()
             self._put(index, outcome)
 
-    def _leave_out(self, index: int) -> None:
+    async def _leave_out(self, index: int) -> None:
         """Leave out a request that the budget does not allow; what the journal has is reported."""
+        if self._journal is not None:
+            await self._journal.note_requests(max(index + 1, self._journal.file.entries.requests))
         with self._changed:
             self._reached = self._reached or self._options.budget.reached()
             self._unreported -= 1

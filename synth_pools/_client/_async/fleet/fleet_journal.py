@@ -8,7 +8,7 @@ from typing import Any
 
 from synth_pools._client._async.fleet.retrying_caller import AsyncRetryingCaller
 from synth_pools._client._async.fleet.scope import AsyncRolloutScope
-from synth_pools._client.fleet.journal import OutcomeRecord, Record
+from synth_pools._client.fleet.journal import OutcomeRecord, Record, WidthRecord
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.journal_reader import has_begun
 from synth_pools._client.fleet.options import FleetOptions
@@ -33,6 +33,12 @@ class AsyncFleetJournal:
         """Write a record, and return once it is on the disk; raises `JournalError`."""
         await self._commits.commit(record)
 
+    async def note_requests(self, count: int) -> None:
+        """Record how many requests the run has, unless the file says so; raises `JournalError`."""
+        entries = self.file.entries
+        if count != entries.requests:
+            await self.append(WidthRecord(entries.in_flight, count))
+
     async def ending(self, index: int) -> OutcomeRecord | None:
         """Return a request's outcome; None if it has none. Raises `JournalError`."""
         if self.file.is_near(index):
@@ -41,12 +47,18 @@ class AsyncFleetJournal:
 
 
 async def open_journal(
-    options: FleetOptions, scope: AsyncRolloutScope, caller: AsyncRetryingCaller
+    options: FleetOptions, scope: AsyncRolloutScope, caller: AsyncRetryingCaller, count: int | None
 ) -> AsyncFleetJournal | None:
     """Open the journal of a fleet, if it has one, and set the fields of all its requests.
 
     A repetition has to have the fields that were sent, so a journal goes on with the ones it
     began with. They are no part of a request's digest.
+
+    Args:
+        options: Arguments of the fleet.
+        scope: Where its rollouts are.
+        caller: Asks the service what it offers.
+        count: Number of its requests; None if it is unknown.
 
     Raises:
         JournalError: It cannot be used, or belongs to another run.
@@ -67,6 +79,7 @@ async def open_journal(
         )
         register_for_forks(file)
         journal, fields = AsyncFleetJournal(file), file.run.fields
+        await journal.note_requests(count or file.entries.requests)
     if missing := [name for name in options.fields if name not in fields]:
         _LOG.warning(
             "run_many: the rollouts have no %s: the service does not offer runs, or the journal "

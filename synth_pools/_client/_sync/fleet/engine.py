@@ -52,7 +52,6 @@ _LEAST_AHEAD = 256
 _MOST_ROWS = 100_000
 # Time for the last outcomes of the workers once the patience of a fleet is over.
 _LAST_OUTCOMES_SECONDS = 1.0
-
 # A stream keeps the time for the rollouts that it follows.
 _LONGEST_SILENCE_SECONDS = 60.0
 
@@ -189,7 +188,7 @@ class FleetEngine:
             patience=options.patience,
         )
         run = Run(uuid.uuid4().hex, self._pool_id, self._transport.config.base_url)
-        self._journal = open_journal(options, self._scope, self._caller)
+        self._journal = open_journal(options, self._scope, self._caller, self._counter.total)
         if self._journal is not None:
             run = self._journal.file.run
             self._highest = self._journal.file.entries.highest
@@ -318,6 +317,8 @@ class FleetEngine:
 
     def _leave_out(self, index: int) -> None:
         """Leave out a request that the budget does not allow; what the journal has is reported."""
+        if self._journal is not None:
+            self._journal.note_requests(max(index + 1, self._journal.file.entries.requests))
         with self._changed:
             self._reached = self._reached or self._options.budget.reached()
             self._unreported -= 1

@@ -11,7 +11,7 @@ from typing import Any
 
 from synth_pools._client._sync.fleet.retrying_caller import RetryingCaller
 from synth_pools._client._sync.fleet.scope import RolloutScope
-from synth_pools._client.fleet.journal import OutcomeRecord, Record
+from synth_pools._client.fleet.journal import OutcomeRecord, Record, WidthRecord
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.journal_reader import has_begun
 from synth_pools._client.fleet.options import FleetOptions
@@ -36,6 +36,12 @@ class FleetJournal:
         """Write a record, and return once it is on the disk; raises `JournalError`."""
         self._commits.commit(record)
 
+    def note_requests(self, count: int) -> None:
+        """Record how many requests the run has, unless the file says so; raises `JournalError`."""
+        entries = self.file.entries
+        if count != entries.requests:
+            self.append(WidthRecord(entries.in_flight, count))
+
     def ending(self, index: int) -> OutcomeRecord | None:
         """Return a request's outcome; None if it has none. Raises `JournalError`."""
         if self.file.is_near(index):
@@ -44,12 +50,18 @@ class FleetJournal:
 
 
 def open_journal(
-    options: FleetOptions, scope: RolloutScope, caller: RetryingCaller
+    options: FleetOptions, scope: RolloutScope, caller: RetryingCaller, count: int | None
 ) -> FleetJournal | None:
     """Open the journal of a fleet, if it has one, and set the fields of all its requests.
 
     A repetition has to have the fields that were sent, so a journal goes on with the ones it
     began with. They are no part of a request's digest.
+
+    Args:
+        options: Arguments of the fleet.
+        scope: Where its rollouts are.
+        caller: Asks the service what it offers.
+        count: Number of its requests; None if it is unknown.
 
     Raises:
         JournalError: It cannot be used, or belongs to another run.
@@ -70,6 +82,7 @@ def open_journal(
         )
         register_for_forks(file)
         journal, fields = FleetJournal(file), file.run.fields
+        journal.note_requests(count or file.entries.requests)
     if missing := [name for name in options.fields if name not in fields]:
         _LOG.warning(
             "run_many: the rollouts have no %s: the service does not offer runs, or the journal "
