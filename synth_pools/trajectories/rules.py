@@ -45,14 +45,29 @@ def _misplaced_in_step(step: Mapping[str, Any], number: int) -> str | None:
     return None
 
 
-def selected(trajectory: Mapping[str, Any], step: str) -> dict[str, Any]:
+def step_range(step: str) -> tuple[int, int | None]:
+    """Return the numbers of the first step and of the last one, None for that of the trajectory.
+
+    Args:
+        step: The number of a step, or the first and last: `3..5`, `3..` or `..5`.
+
+    Raises:
+        ValueError: The last one is before the first.
+    """
+    first, dots, last = step.partition("..")
+    start = int(first or 1)
+    end = int(last) if last else None if dots else start
+    if end is not None and end < start:
+        raise ValueError(f"{end} is before {start}; a range is as 3..5")
+    return start, end
+
+
+def selected(trajectory: Mapping[str, Any], start: int, end: int | None) -> dict[str, Any]:
     """Return a trajectory with some of its steps.
 
     Args:
         trajectory: The trajectory.
-        step: The number of a step, or the first and last: `3..5`, `3..` or `..5`.
+        start: The number of the first step.
+        end: That of the last one; None for all from the first on.
     """
-    first, dots, last = step.partition("..")
-    start = int(first or 1)
-    end = int(last) if last else start if not dots else len(trajectory["steps"])
-    return {**trajectory, "steps": trajectory["steps"][max(start, 1) - 1 : end]}
+    return {**trajectory, "steps": trajectory["steps"][start - 1 : end]}

@@ -44,6 +44,7 @@ class Parameter:
         style: Its style.
         is_exploded: Whether each item and property is a parameter of its own.
         schema: JSON pointer to its schema.
+        example: A value that is valid; None if the document has none.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Parameter:
     style: str
     is_exploded: bool
     schema: str
+    example: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +172,7 @@ def _read_parameter(document: Mapping[str, Any], pointer: str) -> Parameter:
         style=style,
         is_exploded=bool(node.get("explode", style == "form")),
         schema=schema_pointer,
+        example=node.get("example"),
     )
 
 

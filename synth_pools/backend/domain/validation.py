@@ -6,7 +6,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any, Literal
 from urllib.parse import quote, unquote, unquote_plus
 
@@ -87,7 +87,10 @@ class Contract:
             elif sent:
                 value = sent[0]
                 if not self._is_plainly_valid(parameter.schema, value):
-                    faults.extend(self._faults(parameter.schema, value, location))
+                    faults += map(
+                        partial(_with_example, parameter),
+                        self._faults(parameter.schema, value, location),
+                    )
                 values[parameter.name] = value
             else:
                 faults.append(_fault(location, "is required", "required"))
@@ -306,6 +309,13 @@ def _fault(location: Iterable[str | int], message: str, kind: str) -> dict[str, 
         half_length = _MESSAGE_LIMIT // 2
         message = f"{message[:half_length]}...{message[-half_length:]}"
     return {"loc": list(location), "msg": message, "type": kind}
+
+
+def _with_example(parameter: Parameter, fault: dict[str, Any]) -> dict[str, Any]:
+    """Add a valid value to a fault that names a pattern alone, which few can read."""
+    if fault["type"] != "pattern" or parameter.example is None:
+        return fault
+    return {**fault, "msg": f"{fault['msg']}, as {json.dumps(parameter.example)} does"}
 
 
 def _values(

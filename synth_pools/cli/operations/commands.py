@@ -207,12 +207,18 @@ def _answer(
         output.write_pages(_pages(client, operation, arguments), form, row.columns)
         return
     content = client.operations.call(operation, arguments, body=body)
-    if operation == "get_global_rollout_trajectory" and form == "table":
+    step = arguments.get("step")
+    if operation == "get_global_rollout_trajectory" and (form == "table" or step is not None):
         # Imported here: this command alone needs it.
-        from synth_pools.cli.operations.trajectories import trajectory_text
+        from synth_pools.cli.operations.trajectories import has_no_steps, trajectory_text
 
-        output.write_text(trajectory_text(output.decode_answer(content)))
-        return
+        trajectory = output.decode_answer(content)
+        if step is not None and has_no_steps(trajectory):
+            message = f"--step {output.safe_text(step)}: the trajectory has no such step"
+            raise CommandError(message, ExitStatus.NOT_FOUND)
+        if form == "table":
+            output.write_text(trajectory_text(trajectory))
+            return
     following = None
     if form == "table" or values.get("cursor") is not None:
         following = _following(content, cursor=values.get("cursor"))

@@ -22,6 +22,11 @@ def trajectory_text(trajectory: Any) -> str:
         return fields(trajectory)
 
 
+def has_no_steps(trajectory: Any) -> bool:
+    """Return True if a part of a trajectory has no step in it."""
+    return isinstance(trajectory, Mapping) and trajectory.get("steps") == []
+
+
 def _laid_out(trajectory: Mapping[str, Any]) -> str:
     agent = trajectory["agent"]
     names = [agent["name"], agent["version"], agent.get("model_name")]

@@ -210,7 +210,7 @@ def downloads_bundle(ctx: Context) -> None:
     _LIST,
     clauses="""
         get_global_rollout_trajectory#9645#3f9c#5192,
-        parameters Step#452b, Features.trajectories#ff8e,
+        parameters Step#452b#6c0f#8afd, Features.trajectories#ff8e,
         Trajectory.schema_version#3227, Trajectory.agent#82e8, Trajectory.steps#d17f,
         Trajectory.final_metrics#d82c, TrajectoryStep.step_id#2643, TrajectoryStep.source#d7ad,
         TrajectoryStep.message#f2c1
@@ -245,6 +245,9 @@ def downloads_trajectory(ctx: Context) -> None:
             response = ctx.require(200, _TRAJECTORY, rollout.global_ids, query=query)
             for field, value in (*trajectory.items(), ("steps", expected)):
                 ctx.expect.equal(_TRAJECTORY, field, value, response.at(field), response)
+        for step in ("0", "0..2", "..0", "3..2"):
+            wrong = Status(422, f"there is no step {step}")
+            ctx.check(wrong, _TRAJECTORY, rollout.global_ids, query={"step": step})
         listed = ctx.require(200, _LIST, rollout.global_ids)
         kinds = [at(item, "artifact_type") for item in listed.list_at("items")]
         is_listed = "trajectory" in kinds

@@ -104,6 +104,15 @@ def test_the_command_reads_steps(command: Command, backend: LocalBackend) -> Non
     done = command("rollouts", "trajectory", rollout_id, "--step", "2..")
     assert (done.returncode, done.stderr) == (0, "")
     assert [number for number in range(1, 4) if f"message {number}" in done.stdout] == [2, 3]
+    for step, status, says in (
+        ("4", 3, "--step 4: the trajectory has no such step"),
+        ("9..", 3, "--step 9..: the trajectory has no such step"),
+        ("3..2", 2, "query.step: 2 is before 3"),
+    ):
+        for form in ("table", "json"):
+            done = command("rollouts", "trajectory", rollout_id, "--step", step, "-o", form)
+            assert (done.returncode, done.stdout) == (status, "")
+            assert says in done.stderr
     done = command("rollouts", "trajectory", rollout_id, "-o", "json")
     assert json.loads(done.stdout) == document
     done = command("rollouts", "trajectory", bare)

@@ -93,6 +93,13 @@ async def _wrong_is_lost(request: Request, response: Response, passing: Passing)
     return response
 
 
+async def _reversed_is_lost(request: Request, response: Response, passing: Passing) -> Response:
+    """Answer with all steps where the last one is before the first."""
+    if response.status == 422 and query_of(request).get("step") == "3..2":
+        return await passing.ask(sibling(request, "GET", request.path))
+    return response
+
+
 async def _types_by_prefix(request: Request, passing: Passing) -> Response | None:
     query = query_of(request)
     if query.get("types") == "rollout":
@@ -182,6 +189,7 @@ FAULTS = [
         rule="agree.labels",
     ),
     seen_by("downloads.trajectory", _TRAJECTORY, "steps_without_more", after=answers(_steps_bare)),
+    seen_by("downloads.trajectory", _TRAJECTORY, "reversed_step_is_none", after=_reversed_is_lost),
     seen_by("images.not_offered", "list_image_releases", "releases_of_no_pool", after=_any_pool),
     seen_by("images.not_offered", "list_image_releases", "preference_not_said", after=_not_applied),
 ]

@@ -116,6 +116,16 @@ def test_a_body_without_types_departs_from_none() -> None:
     assert excused(check, created, operation="pause_pool", message=message)
 
 
+def test_a_range_of_steps_may_be_refused_if_it_is_reversed() -> None:
+    def is_excused(query: str, operation: str = "get_global_rollout_trajectory") -> bool:
+        read = Exchange("GET", f"{HOST}/rollouts/r/trajectory{query}", status=422)
+        return excused("positive_data_acceptance", read, operation=operation)
+
+    assert is_excused("?step=10..9")
+    assert not any(map(is_excused, ("", "?step=9..10", "?step=3..", "?step=3", "?step=..3")))
+    assert not is_excused("?step=10..9", "get_global_rollout")
+
+
 @pytest.mark.parametrize("check", ["positive_data_acceptance", "unsupported_method"])
 def test_nothing_else_is_excused(check: str) -> None:
     assert not excused(check, Exchange("GET", POOL, status=422))

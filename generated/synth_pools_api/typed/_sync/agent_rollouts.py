@@ -266,7 +266,9 @@ class AgentRolloutsApi(Group):
         Args:
             rollout_id: The id of a rollout.
             step: The step to read, `7`, or the first and the last of several, `3..5`, `3..` or
-                `..5`; all else of the trajectory comes as it is.
+                `..5`; all else of the trajectory comes as it is. Steps count from 1. A range whose
+                last step is before its first returns 422; of steps behind the last one there are
+                none.
         """
         from ...models.trajectory import Trajectory
 

@@ -23,11 +23,12 @@ from synth_pools.backend.artifacts.listing import (
 )
 from synth_pools.backend.artifacts.zip_stream import Entry, zip_pieces
 from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.errors import invalid
 from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.contents.store import ContentGoneError, in_executor
 from synth_pools.backend.storage.database import Row, Snapshot
-from synth_pools.trajectories.rules import selected
+from synth_pools.trajectories.rules import selected, step_range
 
 # Pieces of content in memory while it is sent: one just read, and one in transit.
 _PIECES = 2
@@ -80,6 +81,11 @@ async def get_rollout_artifact(request: Request) -> Response:
 async def get_rollout_trajectory(request: Request) -> Response:
     services, step = request.services, request.parameters.get("step")
     contents = services.contents
+    try:
+        start, end = step_range(step or "1..")
+    except ValueError as error:
+        fault = {"loc": ["query", "step"], "msg": str(error), "type": "value_error"}
+        raise invalid([fault]) from None
     _, [download], reserved = await _open(
         request,
         lambda artifacts: [find_trajectory(artifacts)],
@@ -93,14 +99,14 @@ async def get_rollout_trajectory(request: Request) -> Response:
         # As above.
         raise artifact_expired(download.path) from None
     if step is not None and len(body) > json_text.LARGE:
-        body = await services.workers.run(_some_steps, body, step)
+        body = await services.workers.run(_some_steps, body, start, end)
     elif step is not None:
-        body = _some_steps(body, step)
+        body = _some_steps(body, start, end)
     return JSONResponse(200, body, reserved=reserved)
 
 
-def _some_steps(body: bytes, step: str) -> bytes:
-    return json_text.dumps(selected(json_text.loads(body), step)).encode("ascii")
+def _some_steps(body: bytes, start: int, end: int | None) -> bytes:
+    return json_text.dumps(selected(json_text.loads(body), start, end)).encode("ascii")
 
 
 async def get_rollout_artifacts_zip(request: Request) -> Response:
