@@ -74,7 +74,7 @@ class Pair:
 
     Attributes:
         task_id: Id of its task; None without a task.
-        seed: Its seed; without one ``request N``.
+        seed: Its seed; without one ``request`` and an index or a hash.
         before: Mean reward in the first run.
         after: Mean reward in the later one.
         rollout_ids: Ids of the rollouts of the first run, and of the later one.
@@ -208,6 +208,9 @@ def compare(
     ]
     for run, name in zip(scores, _distinct(names or [run.name for run in scores]), strict=True):
         run.name = name
+    if not all(run.has_indices for run in scores):
+        for run in scores:
+            run.name_by_input()
     first = scores[0]
     for run in scores[1:]:
         _check_tasks(first, run, other_tasks=other_tasks)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
-from synth_pools._client.fleet.usage import COLUMNS
+from synth_pools._client.fleet.journal import digest
+from synth_pools._client.fleet.usage import COLUMNS, entry
 from synth_pools.errors import ComparisonError
 from synth_pools.runs.recorded import RecordedResult, read_run
 from synth_pools.runs.rows import COMPLETED, finite_number
@@ -25,7 +26,8 @@ class Case(NamedTuple):
 
     Attributes:
         task_id: Id of the task; None without a task.
-        seed: Seed; without one the index of the request.
+        seed: Seed of the request, or of its `env`; without one the index of the request, or a hash
+            of its `env` and messages where a run has no indices.
     """
 
     task_id: str | None
@@ -50,6 +52,14 @@ class CaseScores:
     failed: int = 0
     rollout_ids: list[str] = field(default_factory=list)
 
+    def add(self, scores: CaseScores) -> None:
+        """Add results of the same case."""
+        self.rewards += scores.rewards
+        self.passed += scores.passed
+        self.rollouts += scores.rollouts
+        self.failed += scores.failed
+        self.rollout_ids += scores.rollout_ids
+
     @property
     def mean(self) -> float | None:
         """Mean reward; None if no result counts."""
@@ -68,6 +78,8 @@ class RunScores:
             the ``estimated_cost_usd`` in it.
         unended: Number of requests that were never started, have not ended or were cancelled; they
             are left out.
+        by_input: Cases without a seed, by the hash of their input instead of the index.
+        has_indices: Whether its rows without a seed have the index of their request.
     """
 
     name: str
@@ -75,6 +87,23 @@ class RunScores:
     seconds: list[float] = field(default_factory=list)
     usage: dict[str, float] = field(default_factory=dict)
     unended: int = 0
+    by_input: dict[Case, Case] = field(default_factory=dict)
+    has_indices: bool = True
+
+    def name_by_input(self) -> None:
+        """Name cases without a seed by their input, to pair them with those of the service."""
+        cases: dict[Case, CaseScores] = {}
+        for case, scores in self.cases.items():
+            cases.setdefault(self.by_input.get(case, case), CaseScores()).add(scores)
+        self.cases = cases
+        self.sort()
+
+    def sort(self) -> None:
+        """Sort cases and rewards: outcomes come in the order of their ends, which says nothing."""
+        self.cases = dict(sorted(self.cases.items(), key=_place))
+        for scores in self.cases.values():
+            scores.rewards.sort()
+            scores.rollout_ids.sort()
 
     @property
     def tasks(self) -> set[str | None]:
@@ -111,7 +140,7 @@ def read_scores(source: Any, name: str, failures: Failures, threshold: float) ->
     running: Counter[Case] = Counter()
     cancelled: set[Case] = set()
     for number, row in enumerate(rows):
-        case = _case_of(row, number)
+        case = _case_of(scores, row, number)
         if row["status"] == "running":
             running[case] += 1
         elif row["status"] == "cancelled":
@@ -123,11 +152,7 @@ def read_scores(source: Any, name: str, failures: Failures, threshold: float) ->
     scores.unended += running.total() + len(cancelled)
     if not scores.cases:
         raise ComparisonError(f"{name}: no rollout of it has ended")
-    # Outcomes come in the order of their ends: the same results are compared alike in any order.
-    scores.cases = dict(sorted(scores.cases.items(), key=_place))
-    for entry in scores.cases.values():
-        entry.rewards.sort()
-        entry.rollout_ids.sort()
+    scores.sort()
     return scores
 
 
@@ -141,17 +166,32 @@ def _row_of_result(result: RecordedResult) -> Mapping[str, Any]:
 
 
 def _row_of(item: Any) -> Mapping[str, Any]:
-    row = item if isinstance(item, Mapping) else getattr(item, "to_dict", dict)()
+    row: Mapping[str, Any] = item
+    if not isinstance(item, Mapping):
+        row = {**getattr(item, "to_dict", dict)(), "request": getattr(item, "request", None)}
     if not isinstance(row.get("status"), str):
         raise ComparisonError(f"{type(item).__name__}: it is no outcome and no row of a run")
     return row
 
 
-def _case_of(row: Mapping[str, Any], number: int) -> Case:
+def _case_of(scores: RunScores, row: Mapping[str, Any], number: int) -> Case:
+    request = row.get("request")
     task_id, seed = row.get("task_id"), row.get("seed")
+    task_id = None if task_id is None else str(task_id)
     if seed is None:
-        seed = f"request {row.get('group', row.get('index', number))}"
-    return Case(None if task_id is None else str(task_id), str(seed))
+        # Containers may read it there.
+        seed = entry(entry(request, "env"), "seed")
+    if seed is not None:
+        return Case(task_id, str(seed))
+    index = row.get("group", row.get("index"))
+    case = Case(task_id, f"request {number if index is None else index}")
+    if isinstance(request, Mapping):
+        parts = {name: request[name] for name in ("env", "messages") if request.get(name)}
+        scores.by_input[case] = Case(task_id, f"request {digest(parts)[:12]}" if parts else "-")
+    if index is None:
+        scores.has_indices = False
+        return scores.by_input.get(case, case)
+    return case
 
 
 def _add(

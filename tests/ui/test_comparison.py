@@ -171,6 +171,21 @@ def test_runs_have_their_pass_rates_tokens_dollars_and_time(
     assert page.run(rows_of('"Pass rates"')) == []
 
 
+@pytest.mark.browser
+@pytest.mark.xdist_group("browser")
+def test_requests_without_seeds_are_paired_by_their_env(
+    page: Page, client: ContainerPoolsClient
+) -> None:
+    client.create_pool({"pool_id": "u"})
+    # The second run plays the same in another order.
+    for run, cases in (("a", (0, 1, 1)), ("b", (1, 1, 0))):
+        for case in cases:
+            env = {"case": case, "reward": case / 2}
+            client.create_rollout("u", {"mode": "sync", "run": run, "env": env})
+    page.run("location.hash = '#/compare?run1=a&run2=b'")
+    page.until(f"({SECTION}).includes('Of 2 pairs 0 better, 0 worse, 2 equal')")
+
+
 COLUMNS = ["rollout_id", "task_id", "seed", "status", "reward"]
 FIRST: list[list[Any]] = [["a", None, 1, "completed", 0.5], ["b", None, 2, "failed", None]]
 LATER: list[list[Any]] = [["c", None, 1, "completed", 1.0], ["d", None, 2, "completed", 0.5]]

@@ -157,8 +157,10 @@ def _row(rollout: Mapping[str, Any]) -> dict[str, Any]:
     # Loaded by the client already.
     from synth_pools import RolloutOutcome
 
-    # Rollouts of a task without seeds are its repeats.
-    row = RolloutOutcome(0, rollout.get("request"), dict(rollout), None).to_dict()
+    request = rollout.get("request")
+    row = RolloutOutcome(0, request, dict(rollout), None).to_dict()
+    # The service knows no indices of requests: those without seeds are paired by their input.
+    row.update(index=None, group=None, request=request)
     times = [rollout.get(name) for name in ("started_at", "finished_at")]
     if all(times):
         start, end = (datetime.fromisoformat(str(time)) for time in times)

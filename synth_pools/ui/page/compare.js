@@ -10,10 +10,10 @@ import { html, Badge, dollars, every, Facts, Grid, num, Select, span, usageFacts
 const MOST_PAIRS = 500;
 // A comparison that takes long is not repeated at once.
 const REST = 10;
-const SENT = ["rollout_id", "task_id", "seed", "status", "reward", "seconds"];
+const SENT = ["rollout_id", "task_id", "seed", "status", "reward", "seconds", "request"];
 
 /** @param {Row} row */
-const sent = ({ id, task, seed, status, reward, took }) => [id, task || null, seed, hasEnded(status) ? status : "running", reward, took === null ? null : took / 1000];
+const sent = ({ id, task, seed, status, reward, took, group }) => [id, task || null, seed, hasEnded(status) ? status : "running", reward, took === null ? null : took / 1000, seed === null ? JSON.parse(group) : null];
 
 export class CompareView {
   /** @param {Record<string, string>} query `pool1`, `run1`, `pool2`, `run2`, `failures` and `tasks` */

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from synth_pools.container import Container, Result
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
@@ -79,6 +81,31 @@ def test_runs_are_compared_by_their_names(
     assert {pair["rollout_ids"][1][0] for pair in pairs} == ids
     done = command("compare", "compared-a", "compared/b", "--fail-if-worse", "0")
     assert (done.returncode, "compared/b against compared-a: +0.25" in done.stdout) == (0, True)
+
+
+@pytest.mark.parametrize("field", ["seed", "case"])
+def test_requests_without_seeds_are_paired_alike_in_journals_and_runs(
+    command: Command, backend: LocalBackend, tmp_path: Path, field: str
+) -> None:
+    player = Container("player")
+    player.rollout(lambda rollout: Result(rollout.env[field] / 8))
+    names = [f"unseeded-{field}-{number}" for number in (1, 2)]
+    journals = [tmp_path / f"{name}.jsonl" for name in names]
+    # Both runs play the same, by other models, and start in another order.
+    orders = (range(4), reversed(range(4)) if field == "seed" else range(4))
+    with player.running() as url, backend.client() as client:
+        pool = str(client.create_pool({"name": "player", "container_url": url})["id"])
+        for name, journal, order in zip(names, journals, orders, strict=True):
+            policy = {"model": name}
+            requests = [{"env": {field: number}, "policy": policy} for number in order]
+            list(client.rollouts.run_many(pool, requests, run=name, journal=journal, repeats=2))
+    for first in (names[0], journals[0]):
+        for second in (names[1], journals[1]):
+            document = json.loads(command("compare", first, second, "-o", "json").stdout)
+            [difference] = document["differences"]
+            assert (difference["pairs"], difference["equal"], difference["mean"]) == (4, 4, 0)
+            assert not difference["new"] + difference["missing"]
+            assert [run["rollouts"] for run in document["runs"]] == [8, 8]
 
 
 def test_a_run_that_cannot_be_compared_is_refused(
