@@ -29,7 +29,7 @@ from synth_pools.relay import ModelRelay, RelaySession, relay_server
 
 _CALLS = 2_000
 _STREAMS = 200
-_EVENTS = 20
+_EVENTS = (20, 200)
 _EVENT_SECONDS = 0.002
 _AT_A_TIME = (1, 50)
 _PROCESSES = multiprocessing.get_context("spawn")
@@ -39,7 +39,9 @@ _PAGE = """\
 `make bench-relay` calls a server that answers at once, alone and through the
 [relay](../write-a-container.md#calls-of-a-model): a conversation of ten messages, 4 kB, whose
 answer has 200 token ids and log-probabilities that the caller has not asked for. Each has a process
-of its own; the processor time is that of the relay's, with all that it records.
+of its own; the processor time is that of the relay's, with all that it records. The events of a
+stream come every two milliseconds, a token in each; where they have its id and log-probability,
+these are recorded and cut out.
 
 {table}
 
@@ -69,6 +71,12 @@ def _table() -> str:
             rows.append(
                 (f"processor time a call, {label} at a time", f"{relay_ms:.2f} ms", "≤ 2 ms")
             )
+        for count in _EVENTS:
+            for has_ids in (False, True):
+                stream_ms = _processor_ms(pid, relay, 10, _body(count, ids=has_ids), _STREAMS)
+                label = f"a stream of {count} events, {'with' if has_ids else 'without'} ids"
+                floor = "≤ 2 ms" if count == _EVENTS[0] else ""
+                rows.append((f"processor time of {label}", f"{stream_ms:.2f} ms", floor))
         alone, through = _first_bytes(upstream, relay)
         rows.append(("first byte of a stream, alone", f"{alone:.2f} ms", ""))
         rows.append(
@@ -78,10 +86,12 @@ def _table() -> str:
     return "\n".join(["| | measured | floor |", "|---|---|---|", *lines])
 
 
-def _body(*, stream: bool) -> bytes:
+def _body(events: int = 0, *, ids: bool = True) -> bytes:
+    """Return a call, with the number of events that its answer streams."""
     roles = ("user", "assistant")
     messages = [{"role": roles[number % 2], "content": "words " * 65} for number in range(10)]
-    return json.dumps({"model": "m", "messages": messages, "stream": stream}).encode()
+    body = {"model": "m", "messages": messages, "stream": bool(events)}
+    return json.dumps({**body, "events": events, "ids": ids}).encode()
 
 
 async def _call(url: str, body: bytes, count: int) -> list[float]:
@@ -108,21 +118,24 @@ async def _call(url: str, body: bytes, count: int) -> list[float]:
     return times
 
 
-def _processor_ms(pid: int, url: str, at_a_time: int) -> float:
+def _processor_ms(
+    pid: int, url: str, at_a_time: int, body: bytes = b"", total: int = _CALLS
+) -> float:
+    body = body or _body()
+
     async def call_all(count: int) -> None:
-        body = _body(stream=False)
         await asyncio.gather(*(_call(url, body, count // at_a_time) for _ in range(at_a_time)))
 
-    asyncio.run(call_all(_CALLS // 10))
+    asyncio.run(call_all(total // 10))
     process = psutil.Process(pid)
     before = process.cpu_times()
-    asyncio.run(call_all(_CALLS))
+    asyncio.run(call_all(total))
     after = process.cpu_times()
-    return 1000 * (after.user - before.user + after.system - before.system) / _CALLS
+    return 1000 * (after.user - before.user + after.system - before.system) / total
 
 
 def _first_bytes(upstream: str, relay: str) -> tuple[float, float]:
-    body = _body(stream=True)
+    body = _body(_EVENTS[0])
     times: dict[str, list[float]] = {upstream: [], relay: []}
     for _ in range(_STREAMS // 10):
         for url in times:
@@ -152,8 +165,19 @@ def _serve_model(ready: Connection) -> None:
     body = json.dumps({**value, "prompt_token_ids": list(range(650))}).encode()
     plain = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n"
     plain = plain % len(body) + body
-    delta = {"choices": [{"index": 0, "delta": {"content": "word"}, "token_ids": [1]}]}
-    event = b"data: " + json.dumps(delta).encode() + b"\n\n"
+    head_fields = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    part: dict[str, Any] = {"index": 0, "delta": {"content": "word "}, "finish_reason": None}
+    with_ids = {**part, "logprobs": {"content": tokens[:1]}, "token_ids": [1]}
+    events = {
+        ids: [
+            b"data: " + json.dumps(value).encode() + b"\n\n"
+            for value in (
+                {**head_fields, "choices": [choice]},
+                {**head_fields, "choices": [], "usage": usage},
+            )
+        ]
+        for ids, choice in ((False, {**part, "logprobs": None}), (True, with_ids))
+    }
     head = (
         b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
     )
@@ -168,8 +192,10 @@ def _serve_model(ready: Connection) -> None:
                     writer.write(plain)
                     continue
                 writer.write(head)
-                for _ in range(_EVENTS):
-                    writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+                request_body = json.loads(content)
+                event, last = events[request_body["ids"]]
+                for part in [event] * request_body["events"] + [last, b"data: [DONE]\n\n"]:
+                    writer.write(b"%x\r\n%b\r\n" % (len(part), part))
                     await asyncio.sleep(_EVENT_SECONDS)
                 writer.write(b"0\r\n\r\n")
 

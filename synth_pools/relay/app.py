@@ -6,24 +6,17 @@ import asyncio
 import json
 import re
 import zlib
-from collections.abc import (
-    AsyncIterator,
-    Awaitable,
-    Callable,
-    Coroutine,
-    Iterator,
-    Mapping,
-    MutableMapping,
-)
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from synth_pools.relay.additions import names_to_cut, with_arguments, without
 from synth_pools.relay.dialects import DIALECTS, Dialect
 from synth_pools.relay.sessions import ModelCall, RelaySession
+from synth_pools.relay.streams import LARGEST_READ, PassingStream
 from synth_pools.relay.upstream import Upstream, UpstreamAnswer, UpstreamError
 
-_LARGEST_BODY = 64 * 1024 * 1024
+_LARGEST_BODY = LARGEST_READ
 # Clients would try a 429 again.
 _ENDED_STATUS = 400
 _MOST_UPSTREAMS = 100
@@ -40,9 +33,6 @@ _OF_THE_CONNECTION = frozenset(
     b"connection content-length expect host keep-alive proxy-authorization proxy-connection te"
     b" trailer transfer-encoding upgrade".split()
 )
-_EVENT_END = re.compile(rb"\r?\n\r?\n|\r\r")
-_DATA = re.compile(rb"^data: ?([^\r\n]*)", re.MULTILINE)
-_LAST_TYPES = ("response.completed", "response.incomplete", "response.failed")
 _COMPRESSED = (b"gzip", b"deflate")
 
 
@@ -289,68 +279,20 @@ class _Exchange:
     async def _pass_stream(
         self, call: ModelCall, dialect: Dialect, answer: UpstreamAnswer, names: set[str]
     ) -> None:
-        stream = _EventStream(names)
+        stream = PassingStream(names)
         call.read_answer = lambda: dialect.read(dialect.fold(stream.events))
         inflate = _inflater(answer)
         headers = _headers_back(answer, is_decoded=inflate is not None)
         await self._client.begin(answer.status, headers)
         async for piece in answer.pieces():
             call.note_first_byte()
-            for part in stream.feed(_inflated(inflate, piece)):
-                # The client may be gone as soon as it has the last event.
-                if stream.is_ended:
-                    call.end()
-                await self._client.add(part)
+            part = stream.feed(_inflated(inflate, piece))
+            # The client may be gone as soon as it has the last event.
+            if stream.is_ended:
+                call.end()
+            await self._client.add(part)
         call.end()
         await self._client.end(stream.rest if names else b"")
-
-
-class _EventStream:
-    """Stream of events: passed on in whole ones where something is to be cut, and read.
-
-    Attributes:
-        events: The objects in it.
-        rest: The beginning of the next event.
-        is_ended: True once its last event was read.
-    """
-
-    def __init__(self, names: set[str]) -> None:
-        self.events: list[Mapping[str, Any]] = []
-        self.rest = b""
-        self.is_ended = False
-        self._names = names
-        self._size = 0
-
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Read a piece; yield what is to be passed on."""
-        searched = max(0, len(self.rest) - 3)
-        self.rest += piece
-        start = 0
-        for match in _EVENT_END.finditer(self.rest, searched):
-            event = self._read(self.rest[start : match.end()])
-            if self._names and event:
-                yield event
-            start = match.end()
-        self.rest = self.rest[start:]
-        if not self._names:
-            yield piece
-        elif len(self.rest) > _LARGEST_BODY:
-            yield self.rest
-            self.rest = b""
-
-    def _read(self, event: bytes) -> bytes:
-        lines = _DATA.findall(event)
-        value = _json_object(lines[0]) if len(lines) == 1 else {}
-        if lines == [b"[DONE]"] or value.get("type") in _LAST_TYPES:
-            self.is_ended = True
-        if value and self._size <= _LARGEST_BODY:
-            self._size += len(event)
-            self.events.append(value)
-        if not self._names or not value:
-            return event
-        if "usage" in self._names and value.get("usage") and value.get("choices") == []:
-            return b""
-        return event.replace(lines[0], _cut(lines[0], self._names), 1)
 
 
 async def _body_of(receive: _Receive) -> bytes:

@@ -7,7 +7,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Iterable
 from functools import cached_property
-from typing import Self
+from typing import NoReturn, Self
 from urllib.parse import urlsplit
 
 from synth_pools.relay.additions import Additions
@@ -40,7 +40,7 @@ class UpstreamAnswer:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
         self._upstream, self._streams, self._has_body = upstream, streams, has_body
-        self._is_reusable = self._is_read = False
+        self._is_reusable = self._is_read = self._is_silent = False
 
     def __enter__(self) -> Self:
         return self
@@ -82,35 +82,96 @@ class UpstreamAnswer:
             self._upstream.release(self._streams)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
-        reader = self._streams[0]
         if not self._has_body or self.status in (204, 304):
             return
         if b"chunked" in self.header(b"transfer-encoding"):
-            while size := int((await reader.readuntil(b"\r\n")).partition(b";")[0], 16):
-                async for piece in self._next(size):
+            chunks = _Chunks()
+            while not chunks.is_over:
+                if piece := chunks.read(await self._next(_PIECE) or _broken()):
                     yield piece
-                await reader.readexactly(2)
-            while await reader.readuntil(b"\r\n") != b"\r\n":
-                pass
+            self._is_reusable = self._is_reusable and not chunks.rest
             return
         length = self.header(b"content-length")
         self._is_reusable = self._is_reusable and bool(length)
-        async for piece in self._next(int(length) if length else None):
+        if not length:
+            while piece := await self._next(_PIECE):
+                yield piece
+            return
+        size = _size(length, 10)
+        while size:
+            piece = await self._next(min(size, _PIECE)) or _broken()
+            size -= len(piece)
             yield piece
 
-    async def _next(self, size: int | None) -> AsyncIterator[bytes]:
-        """Yield a number of bytes; None for all that come."""
-        if size is not None and size < 0:
-            raise ValueError("a negative length")
-        while size is None or size > 0:
-            async with asyncio.timeout(_SILENCE_SECONDS):
-                piece = await self._streams[0].read(min(size or _PIECE, _PIECE))
-            if not piece and size is None:
-                return
-            if not piece:
-                raise EOFError
-            size = None if size is None else size - len(piece)
-            yield piece
+    async def _next(self, most: int) -> bytes:
+        # `asyncio.timeout` would take longer than the rest of it, for each event of a stream.
+        timer = asyncio.get_running_loop().call_later(_SILENCE_SECONDS, self._give_up)
+        try:
+            piece = await self._streams[0].read(most)
+        finally:
+            timer.cancel()
+        if self._is_silent:
+            raise TimeoutError
+        return piece
+
+    def _give_up(self) -> None:
+        self._is_silent = True
+        self._streams[1].transport.abort()
+
+
+class _Chunks:
+    """Reader of a body in chunks: what has arrived is a single piece, whatever they are.
+
+    Attributes:
+        is_over: True once the last was read.
+        rest: What has arrived behind the last, or of a line.
+    """
+
+    def __init__(self) -> None:
+        self.is_over = False
+        self.rest = b""
+        self._size = 0
+        self._is_behind_chunk = self._is_last = False
+
+    def read(self, arrived: bytes) -> bytes:
+        """Return the content of what has arrived."""
+        text, at, parts = self.rest + arrived, 0, []
+        while at < len(text) and not self.is_over:
+            if self._size:
+                part = text[at : at + self._size]
+                parts.append(part)
+                at += len(part)
+                self._size -= len(part)
+                self._is_behind_chunk = not self._size
+                continue
+            end = text.find(b"\r\n", at)
+            if end < 0:
+                break
+            line, at = text[at:end], end + 2
+            if self._is_last:
+                self.is_over = not line
+            elif self._is_behind_chunk:
+                if line:
+                    _broken()
+                self._is_behind_chunk = False
+            else:
+                self._size = _size(line.partition(b";")[0], 16)
+                self._is_last = not self._size
+        self.rest = text[at:]
+        if len(self.rest) > _PIECE:
+            raise ValueError("a line is too long")
+        return b"".join(parts)
+
+
+def _size(text: bytes, base: int) -> int:
+    size = int(text, base)
+    if size < 0:
+        raise ValueError("a negative length")
+    return size
+
+
+def _broken() -> NoReturn:
+    raise EOFError
 
 
 class Upstream:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import threading
@@ -21,10 +22,16 @@ def relay() -> Iterator[Running]:
 
 
 class RawServer:
-    """Server that sends one answer to each connection, to the byte, and closes it."""
+    """Server that sends one answer to each connection, to the byte, and closes it.
 
-    def __init__(self, answer: bytes) -> None:
-        self._answer = answer
+    Args:
+        answer: The answer.
+        size: The bytes that are sent at a time.
+        seconds: The time before it is closed.
+    """
+
+    def __init__(self, answer: bytes, size: int = 10**9, seconds: float = 0) -> None:
+        self._answer, self._size, self._seconds = answer, size, seconds
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}/v1"
         self._thread = threading.Thread(target=self._serve)
@@ -48,7 +55,13 @@ class RawServer:
                     request += piece
                 if not request:
                     return
-                connection.sendall(self._answer)
+                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                for at in range(0, len(self._answer), self._size):
+                    connection.sendall(self._answer[at : at + self._size])
+                if self._seconds:
+                    connection.settimeout(self._seconds)
+                    with contextlib.suppress(OSError):
+                        connection.recv(1)
 
 
 BODY = json.dumps(completion()).encode()
@@ -88,6 +101,29 @@ def test_an_upstream_may_answer_in_odd_ways(relay: Running, name: str) -> None:
                 assert result.content == BODY
     assert len(running.steps.calls) == 2
     assert not running.session.running
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 5])
+def test_chunks_may_arrive_in_any_pieces(relay: Running, size: int) -> None:
+    pieces = [BODY[at : at + 10] for at in range(0, len(BODY), 10)]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces)
+    answer = b"HTTP/1.1 200 OK\r\n" + CHUNKED + chunks + b"0\r\nT: x\r\n\r\n"
+    with RawServer(answer, size) as server:
+        running = relay.session_of(server.url)
+        result = HTTP.post(f"{running.base_url}/chat/completions", json=chat())
+    assert result.content == BODY
+
+
+@pytest.mark.parametrize("head", [b"\r\n", CHUNKED + b"9\r\n", b"Content-Length: 9\r\n\r\n"])
+def test_an_upstream_that_falls_silent_is_given_up(
+    relay: Running, head: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synth_pools.relay.upstream._SILENCE_SECONDS", 0.2)
+    with RawServer(b"HTTP/1.1 200 OK\r\n" + head + b"abc", seconds=60) as server:
+        running = relay.session_of(server.url)
+        result = HTTP.post(f"{running.base_url}/chat/completions", json=chat())
+    assert result.status_code == 502
+    assert "TimeoutError" in running.steps.calls[0]["extra"]["error"]["message"]
 
 
 def test_a_connection_that_the_upstream_has_closed_is_not_used_again(relay: Running) -> None:
