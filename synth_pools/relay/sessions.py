@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import secrets
@@ -166,7 +167,7 @@ class RelaySession:
         # The longest beginning that an earlier call had.
         start = 0
         for message in messages:
-            following = self._places.get(_key_after(place.key, message))
+            following = self._place_after(place, message)
             if following is None:
                 break
             place, start = following, start + 1
@@ -176,6 +177,16 @@ class RelaySession:
                 place = self._copy_caller(place, messages[:number])
             place = self._add_sent(place, messages[number])
         call.place = place
+
+    def _place_after(self, place: _Place, message: Mapping[str, Any]) -> _Place | None:
+        key = _key_after(place.key, message)
+        following = self._places.get(key)
+        if following is None and _role(message) == "assistant":
+            following = self._places.get(_key_after_answer(place.key, message))
+            if following is not None:
+                # It will be sent like this again and again.
+                self._places[key] = following
+        return following
 
     def _copy_caller(self, place: _Place, messages: Sequence[Mapping[str, Any]]) -> _Place:
         """Add a call of tools once more, which got other results in another conversation."""
@@ -201,12 +212,13 @@ class RelaySession:
         self, place: _Place, message: Mapping[str, Any], step: int | None, call: int | None = None
     ) -> _Place:
         place.is_followed = True
-        key = _key_after(place.key, message)
-        following = _Place(key, step, place.call if call is None else call, place)
-        if call is None:
-            self._places.setdefault(key, following)
-        else:
-            self._places[key] = following
+        keys = [_key_after(place.key, message)]
+        following = _Place(keys[0], step, place.call if call is None else call, place)
+        if _role(message) == "assistant":
+            keys.append(_key_after_answer(place.key, message))
+        for key in keys:
+            if call is not None or key not in self._places:
+                self._places[key] = following
         return following
 
     def end(self, call: ModelCall, answer: ModelAnswer) -> None:
@@ -334,25 +346,30 @@ def _role(message: Mapping[str, Any]) -> str:
 
 
 def _key_after(key: int, message: Mapping[str, Any]) -> int:
-    """Return the key of the place behind a message.
+    """Return the key of the place behind a message."""
+    calls = tuple(map(_call_key, objects_in(message.get("tool_calls"))))
+    text = content_text(message.get("content")).strip()
+    return hash((key, _role(message), text, calls, str(message.get("tool_call_id"))))
 
-    Clients send answers a bit changed: without what the model thought, or with other spaces. Calls
-    of tools are told by their ids, names and arguments alone.
+
+def _key_after_answer(key: int, message: Mapping[str, Any]) -> int:
+    """Return a key of the place behind an answer that is the same if it comes back a bit changed.
+
+    Clients leave out what the model thought, or change spaces. Calls of tools are told by their
+    ids, names and arguments alone.
     """
-    role, calls = _role(message), tuple(map(_call_key, objects_in(message.get("tool_calls"))))
-    text = "" if calls else content_text(message.get("content")).strip()
-    if role == "assistant":
-        text = " ".join(text.rpartition(_END_OF_THOUGHT)[2].split())
-    return hash((key, role, text, calls, str(message.get("tool_call_id"))))
+    calls = []
+    for call_id, name, arguments in map(_call_key, objects_in(message.get("tool_calls"))):
+        with contextlib.suppress(ValueError, RecursionError):
+            arguments = json.dumps(json.loads(arguments), sort_keys=True)
+        calls.append((call_id, name, arguments))
+    text = content_text(message.get("content")).rpartition(_END_OF_THOUGHT)[2]
+    return hash((key, tuple(calls), "" if calls else " ".join(text.split())))
 
 
 def _call_key(call: Mapping[str, Any]) -> tuple[str, str, str]:
     function = call.get("function")
     function = function if isinstance(function, Mapping) else call
     arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        try:
-            arguments = json.loads(arguments)
-        except (ValueError, RecursionError):
-            return str(call.get("id")), str(function.get("name")), arguments
-    return str(call.get("id")), str(function.get("name")), json.dumps(arguments, sort_keys=True)
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return str(call.get("id")), str(function.get("name")), text
