@@ -56,7 +56,10 @@ def _record(rollout: Rollout, event: Any, recorded: set[str]) -> None:
         # Answers of tools are added when they have come.
         if message.role != "tool" and message.id not in recorded:
             recorded.add(message.id)
-            rollout.trajectory.add_message({"role": message.role, "content": message.text})
+            rollout.trajectory.add_message(
+                {"role": message.role, "content": message.text},
+                is_copied_context=message.role == "assistant",
+            )
     output, used = event.output, event.output.usage
     if not output.choices:
         rollout.event({"type": "model", "error": event.error})
@@ -81,4 +84,5 @@ def _record(rollout: Rollout, event: Any, recorded: set[str]) -> None:
         reasoning_content=reasoning or None,
         model_name=output.model,
         metrics=metrics,
+        extra={"finish_reason": output.stop_reason},
     )

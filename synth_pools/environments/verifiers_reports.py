@@ -11,7 +11,8 @@ from synth_pools.container.atif import step_event
 def reporter(rollout: Rollout, trace: Any) -> None:
     """Report calls of the model in a trace, each once, as they come."""
     reported: list[Any] = []
-    recorded: set[int] = set()
+    # The steps of messages; a conversation begins after none.
+    recorded: dict[int | None, int] = {None: 0}
 
     def report(*_: Any) -> None:
         for call in trace.calls[len(reported) :] if not rollout.is_cancelled else ():
@@ -26,7 +27,7 @@ def reporter(rollout: Rollout, trace: Any) -> None:
     trace.watch(report)
 
 
-def _record(rollout: Rollout, trace: Any, call: Any, recorded: set[int]) -> None:
+def _record(rollout: Rollout, trace: Any, call: Any, recorded: dict[int | None, int]) -> None:
     """Report a call of the model as a step, after the messages that it was sent."""
     used = call.usage
     metrics = used and {
@@ -40,13 +41,16 @@ def _record(rollout: Rollout, trace: Any, call: Any, recorded: set[int]) -> None
         places.append(place)
         place = trace.nodes[place].parent
     for place in reversed(places):
-        recorded.add(place)
-        message = trace.nodes[place].message.model_dump()
-        if place != call.node:
-            rollout.trajectory.add_message(message)
-        elif step := rollout.trajectory.add_message(
-            message, model_name=call.model, metrics=metrics
-        ):
+        node = trace.nodes[place]
+        message, after = node.message.model_dump(), recorded[node.parent]
+        fields: dict[str, Any] = {"is_copied_context": message["role"] == "assistant"}
+        if place == call.node:
+            fields = {"model_name": call.model, "metrics": metrics}
+            fields["extra"] = {"finish_reason": call.finish_reason} if call.finish_reason else None
+        step = rollout.trajectory.add_message(message, after=after, **fields)
+        # A result is in the step of its call.
+        recorded[place] = after if step is None else step["step_id"]
+        if step is not None and place == call.node:
             rollout.event(step_event(step))
 
 

@@ -69,6 +69,7 @@ def test_a_sample_has_its_score_its_usage_with_the_cache_and_its_log(
     assert [event["type"] for event in agent_events(backend, rollout)] == ["step", "score"]
     *_, step = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
     assert (step["source"], step["message"]) == ("agent", "it is 4")
+    assert step["extra"]["finish_reason"] == "stop"
     assert (step["metrics"]["prompt_tokens"], step["metrics"]["completion_tokens"]) == (3, 3)
     log = backend.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts/log.eval").content
     assert "header.json" in zipfile.ZipFile(BytesIO(log)).namelist()

@@ -54,6 +54,7 @@ def test_a_task_has_its_reward_its_metrics_and_its_usage_with_the_cache(
     assert reported == [("step", "2")]
     *_, step = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
     assert (step["source"], step["message"]) == ("agent", "2")
+    assert step["extra"]["finish_reason"] == "stop"
     assert (step["metrics"]["prompt_tokens"], step["metrics"]["completion_tokens"]) == (2, 1)
     record = backend.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts/episode.json").json()
     assert record["traces"][0]["rewards"]["exact"]["score"] == 1.0
