@@ -34,6 +34,8 @@ _USAGE_NAMES = {"prompt_tokens": "input_tokens", "completion_tokens": "output_to
 
 @dataclass(slots=True)
 class _Step:
+    number: int
+    source: str
     text: str
     extra: str
     results: list[str]
@@ -186,7 +188,8 @@ class Trajectory:
             if not self._is_closed and len(self._steps) == self._count - 1:
                 text = f'{{"step_id":{self._count},{text}'
                 extra_text = write_value(more) if more else ""
-                stored = _Step(text, extra_text, list(map(write_value, results)), call_ids)
+                written = list(map(write_value, results))
+                stored = _Step(self._count, source, text, extra_text, written, call_ids)
                 if self._size + stored.size <= LARGEST_ANSWER:
                     self._size += stored.size
                     self._steps.append(stored)
@@ -205,7 +208,7 @@ class Trajectory:
         *,
         reward: float | None = None,
         step_id: int | None = None,
-    ) -> None:
+    ) -> dict[str, Any] | None:
         """Add an observation to the step that called a tool, or to the last one.
 
         Args:
@@ -213,10 +216,13 @@ class Trajectory:
             call_id: The id of the tool call that it answers.
             reward: The reward of the step.
             step_id: The step, where several may have called by this id.
+
+        Returns:
+            The step, with this observation alone; None where it is not stored.
         """
         with self._lock:
             if self._is_closed or len(self._steps) < self._count:
-                return
+                return None
             step = self._steps[(step_id or 0) - 1] if self._steps else None
             if call_id is not None and (
                 not step_id or step is None or call_id not in step.call_ids
@@ -225,17 +231,21 @@ class Trajectory:
             result = {"source_call_id": call_id, "content": content}
             [result] = results_of([result], () if step is None else step.call_ids)
             if step is None:
-                self.add("user", result["content"], extra=result.get("extra"), reward=reward)
-                return
+                extra = result.get("extra")
+                return self.add("user", result["content"], extra=extra, reward=reward)
             text, extra_text = "" if content is None else write_value(result), step.extra
             if reward is not None:
                 extra_text = write_value({**json.loads(extra_text or "{}"), "reward": reward})
             growth = len(text) + 1 + len(extra_text) - len(step.extra)
-            if self._size + growth <= LARGEST_ANSWER:
-                self._size += growth
-                step.size += growth
-                step.results += [text] if text else []
-                step.extra = extra_text
+            if self._size + growth > LARGEST_ANSWER:
+                return None
+            self._size += growth
+            step.size += growth
+            step.results += [text] if text else []
+            step.extra = extra_text
+            observed: dict[str, Any] = {"step_id": step.number, "source": step.source}
+            observed |= {"message": "", "observation": {"results": [result] if text else []}}
+            return observed if reward is None else observed | {"extra": {"reward": reward}}
 
     def replace(self, document: Mapping[str, Any]) -> None:
         """Have an object in ATIF, of another recorder, in place of the steps.
@@ -254,7 +264,8 @@ class Trajectory:
             fields: Further arguments of `add`.
 
         Returns:
-            The step; None where the message is part of an earlier one.
+            The step. For a tool's answer it is that of the call, with this observation alone, or
+            None where that is not stored.
         """
         content, role = message.get("content"), message.get("role", "user")
         if role in ("tool", "function"):
@@ -262,8 +273,7 @@ class Trajectory:
             if after == 0:
                 # Nothing in its conversation has called it.
                 return self.add("user", content, extra={"unknown_call_id": call_id}, after=after)
-            self.observe("" if content is None else content, call_id, step_id=after)
-            return None
+            return self.observe("" if content is None else content, call_id, step_id=after)
         if role == "assistant":
             reasoning = message.get("reasoning_content") or message.get("reasoning")
             fields.setdefault(

@@ -30,7 +30,7 @@ class Recorder(Protocol):
     tool_definitions: Any
 
     def add_message(self, message: Mapping[str, Any], **fields: Any) -> dict[str, Any] | None:
-        """Add a message of a chat; return its step, None where it belongs to an earlier one."""
+        """Add a message of a chat; return its step, None where there is none to show."""
 
 
 @dataclass(slots=True, eq=False)
@@ -205,8 +205,9 @@ class RelaySession:
         is_answer = _role(message) == "assistant"
         step = self._add(message, is_copied_context=is_answer, after=place.step)
         # Results are in the step of their call.
-        number = place.step if _role(message) == "tool" else None
-        return self._go_on(place, message, number if step is None else step["step_id"])
+        is_inside = _role(message) == "tool" and (step is None or "observation" in step)
+        number = place.step if is_inside else None
+        return self._go_on(place, message, number if is_inside or step is None else step["step_id"])
 
     def _go_on(
         self, place: _Place, message: Mapping[str, Any], step: int | None, call: int | None = None

@@ -83,6 +83,22 @@ def test_calls_are_steps_and_usage(models: ScriptedModels, is_async: bool) -> No
         HTTP.get(f"{addresses[0]}/models").raise_for_status()
 
 
+def test_events_tell_what_tools_answer(models: ScriptedModels) -> None:
+    def look(rollout: Rollout) -> float:
+        url = f"{rollout.model_url}/chat/completions"
+        messages: list[dict[str, Any]] = [{"role": "user", "content": "look"}]
+        body = {"model": rollout.policy["model"], "messages": messages}
+        messages.append(HTTP.post(url, json=body).json()["choices"][0]["message"])
+        messages.append({"role": "tool", "tool_call_id": "call_0", "content": "a door"})
+        HTTP.post(url, json=body).raise_for_status()
+        return 1
+
+    played = play(look, models, 'calls:["look:{}", "seen"]')
+    pairs = [(event["step_id"], event.get("observation")) for event in played.events]
+    assert pairs == [(1, None), (2, None), (2, ["a door"]), (3, None)]
+    assert played.answer["trajectory"]["final_metrics"]["total_steps"] == 3
+
+
 def test_usage_of_the_function_s_own_counts_alone(models: ScriptedModels) -> None:
     def count(rollout: Rollout) -> float:
         ask(rollout, "one")

@@ -11,6 +11,7 @@ import pytest
 
 from synth_pools import ContainerPoolsClient
 from synth_pools.container import Container, Result, Rollout
+from synth_pools.container.atif import step_event
 from synth_pools.local import LocalBackend
 from tests.support.axe import check
 from tests.support.browser import Page
@@ -74,6 +75,10 @@ def pool(client: ContainerPoolsClient, watched: threading.Event) -> Iterator[str
             metrics={"prompt_tokens": 1200, "completion_tokens": 34, "cost_usd": 0.0125},
             extra={"seconds": 2.5},
         )
+        answer = {"role": "tool", "tool_call_id": "c1", "content": "It rains there."}
+        observed = rollout.trajectory.add_message(answer)
+        assert observed is not None
+        rollout.event(step_event(observed))
         assert watched.wait(60)
         rollout.step("agent", LONG, reward=0.5)
         for number in range(MANY):
@@ -93,7 +98,8 @@ def test_steps_are_there_while_it_runs_and_whole_at_its_end(
     created = client.create_rollout(pool, {"seed": 1})
     page.run(f"location.hash = '#/rollouts/{created['id']}'")
     try:
-        page.until(f"{SHOWN}.length === 2")
+        page.until(f"{SHOWN}.join().includes('It rains there.')")
+        assert page.run(f"{SHOWN}.length") == 2
         assert page.text("h1 .badge") == "running"
         first, second = page.run(SHOWN)
         assert "1 user" in first
@@ -103,6 +109,7 @@ def test_steps_are_there_while_it_runs_and_whole_at_its_end(
             "small · 1,200 + 34 tokens",
             "$0.0125",
             'query({"table": "cities"})',
+            "It rains there.",
         ):
             assert text in second, text
     finally:

@@ -132,7 +132,11 @@ export class Steps {
       if (event === "rollout.started") list = [];
       if (data.type !== "step" || !Number.isInteger(data.step_id)) continue;
       if (list === this.list.peek()) list = [...list];
-      list.push(stepOf({ timestamp: data.created_at ?? timestamp, ...data }, list.at(-1)?.at));
+      const step = stepOf({ timestamp: data.created_at ?? timestamp, ...data }, list.at(-1)?.at);
+      // What a tool answers comes later than its call.
+      const place = (list.at(-1)?.number ?? 0) < step.number ? -1 : list.findLastIndex(({ number }) => number === step.number);
+      if (place < 0) list.push(step);
+      else list[place] = { ...list[place], parts: [...list[place].parts, ...step.parts], reward: step.reward ?? list[place].reward };
     }
     this.list.value = list;
   }
