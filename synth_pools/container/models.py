@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 from collections.abc import Collection, Mapping
 from functools import partial
@@ -16,9 +17,15 @@ from synth_pools.container.rollout import EpisodeError, Rollout
 if TYPE_CHECKING:
     from synth_pools.relay import ModelRelay, RelaySession
 
+_log = logging.getLogger(__name__)
+
 KEY_VARIABLE = "OPENAI_API_KEY"
 URL_VARIABLE = "OPENAI_BASE_URL"
 _START_SECONDS = 30.0
+_NO_COST = (
+    "rollout %s: limits.max_cost_usd ends nothing, since the server says no cost of the model %r. "
+    "Set limits.max_tokens, or have the server say the cost."
+)
 _END_SECONDS = 1.0
 
 
@@ -100,7 +107,10 @@ class RecordedModels:
             upstream = self._relay.upstream(url, key or None)
             show = partial(_show, rollout)
             limited = EpisodeLimits(**{name: rollout.limit(name) for name in limits})
-            session = RelaySession(upstream, rollout.trajectory, limited, on_step=show)
+            warn = partial(_log.warning, _NO_COST, rollout.id)
+            session = RelaySession(
+                upstream, rollout.trajectory, limited, on_step=show, on_no_cost=warn
+            )
             self._relay.open(session)
             self._sessions[rollout] = session
         return f"{self._address}/r/{self._sessions[rollout].token}/v1"

@@ -93,6 +93,8 @@ class RelaySession:
         prices: The prices of models by their names, for servers that say no cost.
         token: The secret that calls find the session by; None for a random one.
         on_step: Called after each message, with its step.
+        on_no_cost: Called once, with the name of the model, where there is a limit of dollars and
+            an answer has usage, but no cost.
 
     Attributes:
         mask: The mask of keys in all that is recorded.
@@ -109,8 +111,10 @@ class RelaySession:
         prices: Mapping[str, ModelPrice] | None = None,
         token: str | None = None,
         on_step: Callable[[dict[str, Any] | None], object] = lambda _: None,
+        on_no_cost: Callable[[str], object] = lambda _: None,
     ) -> None:
         self.upstream, self.recorder, self.on_step = upstream, recorder, on_step
+        self._on_no_cost: Callable[[str], object] | None = on_no_cost
         self.limits, self.prices = limits or EpisodeLimits(), prices or {}
         self.token = token or secrets.token_urlsafe(32)
         # A name may stand behind it.
@@ -232,6 +236,10 @@ class RelaySession:
         price = self.prices.get(answer.model or "") or self.prices.get(call.model or "")
         if price is not None and usage:
             usage.setdefault("cost_usd", price.cost(usage))
+        is_endless = self.limits.max_cost_usd is not None and "cost_usd" not in usage
+        if is_endless and usage and self._on_no_cost is not None:
+            on_no_cost, self._on_no_cost = self._on_no_cost, None
+            on_no_cost(self.mask.text(str(call.model or answer.model)))
         self.turns += is_answered
         self.tokens += usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
         self.cost_usd += usage.get("cost_usd", 0)

@@ -141,6 +141,24 @@ def test_a_limit_ends_the_episode(models: ScriptedModels) -> None:
     assert (played.status, played.reward) == ("completed", 0.25)
 
 
+def test_a_limit_of_dollars_that_ends_nothing_is_logged_once(
+    models: ScriptedModels, caplog: pytest.LogCaptureFixture
+) -> None:
+    def ask_twice(rollout: Rollout) -> float:
+        for text in ("one", "two"):
+            ask(rollout, text)
+        return 1
+
+    def lines(limits: dict[str, Any]) -> list[str]:
+        caplog.clear()
+        assert play(ask_twice, models, limits=limits).status == "completed"
+        return [text for text in caplog.messages if "max_cost_usd" in text]
+
+    [line] = lines({"max_cost_usd": 1e-9})
+    assert "the server says no cost of the model 'say:ho'" in line
+    assert lines({"max_tokens": 1000}) == []
+
+
 def test_a_rollout_that_is_stopped_keeps_its_steps() -> None:
     container = Container("models")
 

@@ -100,6 +100,21 @@ def test_what_was_recorded_survives_a_kill(
     assert messages(file) == ["a", "ho", "b", "ho"]
 
 
+def test_a_limit_of_dollars_that_ends_nothing_is_told_once(
+    models: ScriptedModels, tmp_path: Path, surroundings: dict[str, str]
+) -> None:
+    words = ["--upstream", models.base_url, "--record", tmp_path, "--max-cost", "0.5"]
+    with started("relay", *words, environment=surroundings) as process:
+        address, key = place_of(process)
+        for name in (key, key, f"{key}.first"):
+            assert ask(address.replace(key, name), "a").is_success
+        process.send_signal(signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    [line] = err.splitlines()
+    assert line.startswith("warning: --max-cost ends nothing for the model 'say:ho': no cost")
+    assert "--price MODEL=INPUT/OUTPUT" in line
+
+
 def test_keys_that_the_server_repeats_are_in_no_file(
     tmp_path: Path, surroundings: dict[str, str]
 ) -> None:
