@@ -28,6 +28,7 @@ class Mask:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         self._secrets: list[str] = []
         self._pattern: re.Pattern[str] | None = None
+        self._escape = "\\u"
         for secret in secrets:
             self.add(secret)
 
@@ -41,11 +42,14 @@ class Mask:
             # A secret may begin with another one.
             self._secrets = sorted([*self._secrets, secret], key=len, reverse=True)
             self._pattern = None
+            # Only these characters have a shorter escape.
+            if not set('"/\\').isdisjoint(secret):
+                self._escape = "\\"
 
     def text(self, text: str) -> str:
         """Return a text, which may be JSON, with a mask in place of all secrets."""
         # The pattern takes far longer, and only escapes need it.
-        if "\\" not in text and not any(secret in text for secret in self._secrets):
+        if self._escape not in text and not any(secret in text for secret in self._secrets):
             return text
         if not self._secrets:
             return text
