@@ -45,6 +45,8 @@ class Budget:
         self._spent: Usage = {}
         # Usage so far of requests that have not ended.
         self._counted: dict[int, Usage] = {}
+        # True once a request has ended with tokens and without a cost.
+        self._is_unpriced = False
         self._clock: Callable[[], float] | None = None
         self._ends_at = math.inf
 
@@ -77,6 +79,8 @@ class Budget:
             self._spent = added(self._spent, more)
             if not is_final:
                 self._counted[index] = amounts
+            elif tokens(amounts) and "cost_usd" not in amounts:
+                self._is_unpriced = True
 
     def reached(self) -> str | None:
         """Describe the limit that is reached; None if there is none."""
@@ -94,6 +98,32 @@ class Budget:
         """Raise `NotStartedError` if a limit is reached."""
         if self.reached() is not None:
             raise NotStartedError
+
+    def problem(self, completed: int) -> str | None:
+        """Describe why a limit cannot work, from what was reported; None if all of them do.
+
+        Args:
+            completed: Number of rollouts that completed: failed ones may have no usage.
+        """
+        problems, spent = [], self._spent
+        if self._limits["max_cost_usd"] is not None:
+            if self._is_unpriced:
+                problems.append(
+                    "max_cost_usd leaves out rollouts that report tokens and no cost: name the "
+                    "price of their models, or of '*', in prices (--prices)"
+                )
+            elif completed and "cost_usd" not in spent:
+                problems.append(
+                    "max_cost_usd does not limit this run: no rollout reports a cost, nor tokens "
+                    "that prices would apply to; max_seconds (--max-seconds) does"
+                )
+        has_tokens = "input_tokens" in spent or "output_tokens" in spent
+        if self._limits["max_tokens"] is not None and completed and not has_tokens:
+            problems.append(
+                "max_tokens does not limit this run: no rollout reports tokens; max_seconds "
+                "(--max-seconds) does"
+            )
+        return "; ".join(problems) or None
 
     def spent(self) -> str:
         """Write what was spent; empty without a limit of dollars or tokens."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 import re
 import signal
 import sys
@@ -92,6 +93,8 @@ def carry_out(
         indices = _chosen(requests, former, options.only)
         looks = Looks(requests, options.until_sure)
         running = _Run(requests, indices, pool_id, former, results, RunSummary(by=options.by))
+        handler = _WarningHandler(running)
+        logging.getLogger("synth_pools").addHandler(handler)
         try:
             # The second ^C cancels it.
             with contextlib.suppress(asyncio.CancelledError), reported_errors():
@@ -110,6 +113,7 @@ def carry_out(
                     )
                 )
         finally:
+            logging.getLogger("synth_pools").removeHandler(handler)
             running.end_line()
     summary = running.summary()
     missing = running.planned - summary.total
@@ -366,3 +370,19 @@ class _Run:
             sys.stderr.write("\n")
             sys.stderr.flush()
             self._width = 0
+
+
+class _WarningHandler(logging.Handler):
+    """Shows the warnings of fleets, and a text once: each look has a fleet of its own."""
+
+    def __init__(self, running: _Run) -> None:
+        super().__init__(logging.WARNING)
+        self._running = running
+        self._shown: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if text not in self._shown:
+            self._shown.add(text)
+            self._running.end_line()
+            say(text)

@@ -99,6 +99,26 @@ def test_a_run_ends_at_its_budget_and_goes_on(
     assert (refused.returncode, "small needs the prices" in refused.stderr) == (2, True)
 
 
+def test_a_budget_that_cannot_work_is_told_once(
+    command: Command, backend: LocalBackend, tmp_path: Path
+) -> None:
+    def respond(request: Seen) -> bytes:
+        if request.method != "POST":
+            return http(404, {})
+        usage = {"input_tokens": 8, "output_tokens": 2}
+        reward = request.json["seed"] % 2
+        return http(200, {"status": "completed", "reward": reward, "usage": usage})
+
+    with odd_container(respond) as container, backend.client() as client:
+        pool = str(client.create_pool({"name": "x", "container_url": container.url})["id"])
+        # Each look is a fleet of its own.
+        looks = ("--repeats", "4", "--until-sure", "0.01", "--journal", tmp_path / "run.jsonl")
+        done = command("run", pool, "--seeds", "0..4", "--max-cost", "0.0001", *looks)
+    assert done.returncode == 0
+    assert done.stderr.count("max_cost_usd leaves out rollouts that report tokens and no cost") == 1
+    assert "in prices (--prices)" in done.stderr
+
+
 def test_all_tasks_of_a_pool_are_run_and_repeated(
     command: Command, backend: LocalBackend, pool: str, tmp_path: Path
 ) -> None:

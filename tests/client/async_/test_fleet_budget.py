@@ -241,6 +241,50 @@ async def test_costs_are_estimated_from_tokens(
     assert len(await until_the_budget(estimated)) == 1
 
 
+TOKENS = {"input_tokens": 8, "output_tokens": 2}
+COST = {"cost_usd": 0}
+UNPRICED = "max_cost_usd leaves out rollouts that report tokens and no cost"
+
+
+@pytest.mark.parametrize(
+    ("usages", "options", "problems"),
+    [
+        ([TOKENS], {"max_cost_usd": 9}, [UNPRICED]),
+        ([TOKENS], {"max_cost_usd": 9, "prices": {"small": PRICES["small"]}}, [UNPRICED]),
+        ([COST, TOKENS], {"max_cost_usd": 9}, [UNPRICED]),
+        ([None], {"max_cost_usd": 9}, ["max_cost_usd does not limit this run"]),
+        ([COST], {"max_tokens": 99}, ["max_tokens does not limit this run"]),
+        ([TOKENS], {"max_cost_usd": 9, "prices": PRICES}, []),
+        ([TOKENS], {"max_tokens": 99, "max_seconds": 60}, []),
+        ([COST, None], {"max_cost_usd": 9}, []),
+        ([None], {}, []),
+        # A rollout that failed need not report anything.
+        ([], {"max_cost_usd": 9, "max_tokens": 99}, []),
+    ],
+)
+async def test_a_budget_that_cannot_work_is_told_once(
+    service: PoolService,
+    fleet_client: AsyncContainerPoolsClient,
+    caplog: pytest.LogCaptureFixture,
+    usages: list[Any],
+    options: dict[str, Any],
+    problems: list[str],
+) -> None:
+    def fail_one() -> None:
+        for rollout_id in service.running[:1]:
+            service.finish(rollout_id, "failed")
+
+    if not usages:
+        service.idle = fail_one
+    reported = usages or [None]
+    service.told = lambda rollout_id: ended(service, rollout_id, reported[int(rollout_id[-1])])
+    fleet = fleet_client.rollouts.run_many(P, seeds(len(reported)), max_in_flight=1, **options)
+    await fleet.run()
+    messages = [record.message for record in caplog.records if record.name == "synth_pools"]
+    assert len(messages) == len(problems)
+    assert all(problem in message for problem, message in zip(problems, messages, strict=True))
+
+
 @pytest.mark.parametrize(
     "options",
     [

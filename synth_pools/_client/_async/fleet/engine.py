@@ -157,6 +157,8 @@ class AsyncFleetEngine:
             return
         self.closed = True
         self._counter.stop()
+        if problem := self._options.budget.problem(self.progress().completed):
+            _LOG.warning("run_many: %s", problem)
         try:
             await self._stop_workers()
             if self._worker is not None:
@@ -396,16 +398,14 @@ class AsyncFleetEngine:
 
     async def _leave(self, worker: AsyncFleetWorker, interrupted: bool) -> None:
         if self._options.on_interrupt == "cancel":
-            remaining = await self._cancel_in_flight()
+            remaining = await self._cancel_in_flight(worker)
             log_early_end(self._options, self.progress(), remaining, interrupted)
         elif interrupted:
             remaining = [item for item in worker.in_flight.values() if item.key]
             log_early_end(self._options, self.progress(), remaining, interrupted)
 
-    async def _cancel_in_flight(self) -> list[InFlight]:
+    async def _cancel_in_flight(self, worker: AsyncFleetWorker) -> list[InFlight]:
         """Cancel the requests in flight, `max_in_flight` at a time; return the rest."""
-        worker = self._worker
-        assert worker is not None  # noqa: S101 - the caller checks
         scope = self._scope.by(self._patient())
         most = self._options.max_in_flight
         return await cancel_requests(

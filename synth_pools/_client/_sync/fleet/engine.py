@@ -160,6 +160,8 @@ class FleetEngine:
             return
         self.closed = True
         self._counter.stop()
+        if problem := self._options.budget.problem(self.progress().completed):
+            _LOG.warning("run_many: %s", problem)
         try:
             self._stop_workers()
             if self._worker is not None:
@@ -397,16 +399,14 @@ class FleetEngine:
 
     def _leave(self, worker: FleetWorker, interrupted: bool) -> None:
         if self._options.on_interrupt == "cancel":
-            remaining = self._cancel_in_flight()
+            remaining = self._cancel_in_flight(worker)
             log_early_end(self._options, self.progress(), remaining, interrupted)
         elif interrupted:
             remaining = [item for item in worker.in_flight.values() if item.key]
             log_early_end(self._options, self.progress(), remaining, interrupted)
 
-    def _cancel_in_flight(self) -> list[InFlight]:
+    def _cancel_in_flight(self, worker: FleetWorker) -> list[InFlight]:
         """Cancel the requests in flight, `max_in_flight` at a time; return the rest."""
-        worker = self._worker
-        assert worker is not None  # noqa: S101 - the caller checks
         scope = self._scope.by(self._patient())
         most = self._options.max_in_flight
         return cancel_requests(worker.in_flight, lambda item: worker.cancel(item, scope), most)
