@@ -319,7 +319,7 @@ class AsyncFleetEngine:
     async def _leave_out(self, index: int) -> None:
         """Leave out a request that the budget does not allow; what the journal has is reported."""
         if self._journal is not None:
-            await self._journal.note_requests(max(index + 1, self._journal.file.entries.requests))
+            await self._journal.note_requests(index + 1)
         with self._changed:
             self._reached = self._reached or self._options.budget.reached()
             self._unreported -= 1

@@ -21,23 +21,36 @@ _LOG = logging.getLogger("synth_pools")
 class AsyncFleetJournal:
     """Open journal of a fleet.
 
+    Args:
+        file: The file.
+        requests: Number of the run's requests, to be recorded; 0 if it is unknown.
+
     Attributes:
         file: The file. Its blocking methods are called here, in a thread.
     """
 
-    def __init__(self, file: JournalFile) -> None:
+    def __init__(self, file: JournalFile, requests: int = 0) -> None:
         self.file = file
+        # Recorded before the next record, since a journal of another run stays as it is.
+        self._requests = requests
         self._commits = AsyncGroupCommit[Record](file.append)
 
     async def append(self, record: Record) -> None:
         """Write a record, and return once it is on the disk; raises `JournalError`."""
+        if self._requests:
+            await self._write_requests()
         await self._commits.commit(record)
 
-    async def note_requests(self, count: int) -> None:
-        """Record how many requests the run has, unless the file says so; raises `JournalError`."""
+    async def note_requests(self, least: int) -> None:
+        """Record that the run has at least so many requests; raises `JournalError`."""
+        self._requests = max(least, self._requests or self.file.entries.requests)
+        await self._write_requests()
+
+    async def _write_requests(self) -> None:
+        requests, self._requests = self._requests, 0
         entries = self.file.entries
-        if count != entries.requests:
-            await self.append(WidthRecord(entries.in_flight, count))
+        if requests != entries.requests:
+            await self._commits.commit(WidthRecord(entries.in_flight, requests))
 
     async def ending(self, index: int) -> OutcomeRecord | None:
         """Return a request's outcome; None if it has none. Raises `JournalError`."""
@@ -78,8 +91,7 @@ async def open_journal(
             fields=fields,
         )
         register_for_forks(file)
-        journal, fields = AsyncFleetJournal(file), file.run.fields
-        await journal.note_requests(count or file.entries.requests)
+        journal, fields = AsyncFleetJournal(file, count or 0), file.run.fields
     if missing := [name for name in options.fields if name not in fields]:
         _LOG.warning(
             "run_many: the rollouts have no %s: the service does not offer runs, or the journal "
