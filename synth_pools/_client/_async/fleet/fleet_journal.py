@@ -42,7 +42,7 @@ class AsyncFleetJournal:
         await self._commits.commit(record)
 
     async def note_requests(self, least: int) -> None:
-        """Record that the run has at least so many requests; raises `JournalError`."""
+        """Record that the run has `least` requests, or more; raises `JournalError`."""
         self._requests = max(least, self._requests or self.file.entries.requests)
         await self._write_requests()
 

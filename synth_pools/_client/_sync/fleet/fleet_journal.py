@@ -45,7 +45,7 @@ class FleetJournal:
         self._commits.commit(record)
 
     def note_requests(self, least: int) -> None:
-        """Record that the run has at least so many requests; raises `JournalError`."""
+        """Record that the run has `least` requests, or more; raises `JournalError`."""
         self._requests = max(least, self._requests or self.file.entries.requests)
         self._write_requests()
 
