@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 # Backslashes of an escape, in JSON within strings of JSON at any practical depth.
@@ -11,7 +11,7 @@ _BACKSLASHES = r"\\{{{},8}}"
 # Largest number of JSON characters that spell one character.
 LONGEST_SPELLING = 2 * len(r"\\\\\\\\u0000")
 
-_HIDDEN = "***"
+HIDDEN = "***"
 # A shorter text is as likely to be an ordinary word.
 _SHORTEST_SECRET = 8
 # Agents send any number of keys.
@@ -55,29 +55,39 @@ class Mask:
             return text
         if self._pattern is None:
             self._pattern = re.compile("|".join(map(spellings, self._secrets)))
-        return self._pattern.sub(_HIDDEN, text)
+        return self._pattern.sub(HIDDEN, text)
 
     def value(self, value: Any) -> Any:
         """Return a JSON value with a mask in place of all secrets; the former stays as it is."""
-        # A stack instead of recursion: values may be as deep as Python's limit allows.
-        root = [value]
-        unmasked: list[Any] = [root]
-        while unmasked:
-            node = unmasked.pop()
-            entries = node.items() if isinstance(node, dict) else enumerate(node)
-            for place, item in list(entries):
-                if isinstance(item, str):
-                    node[place] = self.text(item)
-                elif isinstance(item, dict):
-                    node[place] = {self._name(name): part for name, part in item.items()}
-                    unmasked.append(node[place])
-                elif isinstance(item, list):
-                    node[place] = list(item)
-                    unmasked.append(node[place])
-        return root[0]
+        return with_texts(value, self.text)
 
-    def _name(self, name: Any) -> Any:
-        return self.text(name) if isinstance(name, str) else name
+
+def with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Return a JSON value with all texts and names changed; the former stays as it is.
+
+    Args:
+        value: The value.
+        change: Returns what takes the place of a text.
+    """
+    # A stack instead of recursion: values may be as deep as Python's limit allows.
+    root = [value]
+    unchanged: list[Any] = [root]
+    while unchanged:
+        node = unchanged.pop()
+        entries = node.items() if isinstance(node, dict) else enumerate(node)
+        for place, item in list(entries):
+            if isinstance(item, str):
+                node[place] = change(item)
+            elif isinstance(item, dict):
+                node[place] = {
+                    change(name) if isinstance(name, str) else name: part
+                    for name, part in item.items()
+                }
+                unchanged.append(node[place])
+            elif isinstance(item, list):
+                node[place] = list(item)
+                unchanged.append(node[place])
+    return root[0]
 
 
 def spellings(text: str) -> str:

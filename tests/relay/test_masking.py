@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,32 +10,8 @@ import pytest
 from tests.relay.test_passing import HTTP, chat, events
 from tests.relay.test_recording import ask, user
 from tests.support.recording import Recorded, RecordingServer, Reply
-from tests.support.relays import Running, running_relay
+from tests.support.relays import Running
 from tests.support.scripted_models import ScriptedModels
-
-
-@pytest.fixture(scope="module")
-def models() -> Iterator[ScriptedModels]:
-    with ScriptedModels() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def relay(models: ScriptedModels) -> Iterator[Running]:
-    with running_relay(models.base_url, "sk-upstream") as running:
-        yield running
-
-
-@pytest.fixture
-def session(relay: Running, models: ScriptedModels) -> Running:
-    return relay.session_of(models.base_url, "sk-upstream")
-
-
-@pytest.fixture
-def odd() -> Iterator[RecordingServer]:
-    """An upstream that answers as the test says."""
-    with RecordingServer() as server:
-        yield server
 
 
 def test_keys_are_not_recorded(session: Running) -> None:

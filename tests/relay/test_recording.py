@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,34 +12,10 @@ import pytest
 from synth_pools.relay import EpisodeLimits, ModelPrice
 from tests.relay.test_passing import HTTP, chat, completion, events
 from tests.support.recording import Recorded, RecordingServer, Reply
-from tests.support.relays import Running, running_relay
+from tests.support.relays import Running
 from tests.support.scripted_models import CACHED_TOKENS, ScriptedModels
 
 IDS = {"return_token_ids", "logprobs"}
-
-
-@pytest.fixture(scope="module")
-def models() -> Iterator[ScriptedModels]:
-    with ScriptedModels() as server:
-        yield server
-
-
-@pytest.fixture(scope="module")
-def relay(models: ScriptedModels) -> Iterator[Running]:
-    with running_relay(models.base_url, "sk-upstream") as running:
-        yield running
-
-
-@pytest.fixture
-def session(relay: Running, models: ScriptedModels) -> Running:
-    return relay.session_of(models.base_url, "sk-upstream")
-
-
-@pytest.fixture
-def odd() -> Iterator[RecordingServer]:
-    """An upstream that answers as the test says."""
-    with RecordingServer() as server:
-        yield server
 
 
 def ask(session: Running, model: str, messages: list[Any], **fields: Any) -> dict[str, Any]:

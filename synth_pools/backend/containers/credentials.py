@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from synth_pools.backend.domain import json_text
 from synth_pools.backend.domain.errors import ApiError
 from synth_pools.backend.domain.target import TargetError
 from synth_pools.backend.settings import Secret, Settings
-from synth_pools.serving.masking import LONGEST_SPELLING, spellings
+from synth_pools.serving.masking import HIDDEN, LONGEST_SPELLING, spellings, with_texts
 
 FORBIDDEN_KEY = "forbidden_container_key"
 MISSING_KEY = "container_key_missing"
@@ -25,7 +26,6 @@ _ALLOWED_PREFIX = "CONTAINER_API_KEY"
 
 # A shorter text may appear in an answer by chance, and so cannot be masked there.
 SHORTEST_KEY = 8
-_HIDDEN = "***"
 
 # An answer with more values is refused anyway.
 _MOST_MASKED = 10_000_000
@@ -105,8 +105,9 @@ def mask_text(text: str, raw: bytes) -> bytes:
     try:
         document = json_text.loads(raw, most_values=_MOST_MASKED)
     except json_text.BrokenJsonError:
-        return re.sub(spelling.encode(), _HIDDEN.encode(), raw)
-    return json_text.dumps(_mask_texts(document, re.compile(spelling))).encode("ascii")
+        return re.sub(spelling.encode(), HIDDEN.encode(), raw)
+    hide = partial(re.compile(spelling).sub, HIDDEN)
+    return json_text.dumps(with_texts(document, hide)).encode("ascii")
 
 
 def _contains(raw: bytes, pattern: re.Pattern[bytes], longest: int) -> bool:
@@ -115,23 +116,6 @@ def _contains(raw: bytes, pattern: re.Pattern[bytes], longest: int) -> bool:
         pattern.search(raw, begin, begin + json_text.LARGE + longest)
         for begin in range(0, len(raw), json_text.LARGE)
     )
-
-
-def _mask_texts(document: Any, pattern: re.Pattern[str]) -> Any:
-    # A stack instead of recursion: documents may be as deep as Python's limit allows.
-    root = [document]
-    unmasked: list[Any] = [root]
-    while unmasked:
-        node = unmasked.pop()
-        entries = list(node.items()) if isinstance(node, dict) else list(enumerate(node))
-        if isinstance(node, dict):
-            node.clear()
-        for name, value in entries:
-            place = pattern.sub(_HIDDEN, name) if isinstance(name, str) else name
-            node[place] = pattern.sub(_HIDDEN, value) if isinstance(value, str) else value
-            if isinstance(value, dict | list):
-                unmasked.append(value)
-    return root[0]
 
 
 def _is_allowed(name: str, settings: Settings) -> bool:
