@@ -106,11 +106,11 @@ def _part(part: Mapping[str, Any]) -> dict[str, Any]:
 def tool_calls_of(calls: Iterable[Any]) -> list[dict[str, Any]]:
     written = []
     for number, call in enumerate(map(object_of, calls), 1):
-        function = call.get("function")
+        function = call.get("function", call.get("custom"))
         function = function if isinstance(function, dict) else {"name": function}
         call_id = call.get("tool_call_id") or call.get("call_id") or call.get("id")
         name = call.get("function_name") or function.get("name") or call.get("name")
-        arguments = call.get("arguments", function.get("arguments"))
+        arguments = call.get("arguments", function.get("arguments", function.get("input")))
         if isinstance(arguments, str):
             try:
                 arguments = json.loads(arguments)

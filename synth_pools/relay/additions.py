@@ -37,7 +37,12 @@ class Additions:
         key = _key(kind, body)
         added: dict[str, Any] = dict(_IDS_OF_STREAMS if key in self._alternatives else _IDS)
         added["logprobs"] = True if kind == "chat/completions" else 1
-        added = {name: value for name, value in added.items() if not body.get(name)}
+        # `logprobs` of 0 asks for those of the answer alone.
+        added = {
+            name: value
+            for name, value in added.items()
+            if body.get(name) is None or body[name] is False
+        }
         options = body.get("stream_options") or {}
         if body.get("stream") and isinstance(options, dict) and not options.get("include_usage"):
             added["stream_options"] = {**options, "include_usage": True}

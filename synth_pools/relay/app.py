@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import zlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -21,6 +21,8 @@ _LARGEST_BODY = LARGEST_READ
 _ENDED_STATUS = 400
 _MOST_UPSTREAMS = 100
 _LONG_WORD = 20
+# The usage follows the last piece of an answer, after which many clients go away.
+_USAGE_SECONDS = 1.0
 
 _Message = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[_Message]]
@@ -92,7 +94,7 @@ class ModelRelay:
             session, target = self._route(scope)
             body = await _body_of(receive)
             exchange = _Exchange(session, scope, target, body, client)
-            await _unless_disconnected(exchange.run(), receive)
+            await _unless_disconnected(exchange, receive)
         except (UpstreamError, _RefusedError) as error:
             # After that its end is missing for the client, too: the server closes the connection.
             if not client.has_begun:
@@ -170,6 +172,12 @@ class _Exchange:
         self._body = _json_object(body) if self._kind else {}
         self._headers = self._headers_of(scope)
         self._hide_keys(scope)
+        self._stream = PassingStream(set())
+
+    @property
+    def is_answered(self) -> bool:
+        """True for a stream that has all of its answer, but not yet its end."""
+        return self._stream.is_answered
 
     async def _ask(self, body: bytes) -> UpstreamAnswer:
         return await self._upstream.send(self._method, self._target, self._headers, body)
@@ -279,7 +287,7 @@ class _Exchange:
     async def _pass_stream(
         self, call: ModelCall, dialect: Dialect, answer: UpstreamAnswer, names: set[str]
     ) -> None:
-        stream = PassingStream(names)
+        stream = self._stream = PassingStream(names)
         call.read_answer = lambda: dialect.read(dialect.fold(stream.events))
         inflate = _inflater(answer)
         headers = _headers_back(answer, is_decoded=inflate is not None)
@@ -291,7 +299,7 @@ class _Exchange:
             if stream.is_ended:
                 call.end()
             await self._client.add(part)
-        call.end()
+        call.end(None if stream.is_ended else "the stream ends before its answer")
         await self._client.end(stream.rest if names else b"")
 
 
@@ -309,13 +317,15 @@ async def _body_of(receive: _Receive) -> bytes:
             return bytes(body)
 
 
-async def _unless_disconnected(work: Coroutine[Any, Any, None], receive: _Receive) -> None:
-    """Do some work until its end, or until the client goes away."""
-    working = asyncio.ensure_future(work)
+async def _unless_disconnected(exchange: _Exchange, receive: _Receive) -> None:
+    """Pass a request on until its end, or until the client goes away."""
+    working = asyncio.ensure_future(exchange.run())
     leaving = asyncio.ensure_future(receive())
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         is_gone = not working.done()
+        if is_gone and exchange.is_answered:
+            await asyncio.wait({working}, timeout=_USAGE_SECONDS)
     finally:
         leaving.cancel()
         working.cancel()

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 Json = Mapping[str, Any]
 # An answer may claim any index.
 _MOST_CHOICES = 1000
-_GROWING = {"content", "text", "arguments", "refusal", "reasoning_content", "reasoning"}
+_GROWING = {"content", "text", "arguments", "input", "refusal", "reasoning_content", "reasoning"}
+_ARGUMENTS = ("arguments", "input", "action", "operation")
 
 
 @dataclass(slots=True)
@@ -33,6 +34,7 @@ class ModelAnswer:
         response_id: The id that a later call goes on from.
         usage: The tokens under the names of ATIF, and `cost_usd` where the server says it.
         prompt_token_ids: The ids of the prompt.
+        error: The error that it has in spite of its status.
     """
 
     choices: list[Choice] = field(default_factory=list)
@@ -40,6 +42,7 @@ class ModelAnswer:
     response_id: str | None = None
     usage: dict[str, float] = field(default_factory=dict)
     prompt_token_ids: list[int] = field(default_factory=list)
+    error: str | None = None
 
 
 class Dialect(NamedTuple):
@@ -50,15 +53,26 @@ class Dialect(NamedTuple):
     fold: Callable[[Iterable[Json]], dict[str, Any]]
 
 
-def content_text(content: Any) -> str:
-    """Return the text of a message's content; parts that are no text are named by their type."""
+def _type_of(part: Json) -> str:
+    return f"[{part.get('type')}]"
+
+
+def content_text(content: Any, describe: Callable[[Json], str] = _type_of) -> str:
+    """Return the text of a message's content; parts that are no text are named by their type.
+
+    Args:
+        content: The content.
+        describe: Returns what takes the place of a part that is no text.
+    """
     if isinstance(content, str):
         return content
     if not isinstance(content, list):
         return "" if content is None else json.dumps(content)
     parts = [part if isinstance(part, Mapping) else {"text": part} for part in content]
+    texts = (part.get("text", part.get("refusal")) for part in parts)
     return "".join(
-        str(part["text"]) if "text" in part else f"[{part.get('type')}]" for part in parts
+        describe(part) if text is None else str(text)
+        for part, text in zip(parts, texts, strict=True)
     )
 
 
@@ -105,20 +119,23 @@ def _messages_of_items(items: Iterable[Json]) -> list[Json]:
     messages: list[Json] = []
     answer: dict[str, Any] | None = None
     for item in items:
-        kind, role = item.get("type", "message"), item.get("role")
-        if kind == "function_call_output" or (kind == "message" and role != "assistant"):
+        kind, role = str(item.get("type", "message")), item.get("role")
+        if kind.endswith("_call_output") or (kind == "message" and role != "assistant"):
             answer = None
             content = item.get("output", item.get("content"))
-            messages.append(
-                {"role": role or "tool", "content": content, "tool_call_id": item.get("call_id")}
-            )
+            call_id = item.get("call_id", item.get("id"))
+            messages.append({"role": role or "tool", "content": content, "tool_call_id": call_id})
             continue
         if answer is None:
             answer = {"role": "assistant", "content": "", "reasoning": "", "tool_calls": []}
             messages.append(answer)
         text = content_text(item.get("content"))
-        if kind == "function_call":
-            answer["tool_calls"].append({**item, "id": item.get("call_id")})
+        if "call_id" in item:
+            # A function, or a tool such as a shell that the client runs.
+            arguments = next((item[name] for name in _ARGUMENTS if name in item), None)
+            name = item.get("name", kind.removesuffix("_call"))
+            call = {"id": item["call_id"], "name": name, "arguments": arguments}
+            answer["tool_calls"].append(call)
         elif kind == "reasoning":
             answer["reasoning"] += content_text(item.get("summary")) or text
         else:
@@ -141,7 +158,13 @@ def _answer(answer: Json) -> ModelAnswer:
         for name, value in amounts.items()
         if type(value) in (int, float) and 0 <= value < float("inf")
     }
-    return ModelAnswer(model=answer.get("model"), response_id=answer.get("id"), usage=amounts)
+    error = answer.get("error")
+    return ModelAnswer(
+        model=answer.get("model"),
+        response_id=answer.get("id"),
+        usage=amounts,
+        error=json.dumps(error, ensure_ascii=False) if error else None,
+    )
 
 
 def _choices_answer(answer: Json) -> ModelAnswer:
@@ -155,9 +178,10 @@ def _choices_answer(answer: Json) -> ModelAnswer:
         logprobs = _object(choice.get("logprobs"))
         values = [item.get("logprob") for item in objects_in(logprobs.get("content"))]
         message = _object(choice.get("message") or {"content": choice.get("text")})
+        content = message.get("content") or message.get("refusal")
         result.choices.append(
             Choice(
-                {**message, "role": "assistant"},
+                {**message, "role": "assistant", "content": content},
                 choice.get("finish_reason"),
                 _numbers(ids or extension.get("output_ids")),
                 _numbers(values or logprobs.get("token_logprobs")),
@@ -172,6 +196,8 @@ def _response_answer(answer: Json) -> ModelAnswer:
     items = [item for item in objects_in(answer.get("output")) if item.get("role") != "user"]
     messages = [item for item in _messages_of_items(items) if item["role"] == "assistant"]
     reason = _object(answer.get("incomplete_details")).get("reason") or answer.get("status")
+    # It broke off.
+    reason = None if reason == "in_progress" else reason
     result.choices = [Choice(message, reason) for message in messages[:1]]
     return result
 
@@ -232,22 +258,30 @@ def _fold_choices(events: Iterable[Json]) -> dict[str, Any]:
                 _merge(choices.setdefault(index, {}), piece)
         if extension := event.get("sglext"):
             _merge(answer.setdefault("sglext", {}), extension)
-        for name in ("id", "model", "usage", "prompt_token_ids"):
+        for name in ("id", "model", "usage", "prompt_token_ids", "error"):
             if event.get(name) is not None:
                 answer[name] = event[name]
     return {**answer, "choices": [_joined(choices[index]) for index in sorted(choices)]}
 
 
 def _fold_response(events: Iterable[Json]) -> dict[str, Any]:
+    items: list[Any] = []
     texts: list[str] = []
     answer: dict[str, Any] = {}
     for event in events:
         answer = dict(event.get("response") or answer)
-        if event.get("type") == "response.output_text.delta":
+        kind = event.get("type")
+        if kind == "response.output_text.delta":
             texts.append(str(event.get("delta")))
-    if not answer.get("output") and texts:
+        elif kind == "response.output_item.done":
+            items.append(event.get("item"))
+            texts.clear()
+        elif kind == "error":
+            answer["error"] = event
+    if not answer.get("output"):
         # It broke off.
-        answer["output"] = [{"type": "message", "role": "assistant", "content": "".join(texts)}]
+        text = {"type": "message", "role": "assistant", "content": "".join(texts)}
+        answer["output"] = [*items, text] if texts else items
     return answer
 
 

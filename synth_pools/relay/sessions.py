@@ -124,7 +124,8 @@ class RelaySession:
         self._call_count = 0
         self._start = _Place(0, 0, 0)
         self._places: dict[int, _Place] = {}
-        self._responses: dict[str, _Place] = {}
+        # Their keys are ids of responses, and of conversations that the server keeps.
+        self._responses: dict[str | None, _Place] = {}
         self.refusal: str | None = None
 
     def __repr__(self) -> str:
@@ -164,7 +165,7 @@ class RelaySession:
         if self.recorder.tool_definitions is None and body.get("tools"):
             self.recorder.tool_definitions = self.mask.value(body["tools"])
         messages = DIALECTS[call.kind].messages(body)
-        place = self._responses.get(str(body.get("previous_response_id")), self._start)
+        place = self._responses.get(call.goes_on_from, self._start)
         if place is not self._start and messages and _key_after(0, messages[0]) in self._places:
             # Instructions are sent with each of the responses.
             messages = messages[1:]
@@ -230,8 +231,10 @@ class RelaySession:
         """Record an answer."""
         self.running.discard(call)
         # Some clients go away as soon as they have the last piece of a stream.
-        is_over = all(choice.finish_reason for choice in answer.choices)
-        is_answered = bool(answer.choices) and (call.error is None or is_over)
+        is_over = answer.error is None and all(choice.finish_reason for choice in answer.choices)
+        if answer.choices and is_over:
+            call.error = None
+        is_answered = bool(answer.choices) and call.error is None
         usage = dict(answer.usage)
         price = self.prices.get(answer.model or "") or self.prices.get(call.model or "")
         if price is not None and usage:
@@ -266,8 +269,8 @@ class RelaySession:
             )
             number_of_step = None if step is None else step["step_id"]
             place = self._go_on(before, choice.message, number_of_step, call.number)
-            if answer.response_id is not None and not number:
-                self._responses[answer.response_id] = place
+            if not number:
+                self._responses |= {answer.response_id: place, call.conversation: place}
 
     def _add(self, message: Mapping[str, Any], **fields: Any) -> dict[str, Any] | None:
         role = _role(message)
@@ -300,6 +303,12 @@ class ModelCall:
     ) -> None:
         self.session, self.kind, self.number = session, kind, number
         self.model = str(body["model"]) if body.get("model") else None
+        conversation = body.get("conversation")
+        if isinstance(conversation, Mapping):
+            conversation = conversation.get("id")
+        self.conversation = str(conversation) if conversation else None
+        # The server adds the messages to this.
+        self.goes_on_from = str(body.get("previous_response_id") or self.conversation)
         self.place: _Place | None = None
         self.after = 0
         self.task = asyncio.current_task()
@@ -320,8 +329,12 @@ class ModelCall:
         message = self.session.mask.text(reason)[:_LONGEST_ERROR]
         self.error = self.error or {"message": message, "status": status}
 
-    def end(self) -> None:
-        """Record its end once, with what `read_answer` reads of the answer."""
+    def end(self, lack: str | None = None) -> None:
+        """Record its end once, with what `read_answer` reads of the answer.
+
+        Args:
+            lack: What is wrong with an answer that has no error of its own.
+        """
         if self not in self.session.running:
             return
         try:
@@ -330,6 +343,8 @@ class ModelCall:
         except Exception as error:  # noqa: BLE001
             self.fail(f"the answer cannot be read: {error!r}")
             answer = ModelAnswer()
+        if (reason := answer.error or lack) is not None:
+            self.fail(reason)
         try:
             self.session.end(self, answer)
         except Exception:  # noqa: BLE001
@@ -357,7 +372,8 @@ def _role(message: Mapping[str, Any]) -> str:
 def _key_after(key: int, message: Mapping[str, Any]) -> int:
     """Return the key of the place behind a message."""
     calls = tuple(map(_call_key, objects_in(message.get("tool_calls"))))
-    text = content_text(message.get("content")).strip()
+    # A picture is no other picture.
+    text = content_text(message.get("content"), str).strip()
     return hash((key, _role(message), text, calls, str(message.get("tool_call_id"))))
 
 
@@ -377,8 +393,8 @@ def _key_after_answer(key: int, message: Mapping[str, Any]) -> int:
 
 
 def _call_key(call: Mapping[str, Any]) -> tuple[str, str, str]:
-    function = call.get("function")
+    function = call.get("function", call.get("custom"))
     function = function if isinstance(function, Mapping) else call
-    arguments = function.get("arguments")
+    arguments = function.get("arguments", function.get("input"))
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return str(call.get("id")), str(function.get("name")), text

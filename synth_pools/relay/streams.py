@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from synth_pools.relay.additions import EventCut
+from synth_pools.relay.dialects import objects_in
 
 LARGEST_READ = 64 * 1024 * 1024
 
@@ -34,6 +35,12 @@ class PassingStream:
         self.is_ended = False
         self._names, self._cut = names, EventCut(names)
         self._size = 0
+
+    @property
+    def is_answered(self) -> bool:
+        """True if a choice has just ended, whose usage may follow."""
+        choices = (part for event in self.events[-2:] for part in objects_in(event.get("choices")))
+        return any(part.get("finish_reason") for part in choices)
 
     def feed(self, piece: bytes) -> bytes:
         """Read a piece; return what is to be passed on."""

@@ -170,6 +170,8 @@ def test_odd_values_become_a_valid_trajectory() -> None:
     trajectory.add("user", 5, model_name="m", metrics={"prompt_tokens": 1})
     trajectory.add("agent", metrics={"prompt_tokens": "4", "logprobs": [math.nan], "cost_usd": -1})
     trajectory.add("agent", timestamp="yesterday")
+    custom = {"id": "c", "type": "custom", "custom": {"name": "patch", "input": "+ a door"}}
+    trajectory.add("agent", tool_calls=[custom])
     text = json.dumps(trajectory.to_dict(), ensure_ascii=False)
     text.encode()
     steps = json.loads(text)["steps"]
@@ -180,6 +182,8 @@ def test_odd_values_become_a_valid_trajectory() -> None:
         "extra": {"prompt_tokens": "4", "logprobs": [None], "cost_usd": -1}
     }
     assert steps[4]["extra"] == {"timestamp": "yesterday"}
+    [call] = steps[5]["tool_calls"]
+    assert (call["function_name"], call["arguments"]) == ("patch", {"_raw": "+ a door"})
     with pytest.raises(ValueError, match="robot"):
         trajectory.add("robot")
 

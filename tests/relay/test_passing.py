@@ -143,6 +143,12 @@ def test_members_that_were_asked_for_stay(session: Running, upstream: RecordingS
     answer = HTTP.post(f"{session.base_url}/chat/completions", json=body_asking)
     assert answer.content == body
     assert upstream.last.json == body_asking
+    # In completions, 0 asks for those of the answer alone.
+    body = json.dumps(completion(logprobs={"token_logprobs": [-0.5]})).encode()
+    upstream.reply_with(Reply(body=body))
+    body_asking = {"model": "m", "prompt": "a", "logprobs": 0}
+    answer = HTTP.post(f"{session.base_url}/completions", json=body_asking)
+    assert (answer.content, upstream.last.json["logprobs"]) == (body, 0)
 
 
 def test_a_call_has_further_arguments_and_is_otherwise_as_it_was(

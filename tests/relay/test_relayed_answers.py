@@ -1,0 +1,151 @@
+"""Answers and messages of kinds that a relay has to tell apart: pictures, tools, and failures."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.relay.test_passing import HTTP, chat, completion, events
+from tests.relay.test_recording import ask, user
+from tests.support.backend_server import eventually
+from tests.support.recording import RecordingServer, Reply
+from tests.support.relays import Running
+
+
+def test_pictures_are_told_apart(session: Running) -> None:
+    def look(url: str) -> dict[str, Any]:
+        parts = [
+            {"type": "text", "text": "what?"},
+            {"type": "image_url", "image_url": {"url": url}},
+        ]
+        return {"role": "user", "content": parts}
+
+    first, second = look("data:image/png;base64,AA"), look("data:image/png;base64,BB")
+    ask(session, 'seq:["a", "b"]', [first])
+    ask(session, 'seq:["a", "b"]', [second])
+    ask(session, 'seq:["a", "b"]', [first, {"role": "assistant", "content": "a"}, second])
+    contents = [message["content"] for message, _ in session.steps.added]
+    assert contents == [first["content"], "a", second["content"], "a", second["content"], "b"]
+    assert [call["extra"].get("after_call") for call in session.steps.calls] == [None, 0, 1]
+
+
+def test_tools_that_a_client_runs_are_calls(odd: RecordingServer, relay: Running) -> None:
+    patch = {"type": "custom_tool_call", "call_id": "c1", "name": "patch", "input": "+ a door"}
+    shell = {"type": "local_shell_call", "call_id": "c2", "action": {"command": ["ls"]}}
+    search = {"type": "web_search_call", "id": "w1", "status": "completed"}
+    results = [
+        {"type": "custom_tool_call_output", "call_id": "c1", "output": "done"},
+        {"type": "local_shell_call_output", "id": "c2", "output": "a b"},
+    ]
+    answer: dict[str, Any] = {"id": "r1", "status": "completed", "output": [search, patch, shell]}
+    odd.reply_with(Reply.json(answer))
+    session = relay.session_of(f"{odd.url}/v1")
+    url = f"{session.base_url}/responses"
+    HTTP.post(url, json={"model": "m", "input": "go"})
+    turn = [user("go"), *answer["output"], *results]
+    odd.reply_with(Reply.json({**answer, "output": [{"type": "message", "content": "ok"}]}))
+    HTTP.post(url, json={"model": "m", "input": turn})
+    messages = [message for message, _ in session.steps.added]
+    roles = ["user", "assistant", "tool", "tool", "assistant"]
+    assert [message["role"] for message in messages] == roles
+    assert messages[1]["content"] == "[web_search_call]"
+    assert messages[1]["tool_calls"] == [
+        {"id": "c1", "name": "patch", "arguments": "+ a door"},
+        {"id": "c2", "name": "local_shell", "arguments": {"command": ["ls"]}},
+    ]
+    answers = [(message["tool_call_id"], message["content"]) for message in messages[2:4]]
+    assert answers == [("c1", "done"), ("c2", "a b")]
+
+
+def test_a_conversation_that_the_server_keeps_goes_on(odd: RecordingServer, relay: Running) -> None:
+    message = {"type": "message", "role": "assistant", "content": "ho"}
+    odd.reply_with(lambda request: Reply.json({"id": len(request.body), "output": [message]}))
+    session = relay.session_of(f"{odd.url}/v1")
+    for conversation in ("c1", "c2", {"id": "c1"}, None, None):
+        body = {"model": "m", "input": "x", "conversation": conversation}
+        HTTP.post(f"{session.base_url}/responses", json=body)
+    after = [call["extra"].get("after_call") for call in session.steps.calls]
+    assert after == [None, 0, 1, 0, 0]
+
+
+_HALF: dict[str, Any] = {"choices": [{"index": 0, "delta": {"content": "ha"}}]}
+_LAST: dict[str, Any] = {"choices": [{"index": 0, "delta": {}, "finish_reason": "error"}]}
+_BEGUN: dict[str, Any] = {"type": "response.created", "response": {"status": "in_progress"}}
+_CALLED: dict[str, Any] = {
+    "type": "response.output_item.done",
+    "item": {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"},
+}
+_SAID = {"type": "response.output_text.delta", "delta": "ha"}
+_OVERLOADED = {"error": {"message": "overloaded", "code": 529}}
+
+
+@pytest.mark.parametrize(
+    ("chunks", "says"),
+    [
+        ([_HALF, _OVERLOADED], "overloaded"),
+        ([_HALF, {**_LAST, **_OVERLOADED}], "overloaded"),
+        ([_HALF], "the stream ends before its answer"),
+        ([_BEGUN, _SAID], "the stream ends before its answer"),
+        ([_BEGUN, _CALLED, _SAID, {"type": "error", "message": "overloaded"}], "overloaded"),
+        ([_BEGUN, _SAID, {"type": "response.failed", "response": _OVERLOADED}], "overloaded"),
+    ],
+)
+def test_a_stream_that_fails_is_no_answer(
+    odd: RecordingServer, relay: Running, chunks: list[Any], says: str
+) -> None:
+    pieces = [events(chunk).removesuffix(b"data: [DONE]\n\n") for chunk in chunks]
+    odd.reply_with(Reply.events(*pieces))
+    session = relay.session_of(f"{odd.url}/v1")
+    is_chat = "choices" in chunks[0]
+    path, body = ("chat/completions", chat()) if is_chat else ("responses", {"input": "x"})
+    answer = HTTP.post(f"{session.base_url}/{path}", json={**body, "stream": True})
+    assert answer.is_success
+    [(message, fields)] = session.steps.added[1:]
+    assert fields["is_copied_context"]
+    assert says in fields["extra"]["error"]["message"]
+    assert message["content"] == "ha"
+    assert session.session.turns == 0
+    if _CALLED in chunks:
+        assert message["tool_calls"][0]["name"] == "look"
+
+
+def test_an_error_with_the_status_of_a_success_is_told(
+    odd: RecordingServer, relay: Running
+) -> None:
+    odd.reply_with(Reply.json(_OVERLOADED))
+    session = relay.session_of(f"{odd.url}/v1")
+    assert ask(session, "m", [user("a")]) == _OVERLOADED
+    assert "overloaded" in session.steps.calls[0]["extra"]["error"]["message"]
+
+
+def test_what_a_model_refuses_with_is_its_answer(odd: RecordingServer, relay: Running) -> None:
+    message = {"role": "assistant", "content": None, "refusal": "I will not."}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    odd.reply_with(Reply.json({**completion(), "choices": [choice]}))
+    session = relay.session_of(f"{odd.url}/v1")
+    ask(session, "m", [user("a")])
+    assert session.steps.texts[-1] == ("assistant", "I will not.")
+
+
+def test_usage_counts_although_the_client_has_gone_with_the_answer(
+    odd: RecordingServer, relay: Running
+) -> None:
+    has_gone = threading.Event()
+
+    def stream() -> Iterator[bytes]:
+        yield events({"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]})[:-14]
+        has_gone.wait(30)
+        yield events({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}})
+
+    odd.reply_with(lambda _: Reply.live(stream()))
+    session = relay.session_of(f"{odd.url}/v1")
+    url = f"{session.base_url}/chat/completions"
+    with HTTP.stream("POST", url, json=chat(stream=True)) as answer:
+        next(answer.iter_raw())
+    has_gone.set()
+    eventually(lambda: len(session.steps.calls) == 1, 30)
+    assert session.session.tokens == 7
+    assert session.steps.calls[0]["extra"].get("error") is None
