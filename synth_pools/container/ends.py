@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 from synth_pools.container.encoding import write_artifact, write_json
 from synth_pools.container.models import KEY_VARIABLE, RecordedModels
 from synth_pools.container.rollout import EpisodeError, Result, Rollout
-from synth_pools.container.trajectory import LARGEST_ANSWER, Trajectory
+from synth_pools.container.trajectory import LARGEST_ANSWER, Trajectory, usage_of
 
 _STOPS = {
     "timeout": "The episode was stopped: the time of the rollout is over.",
@@ -163,11 +163,12 @@ class Episode(Rollout):
         if self.is_cancelled and isinstance(error, asyncio.CancelledError):
             # It was stopped, which is its answer.
             return b""
+        if not isinstance(error, EpisodeError):
+            self.log("".join(traceback.format_exception(_without_ours(error))))
         if self._refusal is not None:
             return self._write("timeout", self._refusal, {})
         if isinstance(error, EpisodeError):
             return self._write(error.status, error.message, {})
-        self.log("".join(traceback.format_exception(_without_ours(error))))
         problem = {"type": type(error).__name__, "place": _place_of(error)}
         fields = {"error": problem, "success_status": "runtime_error"}
         return self._write("failed", _sentence(error), fields)
@@ -197,7 +198,7 @@ class Episode(Rollout):
         with self._lock:
             self._is_closed = True
         # Servers of models repeat a key that they refuse, and clients raise what they are told.
-        mask = Mask([os.environ.get(KEY_VARIABLE, "")])
+        mask = self.mask or Mask([os.environ.get(KEY_VARIABLE, "")])
         # The function may have made anything of them.
         metrics = dict(self.metrics) if isinstance(self.metrics, dict) else {}
         metrics.pop("outcome_reward", None)
@@ -206,7 +207,7 @@ class Episode(Rollout):
         # Only an episode that was played has a score.
         partial = {} if status == "completed" else {"partial": {"reward": self.reward}}
         answer = {
-            "usage": {**self.trajectory.usage, **self._usage},
+            "usage": {**self.trajectory.usage, **usage_of(trajectory), **self._usage},
             "success_status": _SUCCESS.get(status, status),
             **partial,
             **fields,

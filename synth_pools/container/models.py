@@ -22,9 +22,9 @@ _log = logging.getLogger(__name__)
 KEY_VARIABLE = "OPENAI_API_KEY"
 URL_VARIABLE = "OPENAI_BASE_URL"
 _START_SECONDS = 30.0
-_NO_COST = (
-    "rollout %s: limits.max_cost_usd ends nothing, since the server says no cost of the model %r. "
-    "Set limits.max_tokens, or have the server say the cost."
+_ENDLESS = (
+    "rollout %s: limits.%s ends nothing, since the server says no %s of the model %r. "
+    "Set limits.max_turns, too, or have the server say it."
 )
 _END_SECONDS = 1.0
 
@@ -59,7 +59,7 @@ def _origin(url: str) -> tuple[str, str, int | None] | None:
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
     except ValueError:
         return None
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username:
         return None
     return parts.scheme, parts.hostname, port
 
@@ -107,11 +107,13 @@ class RecordedModels:
             upstream = self._relay.upstream(url, key or None)
             show = partial(_show, rollout)
             limited = EpisodeLimits(**{name: rollout.limit(name) for name in limits})
-            warn = partial(_log.warning, _NO_COST, rollout.id)
+            warn = partial(_log.warning, _ENDLESS, rollout.id)
             session = RelaySession(
-                upstream, rollout.trajectory, limited, on_step=show, on_no_cost=warn
+                upstream, rollout.trajectory, limited, on_step=show, on_endless=warn
             )
             self._relay.open(session)
+            session.mask.add(os.environ.get(KEY_VARIABLE, ""))
+            rollout.mask = session.mask
             self._sessions[rollout] = session
         return f"{self._address}/r/{self._sessions[rollout].token}/v1"
 

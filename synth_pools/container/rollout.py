@@ -8,11 +8,14 @@ import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from synth_pools.container.atif import step_event
 from synth_pools.container.encoding import write_artifact, write_json
 from synth_pools.container.trajectory import Trajectory
+
+if TYPE_CHECKING:
+    from synth_pools.serving.masking import Mask
 
 MODEL_LIMITS = ("max_turns", "max_tokens", "max_cost_usd")
 _MOST_EVENTS = 100_000
@@ -112,6 +115,8 @@ class Rollout:
         self._on_event: Callable[[], None] | None = None
         self._artifacts: dict[str, str] = {}
         self._usage: dict[str, float] = {}
+        # Hides the keys of its calls of models in what is told of its end.
+        self.mask: Mask | None = None
         self._open_model: Callable[[Rollout, Collection[str]], str] | None = None
 
     def __repr__(self) -> str:

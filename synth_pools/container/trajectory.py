@@ -29,7 +29,12 @@ _FOOT = 1024
 
 _AGENT_ONLY = ("model_name", "reasoning_content", "tool_calls", "metrics")
 _SOURCES = {"assistant": "agent", "developer": "system"}
-_USAGE_NAMES = {"prompt_tokens": "input_tokens", "completion_tokens": "output_tokens"}
+_USAGE_NAMES = {
+    "prompt_tokens": "input_tokens",
+    "completion_tokens": "output_tokens",
+    "cached_tokens": "cached_input_tokens",
+    "cost_usd": "cost_usd",
+}
 
 
 @dataclass(slots=True)
@@ -286,7 +291,7 @@ class Trajectory:
     def usage(self) -> dict[str, float]:
         """Sums of all steps, as `usage` of a rollout has them."""
         with self._lock:
-            return {_USAGE_NAMES.get(name, name): value for name, value in self._totals.items()}
+            return {_USAGE_NAMES[name]: value for name, value in self._totals.items()}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the trajectory in ATIF."""
@@ -333,3 +338,13 @@ class Trajectory:
         """Drop all steps, and store no more."""
         with self._lock:
             self._is_closed, self._steps, self._callers, self._document = True, [], {}, ""
+
+
+def usage_of(trajectory: Trajectory | Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return the usage that a trajectory tells: its sums, or the final metrics of an object."""
+    if isinstance(trajectory, Trajectory):
+        return trajectory.usage
+    metrics = trajectory.get("final_metrics") if isinstance(trajectory, Mapping) else None
+    sums = metrics if isinstance(metrics, Mapping) else {}
+    usage = {name: sums.get(f"total_{total}") for total, name in _USAGE_NAMES.items()}
+    return {name: amount for name, amount in usage.items() if amount is not None}

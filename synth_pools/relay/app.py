@@ -20,7 +20,6 @@ _LARGEST_BODY = LARGEST_READ
 # Clients would try a 429 again.
 _ENDED_STATUS = 400
 _MOST_UPSTREAMS = 100
-_LONG_WORD = 20
 # The usage follows the last piece of an answer, after which many clients go away.
 _USAGE_SECONDS = 1.0
 
@@ -30,7 +29,7 @@ _Send = Callable[[_Message], Awaitable[None]]
 _Headers = list[tuple[bytes, bytes]]
 
 _PATH = re.compile(rb"/r/([^/]+)(/.*)", re.DOTALL)
-_KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key")
+_KEY_HEADERS = (b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key")
 _OF_THE_CONNECTION = frozenset(
     b"connection content-length expect host keep-alive proxy-authorization proxy-connection te"
     b" trailer transfer-encoding upgrade".split()
@@ -202,9 +201,7 @@ class _Exchange:
     def _hide_keys(self, scope: Mapping[str, Any]) -> None:
         for _, value in _keys_of(scope):
             key = value.rpartition(b" ")[2].decode("latin-1")
-            # Agents send any word where no key is needed, and may say it, too.
-            if not key.isalpha() or len(key) >= _LONG_WORD:
-                self._session.mask.add(key)
+            self._session.mask.add(key)
 
     async def run(self) -> None:
         """Pass the request on, and its answer back."""

@@ -76,8 +76,10 @@ class ModelPrice:
 
     def cost(self, usage: Mapping[str, float]) -> float:
         """Return the cost of a call."""
+        prompt = usage.get("prompt_tokens", 0)
         cached = usage.get("cached_tokens", 0) if self.cached_input is not None else 0
-        dollars = (usage.get("prompt_tokens", 0) - cached) * self.input
+        cached = min(cached, prompt)
+        dollars = (prompt - cached) * self.input
         dollars += cached * (self.cached_input or 0)
         dollars += usage.get("completion_tokens", 0) * self.output
         return dollars / _TOKENS_A_PRICE
@@ -93,8 +95,8 @@ class RelaySession:
         prices: The prices of models by their names, for servers that say no cost.
         token: The secret that calls find the session by; None for a random one.
         on_step: Called after each message, with its step.
-        on_no_cost: Called once, with the name of the model, where there is a limit of dollars and
-            an answer has usage, but no cost.
+        on_endless: Called once for a limit of tokens or dollars that an answer cannot count for,
+            with the name of the limit, what its server does not say, and the model.
 
     Attributes:
         mask: The mask of keys in all that is recorded.
@@ -111,10 +113,11 @@ class RelaySession:
         prices: Mapping[str, ModelPrice] | None = None,
         token: str | None = None,
         on_step: Callable[[dict[str, Any] | None], object] = lambda _: None,
-        on_no_cost: Callable[[str], object] = lambda _: None,
+        on_endless: Callable[[str, str, str], object] = lambda *_: None,
     ) -> None:
         self.upstream, self.recorder, self.on_step = upstream, recorder, on_step
-        self._on_no_cost: Callable[[str], object] | None = on_no_cost
+        self._on_endless = on_endless
+        self._endless: set[str] = set()
         self.limits, self.prices = limits or EpisodeLimits(), prices or {}
         self.token = token or secrets.token_urlsafe(32)
         # A name may stand behind it.
@@ -239,10 +242,8 @@ class RelaySession:
         price = self.prices.get(answer.model or "") or self.prices.get(call.model or "")
         if price is not None and usage:
             usage.setdefault("cost_usd", price.cost(usage))
-        is_endless = self.limits.max_cost_usd is not None and "cost_usd" not in usage
-        if is_endless and usage and self._on_no_cost is not None:
-            on_no_cost, self._on_no_cost = self._on_no_cost, None
-            on_no_cost(self.mask.text(str(call.model or answer.model)))
+        if is_answered:
+            self._warn(usage, self.mask.text(str(call.model or answer.model)))
         self.turns += is_answered
         self.tokens += usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
         self.cost_usd += usage.get("cost_usd", 0)
@@ -271,6 +272,15 @@ class RelaySession:
             place = self._go_on(before, choice.message, number_of_step, call.number)
             if not number:
                 self._responses |= {answer.response_id: place, call.conversation: place}
+
+    def _warn(self, usage: Mapping[str, float], model: str) -> None:
+        tokens = usage.keys() & {"prompt_tokens", "completion_tokens"}
+        lacks = {"max_tokens": "" if tokens else "usage"}
+        lacks["max_cost_usd"] = "" if "cost_usd" in usage else lacks["max_tokens"] or "cost"
+        for name, lack in lacks.items():
+            if lack and getattr(self.limits, name) is not None and name not in self._endless:
+                self._endless.add(name)
+                self._on_endless(name, lack, model)
 
     def _add(self, message: Mapping[str, Any], **fields: Any) -> dict[str, Any] | None:
         role = _role(message)

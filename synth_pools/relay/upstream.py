@@ -195,6 +195,7 @@ class Upstream:
         self._place = (parts.hostname, parts.port or (443 if self._is_secure else 80))
         self._host = parts.netloc.encode("ascii" if parts.netloc.isascii() else "idna")
         self._path = parts.path.rstrip("/").encode()
+        self._query = parts.query.encode()
         self._idle: list[tuple[_Streams, float]] = []
 
     def __repr__(self) -> str:
@@ -218,6 +219,8 @@ class Upstream:
         Raises:
             UpstreamError: There is no answer.
         """
+        if self._query:
+            target += (b"&" if b"?" in target else b"?") + self._query
         lines = [method + b" " + self._path + target + b" HTTP/1.1", b"host: " + self._host]
         lines += [name + b": " + value for name, value in headers]
         if body or method not in (b"GET", b"HEAD"):

@@ -12,8 +12,10 @@ _BACKSLASHES = r"\\{{{},8}}"
 LONGEST_SPELLING = 2 * len(r"\\\\\\\\u0000")
 
 HIDDEN = "***"
-# A shorter text is as likely to be an ordinary word.
-_SHORTEST_SECRET = 8
+# A shorter text is as likely to be an ordinary word, as is one of letters alone: any word stands
+# for a key where none is needed.
+SHORTEST_SECRET = 8
+_LONG_WORD = 20
 # Agents send any number of keys.
 _MOST_SECRETS = 100
 
@@ -22,7 +24,7 @@ class Mask:
     """Mask of secrets in texts and JSON values.
 
     Args:
-        secrets: The secrets; those under 8 characters are not masked.
+        secrets: The secrets; those under 8 characters, or 20 if all are letters, are not masked.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
@@ -37,10 +39,9 @@ class Mask:
 
     def add(self, secret: str) -> None:
         """Mask a further secret from now on."""
-        is_more = len(secret) >= _SHORTEST_SECRET and secret not in self._secrets
-        if is_more and len(self._secrets) < _MOST_SECRETS:
-            # A secret may begin with another one.
-            self._secrets = sorted([*self._secrets, secret], key=len, reverse=True)
+        is_word = len(secret) < (_LONG_WORD if secret.isalpha() else SHORTEST_SECRET)
+        if not is_word and secret not in self._secrets and len(self._secrets) < _MOST_SECRETS:
+            self._secrets.append(secret)
             self._pattern = None
             # Only these characters have a shorter escape.
             if not set('"/\\').isdisjoint(secret):
@@ -54,7 +55,7 @@ class Mask:
         if not self._secrets:
             return text
         if self._pattern is None:
-            self._pattern = re.compile("|".join(map(spellings, self._secrets)))
+            self._pattern = pattern_of_secrets(self._secrets)
         return self._pattern.sub(HIDDEN, text)
 
     def value(self, value: Any) -> Any:
@@ -88,6 +89,13 @@ def with_texts(value: Any, change: Callable[[str], str]) -> Any:
                 node[place] = list(item)
                 unchanged.append(node[place])
     return root[0]
+
+
+def pattern_of_secrets(secrets: Iterable[str]) -> re.Pattern[str]:
+    """Compile a regular expression for all JSON spellings of secrets; without any it is empty."""
+    # A secret may begin with another one.
+    longest_first = sorted(set(secrets), key=len, reverse=True)
+    return re.compile("|".join(map(spellings, longest_first)) or "(?!)")
 
 
 def spellings(text: str) -> str:

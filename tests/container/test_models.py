@@ -136,6 +136,10 @@ def test_a_limit_ends_the_episode(models: ScriptedModels) -> None:
 
     played = play(insist, models, limits={"max_turns": "2"})
     assert (played.status, played.detail) == ("failed", '`limits.max_turns` is no number: "2".')
+    # The log tells what the function raised.
+    insisted = play(insist, models, limits={"max_turns": 2})
+    [log] = [item["content"] for item in insisted.answer["artifacts"]]
+    assert "httpx.HTTPStatusError" in log
     # A function that ends well all the same has its reward.
     played = play(give_up, models, limits={"max_tokens": 2})
     assert (played.status, played.reward) == ("completed", 0.25)
@@ -157,6 +161,19 @@ def test_a_limit_of_dollars_that_ends_nothing_is_logged_once(
     [line] = lines({"max_cost_usd": 1e-9})
     assert "the server says no cost of the model 'say:ho'" in line
     assert lines({"max_tokens": 1000}) == []
+
+
+def test_limits_of_a_server_that_says_no_usage_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    message = {"role": "assistant", "content": "ho"}
+    with RecordingServer(Reply.json({"choices": [{"message": message}]})) as server:
+        container = Container("models")
+        container.rollout(lambda rollout: len([ask(rollout, text) for text in ("one", "two")]))
+        policy = {"model": "m", "inference_url": f"{server.url}/v1"}
+        played = container.test(policy=policy, limits={"max_tokens": 1, "max_cost_usd": 1})
+    assert played.status == "completed"
+    for name in ("max_tokens", "max_cost_usd"):
+        [line] = [text for text in caplog.messages if name in text]
+        assert "the server says no usage of the model 'm'" in line
 
 
 def test_a_rollout_that_is_stopped_keeps_its_steps() -> None:
@@ -185,6 +202,9 @@ def test_a_policy_without_an_address_fails_in_a_sentence(models: ScriptedModels)
     played = play(lambda rollout: rollout.model_url, models, policy={"model": "m"})
     assert played.status == "failed"
     assert "inference_url" in str(played.detail)
+    policy = {"model": "m", "inference_url": "http://me:secret@127.0.0.1:9/v1"}
+    played = play(lambda rollout: rollout.model_url, models, policy=policy)
+    assert str(played.detail).startswith("The policy has no address of a model")
 
 
 @pytest.mark.parametrize("is_json", [True, False])
@@ -209,6 +229,33 @@ def test_a_key_that_is_repeated_is_not_recorded(is_json: bool) -> None:
     [_, call] = played.answer["trajectory"]["steps"]
     assert "API key provided: ***." in call["extra"]["error"]["message"]
     assert "sk-container" not in f"{played.answer}{played.events}"
+
+
+def test_the_secret_of_the_address_is_in_no_answer(models: ScriptedModels) -> None:
+    urls: list[str] = []
+
+    def fail(rollout: Rollout) -> None:
+        urls.append(rollout.model_url)
+        print(urls[0])
+        HTTP.get(f"{urls[0]}/nothing").raise_for_status()
+
+    played = play(fail, models)
+    assert "/r/***/v1/nothing" in str(played.detail)
+    assert urls[0].split("/")[4] not in str(played.answer)
+
+
+def test_a_word_in_the_place_of_a_key_is_no_secret(
+    models: ScriptedModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "anything")
+
+    def fail(rollout: Rollout) -> None:
+        ask(rollout, "anything else")
+        raise ValueError("anything goes")
+
+    played = play(fail, models)
+    assert played.detail == "ValueError: anything goes"
+    assert steps(played)[0] == ("user", "anything else")
 
 
 def test_another_server_gets_no_key(

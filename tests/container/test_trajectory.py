@@ -120,6 +120,21 @@ def test_a_result_brings_a_trajectory_of_its_own() -> None:
     assert "trajectory" not in container_of(lambda _: 1).test().answer
 
 
+@pytest.mark.parametrize("is_object", [False, True])
+def test_a_trajectory_that_a_result_brings_is_its_usage(is_object: bool) -> None:
+    brought = Trajectory()
+    metrics = {"prompt_tokens": 5, "completion_tokens": 2, "cached_tokens": 4, "cost_usd": 0.25}
+    brought.add("agent", "x", metrics=metrics)
+
+    def play(rollout: Rollout) -> Result:
+        rollout.usage(output_tokens=9)
+        return Result(1, trajectory=brought.to_dict() if is_object else brought)
+
+    assert container_of(play).test().usage == {
+        "input_tokens": 5, "output_tokens": 9, "cached_input_tokens": 4, "cost_usd": 0.25,
+    }  # fmt: skip
+
+
 def test_messages_of_a_chat_become_steps() -> None:
     trajectory = Trajectory()
     call = {"id": "c1", "type": "function", "function": {"name": "add", "arguments": "{"}}

@@ -284,7 +284,7 @@ def test_who_has_no_token_is_refused(relay: Running, session: Running) -> None:
         assert (answer.status_code, answer.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
-@pytest.mark.parametrize("name", ["authorization", "x-api-key", "api-key"])
+@pytest.mark.parametrize("name", ["authorization", "x-api-key", "api-key", "x-goog-api-key"])
 def test_an_api_key_leads_to_its_rollout(
     relay: Running, session: Running, models: ScriptedModels, name: str
 ) -> None:
@@ -349,6 +349,14 @@ def test_a_limit_ends_the_episode(
     assert len(session.steps.added) == 2 * count + 1 - (count - 1)
     cost = [call["metrics"]["cost_usd"] for call in session.steps.calls]
     assert cost == [3.0] * count
+
+
+def test_a_price_is_never_negative() -> None:
+    usage = {"prompt_tokens": 10, "cached_tokens": 4, "completion_tokens": 1}
+    price = ModelPrice(1e6, 2e6, 0.5e6)
+    assert price.cost(usage) == 6 + 2 + 2
+    # A server may count them apart.
+    assert price.cost({**usage, "cached_tokens": 30}) == 5 + 2
 
 
 def test_a_call_that_failed_is_no_turn(relay: Running, models: ScriptedModels) -> None:

@@ -12,6 +12,7 @@ from typing import Self
 import pytest
 
 from tests.relay.test_passing import HTTP, chat, completion
+from tests.support.recording import RecordingServer, Reply
 from tests.support.relays import Running, running_relay
 
 
@@ -101,6 +102,15 @@ def test_an_upstream_may_answer_in_odd_ways(relay: Running, name: str) -> None:
                 assert result.content == BODY
     assert len(running.steps.calls) == 2
     assert not running.session.running
+
+
+def test_the_query_of_an_upstream_is_sent(relay: Running) -> None:
+    with RecordingServer(Reply(body=BODY)) as server:
+        running = relay.session_of(f"{server.url}/v1/?api-version=3")
+        HTTP.post(f"{running.base_url}/chat/completions", json=chat())
+        HTTP.get(f"{running.base_url}/models?limit=2")
+        targets = [request.target for request in server.requests]
+    assert targets == ["/v1/chat/completions?api-version=3", "/v1/models?limit=2&api-version=3"]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])

@@ -11,12 +11,9 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from synth_pools.serving.masking import spellings
+from synth_pools.serving.masking import SHORTEST_SECRET, pattern_of_secrets
 
 MASK = "[redacted]"
-
-# Shorter texts are as likely to be ordinary words.
-_SHORTEST_SECRET = 8
 
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _SECRET_WORDS = frozenset(
@@ -57,12 +54,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        by_length = sorted({text for text in secrets if len(text) >= _SHORTEST_SECRET}, key=len)
-        self._secrets = (
-            re.compile("|".join(spellings(text) for text in reversed(by_length)))
-            if by_length
-            else None
-        )
+        self._secrets = pattern_of_secrets(text for text in secrets if len(text) >= SHORTEST_SECRET)
 
     def document(self, value: Any, name: str = "", *, is_secret: bool = False) -> Any:
         """Return the same JSON with a mask in place of every secret.
@@ -106,8 +98,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Mask secrets in a text that may hold URLs, headers or assignments."""
-        if self._secrets is not None:
-            text = self._secrets.sub(MASK, text)
+        text = self._secrets.sub(MASK, text)
         if "://" in text:
             text = _URL.sub(_url_without_secrets, text)
         text = _ASSIGNMENT.sub(rf"\1\2{MASK}", text)

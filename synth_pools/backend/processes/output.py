@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from synth_pools.backend.domain import clock
-from synth_pools.serving.masking import LONGEST_SPELLING, spellings
+from synth_pools.serving.masking import HIDDEN, LONGEST_SPELLING, pattern_of_secrets
 
 # Limits of the output of one place, with all restarts of its process, and of all places.
 PLACE_BYTES = 1024 * 1024
@@ -30,7 +30,6 @@ _LINES_SHOWN = 40
 _CHARACTERS_SHOWN = 500
 
 _CURSOR = re.compile(r"log_([0-9a-f]{16})_([0-9]{1,18})")
-_HIDDEN = "***"
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +209,9 @@ class ProcessOutput:
 
     def hide(self, *secrets: str | None) -> None:
         """Mask the secrets of the process; leave out None and empty texts."""
-        # The longest first: a shorter one may be its beginning.
-        present = sorted(filter(None, secrets), key=len, reverse=True)
-        self._secret = re.compile("|".join(map(spellings, present))) if present else None
-        self._longest_secret = len(present[0]) * LONGEST_SPELLING if present else 0
+        present = list(filter(None, secrets))
+        self._secret = pattern_of_secrets(present)
+        self._longest_secret = max(map(len, present), default=0) * LONGEST_SPELLING
 
     def start(self, pid: int | None, url: str | None) -> None:
         """Note the started process; a container has no process id."""
@@ -277,7 +275,7 @@ class ProcessOutput:
         }
 
     def _masked(self, text: str) -> str:
-        return text if self._secret is None else self._secret.sub(_HIDDEN, text)
+        return self._secret.sub(HIDDEN, text)
 
     def _store(self, data: bytes) -> None:
         place = self._place

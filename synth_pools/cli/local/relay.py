@@ -139,7 +139,7 @@ class _Records:
         self._folder, self._limits, self._prices = folder, limits, prices
         self._sessions: dict[str, RelaySession] = {}
         self._files: list[_RecordFile] = []
-        self._models_without_cost: set[str] = set()
+        self._warnings: set[str] = set()
 
     def find(self, token: str) -> RelaySession | None:
         """Return the session of a key, with a name behind it or not."""
@@ -157,24 +157,19 @@ class _Records:
             file = _RecordFile(self._folder, name or "calls", trajectory)
             self._files.append(file)
             self._sessions[name] = RelaySession(
-                self.upstream,
-                trajectory,
-                self._limits,
-                self._prices,
-                token,
-                file.note,
-                self._warn_of_no_cost,
+                self.upstream, trajectory, self._limits, self._prices, token, file.note, self._warn
             )
         return self._sessions[name]
 
-    def _warn_of_no_cost(self, model: str) -> None:
-        if model not in self._models_without_cost:
-            self._models_without_cost.add(model)
-            click.echo(
-                f"warning: --max-cost ends nothing for the model {model!r}: no cost is said. "
-                "Add --price MODEL=INPUT/OUTPUT, in dollars for a million tokens.",
-                err=True,
-            )
+    def _warn(self, limit: str, lack: str, model: str) -> None:
+        option = "--max-tokens" if limit == "max_tokens" else "--max-cost"
+        advice = "Add --max-turns."
+        if lack == "cost":
+            advice = "Add --price MODEL=INPUT/OUTPUT, in dollars for a million tokens."
+        text = f"{option} ends nothing for the model {model!r}: no {lack} is said. {advice}"
+        if text not in self._warnings:
+            self._warnings.add(text)
+            click.echo(f"warning: {text}", err=True)
 
     async def write(self, *, is_last: bool = False) -> None:
         """Write the files of agents that have called since."""

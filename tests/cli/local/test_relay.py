@@ -115,6 +115,21 @@ def test_a_limit_of_dollars_that_ends_nothing_is_told_once(
     assert "--price MODEL=INPUT/OUTPUT" in line
 
 
+def test_a_limit_of_tokens_that_ends_nothing_is_told(
+    tmp_path: Path, surroundings: dict[str, str]
+) -> None:
+    body = b'{"choices": [{"message": {"content": "ho"}}]}'
+    with RecordingServer(Reply(body=body)) as server:
+        words = ["--upstream", f"{server.url}/v1", "--record", tmp_path, "--max-tokens", "5"]
+        with started("relay", *words, environment=surroundings) as process:
+            address, _ = place_of(process)
+            assert ask(address, "a").is_success
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=60)
+    [line] = err.splitlines()
+    assert line.startswith("warning: --max-tokens ends nothing for the model 'say:ho': no usage")
+
+
 def test_keys_that_the_server_repeats_are_in_no_file(
     tmp_path: Path, surroundings: dict[str, str]
 ) -> None:
