@@ -10,7 +10,7 @@ from synth_pools.trajectories.conversations import finish_reason
 from synth_pools.trajectories.messages import own_steps
 
 
-@dataclass
+@dataclass(eq=False)
 class TokenSequence:
     """A prompt, and all that follows it.
 
@@ -30,14 +30,20 @@ class TokenSequence:
     finish_reason: str | None = None
     ends: bool = False
 
+    def __len__(self) -> int:
+        return len(self.prompt) + len(self.response)
+
     def continues_in(self, prompt: Sequence[int]) -> bool:
         """Return True if a later prompt begins with all of this sequence."""
-        before = self.prompt + self.response
-        return list(prompt[: len(before)]) == before
+        length = len(self)
+        # Its last token tells most others apart, and takes no copy.
+        if len(prompt) < length or prompt[length - 1] != self.response[-1]:
+            return False
+        return list(prompt[:length]) == self.prompt + self.response
 
     def add(self, metrics: Mapping[str, Any]) -> None:
         """Add a step whose prompt begins with all of this sequence."""
-        sent = metrics["prompt_token_ids"][len(self.prompt) + len(self.response) :]
+        sent = metrics["prompt_token_ids"][len(self) :]
         sampled, logprobs = metrics["completion_token_ids"], metrics.get("logprobs")
         self.response += sent + sampled
         self.mask += [0] * len(sent) + [1] * len(sampled)
@@ -50,7 +56,9 @@ class TokenSequence:
 def token_sequences(trajectory: Mapping[str, Any]) -> list[TokenSequence] | None:
     """Return the sequences of a trajectory; None if a step that a model sampled has no ids.
 
-    A prompt that does not begin with the sequence so far, as after a summary, begins another one.
+    A prompt goes on with the longest sequence that it begins with, whatever conversations came
+    between. Where there is no such sequence, as after a summary, another begins. They are in the
+    order of their last steps.
     """
     sequences: list[TokenSequence] = []
     for step in own_steps(trajectory):
@@ -60,10 +68,15 @@ def token_sequences(trajectory: Mapping[str, Any]) -> list[TokenSequence] | None
         if not metrics.get("prompt_token_ids") or not metrics.get("completion_token_ids"):
             return None
         prompt = metrics["prompt_token_ids"]
-        if not sequences or not sequences[-1].continues_in(prompt):
-            sequences.append(TokenSequence(list(prompt)))
-        sequences[-1].add(metrics)
-        sequences[-1].finish_reason = finish_reason(step)
+        earlier = [item for item in reversed(sequences) if item.continues_in(prompt)]
+        if earlier:
+            sequence = max(earlier, key=len)
+            sequences.remove(sequence)
+        else:
+            sequence = TokenSequence(list(prompt))
+        sequences.append(sequence)
+        sequence.add(metrics)
+        sequence.finish_reason = finish_reason(step)
     if sequences:
         sequences[-1].ends = True
     return sequences or None

@@ -84,6 +84,35 @@ def test_a_prompt_that_does_not_begin_with_the_earlier_one_begins_a_row() -> Non
     assert [sequence.ends for sequence in sequences] == [False, False, True]
 
 
+def test_conversations_that_take_turns_are_a_row_each() -> None:
+    steps = (
+        sampled([1], [2]),
+        sampled([9], [8]),
+        sampled([1], [3]),
+        sampled([1, 2, 4], [5]),
+        # It begins with the first row of before, which has gone on otherwise.
+        sampled([1, 2, 6], [7]),
+        sampled([9, 8, 8], [8]),
+        sampled([1, 2, 4, 5, 4], [5]),
+    )
+    sequences = token_sequences(trajectory(*steps)) or []
+    rows = [(sequence.prompt, sequence.response, sequence.mask) for sequence in sequences]
+    assert rows == [
+        ([1], [3], [1]),
+        ([1, 2, 6], [7], [1]),
+        ([9], [8, 8, 8], [1, 0, 1]),
+        ([1], [2, 4, 5, 4, 5], [1, 0, 1, 0, 1]),
+    ]
+    assert [sequence.ends for sequence in sequences] == [False, False, False, True]
+
+
+def test_a_prompt_goes_on_with_the_longest_row() -> None:
+    steps = (sampled([1], [2]), sampled([1, 2, 3], [4]), sampled([1], [2]))
+    sequences = token_sequences(trajectory(*steps, sampled([1, 2, 3, 4, 5], [6]))) or []
+    rows = [(sequence.prompt, sequence.response) for sequence in sequences]
+    assert rows == [([1], [2]), ([1], [2, 3, 4, 5, 6])]
+
+
 @pytest.mark.parametrize(
     "steps",
     [

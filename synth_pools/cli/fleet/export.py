@@ -63,8 +63,8 @@ def export(connection: ServiceOptions, run: Path, form: str, out: Path | None, f
     usage of models where there is a trajectory. Parquet needs `pip install 'synth-pools[parquet]'`.
 
     Trajectories are read from the service. Those for TRL and SkyRL have the token ids that the
-    model's server told, and no others: a row for each sequence, a new one where a prompt does not
-    begin with the earlier one and its completion.
+    model's server told, and no others: a row for each conversation, and a new one where a prompt
+    does not begin with an earlier one and its completion.
 
     \b
     Examples:
