@@ -73,6 +73,20 @@ async def test_shares_take_turns_from_claim_to_claim(
         ]
 
 
+@pytest.mark.parametrize("priority", [0, -10])
+async def test_shares_that_are_always_new_hold_up_none(
+    pool: PostgresDatabase, wait: Callable[..., Any], priority: int
+) -> None:
+    await wait("z", 2, run="'z'", priority=priority)
+    for number in range(3):
+        await wait(f"n{number}", 1, run=f"'n{number}'")
+    letters = ""
+    for number in range(3, 150):
+        await wait(f"n{number}", 1, run=f"'n{number}'")
+        letters += await claimed_letters(pool, 1)
+    assert letters.count("z") == 2
+
+
 async def test_a_priority_weighs_the_starts_of_a_share(
     pool: PostgresDatabase, wait: Callable[..., Any]
 ) -> None:

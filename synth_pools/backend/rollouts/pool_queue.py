@@ -33,7 +33,8 @@ class WaitingRollouts:
 
     A share is a run, or all of a key without a run. Within a share the order is that of the
     admissions. The share with the least starts is next; a start of a higher priority counts less. A
-    share that has had nothing to start is level with the others: it has no claim on the past.
+    share that has had nothing to start begins behind the one that is next: it has no claim on the
+    past.
     """
 
     def __init__(self) -> None:
@@ -62,7 +63,9 @@ class WaitingRollouts:
             return
         share = self._shares.get(name)
         if share is None:
-            share = self._shares[name] = _Share(start=self._start)
+            # Half a start behind: shares that are always new would hold up all others.
+            start = self._start + cost_of(priority) / 2
+            share = self._shares[name] = _Share(start=start)
             heappush(self._turns, (share.start, next(self._numbers), name))
         share.ids.append(rollout_id)
         share.count += 1

@@ -228,7 +228,7 @@ def states_in_order(ctx: Context) -> None:
     "states.shares",
     "create_rollout",
     "get_rollout",
-    clauses="Shares#1084#890a#ce55#30eb#a8ab, RolloutRequest.priority#56a5, Features.shares#2726",
+    clauses="Shares#1084#890a#ce55#30eb#d8bc, RolloutRequest.priority#56a5, Features.shares#2726",
     needs=("live", "shares", "runs"),
 )
 def states_shares(ctx: Context) -> None:

@@ -63,6 +63,20 @@ def test_a_share_that_was_away_has_no_claim_on_the_past() -> None:
     assert Counter(turns(waiting, 6)) == {"a": 3, "c": 3}
 
 
+@pytest.mark.parametrize("priority", [0, -10])
+def test_shares_that_are_always_new_hold_up_none(priority: int) -> None:
+    waiting = WaitingRollouts()
+    for number in range(5):
+        waiting.add(f"a{number}", "a", priority)
+    for number in range(3):
+        waiting.add(f"b{number}", f"b{number}")
+    ids = []
+    for number in range(3, 1000):
+        waiting.add(f"b{number}", f"b{number}")
+        ids.append(waiting.take())
+    assert [name for name in ids if name[0] == "a"] == [f"a{number}" for number in range(5)]
+
+
 def test_a_priority_weighs_the_starts_of_a_share() -> None:
     waiting = WaitingRollouts()
     for number in range(1000):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 # A share is a run, or all rollouts of a key without a run. A row of `queue_shares` has what a share
-# has started, on a scale that the shares of a pool have in common; a new one is level with the one
-# whose turn it is. The row goes at its turn if no rollout of the share waits. Turns are counted
-# while several shares wait: one alone needs none.
+# has started, on a scale that the shares of a pool have in common; a new one begins half a start
+# behind the one whose turn it is, since shares that are always new would hold up all others. The row
+# goes at its turn if no rollout of the share waits. Turns are counted while several shares wait: one
+# alone needs none.
 SHARES = """
 CREATE FUNCTION share_of(run TEXT, created_by TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $$
     SELECT COALESCE('run ' || run, 'key ' || created_by, '')
@@ -44,9 +45,11 @@ BEGIN
             SELECT pool_id, seq, id, owner, synth_pools.share_of(run, created_by), priority
             FROM added WHERE status = 'queued';
         INSERT INTO synth_pools.queue_shares
-            SELECT pool_id, share, synth_pools.level_of(pool_id) FROM (
-                SELECT DISTINCT pool_id, synth_pools.share_of(run, created_by) AS share
-                FROM added WHERE status = 'queued'
+            SELECT pool_id, share, synth_pools.level_of(pool_id) + power(1.25, - priority) / 2
+            FROM (
+                SELECT pool_id, synth_pools.share_of(run, created_by) AS share,
+                    MAX(priority) AS priority
+                FROM added WHERE status = 'queued' GROUP BY 1, 2
             ) AS waiting ON CONFLICT DO NOTHING;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO synth_pools.queue_counts AS counts
