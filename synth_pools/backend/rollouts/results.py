@@ -20,7 +20,7 @@ from synth_pools.backend.limits import Limits
 from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.resources.workers import Workers
 from synth_pools.backend.settings import Settings
-from synth_pools.backend.storage.rollout_results import RolloutResult, failure
+from synth_pools.backend.storage.rollout_results import RolloutResult, column_text, failure
 
 _FAILED_STATES = frozenset(
     {"aborted", "canceled", "cancelled", "error", "failed", "terminated", "timed_out", "timeout"}
@@ -93,7 +93,7 @@ def interpret(answer: Answer, settings: Limits) -> RolloutResult:
         figures=(
             _tokens_column(usage["llm_input_tokens"]),
             _tokens_column(usage["llm_output_tokens"]),
-            None if usage["cost_usd"] is None else str(usage["cost_usd"]),
+            None if usage["cost_usd"] is None else column_text(usage["cost_usd"]),
         ),
     )
     metrics = {**_object(document, "metrics"), "outcome_reward": reward}

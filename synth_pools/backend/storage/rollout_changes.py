@@ -24,7 +24,7 @@ from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage import events, runs
 from synth_pools.backend.storage.database import Row, Transaction
 from synth_pools.backend.storage.peers import FencedError
-from synth_pools.backend.storage.rollout_results import RolloutResult
+from synth_pools.backend.storage.rollout_results import RolloutResult, column_text
 from synth_pools.backend.storage.rollouts import FINAL, find_head, find_rollout, label_rows
 from synth_pools.backend.storage.transactions import RolloutWrite
 
@@ -365,7 +365,7 @@ def _finish(end: End, moment: str) -> RolloutWrite:
         result.error,
         result.usage,
         result.artifacts,
-        None if result.reward == "null" else result.reward,
+        None if result.reward == "null" else column_text(float(result.reward)),
         None if result.error == "null" else str(json.loads(result.error)["code"]),
         *result.figures,
         moment,

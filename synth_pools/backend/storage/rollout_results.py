@@ -11,6 +11,9 @@ from synth_pools.backend.resources.byte_budget import Reservation
 from synth_pools.backend.storage.artifacts import ContentRow
 from synth_pools.backend.storage.contents.store import Content
 
+# Sums of rewards and of costs that are no larger are finite, as are those of their squares.
+_LARGEST = 1e140
+
 
 # Not frozen: a frozen one takes three times as long to create, for each rollout.
 @dataclass(slots=True)
@@ -44,6 +47,11 @@ class RolloutResult:
         """Release the reserved memory of a large result once it is stored."""
         if self.reserved is not None:
             self.reserved.release()
+
+
+def column_text(value: float) -> str:
+    """Return a finite number for a column that is summed; one that is too large becomes smaller."""
+    return str(max(-_LARGEST, min(value, _LARGEST)))
 
 
 def failure(code: str, message: str, details: dict[str, Any] | None = None) -> RolloutResult:

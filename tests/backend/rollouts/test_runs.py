@@ -7,6 +7,7 @@ import hashlib
 import json
 import threading
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote
@@ -116,6 +117,26 @@ def test_runs_are_found_by_the_labels_of_their_first_rollouts(
     assert server.get("/v1/runs", params={"cursor": query["cursor"]})["items"] == []
     assert server.get("/v1/runs", params={"label": f"model={value}0"})["items"] == []
     server.refused("GET", "/v1/runs", 422, "validation_failed", params={"label": "model"})
+
+
+def test_figures_of_any_size_have_sums(start: Callable[..., Server]) -> None:
+    server, name = start(), named("large")
+    rewards = [1.7e308, 1.7e308, -1.7e308, 10**308]
+
+    def answer(request: Seen) -> bytes:
+        reward = rewards[json.loads(request.body)["seed"]]
+        return http(200, {"status": "completed", "reward": reward, "usage": {"cost_usd": 1.7e308}})
+
+    with odd_container(answer) as container:
+        pool_id = server.pool(container_url=container.url)
+        for seed, reward in enumerate(rewards):
+            rollout = server.rollout(pool_id, 200, seed=seed, run=name, mode="sync")
+            assert rollout["score"] == reward
+    run = server.get(path_of(name))
+    assert run["rewards"] == len(rewards)
+    assert (run["mean_reward"] > 0, run["cost_usd"] > 0) == (True, True)
+    assert name in [item["name"] for item in server.get("/v1/runs")["items"]]
+    assert server.get(f"/v1/pools/{pool_id}/metrics")["usage"]["cost_usd"] > 0
 
 
 def test_the_first_of_a_batch_begins_each_of_its_runs(server: Server) -> None:
