@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import sys
@@ -72,6 +73,15 @@ def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None
             "MB, GB, TB) behind it, like 10GiB"
         )
     return int(match[1]) * unit
+
+
+def number_of(
+    _context: click.Context, _option: click.Parameter, value: float | None
+) -> float | None:
+    """Refuse NaN, beside which nothing is worse, more or less; None without the option."""
+    if value is not None and math.isnan(value):
+        raise click.BadParameter("nan is no number")
+    return value
 
 
 def names_of(

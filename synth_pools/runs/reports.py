@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from synth_pools._client.fleet.table import html_table
@@ -18,6 +19,7 @@ _STYLE = (
     "th,td{text-align:right;padding:.2rem .8rem;border-bottom:1px solid #8886}"
     "th:first-child,td:first-child{text-align:left}"
 )
+_MARKUP = re.compile(r"[\\|<\[`*]")
 
 
 def figure(value: float | None) -> str:
@@ -107,21 +109,22 @@ def comparison_text(comparison: Comparison, most: int) -> str:
     """Render a comparison as Markdown, with at most `most` rows of each kind."""
     parts = [_markdown_table(RUN_HEADS, map(run_cells, comparison.runs))]
     for title, heads, rows in tables(comparison, most):
-        parts.append(f"{title}\n\n{_markdown_table(heads, rows)}" if rows else title)
+        text = _markdown(title)
+        parts.append(f"{text}\n\n{_markdown_table(heads, rows)}" if rows else text)
     return "\n\n".join(parts) + "\n"
 
 
 def comparison_page(comparison: Comparison, most: int) -> str:
     """Render a comparison as a page of its own, with at most `most` rows of each kind."""
-    title = html.escape(" and ".join(run.name for run in comparison.runs))
+    title = html.escape(_plain(" and ".join(run.name for run in comparison.runs)))
     parts = [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
         f"<style>{_STYLE}</style><h1>{title}</h1>",
-        html_table(map(str.capitalize, RUN_HEADS), map(run_cells, comparison.runs)),
+        _html_table(RUN_HEADS, map(run_cells, comparison.runs)),
     ]
     for text, heads, rows in tables(comparison, most):
-        parts.append(f"<p>{html.escape(text)}</p>")
-        parts += [html_table(map(str.capitalize, heads), rows)] if rows else []
+        parts.append(f"<p>{html.escape(_plain(text))}</p>")
+        parts += [_html_table(heads, rows)] if rows else []
     return "\n".join(parts) + "\n"
 
 
@@ -155,8 +158,19 @@ def _listed(
         yield f"{name}{rest}:", heads, rows[:most]
 
 
+def _plain(text: str) -> str:
+    """Replace what ends a line, steers a terminal or cannot be encoded."""
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def _markdown(text: str) -> str:
+    return _MARKUP.sub(r"\\\g<0>", _plain(text))
+
+
 def _markdown_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     lines = [[head.capitalize() for head in heads], ["-"] * len(heads), *rows]
-    return "\n".join(
-        f"| {' | '.join(text.replace('|', chr(92) + '|') for text in line)} |" for line in lines
-    )
+    return "\n".join(f"| {' | '.join(map(_markdown, line))} |" for line in lines)
+
+
+def _html_table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    return html_table(map(str.capitalize, heads), (map(_plain, row) for row in rows))

@@ -40,7 +40,7 @@ def compared(body: bytes) -> dict[str, Any]:
         raise ValueError(f"This is no comparison: {error!r}") from None
     try:
         comparison = compare(*runs, names=names, failures=failures, other_tasks=other_tasks)
-    except (ArithmeticError, ValueError) as error:
+    except ValueError as error:
         return {"problem": str(error)}
     texts = list(sentences(comparison, comparison.difference))
     return {**comparison.to_dict(), "sentences": texts}

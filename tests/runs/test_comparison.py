@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,20 @@ def test_what_is_no_number_is_no_reward(reward: Any) -> None:
     comparison = compare([row(0, 1.0)], [row(0, reward)])
     assert comparison.runs[1].failed == 1
     assert comparison.difference.mean == -1
+
+
+def test_numbers_that_have_no_sum() -> None:
+    with pytest.raises(ComparisonError, match=r"run 2: the reward -1e\+308 is too large"):
+        compare([row(0, 1e308), row(1, 1.0)][1:], [row(seed, -1e308) for seed in (1, 2)])
+    largest = [row(seed, 1e100, seconds=1e308, cost_usd=1e308) for seed in range(3)]
+    comparison = compare(largest, [row(seed, -1e100 * (seed % 2)) for seed in range(3)])
+    json.dumps(comparison.to_dict(), allow_nan=False)
+    assert comparison.difference.interval is not None
+    assert (comparison.runs[0].mean_seconds, comparison.runs[0].usage) == (None, {})
+
+
+def test_a_seed_may_be_written_with_a_point() -> None:
+    assert compare([row(3, 1.0)], [row(3.0, 0.5)]).difference.mean == -0.5
 
 
 def test_a_reward_of_what_failed_does_not_count() -> None:
@@ -196,8 +211,19 @@ def strange() -> Comparison:
 def test_markdown_keeps_its_columns(strange: Comparison) -> None:
     text = comparison_text(strange, most=2)
     lines = [line for line in text.splitlines() if line.startswith("| a")]
-    assert lines == ["| a\\|b<i> | 0 | 0 | 1 | +1 |", "| a\\|b<i> | 1 | 0 | 1 | +1 |"]
+    assert lines == ["| a\\|b\\<i> | 0 | 0 | 1 | +1 |", "| a\\|b\\<i> | 1 | 0 | 1 | +1 |"]
     assert "Better, the first 2 of 3:" in text
+    assert "x\\|y against x\\<y: +1" in text
+
+
+@pytest.mark.parametrize("render", [comparison_text, comparison_page])
+def test_a_hostile_name_stays_a_name(render: Callable[[Comparison, int], str]) -> None:
+    names = ["\x1b[31m\n| a | b\r\u2028\ud800", "![b](http://c)"]
+    text = render(compare([row(0, 0.0, names[0])], [row(0, 1.0, names[0])], names=names), 5)
+    assert all(line.isprintable() for line in text.split("\n"))
+    text.encode()
+    assert len(text.splitlines()) == len(render(compare([row(0, 0)], [row(0, 1)]), 5).splitlines())
+    assert "![b](http" not in text or render is comparison_page
 
 
 def test_html_shows_names_as_text(strange: Comparison) -> None:

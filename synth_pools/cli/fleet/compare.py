@@ -14,6 +14,7 @@ import click
 from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
+from synth_pools.cli.options import number_of
 
 if TYPE_CHECKING:
     from synth_pools.runs.comparison import Comparison
@@ -39,6 +40,7 @@ _FORMATS = ("table", "json", "markdown", "html")
     default=1.0,
     show_default=True,
     type=float,
+    callback=number_of,
     help="Least reward of a rollout that passed, for pass@k and pass^k.",
 )
 @click.option(
@@ -54,9 +56,10 @@ _FORMATS = ("table", "json", "markdown", "html")
 @click.option(
     "--fail-if-worse",
     type=click.FloatRange(min=0),
+    callback=number_of,
     metavar="REWARD",
     help="Exit with 1 if the mean of a later run is lower than that of the first by more than "
-    "this, or if a later run has not ended.",
+    "this, or if a later run has not ended or, without --other-tasks, lacks cases of the first.",
 )
 @click.option(
     "--most",
@@ -107,8 +110,11 @@ def compare_command(
     worse = [item.name for item in comparison.differences if item.mean < -fail_if_worse]
     for name in worse:
         output.say(f"{name} is worse than {comparison.runs[0].name} by more than {fail_if_worse:g}")
+    missing = [] if options["other_tasks"] else [d for d in comparison.differences if d.missing]
+    for item in missing:
+        output.say(f"{item.name} lacks {len(item.missing)} cases of {comparison.runs[0].name}")
     has_unended = any(run.unended for run in comparison.runs[1:])
-    return int(ExitStatus.FAILED if worse or has_unended else ExitStatus.DONE)
+    return int(ExitStatus.FAILED if worse or missing or has_unended else ExitStatus.DONE)
 
 
 def _source(text: str, connection: ServiceOptions) -> Path | list[dict[str, Any]]:

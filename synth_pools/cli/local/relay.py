@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from synth_pools.cli.failures import CommandError, needing
+from synth_pools.cli.options import number_of
 from synth_pools.cli.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -52,7 +53,11 @@ _REST = 10
 )
 @click.option("--max-tokens", type=click.IntRange(1), metavar="N", help="Its tokens, of all calls.")
 @click.option(
-    "--max-cost", type=click.FloatRange(0, min_open=True), metavar="USD", help="Its cost."
+    "--max-cost",
+    type=click.FloatRange(0, min_open=True),
+    callback=number_of,
+    metavar="USD",
+    help="Its cost.",
 )
 @click.option(
     "--price",

@@ -133,6 +133,35 @@ def test_a_run_that_has_not_ended_fails_where_it_is_judged(
     assert command("compare", *runs, "--fail-if-worse", "1").returncode == 1
 
 
+def test_a_run_that_lacks_cases_fails_where_it_is_judged(
+    command: Command, runs: tuple[Path, Path]
+) -> None:
+    few = "".join(runs[0].read_text().splitlines(keepends=True)[:3])
+    runs[1].write_text(few, encoding="utf-8")
+    judged = ("compare", *runs, "--fail-if-worse", "0")
+    done = command(*judged)
+    assert (done.returncode, done.stderr) == (1, "branch lacks 17 cases of main\n")
+    assert command(*judged, "--other-tasks").returncode == 0
+    assert command("compare", *reversed(runs), "--fail-if-worse", "0").returncode == 0
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("compare", "a", "b", "--fail-if-worse"),
+        ("compare", "a", "b", "--success"),
+        ("run", "pool", "--seeds", "0..1", "--fail-under"),
+        ("run", "pool", "--seeds", "0..1", "--until-sure"),
+        ("run", "pool", "--seeds", "0..1", "--max-cost"),
+        ("relay", "--max-cost"),
+    ],
+)
+def test_nan_is_no_limit(command: Command, words: tuple[str, ...]) -> None:
+    done = command(*words, "nan")
+    assert done.returncode == 2
+    assert f"{words[-1]}': nan is no number" in done.stderr
+
+
 def test_what_cannot_be_compared_is_wrong_usage(
     command: Command, runs: tuple[Path, Path], tmp_path: Path
 ) -> None:

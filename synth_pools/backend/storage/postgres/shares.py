@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-# A share is a run, or all rollouts of a key without a run. A row of `queue_shares` has what a share
-# has started, on a scale that the shares of a pool have in common; a new one begins half a start
-# behind the one whose turn it is, since shares that are always new would hold up all others. The row
-# goes at its turn if no rollout of the share waits. Turns are counted while several shares wait: one
-# alone needs none.
+# A share is a run, or all rollouts of a key without a run. A row of `queue_shares` has what a
+# share has started, on a scale that the shares of a pool have in common; a new one begins half a
+# start behind the one whose turn it is, since shares that are always new would hold up all
+# others. The row goes at its turn if no rollout of the share waits. Turns are counted while
+# several shares wait: one alone needs none.
 SHARES = """
 CREATE FUNCTION share_of(run TEXT, created_by TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $$
     SELECT COALESCE('run ' || run, 'key ' || created_by, '')
