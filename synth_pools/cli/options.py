@@ -75,9 +75,7 @@ def bytes_of(_context: click.Context, _option: click.Parameter, text: str | None
     return int(match[1]) * unit
 
 
-def number_of(
-    _context: click.Context, _option: click.Parameter, value: float | None
-) -> float | None:
+def not_nan(_context: click.Context, _option: click.Parameter, value: float | None) -> float | None:
     """Refuse NaN, beside which nothing is worse, more or less; None without the option."""
     if value is not None and math.isnan(value):
         raise click.BadParameter("nan is no number")

@@ -9,15 +9,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from synth_pools._client.fleet.usage import is_finite
+from synth_pools._client.fleet.usage import is_finite, summable
 
 # Statuses of a rollout that has completed.
 COMPLETED = ("completed", "succeeded")
 
 
 def finite_number(value: Any) -> float | None:
-    """Return a number of a row; None for anything else, infinities and NaN included."""
-    return float(value) if is_finite(value) else None
+    """Return a number of a row to be summed; None for all else, infinities and NaN included."""
+    return summable(value) if is_finite(value) else None
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:

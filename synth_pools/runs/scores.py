@@ -19,8 +19,6 @@ Failures = Literal["zero", "leave-out"]
 
 # Statuses of rollouts that say nothing of the agent; another rollout may take their place.
 UNENDED = ("running", "cancelled")
-# Sums of the squares of numbers that are no larger are finite.
-_LARGEST = 1e100
 
 
 class Case(NamedTuple):
@@ -207,8 +205,6 @@ def _add(
     if row.get("rollout_id"):
         entry.rollout_ids.append(str(row["rollout_id"]))
     reward = finite_number(row.get("reward")) if row["status"] in COMPLETED else None
-    if reward is not None and abs(reward) > _LARGEST:
-        raise ComparisonError(f"{scores.name}: the reward {reward:g} is too large to be compared")
     if reward is None:
         entry.failed += 1
         if failures == "zero":
@@ -216,11 +212,8 @@ def _add(
     else:
         entry.rewards.append(reward)
         entry.passed += reward >= threshold
-    figures = {name: finite_number(row.get(name)) for name in ("seconds", *COLUMNS)}
-    for name, value in figures.items():
-        if value is None or abs(value) > _LARGEST:
-            continue
-        if name == "seconds":
-            scores.seconds.append(value)
-        else:
+    if (seconds := finite_number(row.get("seconds"))) is not None:
+        scores.seconds.append(seconds)
+    for name in COLUMNS:
+        if (value := finite_number(row.get(name))) is not None:
             scores.usage[name] = scores.usage.get(name, 0.0) + value

@@ -16,6 +16,8 @@ from synth_pools._client.fleet.usage import (
     added,
     figures,
     in_words,
+    is_finite,
+    summable,
     usage_of_rollout,
 )
 from synth_pools.errors import DecodeError, RolloutFailedError
@@ -268,9 +270,10 @@ class RewardMean:
 
     def add(self, reward: float | None) -> None:
         """Add a reward; None and what is not finite are not counted."""
-        if reward is None or not math.isfinite(reward):
+        if reward is None or not is_finite(reward):
             return
         self.count += 1
+        reward = summable(reward)
         step = reward - self._mean
         self._mean += step / self.count
         self._squares += step * (reward - self._mean)

@@ -22,6 +22,7 @@ _ALIASES = {
 }
 # Sums of figures stay far from what a number can be.
 MOST = 10**15
+_LARGEST = 1e140
 
 
 def usage_of_rollout(rollout: Any) -> Usage:
@@ -110,6 +111,11 @@ def is_finite(value: Any) -> bool:
         return math.isfinite(value)
     except OverflowError:  # an integer beyond every float
         return False
+
+
+def summable(value: float) -> float:
+    """Return a finite number as it is up to 1e140: sums, also of squares, are then finite."""
+    return max(-_LARGEST, min(float(value), _LARGEST))
 
 
 def entry(value: Any, name: str) -> Any:

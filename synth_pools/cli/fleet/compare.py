@@ -14,7 +14,7 @@ import click
 from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
-from synth_pools.cli.options import number_of
+from synth_pools.cli.options import not_nan
 
 if TYPE_CHECKING:
     from synth_pools.runs.comparison import Comparison
@@ -40,7 +40,7 @@ _FORMATS = ("table", "json", "markdown", "html")
     default=1.0,
     show_default=True,
     type=float,
-    callback=number_of,
+    callback=not_nan,
     help="Least reward of a rollout that passed, for pass@k and pass^k.",
 )
 @click.option(
@@ -56,7 +56,7 @@ _FORMATS = ("table", "json", "markdown", "html")
 @click.option(
     "--fail-if-worse",
     type=click.FloatRange(min=0),
-    callback=number_of,
+    callback=not_nan,
     metavar="REWARD",
     help="Exit with 1 if the mean of a later run is lower than that of the first by more than "
     "this, or if a later run has not ended or, without --other-tasks, lacks cases of the first.",

@@ -15,7 +15,7 @@ from synth_pools.cli.files import FILE, check_distinct, force_option
 from synth_pools.cli.fleet.requests import RunRequests, read_requests, request_rows
 from synth_pools.cli.fleet.summary import GroupedBy
 from synth_pools.cli.operations.bodies import body_from_words, validated_body
-from synth_pools.cli.options import number_of
+from synth_pools.cli.options import not_nan
 from synth_pools.cli.output import form_option
 from synth_pools.runs.recorded import name_in_journal
 
@@ -168,7 +168,7 @@ _OPTIONS = (
     click.option(
         "--until-sure",
         type=click.FloatRange(0, min_open=True),
-        callback=number_of,
+        callback=not_nan,
         metavar="REWARD",
         help="Look at the mean reward after 2, 4, 8, ... repeats, and stop once its 95 % interval "
         "is no wider than this to either side.",
@@ -211,7 +211,7 @@ _OPTIONS = (
     click.option(
         "--max-cost",
         type=click.FloatRange(0),
-        callback=number_of,
+        callback=not_nan,
         metavar="USD",
         help="Start nothing more once the rollouts have cost this; those under way may cost more.",
     ),
@@ -224,7 +224,7 @@ _OPTIONS = (
     click.option(
         "--max-seconds",
         type=click.FloatRange(0),
-        callback=number_of,
+        callback=not_nan,
         metavar="SECONDS",
         help="The same of the time of this command.",
     ),
@@ -243,7 +243,7 @@ _OPTIONS = (
     click.option(
         "--fail-under",
         type=float,
-        callback=number_of,
+        callback=not_nan,
         metavar="REWARD",
         help="Exit with 1 if the mean reward is less.",
     ),

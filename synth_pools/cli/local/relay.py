@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from synth_pools.cli.failures import CommandError, needing
-from synth_pools.cli.options import number_of
+from synth_pools.cli.options import not_nan
 from synth_pools.cli.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ _REST = 10
 @click.option(
     "--max-cost",
     type=click.FloatRange(0, min_open=True),
-    callback=number_of,
+    callback=not_nan,
     metavar="USD",
     help="Its cost.",
 )

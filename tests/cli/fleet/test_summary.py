@@ -21,6 +21,14 @@ def test_completed_rollouts_without_a_reward_are_counted() -> None:
     assert RunSummary(rows).document()["reward"]["missing"] == 3
 
 
+def test_rewards_of_any_size_have_a_mean() -> None:
+    rewards = [1.7e308, -1.7e308, 1.7e308, 1.0]
+    rows = [{"status": "completed", "reward": reward, "task_id": "a"} for reward in rewards]
+    summary = RunSummary(rows, by="task")
+    assert "reward  mean" in summary.text()
+    json.dumps(summary.document(), allow_nan=False)
+
+
 def test_groups_are_summed_up(
     backend: LocalBackend, command: Command, pool: str, tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from synth_pools import FleetProgress, RolloutOutcome
+from synth_pools._client.fleet.outcomes import RewardMean
 
 
 class CodedError(Exception):
@@ -45,3 +46,12 @@ def test_a_fleet_that_has_not_begun_has_done_nothing() -> None:
         {},
     )
     assert str(progress) == "0/10 rollouts, 0.0/s, 0 running"
+
+
+def test_rewards_of_any_size_have_a_mean() -> None:
+    rewards = RewardMean()
+    for reward in (1.7e308, -1.7e308, 10**400, float("nan"), None):
+        rewards.add(reward)
+    assert (rewards.count, rewards.mean) == (2, 0.0)
+    assert rewards.standard_error is not None
+    assert rewards.standard_error > 1e139
