@@ -86,6 +86,17 @@ def objects_in(value: Any) -> list[Json]:
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
+def tools_of(body: Json) -> list[Json]:
+    """Return the tools of a call as chat completions have them."""
+    tools = []
+    for tool in objects_in(body.get("tools")):
+        if tool.get("type") == "function" and "function" not in tool:
+            function = {name: value for name, value in tool.items() if name != "type"}
+            tool = {"type": "function", "function": function}
+        tools.append(tool)
+    return tools
+
+
 def _numbers(value: Any) -> list[Any]:
     # Some servers have a list for each choice.
     value = value[0] if isinstance(value, list) and value and isinstance(value[0], list) else value

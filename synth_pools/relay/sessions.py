@@ -12,7 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
-from synth_pools.relay.dialects import DIALECTS, Choice, ModelAnswer, content_text, objects_in
+from synth_pools.relay.dialects import (
+    DIALECTS,
+    Choice,
+    ModelAnswer,
+    content_text,
+    objects_in,
+    tools_of,
+)
 from synth_pools.relay.upstream import Upstream
 from synth_pools.serving.masking import Mask
 
@@ -166,7 +173,7 @@ class RelaySession:
 
     def _begin(self, call: ModelCall, body: Mapping[str, Any]) -> None:
         if self.recorder.tool_definitions is None and body.get("tools"):
-            self.recorder.tool_definitions = self.mask.value(body["tools"])
+            self.recorder.tool_definitions = self.mask.value(tools_of(body))
         messages = DIALECTS[call.kind].messages(body)
         place = self._responses.get(call.goes_on_from, self._start)
         if place is not self._start and messages and _key_after(0, messages[0]) in self._places:
@@ -383,8 +390,14 @@ def _key_after(key: int, message: Mapping[str, Any]) -> int:
     """Return the key of the place behind a message."""
     calls = tuple(map(_call_key, objects_in(message.get("tool_calls"))))
     # A picture is no other picture.
-    text = content_text(message.get("content"), str).strip()
+    text = content_text(message.get("content"), _mark_of).strip()
     return hash((key, _role(message), text, calls, str(message.get("tool_call_id"))))
+
+
+def _mark_of(part: Any) -> str:
+    """Return a text that tells a part from others, without a copy of its megabytes."""
+    values = part.values() if isinstance(part, Mapping) else ()
+    return str(hash(tuple(map(_mark_of, values)))) if values else str(part)
 
 
 def _key_after_answer(key: int, message: Mapping[str, Any]) -> int:

@@ -29,13 +29,13 @@ def chat_messages(trajectory: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def step_messages(step: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the messages of a step, as OpenAI has them, with arguments of tools as objects.
+    """Return the messages of a step, as OpenAI has them, but with arguments of tools as objects.
 
     Observations that answer no call are messages of the user. Answers that are copies have the
     `weight` 0.
     """
     role = "assistant" if step["source"] == "agent" else step["source"]
-    message: dict[str, Any] = {"role": role, "content": step["message"]}
+    message: dict[str, Any] = {"role": role, "content": _content_of(step["message"])}
     if step.get("reasoning_content"):
         message["reasoning_content"] = step["reasoning_content"]
     if calls := step.get("tool_calls") or ():
@@ -52,13 +52,24 @@ def step_messages(step: Mapping[str, Any]) -> list[dict[str, Any]]:
     messages = [message]
     names = {call["tool_call_id"]: call["function_name"] for call in calls}
     for result in results_in(step):
-        content, call_id = result.get("content") or "", result.get("source_call_id")
+        content, call_id = _content_of(result.get("content")), result.get("source_call_id")
         if call_id is None:
             messages.append({"role": "user", "content": content})
         else:
             answer = {"role": "tool", "tool_call_id": call_id, "name": names.get(call_id, "")}
             messages.append({**answer, "content": content})
     return messages
+
+
+def _content_of(content: Any) -> Any:
+    if not isinstance(content, list):
+        return content or ""
+    return [
+        {"type": "image_url", "image_url": {"url": part["source"]["path"]}}
+        if part["type"] == "image"
+        else part
+        for part in content
+    ]
 
 
 def model_usage(trajectory: Mapping[str, Any]) -> Mapping[str, Mapping[str, float]]:
@@ -79,6 +90,8 @@ def as_text(content: Any) -> str:
         return content
     parts = content if isinstance(content, list) else []
     return "\n".join(
-        part["text"] if part.get("text") is not None else json.dumps(part.get("source"))
+        part["text"]
+        if part.get("text") is not None
+        else json.dumps(part.get("source", part.get("image_url")))
         for part in parts
     )

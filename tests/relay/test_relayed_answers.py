@@ -44,7 +44,10 @@ def test_tools_that_a_client_runs_are_calls(odd: RecordingServer, relay: Running
     odd.reply_with(Reply.json(answer))
     session = relay.session_of(f"{odd.url}/v1")
     url = f"{session.base_url}/responses"
-    HTTP.post(url, json={"model": "m", "input": "go"})
+    tools = [{"type": "function", "name": "look", "parameters": {}}, {"type": "web_search"}]
+    HTTP.post(url, json={"model": "m", "input": "go", "tools": tools})
+    function = {"type": "function", "function": {"name": "look", "parameters": {}}}
+    assert session.steps.tool_definitions == [function, tools[1]]
     turn = [user("go"), *answer["output"], *results]
     odd.reply_with(Reply.json({**answer, "output": [{"type": "message", "content": "ok"}]}))
     HTTP.post(url, json={"model": "m", "input": turn})

@@ -69,7 +69,8 @@ def test_inspect_reads_messages_and_usage(backend: LocalBackend, tmp_path: Path)
 
     @container.rollout
     def play(rollout: Rollout) -> float:
-        rollout.step("user", "Open the door.")
+        picture = {"type": "image_url", "image_url": {"url": "door.png"}}
+        rollout.step("user", [{"type": "text", "text": "Open the door."}, picture])
         rollout.step(
             message="I pull.",
             reasoning_content="Hm.",
@@ -115,6 +116,7 @@ def test_inspect_reads_messages_and_usage(backend: LocalBackend, tmp_path: Path)
                 "output": "I pull.",
                 "stop": "max_tokens",
                 "turns": 1,
+                "picture": "door.png",
             }
         ]
         * 2,

@@ -52,6 +52,26 @@ def test_a_trajectory_becomes_the_messages_of_a_chat() -> None:
     ]
 
 
+def test_pictures_have_the_form_of_openai() -> None:
+    text = {"type": "text", "text": "a door"}
+    picture = {"type": "image", "source": {"media_type": "image/png", "path": "door.png"}}
+    content = [text, {"type": "image_url", "image_url": {"url": "door.png"}}]
+    call = {"tool_call_id": "c1", "function_name": "look", "arguments": {}}
+    results = [{"source_call_id": "c1", "content": [text, picture]}]
+    first, _, last = chat_messages(
+        trajectory(
+            {"source": "user", "message": [text, picture]},
+            {
+                "source": "agent",
+                "message": "",
+                "tool_calls": [call],
+                "observation": {"results": results},
+            },
+        )
+    )
+    assert (first["content"], last["content"]) == (content, content)
+
+
 def test_usage_is_summed_for_each_model() -> None:
     steps: list[dict[str, Any]] = [
         {"source": "agent", "message": "", "metrics": {"prompt_tokens": 3, "cached_tokens": 1}},

@@ -182,11 +182,20 @@ def _function(function: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _content(message: Mapping[str, Any]) -> str | list[dict[str, str]]:
-    text = as_text(message["content"])
-    if "reasoning_content" not in message:
-        return text
-    reasoning = {"type": "reasoning", "reasoning": str(message["reasoning_content"])}
-    return [reasoning, {"type": "text", "text": text}]
+    content: Any = message["content"]
+    if isinstance(content, str) and "reasoning_content" not in message:
+        return content
+    parts: list[dict[str, str]] = []
+    if "reasoning_content" in message:
+        parts.append({"type": "reasoning", "reasoning": str(message["reasoning_content"])})
+    if isinstance(content, str):
+        content = [{"text": content}]
+    for part in content:
+        if "image_url" in part:
+            parts.append({"type": "image", "image": part["image_url"]["url"]})
+        else:
+            parts.append({"type": "text", "text": as_text([part])})
+    return parts
 
 
 def _usage(trajectory: Mapping[str, Any]) -> dict[str, dict[str, float]]:

@@ -34,6 +34,7 @@ def line(sample):
         "output": sample.output.completion,
         "stop": sample.output.stop_reason,
         "turns": sample.turn_count,
+        "picture": sample.messages[0].content[1].image,
     }
 
 
