@@ -9,14 +9,15 @@ from __future__ import annotations
 # blocks a frequent reward takes more sorting, with smaller ones a rare reward more searches.
 BLOCK_BITS = 11
 
-# Columns beside those of the order. What the next step undoes is not done.
+# Columns beside those of the order. What the next step undoes is not done. Databases that a backend
+# of before migrated have indexes of the same names.
 COVERING = """
-DROP INDEX rollouts_by_pool;
-DROP INDEX rollouts_by_run;
-DROP INDEX rollouts_by_creation;
-DROP INDEX rollouts_by_task;
-DROP INDEX rollouts_by_seed;
-DROP INDEX rollouts_by_error_code;
+DROP INDEX IF EXISTS rollouts_by_pool;
+DROP INDEX IF EXISTS rollouts_by_run;
+DROP INDEX IF EXISTS rollouts_by_creation;
+DROP INDEX IF EXISTS rollouts_by_task;
+DROP INDEX IF EXISTS rollouts_by_seed;
+DROP INDEX IF EXISTS rollouts_by_error_code;
 CREATE INDEX rollouts_by_pool ON rollouts (pool_id, seq, seed, task_id);
 CREATE INDEX rollouts_by_run ON rollouts (
     run, seq, status, reward_value, duration, input_tokens, output_tokens, cost_usd, pool_id
@@ -38,9 +39,9 @@ CREATE INDEX rollouts_sorted_by_cost ON rollouts (cost_usd, seq, pool_id, run)
     WHERE cost_usd IS NOT NULL;
 DROP INDEX IF EXISTS rollouts_with_reward;
 DROP INDEX IF EXISTS rollouts_of_pool_with_reward;
-DROP INDEX rollouts_by_reward;
-DROP INDEX rollouts_by_duration;
-DROP INDEX rollouts_by_cost
+DROP INDEX IF EXISTS rollouts_by_reward;
+DROP INDEX IF EXISTS rollouts_by_duration;
+DROP INDEX IF EXISTS rollouts_by_cost
 """
 
 # Rewards in blocks, in place of those in the order of creation. A former one is dropped last: while

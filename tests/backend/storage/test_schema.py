@@ -123,16 +123,29 @@ def test_a_start_takes_as_long_as_its_migration(
     assert lines[1].startswith(f"the database has version {VERSION} after ")
 
 
-def test_a_migrated_file_and_a_new_one_have_the_same_tables(tmp_path: Path) -> None:
-    old = make_version_1(tmp_path)
+def test_a_migrated_file_and_a_new_one_have_the_same_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, halfway = make_version_1(tmp_path), tmp_path / "halfway"
+    with (
+        closing(sqlite3.connect(halfway, isolation_level=None)) as database,
+        monkeypatch.context() as older,
+    ):
+        older.setattr(schema, "_STEPS", schema._STEPS[:10])
+        older.setattr(schema, "VERSION", 10)
+        schema.prepare(database)
+        # As the backends of that version made them.
+        names = ("pool", "run", "creation", "task", "seed", "error_code")
+        for name in (*names, "reward", "duration", "cost"):
+            database.execute(f"CREATE INDEX rollouts_by_{name} ON rollouts (seq)")
     shapes = []
-    for file in (old, tmp_path / "new"):
+    for file in (old, halfway, tmp_path / "new"):
         with closing(sqlite3.connect(file, isolation_level=None)) as database:
             schema.prepare(database)
             schema.prepare(database)
             rows = database.execute("SELECT name, sql FROM sqlite_master ORDER BY name")
             shapes.append([(name, " ".join((sql or "").split())) for name, sql in rows])
-    assert shapes[0] == shapes[1]
+    assert shapes[0] == shapes[1] == shapes[2]
 
 
 def test_a_migration_that_fails_changes_nothing(

@@ -77,7 +77,6 @@ CREATE TABLE rollouts (
     owner BIGINT
 );
 CREATE INDEX rollouts_by_status ON rollouts (status, seq);
-CREATE INDEX rollouts_by_pool ON rollouts (pool_id, seq);
 CREATE INDEX rollouts_by_pool_and_status ON rollouts (pool_id, status, seq);
 CREATE INDEX rollouts_by_end ON rollouts (finished_at) WHERE finished_at IS NOT NULL;
 CREATE INDEX rollouts_by_container ON rollouts (attempt_url) WHERE status = 'running';
@@ -140,15 +139,6 @@ LANGUAGE sql STABLE AS $$
     ELSE
         (SELECT number FROM synth_pools.queue_counts WHERE pool_id = pool AND status = state)
     END, 0) AS BIGINT)
-$$;
-
--- As in SQLite, for whole numbers. Escapes are replaced first, since the server refuses those of
--- characters that its texts cannot hold.
-CREATE FUNCTION json_extract(document TEXT, path TEXT) RETURNS BIGINT
-LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN found ~ '^-?[0-9]{1,18}$' THEN CAST(found AS BIGINT) END
-    FROM (SELECT CAST(regexp_replace(document, '\\.', '_', 'g') AS json) ->> substr(path, 3)
-        AS found) AS looked_up
 $$;
 
 CREATE TABLE backends (
@@ -218,7 +208,8 @@ ALTER TABLE pools ADD COLUMN releases TEXT NOT NULL DEFAULT '{}';
 
 # Columns by which lists are filtered and sorted and usage is summed. They are computed from the
 # texts while the table is rewritten once, and written with them from then on. The triggers write
-# those of the rollouts of backends of an older version, which may run meanwhile.
+# those of the rollouts of backends of an older version, which may run meanwhile. Later steps make
+# the indexes of lists.
 _VERSION_4 = r"""
 CREATE FUNCTION seconds_between(earlier TEXT, later TEXT) RETURNS DOUBLE PRECISION
 LANGUAGE sql IMMUTABLE STRICT AS $$
@@ -245,7 +236,8 @@ CREATE FUNCTION cost_of(usage TEXT) RETURNS DOUBLE PRECISION LANGUAGE sql IMMUTA
         usage FROM '^\{(?:"[a-z_]+":[^,"{]*,)*"cost_usd":([0-9.eE+-]+)'
     ) AS DOUBLE PRECISION)
 $$;
--- As before, but dots, which numbers have, are no escapes.
+-- As in SQLite, for whole numbers. Escapes are replaced first, since the server refuses those of
+-- characters that its texts cannot hold.
 CREATE OR REPLACE FUNCTION json_extract(document TEXT, path TEXT) RETURNS BIGINT
 LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN found ~ '^-?[0-9]{1,18}$' THEN CAST(found AS BIGINT) END
@@ -294,16 +286,6 @@ CREATE TRIGGER rollouts_of_older_backends BEFORE INSERT ON rollouts FOR EACH ROW
 CREATE TRIGGER ends_of_older_backends BEFORE UPDATE OF finished_at ON rollouts FOR EACH ROW
     WHEN (OLD.finished_at IS NULL AND NEW.duration IS NULL AND NEW.error_code IS NULL)
     EXECUTE FUNCTION write_columns();
-CREATE INDEX rollouts_by_run ON rollouts (
-    run, seq, status, reward_value, duration, input_tokens, output_tokens, cost_usd
-) WHERE run IS NOT NULL;
-CREATE INDEX rollouts_by_creation ON rollouts (created_at, seq);
-CREATE INDEX rollouts_by_reward ON rollouts (reward_value, seq) WHERE reward_value IS NOT NULL;
-CREATE INDEX rollouts_by_duration ON rollouts (duration, seq) WHERE duration IS NOT NULL;
-CREATE INDEX rollouts_by_cost ON rollouts (cost_usd, seq) WHERE cost_usd IS NOT NULL;
-CREATE INDEX rollouts_by_task ON rollouts (task_id, seq) WHERE task_id IS NOT NULL;
-CREATE INDEX rollouts_by_seed ON rollouts (seed, seq) WHERE seed IS NOT NULL;
-CREATE INDEX rollouts_by_error_code ON rollouts (error_code, seq) WHERE error_code IS NOT NULL;
 CREATE INDEX rollouts_with_usage ON rollouts (
     pool_id, task_id, input_tokens, output_tokens, cost_usd
 ) WHERE input_tokens IS NOT NULL OR output_tokens IS NOT NULL OR cost_usd IS NOT NULL;

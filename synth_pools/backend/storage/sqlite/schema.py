@@ -62,7 +62,6 @@ CREATE TABLE rollouts (
     last_sequence INTEGER NOT NULL
 );
 CREATE INDEX rollouts_by_status ON rollouts (status, seq);
-CREATE INDEX rollouts_by_pool ON rollouts (pool_id, seq);
 CREATE INDEX rollouts_by_pool_and_status ON rollouts (pool_id, status, seq);
 
 CREATE TABLE events (
@@ -174,6 +173,7 @@ ALTER TABLE pools ADD COLUMN releases TEXT NOT NULL DEFAULT '{}';
 """
 
 # Columns by which lists are filtered and sorted and usage is summed, from the texts of a rollout.
+# Later steps make the indexes of lists.
 _VERSION_8 = """
 ALTER TABLE rollouts ADD COLUMN run TEXT;
 ALTER TABLE rollouts ADD COLUMN labels TEXT NOT NULL DEFAULT '{}';
@@ -199,16 +199,6 @@ UPDATE rollouts SET
     ) / 1000000.0;
 UPDATE rollouts SET input_tokens = NULL WHERE input_tokens > 1000000000000000;
 UPDATE rollouts SET output_tokens = NULL WHERE output_tokens > 1000000000000000;
-CREATE INDEX rollouts_by_run ON rollouts (
-    run, seq, status, reward_value, duration, input_tokens, output_tokens, cost_usd
-) WHERE run IS NOT NULL;
-CREATE INDEX rollouts_by_creation ON rollouts (created_at, seq);
-CREATE INDEX rollouts_by_reward ON rollouts (reward_value, seq) WHERE reward_value IS NOT NULL;
-CREATE INDEX rollouts_by_duration ON rollouts (duration, seq) WHERE duration IS NOT NULL;
-CREATE INDEX rollouts_by_cost ON rollouts (cost_usd, seq) WHERE cost_usd IS NOT NULL;
-CREATE INDEX rollouts_by_task ON rollouts (task_id, seq) WHERE task_id IS NOT NULL;
-CREATE INDEX rollouts_by_seed ON rollouts (seed, seq) WHERE seed IS NOT NULL;
-CREATE INDEX rollouts_by_error_code ON rollouts (error_code, seq) WHERE error_code IS NOT NULL;
 CREATE INDEX rollouts_with_usage ON rollouts (
     pool_id, task_id, input_tokens, output_tokens, cost_usd
 ) WHERE input_tokens IS NOT NULL OR output_tokens IS NOT NULL OR cost_usd IS NOT NULL;
@@ -241,8 +231,8 @@ CREATE INDEX pool_starts_by_time ON pool_starts (pool_id, started)
 
 _VERSION_10 = "ALTER TABLE runs ADD COLUMN configuration_digest TEXT"
 
-# Each step migrates a file by one version. Released steps never change, since existing files went
-# through them, and new files go through all of them.
+# Each step migrates a file by one version. Released steps never change, except in parts that a
+# later step undoes: all steps run in one transaction, so the result is the same.
 _STEPS = (
     *(_VERSION_1, _VERSION_2, _VERSION_3, _VERSION_4, _VERSION_5, _VERSION_6, _VERSION_7),
     *(_VERSION_8, _VERSION_9, _VERSION_10, COVERING, SORTED, BLOCKS),
