@@ -12,8 +12,8 @@ from synth_pools._client.fleet.usage import (
     checked,
     figures,
     in_words,
-    per_completed,
     tokens,
+    with_rates,
 )
 
 USAGE_COLUMNS = COLUMNS
@@ -47,7 +47,7 @@ class UsageSums:
 
     def document(self, completed: int) -> dict[str, Any]:
         """Return the sums, and the tokens and dollars for each completed rollout."""
-        return {**self._usage, "per_completed": per_completed(self._usage, completed)}
+        return with_rates(self._usage, completed)
 
     def text(self, completed: int) -> str:
         """Write the sums on one line; empty without any."""

@@ -7,6 +7,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 Usage = dict[str, float]
+# Nearly all values are a `dict`, and that check takes a tenth of the time of one for a `Mapping`; a
+# fleet checks each member of a million requests and outcomes.
+MAPPINGS = (dict, Mapping)
 # Figures that are summed, tokens first.
 _TOKENS = ("input_tokens", "output_tokens", "cached_input_tokens")
 FIGURES = (*_TOKENS, "cost_usd", "estimated_cost_usd")
@@ -79,14 +82,14 @@ def tokens(usage: Mapping[str, float]) -> float:
     return usage.get("input_tokens", 0) + usage.get("output_tokens", 0)
 
 
-def per_completed(usage: Mapping[str, float], completed: int) -> Usage:
-    """Return the tokens and dollars of each completed rollout, failures included."""
+def with_rates(usage: Usage, completed: int) -> dict[str, Any]:
+    """Add the tokens and dollars of all rollouts for each completed one, as `per_completed`."""
     rates: Usage = {}
     if completed and ("input_tokens" in usage or "output_tokens" in usage):
         rates["tokens"] = tokens(usage) / completed
     if completed and "cost_usd" in usage:
         rates["cost_usd"] = usage["cost_usd"] / completed
-    return rates
+    return {**usage, "per_completed": rates}
 
 
 def in_words(usage: Mapping[str, float]) -> list[str]:
@@ -120,4 +123,4 @@ def summable(value: float) -> float:
 
 def entry(value: Any, name: str) -> Any:
     """Return an entry of an object; None where there is no object or no entry."""
-    return value.get(name) if isinstance(value, Mapping) else None
+    return value.get(name) if isinstance(value, MAPPINGS) else None

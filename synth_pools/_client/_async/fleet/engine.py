@@ -406,10 +406,9 @@ class AsyncFleetEngine:
 
     async def _cancel_in_flight(self, worker: AsyncFleetWorker) -> list[InFlight]:
         """Cancel the requests in flight, `max_in_flight` at a time; return the rest."""
-        scope = self._scope.by(self._patient())
-        most = self._options.max_in_flight
+        scope = self._patient_scope()
         return await cancel_requests(
-            worker.in_flight, lambda item: worker.cancel(item, scope), most
+            worker.in_flight, lambda item: worker.cancel(item, scope), self._options.max_in_flight
         )
 
     async def _cancel_at_budget(self) -> None:
@@ -421,7 +420,7 @@ class AsyncFleetEngine:
             self._is_cancelled = True
         # A rollout that is being created is stopped by its worker.
         items = {i: item for i, item in dict(worker.in_flight).items() if item.rollout_id}
-        scope = self._scope.by(self._patient())
+        scope = self._patient_scope()
         await cancel_requests(
             items, lambda item: worker.stop(item, scope), self._options.max_in_flight
         )
@@ -430,11 +429,11 @@ class AsyncFleetEngine:
         budget = self._options.budget
         return budget.cancels and budget.reached() is not None
 
-    def _patient(self) -> AsyncTransport:
-        config = self._transport.config
-        return self._transport.with_config(
-            dataclasses.replace(config, max_retries=self._tries, deadline=CANCEL_SECONDS)
+    def _patient_scope(self) -> AsyncRolloutScope:
+        config = dataclasses.replace(
+            self._transport.config, max_retries=self._tries, deadline=CANCEL_SECONDS
         )
+        return self._scope.by(self._transport.with_config(config))
 
 
 def _raisable(error: BaseException, count: int) -> BaseException:

@@ -11,7 +11,7 @@ from synth_pools._client._async.transport import AsyncTransport
 from synth_pools._client.fleet.options import FleetOptions, check_requests
 from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
 from synth_pools._client.fleet.table import GroupedBy, data_frame, grouped, html, table
-from synth_pools._client.fleet.usage import per_completed
+from synth_pools._client.fleet.usage import with_rates
 from synth_pools._client.http.async_.engine import AsyncCloseable
 from synth_pools._client.runtime.async_.concurrency import AsyncRunnable, ends_silently
 
@@ -52,9 +52,7 @@ class AsyncFleet(AsyncRunnable[FleetProgress], AsyncCloseable):
         ``cost_usd`` includes ``estimated_cost_usd``; ``per_completed`` has the ``tokens`` and
         ``cost_usd`` of all rollouts for each one that completed.
         """
-        progress = self.progress
-        rates = per_completed(progress.usage, progress.completed)
-        return {**progress.usage, "per_completed": rates}
+        return with_rates(self.progress.usage, self.progress.completed)
 
     def to_dicts(self, by: GroupedBy | None = None) -> list[dict[str, Any]]:
         """Return a flat row for each of the last 100,000 outcomes, in their order.

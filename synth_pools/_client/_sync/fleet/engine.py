@@ -407,9 +407,10 @@ class FleetEngine:
 
     def _cancel_in_flight(self, worker: FleetWorker) -> list[InFlight]:
         """Cancel the requests in flight, `max_in_flight` at a time; return the rest."""
-        scope = self._scope.by(self._patient())
-        most = self._options.max_in_flight
-        return cancel_requests(worker.in_flight, lambda item: worker.cancel(item, scope), most)
+        scope = self._patient_scope()
+        return cancel_requests(
+            worker.in_flight, lambda item: worker.cancel(item, scope), self._options.max_in_flight
+        )
 
     def _cancel_at_budget(self) -> None:
         """Cancel the rollouts in flight once the budget is reached, if the caller said so."""
@@ -420,18 +421,18 @@ class FleetEngine:
             self._is_cancelled = True
         # A rollout that is being created is stopped by its worker.
         items = {i: item for i, item in dict(worker.in_flight).items() if item.rollout_id}
-        scope = self._scope.by(self._patient())
+        scope = self._patient_scope()
         cancel_requests(items, lambda item: worker.stop(item, scope), self._options.max_in_flight)
 
     def _must_cancel(self) -> bool:
         budget = self._options.budget
         return budget.cancels and budget.reached() is not None
 
-    def _patient(self) -> Transport:
-        config = self._transport.config
-        return self._transport.with_config(
-            dataclasses.replace(config, max_retries=self._tries, deadline=CANCEL_SECONDS)
+    def _patient_scope(self) -> RolloutScope:
+        config = dataclasses.replace(
+            self._transport.config, max_retries=self._tries, deadline=CANCEL_SECONDS
         )
+        return self._scope.by(self._transport.with_config(config))
 
 
 def _raisable(error: BaseException, count: int) -> BaseException:

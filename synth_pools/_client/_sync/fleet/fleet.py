@@ -14,7 +14,7 @@ from synth_pools._client._sync.transport import Transport
 from synth_pools._client.fleet.options import FleetOptions, check_requests
 from synth_pools._client.fleet.outcomes import FleetProgress, RolloutOutcome
 from synth_pools._client.fleet.table import GroupedBy, data_frame, grouped, html, table
-from synth_pools._client.fleet.usage import per_completed
+from synth_pools._client.fleet.usage import with_rates
 from synth_pools._client.http.sync_.engine import Closeable
 from synth_pools._client.runtime.sync_.concurrency import Runnable, ends_silently
 
@@ -55,9 +55,7 @@ class Fleet(Runnable[FleetProgress], Closeable):
         ``cost_usd`` includes ``estimated_cost_usd``; ``per_completed`` has the ``tokens`` and
         ``cost_usd`` of all rollouts for each one that completed.
         """
-        progress = self.progress
-        rates = per_completed(progress.usage, progress.completed)
-        return {**progress.usage, "per_completed": rates}
+        return with_rates(self.progress.usage, self.progress.completed)
 
     def to_dicts(self, by: GroupedBy | None = None) -> list[dict[str, Any]]:
         """Return a flat row for each of the last 100,000 outcomes, in their order.
