@@ -77,6 +77,7 @@ def test_two_runs_are_paired_with_links_to_both_rollouts(
     assert page.run(rows_of("Better")) == [[NONE, "2", "0.5", "1", "+0.5", "Side by side"]]
     assert page.run(rows_of("Worse")) == [[NONE, "3", "0.5", "failed 0", "-0.5", "Side by side"]]
     assert page.run(rows_of('"Not paired"')) == [["New", NONE, "5"], ["Missing", NONE, "1"]]
+    assert page.run(rows_of("Failed")) == [["2: tuesday", NONE, "3"]]
     text = page.run(SECTION)
     assert "Of 3 pairs 1 better, 1 worse, 1 equal" in text
     assert "Rollouts that failed or have no reward count as 0." in text
@@ -84,7 +85,10 @@ def test_two_runs_are_paired_with_links_to_both_rollouts(
     page.click("label", "Leave failures out")
     page.until(f"({SECTION}).includes('Of 2 pairs 1 better, 0 worse, 1 equal')")
     assert page.run("location.hash").endswith("&failures=leave-out")
-    page.run("history.back()")
+    page.click("[aria-label=Failed] td:last-child a")
+    page.until("document.querySelector('main').innerText.includes('1 of 4 rollouts')")
+    assert page.run("location.hash").startswith("#/runs/tuesday/rollouts?text=3")
+    page.run("history.go(-2)")
     page.click("[aria-label=Worse] td:last-child a")
     page.until("document.querySelectorAll('.steps > li').length === 2")
     assert page.run("[...document.querySelectorAll('.steps pre')].map(e => e.innerText)") == [

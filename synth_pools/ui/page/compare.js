@@ -139,6 +139,13 @@ export class CompareView {
       ])} />`;
   }
 
+  /** @param {string} title @param {string} kind @param {any[][]} rows of a kind, a task and a seed */
+  cases(title, kind, rows) {
+    const head = [kind, "Task", "Seed"];
+    return rows.length > 0 && html`<h3>${title} <small>${num(rows.length)}</small></h3>
+      <${Grid} label=${title} head=${head} texts=${head} rows=${rows.slice(0, MOST_PAIRS)} />`;
+  }
+
   /** @param {any} result */
   figures({ runs, usage }) {
     const rates = runs.flatMap((/** @type {any} */ { name, pass_rates }) => pass_rates.map((/** @type {any} */ rate) => [name, rate.k, num(rate.at_least_one), num(rate.all)]));
@@ -158,9 +165,13 @@ export class CompareView {
     /** @type {[string, any[]][]} */
     const kinds = [["New", difference.new], ["Missing", difference.missing], ["Without a reward in one of them", difference.left_out]];
     const others = kinds.flatMap(([kind, cases]) => cases.map(({ task_id: task, seed }) => [kind, task ?? "–", seed]));
+    const sets = this.sets();
+    const failed = result.runs.flatMap((/** @type {any} */ { name, failed_cases }, /** @type {number} */ side) => failed_cases.map((/** @type {any} */ { task_id: task, seed }) => [
+      name, task ?? "–", html`<a href=${link(sets[side].place, { ...sets[side].chosen, text: seed })}>${seed}</a>`,
+    ]));
     return html`${this.figures(result)} ${result.sentences.map((/** @type {string} */ sentence) => html`<p>${sentence}</p>`)}
       ${this.pairs("Worse", difference.worse)} ${this.pairs("Better", difference.better)}
-      ${others.length > 0 && html`<h3>Not paired <small>${num(others.length)}</small></h3><${Grid} label="Not paired" head=${["Why", "Task", "Seed"]} texts=${["Why", "Task", "Seed"]} rows=${others.slice(0, MOST_PAIRS)} />`}`;
+      ${this.cases("Not paired", "Why", others)} ${this.cases("Failed", "Run", failed)}`;
   }
 
   /** @param {string} key @param {string} value @param {string} label */
