@@ -435,7 +435,8 @@ class RolloutRequestDict(TypedDict, total=False):
     """What to record, free-form."""
     run: str | None
     """The name of the run that the rollout is part of: rollouts that are looked at and
-    compared together. Any text; the first rollout of a name begins the run."""
+    compared together. Any text of more than dots and white space, of which no path is
+    made; the first rollout of a name begins the run."""
     safety: Mapping[str, Any] | None
     """Safety settings, free-form."""
     seed: int | None

@@ -55,8 +55,8 @@ class RolloutRequest:
             priority (int | None | Unset): How little its start counts for its share (*Shares*).
             record (Any | Unset): What to record, free-form.
             run (None | str | Unset): The name of the run that the rollout is part of: rollouts that are looked at and
-                compared together. Any text;
-                the first rollout of a name begins the run.
+                compared together. Any text
+                of more than dots and white space, of which no path is made; the first rollout of a name begins the run.
             safety (dict[str, Any] | None | Unset): Safety settings, free-form.
             seed (int | None | Unset): Seed of the rollout.
             task_contract (Any | Unset): The contract that the task is held to, free-form.

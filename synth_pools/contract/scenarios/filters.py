@@ -77,7 +77,7 @@ _OTHERS = {
         parameters FilterSeed#bd4d, parameters FilterErrorCode#c0b8#2ac6,
         parameters FilterLabel#1fb3, parameters MinReward#5535, parameters MaxReward#b567,
         parameters CreatedAfter#4f11, parameters CreatedBefore#9381, parameters Cursor#7810,
-        Rollout.run#7d0c, Rollout.labels#e2c7, RolloutRequest.run#7a25, Features.runs#8eff
+        Rollout.run#7d0c, Rollout.labels#e2c7, RolloutRequest.run#340b, Features.runs#8eff
     """,
     needs="runs",
 )

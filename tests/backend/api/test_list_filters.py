@@ -226,6 +226,12 @@ def test_a_run_may_have_any_name(server: Server) -> None:
     assert rollout["run"] in [run["name"] for run in server.get("/v1/runs")["items"]]
 
 
+@pytest.mark.parametrize("name", [".", "..", " ", "\n", "\t.\u2028"])
+def test_a_run_that_no_path_names_is_refused(server: Server, name: str) -> None:
+    path = f"/v1/pools/{server.pool()}/rollouts"
+    server.refused("POST", path, 422, "validation_failed", json={"run": name})
+
+
 def test_times_of_filters_may_have_any_offset(server: Server) -> None:
     pool_id = server.pool()
     path, rollout = f"/v1/pools/{pool_id}/rollouts", server.run(pool_id)
