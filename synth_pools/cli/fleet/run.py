@@ -138,9 +138,13 @@ def carry_out(
             "max_seconds": options.max_seconds,
         }
         # The fleet has what earlier results and looks have left of it.
-        text = re.sub(
-            r"(max_\w+)=[\d.e-]+", lambda use: f"{use[1]}={budget[use[1]]}", running.over_budget
-        )
+
+        def in_all(use: re.Match[str]) -> str:
+            limit = budget[use[1]]
+            is_rest = options.only is not None and use[1] != "max_seconds"
+            return f"{use[0]} (the rest of {limit})" if is_rest else f"{use[1]}={limit}"
+
+        text = re.sub(r"(max_\w+)=[\d.e-]+", in_all, running.over_budget)
         say(f"{text}; {missing} of {running.planned} have no result")
         return ExitStatus.BUDGET_REACHED
     status = ExitStatus.FAILED if summary.failed or missing else ExitStatus.DONE

@@ -86,7 +86,11 @@ def test_a_run_ends_at_its_budget_and_goes_on(
         out.write_text("".join(out.read_text().splitlines(keepends=True)[:4]))
         over = command(*only, "--max-cost", "2")
         # The results have cost all of it.
-        assert (over.returncode, "budget max_cost_usd=2.0 is reached" in over.stderr) == (3, True)
+        assert over.returncode == 3
+        assert "max_cost_usd=0 (the rest of 2.0) is reached; 2 of 6 have no" in over.stderr
+        over = command(*only, "--max-cost", "2.5")
+        assert over.returncode == 3
+        assert "max_cost_usd=0.5 (the rest of 2.5) is reached: 500,000 tokens" in over.stderr
     assert done.returncode == 0
     document = json.loads(done.stdout)["usage"]
     assert document["estimated_cost_usd"] == document["cost_usd"] == 3
