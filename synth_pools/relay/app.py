@@ -166,7 +166,9 @@ class _Exchange:
         self._session, self._target, self._raw, self._client = session, target, body, client
         self._upstream = session.upstream
         self._method = scope["method"].encode()
-        kind = target.partition(b"?")[0].strip(b"/").decode("latin-1")
+        # Servers take slashes that are double or escaped for others.
+        parts = unquote_to_bytes(target.partition(b"?")[0]).split(b"/")
+        kind = b"/".join(filter(None, parts)).decode("latin-1")
         self._kind = kind if self._method == b"POST" and kind in DIALECTS else None
         self._body = _json_object(body) if self._kind else {}
         self._headers = self._headers_of(scope)

@@ -183,6 +183,18 @@ def test_another_path_is_passed_on_with_its_method(
     assert session.steps.added == []
 
 
+@pytest.mark.parametrize(
+    "path", ["/chat/completions/", "//chat//completions", "/chat%2Fcomplet%69ons"]
+)
+def test_a_path_that_servers_take_for_that_of_calls_is_one(
+    session: Running, upstream: RecordingServer, path: str
+) -> None:
+    upstream.reply_with(Reply.json(completion()))
+    HTTP.post(f"{session.base_url}{path}", json=chat())
+    assert upstream.last.target == f"/v1{path}"
+    assert session.session.turns == 1
+
+
 def test_models_are_listed() -> None:
     with ScriptedModels() as models, running_relay(models.base_url) as running:
         direct = HTTP.get(f"{models.base_url}/models")
