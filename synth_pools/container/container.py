@@ -57,13 +57,16 @@ class Container(Definition):
         tasks: The ids of its tasks, or a mapping from ids to their metadata, or a function that
             lists them, async or not, which is called once before the first rollout. A rollout of
             another task fails.
+        prices: Prices by model, `*` for any other one: dollars for a million tokens of `input`,
+            `output` and, if that differs, `cached`, for `rollout.model_url` where the server says
+            no cost.
         info: Further fields of its description.
         program: The description of its program, if it has one.
         concurrency: The most rollouts at a time; others wait.
         keep_seconds: The time for which the end of a rollout is remembered.
 
     Raises:
-        ValueError: The name is empty, or a number is not positive.
+        ValueError: The name is empty, a number is not positive, or a price is missing.
     """
 
     def __repr__(self) -> str:

@@ -206,8 +206,9 @@ class Episode(Rollout):
             metrics["outcome_reward"] = self.reward
         # Only an episode that was played has a score.
         partial = {} if status == "completed" else {"partial": {"reward": self.reward}}
+        estimated = {"estimated_cost_usd": self.estimated_usd} if self.estimated_usd else {}
         answer = {
-            "usage": {**self.trajectory.usage, **usage_of(trajectory), **self._usage},
+            "usage": {**self.trajectory.usage, **estimated, **usage_of(trajectory), **self._usage},
             "success_status": _SUCCESS.get(status, status),
             **partial,
             **fields,

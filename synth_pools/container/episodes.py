@@ -40,6 +40,7 @@ class Definition:
     name: str = field(kw_only=False)
     description: str | None = None
     tasks: Tasks | Callable[[], Any] | None = None
+    prices: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     info: Mapping[str, Any] = field(default_factory=dict)
     program: Mapping[str, Any] | None = None
     concurrency: int = 100
@@ -51,6 +52,9 @@ class Definition:
     def __post_init__(self) -> None:
         if not self.name or self.concurrency < 1 or self.keep_seconds <= 0:
             raise ValueError("A container has a name, and its numbers are positive.")
+        for model, costs in self.prices.items():
+            if not {"input", "output"} <= set(costs) <= {"input", "output", "cached"}:
+                raise ValueError(f"prices: {model} needs input and output, and may have cached.")
 
 
 class RefusedError(Exception):
@@ -74,7 +78,7 @@ class Episodes:
         self.tasks: dict[str, dict[str, Any]] | None = None
         self._is_draining = False
         self._functions = FunctionLoop()
-        self._models = RecordedModels()
+        self._models = RecordedModels(definition.prices)
         self._places = asyncio.Semaphore(definition.concurrency)
         self._episodes: dict[str, Episode] = {}
         # Sizes of ended rollouts, in the order of their ends.

@@ -68,9 +68,13 @@ class RecordedModels:
     """Relay of a container, which runs from the first rollout on that needs it.
 
     It lives in the event loop that serves requests, which no function of a rollout blocks.
+
+    Args:
+        prices: The prices of models.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, prices: Mapping[str, Mapping[str, float]]) -> None:
+        self._prices = prices
         self._loop = asyncio.get_running_loop()
         self._stack = contextlib.AsyncExitStack()
         self._starting = asyncio.Lock()
@@ -93,7 +97,13 @@ class RecordedModels:
 
     async def _open(self, rollout: Rollout, limits: Collection[str]) -> str:
         # Needed here alone, as what serves a container is.
-        from synth_pools.relay import EpisodeLimits, ModelRelay, RelaySession, relay_server
+        from synth_pools.relay import (
+            EpisodeLimits,
+            ModelPrice,
+            ModelRelay,
+            RelaySession,
+            relay_server,
+        )
 
         url, key = server_of(rollout.policy)
         async with self._starting:
@@ -108,8 +118,9 @@ class RecordedModels:
             show = partial(_show, rollout)
             limited = EpisodeLimits(**{name: rollout.limit(name) for name in limits})
             warn = partial(_log.warning, _ENDLESS, rollout.id)
+            prices = {model: ModelPrice(**costs) for model, costs in self._prices.items()}
             session = RelaySession(
-                upstream, rollout.trajectory, limited, on_step=show, on_endless=warn
+                upstream, rollout.trajectory, limited, prices, on_step=show, on_endless=warn
             )
             self._relay.open(session)
             session.mask.add(os.environ.get(KEY_VARIABLE, ""))
@@ -125,6 +136,7 @@ class RecordedModels:
         tasks = self._relay.end(session)
         if tasks:
             await asyncio.wait(tasks, timeout=_END_SECONDS)
+        rollout.estimated_usd = session.estimated_usd
         return session.refusal
 
     def end_from_thread(self, rollout: Rollout) -> str | None:

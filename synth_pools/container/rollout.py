@@ -115,8 +115,9 @@ class Rollout:
         self._on_event: Callable[[], None] | None = None
         self._artifacts: dict[str, str] = {}
         self._usage: dict[str, float] = {}
-        # Hides the keys of its calls of models in what is told of its end.
+        # Its calls of models set both: the keys in what is told of its end, and the cost by prices.
         self.mask: Mask | None = None
+        self.estimated_usd = 0.0
         self._open_model: Callable[[Rollout, Collection[str]], str] | None = None
 
     def __repr__(self) -> str:

@@ -79,15 +79,14 @@ class ModelPrice:
 
     input: float
     output: float
-    cached_input: float | None = None
+    cached: float | None = None
 
     def cost(self, usage: Mapping[str, float]) -> float:
         """Return the cost of a call."""
         prompt = usage.get("prompt_tokens", 0)
-        cached = usage.get("cached_tokens", 0) if self.cached_input is not None else 0
-        cached = min(cached, prompt)
+        cached = min(usage.get("cached_tokens", 0), prompt)
         dollars = (prompt - cached) * self.input
-        dollars += cached * (self.cached_input or 0)
+        dollars += cached * (self.input if self.cached is None else self.cached)
         dollars += usage.get("completion_tokens", 0) * self.output
         return dollars / _TOKENS_A_PRICE
 
@@ -99,7 +98,8 @@ class RelaySession:
         upstream: The server that they are passed on to.
         recorder: Receives their messages.
         limits: The limits of the episode.
-        prices: The prices of models by their names, for servers that say no cost.
+        prices: The prices of models by their names, `*` for any other model, for servers that say
+            no cost.
         token: The secret that calls find the session by; None for a random one.
         on_step: Called after each message, with its step.
         on_endless: Called once for a limit of tokens or dollars that an answer cannot count for,
@@ -108,6 +108,7 @@ class RelaySession:
     Attributes:
         mask: The mask of keys in all that is recorded.
         turns: The calls that were answered.
+        estimated_usd: The part of their cost that follows from prices.
         running: The calls under way.
         refusal: The sentence of the limit that has ended the episode; None while none has.
     """
@@ -129,7 +130,7 @@ class RelaySession:
         self.token = token or secrets.token_urlsafe(32)
         # A name may stand behind it.
         self.mask = Mask([upstream.key or "", self.token.partition(".")[0]])
-        self.turns, self.tokens, self.cost_usd = 0, 0.0, 0.0
+        self.turns, self.tokens, self.cost_usd, self.estimated_usd = 0, 0.0, 0.0, 0.0
         self.running: set[ModelCall] = set()
         self._call_count = 0
         self._start = _Place(0, 0, 0)
@@ -246,14 +247,16 @@ class RelaySession:
             call.error = None
         is_answered = bool(answer.choices) and call.error is None
         usage = dict(answer.usage)
-        price = self.prices.get(answer.model or "") or self.prices.get(call.model or "")
-        if price is not None and usage:
-            usage.setdefault("cost_usd", price.cost(usage))
+        names = (answer.model or "", call.model or "", "*")
+        price = next((self.prices[name] for name in names if name in self.prices), None)
+        if price is not None and usage and "cost_usd" not in usage:
+            usage["cost_usd"] = usage["estimated_cost_usd"] = price.cost(usage)
         if is_answered:
             self._warn(usage, self.mask.text(str(call.model or answer.model)))
         self.turns += is_answered
         self.tokens += usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
         self.cost_usd += usage.get("cost_usd", 0)
+        self.estimated_usd += usage.get("estimated_cost_usd", 0)
         for number, choice in enumerate(answer.choices or [Choice({"role": "assistant"})]):
             metrics: dict[str, Any] = {} if number else dict(usage)
             metrics |= {

@@ -163,6 +163,30 @@ def test_a_limit_of_dollars_that_ends_nothing_is_logged_once(
     assert lines({"max_tokens": 1000}) == []
 
 
+def test_prices_end_the_episode_at_a_limit_of_dollars(
+    models: ScriptedModels, caplog: pytest.LogCaptureFixture
+) -> None:
+    prices = {"*": {"input": 2e6, "output": 1e6, "cached": 1e6}}
+    container = Container("models", prices=prices)
+
+    @container.rollout
+    def insist(rollout: Rollout) -> None:
+        for _ in range(3):
+            ask(rollout, "one two")
+
+    policy = {"model": "say:ho", "inference_url": models.base_url}
+    played = container.test(policy=policy, limits={"max_cost_usd": 5})
+    assert played.detail == "The episode was stopped: max_cost_usd is 5."
+    # A call reads a token, and another of a cache, and writes a token.
+    assert (played.usage["cost_usd"], played.usage["estimated_cost_usd"]) == (8, 8)
+    metrics = played.answer["trajectory"]["steps"][1]["metrics"]
+    assert (metrics["cost_usd"], metrics["extra"]) == (4, {"estimated_cost_usd": 4})
+    assert not [text for text in caplog.messages if "max_cost_usd" in text]
+    for costs in ({"input": 1}, {"input": 1, "output": 1, "cached_input": 1}):
+        with pytest.raises(ValueError, match="m needs input and output"):
+            Container("models", prices={"m": costs})
+
+
 def test_limits_of_a_server_that_says_no_usage_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     message = {"role": "assistant", "content": "ho"}
     with RecordingServer(Reply.json({"choices": [{"message": message}]})) as server:
