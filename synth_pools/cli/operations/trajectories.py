@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterator, Mapping
+from textwrap import wrap
 from typing import Any
 
-from synth_pools.cli.output import cell, fields, safe_text
+import click
+
+from synth_pools.cli.output import cell, fields, has_colour, is_terminal, safe_text, width
 from synth_pools.trajectories.messages import as_text, results_in
 
 _SHOWN = ("step_id", "source", "message", "model_name", "timestamp", "tool_calls", "observation")
 _COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd")
+# Longer lines, as of images in text, are left to the terminal: to wrap them takes too long.
+_LONGEST_WRAPPED = 20_000
 
 
 def trajectory_text(trajectory: Any) -> str:
-    """Lay out a trajectory; ids of tokens are counted, all else is there."""
+    """Lay out a trajectory, wrapped on a terminal; ids of tokens are counted, all else is there."""
     try:
         return _laid_out(trajectory)
     except (AttributeError, KeyError, TypeError, ValueError):
@@ -30,14 +37,17 @@ def has_no_steps(trajectory: Any) -> bool:
 def _laid_out(trajectory: Mapping[str, Any]) -> str:
     agent = trajectory["agent"]
     names = [agent["name"], agent["version"], agent.get("model_name")]
-    sums = trajectory.get("final_metrics") or {}
+    sums = dict(trajectory.get("final_metrics") or {})
     totals = {name: sums.get(f"total_{name}") for name in _COUNTS}
+    steps = sums.pop("total_steps", None)
     rest = {
         name: value
         for name, value in trajectory.items()
         if name not in ("agent", "steps", "final_metrics") and value is not None
     }
-    lines = [" · ".join([*(cell(name) for name in names if name), *_figures(totals)])]
+    head = [cell(name) for name in names if name and name != "unknown"]
+    head += [] if steps is None else [f"{cell(steps)} steps"]
+    lines = [_head([*head, *_figures(totals)])]
     for place, document in (("agent", agent), ("final_metrics", sums)):
         columns = ("name", "version", "model_name", *(f"total_{name}" for name in _COUNTS))
         more = {name: value for name, value in document.items() if name not in columns}
@@ -51,13 +61,18 @@ def _laid_out(trajectory: Mapping[str, Any]) -> str:
 def _step(step: Mapping[str, Any]) -> Iterator[str]:
     metrics, extra = dict(step.get("metrics") or {}), dict(step.get("extra") or {})
     head = [f"{step['step_id']}  {cell(step['source'])}"]
-    head += [cell(step[name]) for name in ("model_name", "timestamp") if step.get(name)]
+    head += [cell(step["model_name"])] if step.get("model_name") else []
+    if step.get("timestamp"):
+        head.append(re.sub(r"\.\d+", "", cell(step["timestamp"])).replace("+00:00", "Z"))
     head += _figures(metrics)
+    if isinstance(extra.get("seconds"), int | float):
+        head.append(f"{extra.pop('seconds'):.3g} s")
     if "reward" in extra:
         head.append(f"reward {cell(extra.pop('reward'))}")
-    yield " · ".join(head)
+    yield _head(head)
     for name, value in step.items():
-        if name not in (*_SHOWN, "metrics", "extra") and value is not None:
+        is_shown = name in (*_SHOWN, "metrics", "extra") or (name, value) == ("llm_call_count", 1)
+        if not is_shown and value is not None:
             yield from _paragraph(f"{name}: ", value)
     yield from _paragraph("", as_text(step["message"]))
     for call in step.get("tool_calls") or ():
@@ -77,6 +92,10 @@ def _step(step: Mapping[str, Any]) -> Iterator[str]:
         if name not in _COUNTS and value is not None:
             is_long = name in ("prompt_token_ids", "completion_token_ids", "logprobs")
             yield from _paragraph(f"{name}: ", f"{len(value):,} numbers" if is_long else value)
+    if isinstance(error := extra.get("error"), Mapping) and isinstance(error.get("message"), str):
+        rest = {name: value for name, value in error.items() if name != "message"}
+        yield from _paragraph("error: ", _with(error["message"], rest))
+        del extra["error"]
     if extra:
         yield from _paragraph("extra: ", extra)
 
@@ -98,10 +117,18 @@ def _figures(metrics: Mapping[str, Any]) -> list[str]:
     return figures
 
 
+def _head(parts: list[str]) -> str:
+    text = " · ".join(parts)
+    return click.style(text, bold=True) if has_colour(sys.stdout) else text
+
+
 def _paragraph(mark: str, value: Any) -> Iterator[str]:
     """Indent a value; its own lines stay, and control characters are escaped."""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    indent = "   "
-    for line in text.split("\n") if text else ():
-        yield f"{indent}{safe_text(mark)}{safe_text(line)}".rstrip()
-        mark = " " * len(mark)
+    mark = f"   {safe_text(mark)}"
+    room = max(20, width() - len(mark))
+    for line in map(safe_text, text.split("\n") if text else ()):
+        is_wrapped = is_terminal(sys.stdout) and room < len(line) <= _LONGEST_WRAPPED
+        for part in wrap(line, room, break_on_hyphens=False) if is_wrapped else [line]:
+            yield f"{mark}{part}".rstrip()
+            mark = " " * len(mark)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
 
 from synth_pools.cli.operations.trajectories import trajectory_text
 from synth_pools.container import Container, Rollout
@@ -10,16 +13,15 @@ from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 
 TEXT = """\
-door · 1 · small · 1,200 + 3 tokens (4 cached) · $0.5
+door · 1 · small · 2 steps · 1,200 + 3 tokens (4 cached) · $0.5
 schema_version: ATIF-v1.8
 notes: by hand
-final_metrics: {"total_steps": 2}
 
 1  user · 2026-01-01T00:00:00Z
    Open the door.
      Gently.\\x1b[31m
 
-2  agent · small · 1,200 + 3 tokens (4 cached) · $0.5 · reward 1
+2  agent · small · 1,200 + 3 tokens (4 cached) · $0.5 · 0.0589 s · reward 1
    reasoning_content: Hm.
    I see:
    {"media_type": "image/png", "path": "a.png"}
@@ -28,6 +30,7 @@ final_metrics: {"total_steps": 2}
           open.
    ← a draught
    prompt_token_ids: 2 numbers
+   error: Overloaded. {"status": 503}
    extra: {"attempt": 2}
 """
 PARTS = [
@@ -43,7 +46,7 @@ ATIF = {
             "step_id": 1,
             "source": "user",
             "message": "Open the door.\n  Gently.\x1b[31m",
-            "timestamp": "2026-01-01T00:00:00Z",
+            "timestamp": "2026-01-01T00:00:00.25+00:00",
         },
         {
             "step_id": 2,
@@ -66,7 +69,13 @@ ATIF = {
                 ]
             },
             "metrics": {**METRICS, "prompt_token_ids": [1, 2]},
-            "extra": {"reward": 1, "attempt": 2},
+            "llm_call_count": 1,
+            "extra": {
+                "reward": 1,
+                "attempt": 2,
+                "seconds": 0.0589,
+                "error": {"message": "Overloaded.", "status": 503},
+            },
         },
     ],
     "notes": "by hand",
@@ -77,6 +86,27 @@ ATIF = {
 def test_all_of_a_trajectory_is_laid_out() -> None:
     document = {**ATIF, "final_metrics": {**ATIF["final_metrics"], "total_steps": 2}}  # type: ignore[dict-item]
     assert trajectory_text(document) == TEXT
+
+
+def test_a_terminal_has_long_lines_wrapped_below_their_beginning(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "40")
+    step: dict[str, Any] = {"step_id": 1, "source": "agent", "message": "word " * 12}
+    step["observation"] = {"results": [{"source_call_id": "c1", "content": "seen " * 10}]}
+    document = {"agent": {"name": "door", "version": "unknown"}, "steps": [step]}
+    assert trajectory_text(document) == (
+        f"door\n\n1  agent\n   {'word ' * 7}".rstrip()
+        + f"\n   {'word ' * 5}".rstrip()
+        + f"\n   ← [c1] {'seen ' * 6}".rstrip()
+        + f"\n          {'seen ' * 4}".rstrip()
+        + "\n"
+    )
+    # One word of megabytes, such as an image, takes no time.
+    step["message"] = "x" * 10_000_000
+    assert "x" * 10_000_000 in trajectory_text(document)
 
 
 def test_what_is_no_trajectory_is_laid_out_like_any_answer() -> None:
