@@ -52,7 +52,7 @@ _OF_COMMANDS = {
     "url", "yes",
 }  # fmt: skip
 # Names of the same verbs in other programs.
-_ALIASES = {"delete": ("rm",), "list": ("ls",)}
+_ALIASES = {"delete": ("rm",), "get": ("show",), "list": ("ls",)}
 _COLUMNS = ("id", "name", "path", "status", "size_bytes", "created_at")
 _ANNOTATIONS = {
     "contentEncoding", "contentMediaType", "default", "deprecated", "description", "discriminator",

@@ -23,6 +23,8 @@ _WIDTH = 80
 _LONGEST_CELL = 60
 # Keys whose values are of no use if they are cut.
 _WRAPPED = ("error", "message", "detail")
+# Lines of a nested value on a terminal: counts are whole, and a request or a result is short.
+_NESTED_LINES = 4
 _COLOURS = {
     "active": "green",
     "cancelled": "yellow",
@@ -282,7 +284,7 @@ def _words(line: str) -> Iterator[str]:
 def fields(value: Any) -> str:
     """Lay out an object with a line for each key; nested values as JSON.
 
-    On a terminal a value is cut at the width, and an error is wrapped.
+    On a terminal a text is cut at the width, a nested value after some lines, and an error nowhere.
     """
     if not isinstance(value, dict):
         return f"{cell(value)}\n"
@@ -293,8 +295,10 @@ def fields(value: Any) -> str:
     room = max(20, width() - size - 2)
     lines = []
     for name, inner in zip(names, value.values(), strict=True):
-        text = cell(inner, longest=None if name in _WRAPPED else room)
-        if name in _WRAPPED and is_terminal(sys.stdout):
+        is_wrapped = name in _WRAPPED or isinstance(inner, dict | list)
+        longest = room * _NESTED_LINES if is_wrapped else room
+        text = cell(inner, longest=None if name in _WRAPPED else longest)
+        if is_wrapped and is_terminal(sys.stdout):
             text = f"\n{' ' * (size + 2)}".join(wrap(text, room))
         line = coloured(text) if has_colour(sys.stdout) else text
         lines.append(f"{name.ljust(size)}  {line}\n")

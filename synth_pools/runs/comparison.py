@@ -233,10 +233,11 @@ def _check_tasks(first: RunScores, run: RunScores, *, other_tasks: bool) -> None
     different = first.tasks ^ run.tasks
     if different and not other_tasks:
         names = ", ".join(sorted(str(task) for task in different)[:3])
+        unended = [f"{r.unended} of {r.name} have not ended; " for r in (first, run) if r.unended]
         raise ComparisonError(
             f"{first.name} and {run.name} are not of the same tasks: only one of them has {names}"
-            f"{' and others' if len(different) > 3 else ''}; compare what they have in common with "
-            "other_tasks=True (--other-tasks)"
+            f"{' and others' if len(different) > 3 else ''}; {''.join(unended)}compare what "
+            "they have in common with other_tasks=True (--other-tasks)"
         )
 
 

@@ -10,7 +10,7 @@ from synth_pools._client.fleet.table import html_table
 from synth_pools.runs.comparison import Comparison, Difference, Pair, RunFigures
 from synth_pools.runs.scores import Case
 
-RUN_HEADS = ("RUN", "ROLLOUTS", "FAILED", "MEAN", "SECONDS", "TOKENS", "COST USD")
+RUN_HEADS = ("RUN", "ROLLOUTS", "FAILED", "MEAN", "SECONDS", "TOKENS", "COST IN $")
 PAIR_HEADS = ("TASK", "SEED", "BEFORE", "AFTER", "CHANGE")
 CASE_HEADS = ("TASK", "SEED")
 _STYLE = (
@@ -153,7 +153,9 @@ def tables(
 def _listed(
     name: str, heads: Sequence[str], rows: list[list[str]], most: int
 ) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
-    if rows:
+    if not most and rows:
+        yield f"{name}: {len(rows)}.", (), []
+    elif rows:
         rest = f", the first {most} of {len(rows)}" if len(rows) > most else ""
         yield f"{name}{rest}:", heads, rows[:most]
 

@@ -44,7 +44,7 @@ def test_however_narrow_a_terminal_is_something_of_a_value_is_shown(
     assert output.fields(["a"]) == '["a"]\n'
 
 
-def test_on_a_terminal_values_are_cut_and_errors_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_on_a_terminal_values_are_cut_or_wrapped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdout", Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
     monkeypatch.setenv("COLUMNS", "40")
@@ -54,6 +54,14 @@ def test_on_a_terminal_values_are_cut_and_errors_wrapped(monkeypatch: pytest.Mon
         'error  {"message": "the GPU of the node',
         '       has no memory left"}',
     ]
+    counts = {"queued": 0, "running": 0, "completed": 27, "failed": 3}
+    assert output.fields({"rollouts": counts}).splitlines() == [
+        'rollouts  {"queued": 0, "running": 0,',
+        '          "completed": 27, "failed": 3}',
+    ]
+    long = output.fields({"request": {"words": ["word"] * 100}}).splitlines()
+    assert len(long) == 5
+    assert long[-1].endswith("...")
     assert output.grid(["A"], [["x" * 100]]).splitlines()[1] == f"{'x' * 39}…"
 
 

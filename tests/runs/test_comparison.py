@@ -193,6 +193,12 @@ def test_other_tasks_are_compared_when_asked_for() -> None:
     assert (difference.pairs, difference.mean) == (1, -0.5)
 
 
+def test_a_run_that_has_not_ended_is_told_where_tasks_are_not_the_same() -> None:
+    later = [row(0, 1.0), {**row(0, None, "a"), "status": "running"}]
+    with pytest.raises(ComparisonError, match=r"has a; 1 of b have not ended; compare what"):
+        compare([row(0, 1.0), row(0, 1.0, "a")], later, names=["a", "b"])
+
+
 def test_a_file_that_is_no_run(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("hello\n", encoding="utf-8")

@@ -112,11 +112,15 @@ class RolloutOutcome:
 
     @property
     def failure(self) -> str | None:
-        """Code of the failure, or the name of its error; None if the rollout completed."""
+        """Code of the failure, else its state or the name of its error; None where it completed."""
         if self.error is None:
             return None
         code = getattr(self.error, "code", None)
-        return code if isinstance(code, str) and code else type(self.error).__name__
+        if isinstance(code, str) and code:
+            return code
+        if isinstance(self.error, RolloutFailedError):
+            return self.error.status
+        return type(self.error).__name__
 
     def to_dict(self) -> dict[str, Any]:
         """Return the outcome as a flat row, without the request and the rollout themselves."""

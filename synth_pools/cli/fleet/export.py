@@ -12,7 +12,7 @@ import click
 
 from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
-from synth_pools.cli.failures import CommandError, needing, reported_errors
+from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported_errors
 from synth_pools.cli.files import FILE, check_distinct, complete_file, force_option, is_stream
 from synth_pools.runs.recorded import RecordedResult, read_run
 from synth_pools.runs.usage import USAGE_COLUMNS
@@ -71,6 +71,11 @@ def export(connection: ServiceOptions, run: Path, form: str, out: Path | None, f
       synth-pools export run.jsonl --format csv
       synth-pools export run.jsonl --format inspect --out run.eval
     """
+    if not run.exists():
+        raise CommandError(
+            f"{run}: there is no such file; export reads the file of `run --journal` or `--out`",
+            ExitStatus.USAGE,
+        )
     with reported_errors():
         recorded = read_run(run)
     results = [result for result in recorded.results if result.has_ended]

@@ -130,7 +130,9 @@ def _price_of(text: str) -> tuple[str, ModelPrice]:
         numbers = [float(number) for number in match.groups()[1:] if number] if match else []
         return str(match and match[1]), ModelPrice(*numbers)
     except (TypeError, ValueError):
-        raise CommandError(f"--price {text} is none: write MODEL=INPUT/OUTPUT") from None
+        raise CommandError(
+            f"--price {text}: write MODEL=INPUT/OUTPUT or MODEL=INPUT/OUTPUT/CACHED"
+        ) from None
 
 
 class _Records:

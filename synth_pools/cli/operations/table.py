@@ -44,6 +44,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         "Get a pool",
         "Returns the pool with its tasks, in any state, `archived` included. Returns 404 `pool_not_found` if it does not exist.",
         "synth-pools pools get docs-example-pool",
+        aliases=("show",),
     ),
     CommandRow(
         "pools", "replace", "act", (("replace_pool", ("pool_id",)),), ("pool_id",),
@@ -204,6 +205,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         "Get a rollout",
         "As `get_rollout`, in any pool.",
         "synth-pools rollouts get rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f",
+        aliases=("show",),
     ),
     CommandRow(
         "rollouts", "cancel", "act", (("cancel_global_rollout", ("rollout_id",)), ("cancel_rollout", ("pool_id", "rollout_id"))), ("rollout_id",),
@@ -364,6 +366,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         "Get an image release",
         "The image release as it is now.",
         "synth-pools images get docs-example-pool release_1",
+        aliases=("show",),
     ),
     CommandRow(
         "images", "delete", "act", (("delete_image_release", ("pool_id", "release_id")),), ("pool_id", "release_id"),
@@ -400,6 +403,7 @@ COMMANDS: tuple[CommandRow, ...] = (
         "Get the deployment of a task",
         "The deployment of the project to the task, in the server's terms.",
         "synth-pools deployments get docs-example-pool addition --project-id project_1",
+        aliases=("show",),
     ),
     CommandRow(
         "deployments", "find", "get", (("find_deployment_operation", ("pool_id", "task_id")),), ("pool_id", "task_id"),

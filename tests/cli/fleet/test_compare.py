@@ -43,6 +43,12 @@ def test_a_table(command: Command, runs: tuple[Path, Path]) -> None:
     assert "Worse, the first 1 of 10:\nTASK  SEED  BEFORE  AFTER  CHANGE\n" in done.stdout
 
 
+def test_without_rows_their_numbers_are_told(command: Command, runs: tuple[Path, Path]) -> None:
+    done = command("compare", *runs, "--most", "0")
+    assert "\nWorse: 10.\n" in done.stdout
+    assert "TASK" not in done.stdout
+
+
 FORMS = ("table", "markdown", "html", "json")
 
 

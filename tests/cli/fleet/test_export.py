@@ -161,6 +161,14 @@ def test_a_file_that_is_none_is_told_with_its_line(
     assert line in lines
 
 
+def test_a_file_that_is_not_there_is_told_with_those_that_are_read(
+    command: Command, tmp_path: Path
+) -> None:
+    done = command("export", tmp_path / "monday", "--format", "csv")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "monday: there is no such file; export reads the file of `run --journal`" in done.stderr
+
+
 def test_nothing_is_written_over(command: Command, run: tuple[Path, Path], tmp_path: Path) -> None:
     target = tmp_path / "there.csv"
     target.write_text("mine")

@@ -60,7 +60,7 @@ async def test_a_failed_rollout_has_an_error_and_a_row(
         None,
         "container_failed",
         "NotFoundError",
-        "RolloutFailedError",
+        "cancelled",
     ]
     assert all(not isinstance(value, dict | list) for row in rows for value in row.values())
     assert (rows[1]["seed"], rows[1]["reward"], rows[1]["message"]) == (1, 0.5, str(bad.error))
@@ -75,7 +75,7 @@ async def test_a_failed_rollout_has_an_error_and_a_row(
     assert lines[2].index("0.5") + len("0.5") == lines[0].index("reward") + len("reward")
     assert lines[5].startswith("4/4 rollouts, ")
     assert "2 failed, 1 errors, mean reward 0.5 ± 0" in lines[5]
-    assert lines[6] == "failures: 1 NotFoundError, 1 RolloutFailedError, 1 container_failed"
+    assert lines[6] == "failures: 1 NotFoundError, 1 cancelled, 1 container_failed"
     progress = fleet.progress
     assert (progress.rewards, progress.mean_reward, progress.standard_error) == (3, 0.5, 0.0)
     assert "4/4 rollouts" in repr(fleet)
