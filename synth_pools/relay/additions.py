@@ -62,8 +62,10 @@ class Additions:
         if len(self._refused) >= _MOST_REMEMBERED:
             self._refused.clear()
             self._alternatives.clear()
-        # A refusal that names no argument is of any of them, or of the call itself.
-        self._refused.setdefault(key, set()).update(culprits or added)
+        # A refusal that names no argument is of any of them, or of the call itself. Limits need the
+        # usage of streams: that goes last.
+        suspects = culprits or set(added) - {"stream_options"} or added
+        self._refused.setdefault(key, set()).update(suspects)
         return True
 
     def forget(self, kind: str, body: Mapping[str, Any]) -> None:

@@ -231,7 +231,9 @@ def _merge(total: dict[str, Any], part: Json) -> None:
         elif name == "tool_calls":
             calls = total[name] = former or []
             for call in objects_in(value):
-                index = call.get("index", len(calls))
+                index = call.get("index")
+                # Some servers send each call as a whole, and no place.
+                index = index if isinstance(index, int) else len(calls)
                 while len(calls) <= min(index, _MOST_CHOICES):
                     calls.append({})
                 _merge(calls[index], call)

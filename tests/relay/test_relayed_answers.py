@@ -11,7 +11,7 @@ import pytest
 from tests.relay.test_passing import HTTP, chat, completion, events
 from tests.relay.test_recording import ask, user
 from tests.support.backend_server import eventually
-from tests.support.recording import RecordingServer, Reply
+from tests.support.recording import Recorded, RecordingServer, Reply
 from tests.support.relays import Running
 
 
@@ -72,6 +72,37 @@ def test_a_conversation_that_the_server_keeps_goes_on(odd: RecordingServer, rela
         HTTP.post(f"{session.base_url}/responses", json=body)
     after = [call["extra"].get("after_call") for call in session.steps.calls]
     assert after == [None, 0, 1, 0, 0]
+
+
+def test_calls_of_tools_in_a_stream_need_no_place(odd: RecordingServer, relay: Running) -> None:
+    calls = [
+        {"index": None, "id": f"c{number}", "function": {"name": "look", "arguments": "{}"}}
+        for number in (1, 2)
+    ]
+    deltas = [{"choices": [{"index": 0, "delta": {"tool_calls": [call]}}]} for call in calls]
+    last = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+    odd.reply_with(Reply.events(events(*deltas, last)))
+    session = relay.session_of(f"{odd.url}/v1")
+    ask(session, "m", [user("a")], stream=True)
+    sampled = session.steps.added[-1][0]["tool_calls"]
+    assert [call["id"] for call in sampled] == ["c1", "c2"]
+    assert session.session.tokens == 7
+
+
+def test_a_server_that_refuses_arguments_is_still_asked_for_usage(
+    odd: RecordingServer, relay: Running
+) -> None:
+    def answer(request: Recorded) -> Reply:
+        if "logprobs" in request.json:
+            return Reply.json({"message": "Extra inputs are not permitted."}, 422)
+        usage = {"prompt_tokens": 5, "completion_tokens": 2}
+        return Reply.events(events({"choices": [{"delta": {}}]}, {"choices": [], "usage": usage}))
+
+    odd.reply_with(answer)
+    session = relay.session_of(f"{odd.url}/v1", "strict")
+    for count in (1, 2):
+        ask(session, "m", [user("a")], stream=True)
+        assert (session.session.tokens, len(odd.requests)) == (7 * count, 1 + count)
 
 
 _HALF: dict[str, Any] = {"choices": [{"index": 0, "delta": {"content": "ha"}}]}
