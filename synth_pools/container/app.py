@@ -160,8 +160,6 @@ class _Handlers:
         episode = self._all.find(request.path_params["rollout_id"])
         episode.stop("cancelled")
         await episode.ended.wait()
-        # Nobody needs its answer.
-        episode.read.set()
         return _answer({"rollout_id": episode.id, "status": "terminated"})
 
     async def events(self, request: Request) -> Response:

@@ -15,6 +15,7 @@ from tests.support import sdk_container
 from tests.support.backend_server import Server, eventually, serve
 from tests.support.environments import run_into_limit
 from tests.support.process_pools import pids, until
+from tests.support.spending_container import answered
 
 ARGV = [sys.executable, "-m", "synth_pools.container", str(Path(sdk_container.__file__))]
 
@@ -97,6 +98,11 @@ def test_a_cancelled_rollout_ends_on_its_container(backend: Server, pool_id: str
     backend.post(f"/v1/rollouts/{rollout_id}/cancel")
     eventually(lambda: backend.get(path)["running"] == 0)
     assert backend.state(rollout_id) == "cancelled"
+    assert answered(backend, rollout_id)["result"]["metrics"] == {"steps": 1}
+    usage = backend.get(f"/v1/rollouts/{rollout_id}/usage")
+    assert (usage["llm_input_tokens"], usage["llm_output_tokens"]) == (12, 4)
+    items = backend.get(f"/v1/rollouts/{rollout_id}/artifacts")["items"]
+    assert [item["path"] for item in items] == ["notes.txt", "log.txt"]
 
 
 def test_a_container_that_dies_takes_its_rollout_along_and_comes_back(backend: Server) -> None:

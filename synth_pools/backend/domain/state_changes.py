@@ -51,7 +51,8 @@ class RolloutChange:
     # from then on.
     queue_seconds: float | None = None
     run_seconds: float | None = None
-    # At an end: the tokens read and written and the cost, as texts; None where none is reported.
+    # At an end, or `reported` after a cancellation: the tokens read and written and the cost, as
+    # texts; None where none is reported.
     figures: tuple[str | None, str | None, str | None] = (None, None, None)
 
     @property

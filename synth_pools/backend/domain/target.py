@@ -81,6 +81,8 @@ class TargetError(Exception):
         self.status = status
         # True if no connection was made, so that the request was not sent.
         self.nobody_listens = nobody_listens
+        # The answer of a container that was too slow, once it was told to stop.
+        self.last: Answer | None = None
 
 
 class Target(Protocol):

@@ -112,6 +112,8 @@ class MetricsRecorder:
             self.attempts += 1
             if change.queue_seconds is not None:
                 self.queue_seconds.observe(change.queue_seconds)
+        elif change.status == "reported":
+            self._add_usage(change)
         else:
             self.finished[change.status, change.code or ""] += 1
             self._add_usage(change)

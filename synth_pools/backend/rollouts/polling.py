@@ -59,6 +59,8 @@ async def follow(target: Target, rollout_id: str, limit_seconds: float) -> Answe
 async def last_look(target: Target, rollout_id: str, error: TargetError) -> Answer | None:
     """Return the end of a rollout whose time is over, if its container has it; else None.
 
+    A container that still runs it is told to stop; what it then answers becomes `error.last`.
+
     Args:
         target: The container.
         rollout_id: The rollout.
@@ -70,7 +72,11 @@ async def last_look(target: Target, rollout_id: str, error: TargetError) -> Answ
         async with timeout(_SHORTEST_LIMIT):
             answer = await target.look_up(rollout_id)
         if answer is not None and _is_about(answer.document, rollout_id):
-            return None if is_pending(answer) else answer
+            if not is_pending(answer):
+                return answer
+            async with timeout(_SHORTEST_LIMIT):
+                await target.terminate(rollout_id)
+                error.last = await _follow(target, rollout_id)
     return None
 
 

@@ -44,6 +44,8 @@ from synth_pools.backend.storage.rollouts import find_rollout
 
 # Longest sleep of a further attempt before it asks again, since the rate of its pool may change.
 _LONGEST_DELAY = 1.0
+# Time for the last answer of a container to a cancelled rollout.
+_LAST_ANSWER_SECONDS = 9.0
 
 
 class _NotSentError(Exception):
@@ -64,7 +66,7 @@ class Runner:
         notifier: Notified of every change of a rollout.
         containers: The client for calls to containers.
         balancer: Gives each attempt a container of the pool.
-        background: Runs requests to containers to give up cancelled rollouts.
+        background: Asks containers to give up rollouts, and for their last answers.
         workers: Processes that parse large answers.
     """
 
@@ -189,13 +191,17 @@ class Runner:
             error = failed
             waiting.begin_attempts(attempt, failed)
             if not attempt.may_follow(error):
-                result = failure(error.code, error.message, error.details)
+                result = await self._failure(error)
                 break
             if error.code != "backend_restarted" and attempt.container_url is not None:
                 tried.append(attempt.container_url)
                 if not self._balancer.has_other(place, tried):
                     await asyncio.sleep(attempt.pause_seconds)
-        await self._finish(End(rollout_id, result, owner))
+        try:
+            await self._finish(End(rollout_id, result, owner))
+        except asyncio.CancelledError:
+            self._background.start(self._keep(rollout_id, result))
+            raise
         result.release_memory()
         return RunEnd.DONE
 
@@ -261,25 +267,55 @@ class Runner:
                     answer = await _take_up(target, attempt)
             else:
                 answer, rest = await self._send(target, attempt)
+            try:
+                result = await interpret_politely(answer, self._settings, self._workers)
+            except Exception:
+                # Without an end the events that came with it would be lost.
+                await self._agent_events(attempt).store_texts(rest)
+                raise
             answered = True
         except _NotSentError:
             answered = True
             raise
         except TargetError as error:
-            answered = error.code != "container_timeout"
+            answered = error.code != "container_timeout" or error.last is not None
             raise
         finally:
             # A rollout that another backend has taken over goes on.
             if not answered and attempt.owner == self._database.owner:
-                self._background.start(target.terminate(attempt.rollout_id))
-        try:
-            result = await interpret_politely(answer, self._settings, self._workers)
-        except Exception:
-            # Without an end the events that came with it would be lost.
-            await self._agent_events(attempt).store_texts(rest)
-            raise
+                self._background.start(self._give_up(target, attempt.rollout_id))
         result.agent_events = rest
         return result
+
+    async def _failure(self, error: TargetError) -> RolloutResult:
+        """Return the result of a rollout without an end, with what its container told last."""
+        failed = failure(error.code, error.message, error.details)
+        if error.last is None:
+            return failed
+        last = await interpret_politely(error.last, self._settings, self._workers)
+        return replace(
+            last, status="failed", error=failed.error, reward="null", metrics=failed.metrics
+        )
+
+    async def _give_up(self, target: Target, rollout_id: str) -> None:
+        """Ask a container to give up a rollout; store its last answer to a cancelled one."""
+        try:
+            async with asyncio.timeout(_LAST_ANSWER_SECONDS):
+                await target.terminate(rollout_id)
+                answer = await follow(target, rollout_id, _LAST_ANSWER_SECONDS)
+        except (TargetError, TimeoutError):
+            return
+        if answer is None:
+            return
+        result = await interpret_politely(answer, self._settings, self._workers)
+        await self._keep(rollout_id, result)
+
+    async def _keep(self, rollout_id: str, result: RolloutResult) -> None:
+        """Store what the container of a cancelled rollout has answered."""
+        async with self._contents.holding(result.contents):
+            keep = partial(self._transitions.keep, rollout_id, result)
+            await self._database.write_until_stored(keep)
+        result.release_memory()
 
     async def _send(self, target: Target, attempt: Attempt) -> tuple[Answer, Sequence[str]]:
         """Return the end of a rollout, and the data of events that came with it."""

@@ -28,7 +28,7 @@ from synth_pools.backend.storage.rollout_changes import (
     put_back,
     start_rollouts,
 )
-from synth_pools.backend.storage.rollout_results import failure
+from synth_pools.backend.storage.rollout_results import RolloutResult, failure, store_last_answer
 from synth_pools.backend.storage.rollouts import FINAL, find_rollout, find_rollouts
 from synth_pools.backend.storage.start_rates import StartRates
 
@@ -112,23 +112,32 @@ class Transitions:
             The error for a rollout that another backend owns, or that is gone.
         """
         errors: list[Exception | None] = []
-        for (tx, _), finished in zip(ends, finish_rollouts(ends), strict=True):
+        for (tx, end), finished in zip(ends, finish_rollouts(ends), strict=True):
             if isinstance(finished, Exception):
                 errors.append(finished)
                 continue
             if finished is not None:
                 tx.after_commit(partial(self._notifier.notify_end, finished))
+            else:
+                store_last_answer(tx, end.rollout_id, end.result)
             errors.append(None)
         return errors
 
     def finish(self, end: End, tx: Transaction) -> None:
         """End a rollout, possibly with contents of artifacts; raise the errors of `finish_all`."""
-        contents = end.result.contents
-        if end.owner is not None and contents and not self._contents.is_remote:
-            self._contents.ensure(contents)
+        self._ensure(end.result, end.owner)
         [error] = self.finish_all([(tx, end)])
         if error is not None:
             raise error
+
+    def keep(self, rollout_id: str, result: RolloutResult, tx: Transaction) -> None:
+        """Store the last answer of a cancelled rollout's container."""
+        self._ensure(result, tx.owner)
+        store_last_answer(tx, rollout_id, result)
+
+    def _ensure(self, result: RolloutResult, owner: int | None) -> None:
+        if owner is not None and result.contents and not self._contents.is_remote:
+            self._contents.ensure(result.contents)
 
     def give_up(
         self, rollout_id: str, error: TargetError, owner: int | None, tx: Transaction

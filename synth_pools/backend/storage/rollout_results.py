@@ -7,9 +7,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from synth_pools.backend.domain import json_text
+from synth_pools.backend.domain.state_changes import RolloutChange
 from synth_pools.backend.resources.byte_budget import Reservation
+from synth_pools.backend.storage import artifacts as artifact_rows
 from synth_pools.backend.storage.artifacts import ContentRow
 from synth_pools.backend.storage.contents.store import Content
+from synth_pools.backend.storage.database import Transaction
+
+# A rollout gets an answer once, even if several ask its container. The figures are texts.
+_STORE = """
+UPDATE rollouts SET result = ?, usage = ?, artifacts = ?,
+    input_tokens = CAST(CAST(? AS TEXT) AS BIGINT),
+    output_tokens = CAST(CAST(? AS TEXT) AS BIGINT),
+    cost_usd = CAST(CAST(? AS TEXT) AS DOUBLE PRECISION), updated_at = ?
+WHERE id = ? AND status = 'cancelled' AND result = 'null' RETURNING seq, pool_id
+"""
 
 # Sums of rewards and of costs that are no larger are finite, as are those of their squares.
 _LARGEST = 1e140
@@ -60,3 +72,16 @@ def failure(code: str, message: str, details: dict[str, Any] | None = None) -> R
     if details:
         error["details"] = details
     return RolloutResult("failed", error=json_text.dumps(error))
+
+
+def store_last_answer(tx: Transaction, rollout_id: str, result: RolloutResult) -> None:
+    """Store what the container of a cancelled rollout has answered; others stay as they are."""
+    if result.result == "null":
+        return
+    values = (result.result, result.usage, result.artifacts, *result.figures, tx.now(), rollout_id)
+    row = tx.execute(_STORE, values).fetchone()
+    if row is None:
+        return
+    if result.content_rows:
+        artifact_rows.insert(tx, row["seq"], result.content_rows)
+    tx.changed(RolloutChange(row["pool_id"], rollout_id, "reported", figures=result.figures))

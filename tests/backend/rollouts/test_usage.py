@@ -8,6 +8,7 @@ import pytest
 
 from tests.support.backend_server import Server
 from tests.support.containers import Seen, http, odd_container
+from tests.support.spending_container import scraped
 
 
 @pytest.mark.parametrize(
@@ -43,7 +44,7 @@ def test_usage_is_summed_for_a_pool_its_tasks_and_prometheus(server: Server) -> 
             return http(404, {})
         return http(200, request.json["env"])
 
-    before = _scraped(server)
+    before = scraped(server)
     with odd_container(respond) as container:
         pool_id = server.pool(container_url=container.url, tasks=[{"id": "a"}, {"id": "b"}])
         path = f"/v1/pools/{pool_id}/metrics"
@@ -65,15 +66,8 @@ def test_usage_is_summed_for_a_pool_its_tasks_and_prometheus(server: Server) -> 
         {"task_id": "a", "rollouts": 2, **sums, "output_tokens": None},
         {**nothing, "task_id": "b", "rollouts": 1, "output_tokens": 10**15},
     ]
-    after = _scraped(server)
+    after = scraped(server)
     counted = {name: after[name] - before.get(name, 0) for name in after}
     assert counted['tokens_total{direction="input"}'] == 7
     assert counted['tokens_total{direction="output"}'] == 10**15
     assert counted["cost_usd_total"] == 0.75
-
-
-def _scraped(server: Server) -> dict[str, float]:
-    prefix = "synth_pools_rollout_"
-    lines = server.send("GET", "/metrics").text.splitlines()
-    values = (line.removeprefix(prefix).split() for line in lines if line.startswith(prefix))
-    return {name: float(value) for name, value in values}
