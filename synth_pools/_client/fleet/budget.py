@@ -25,6 +25,9 @@ class Budget:
         max_seconds: Most seconds from its start.
         on_budget: ``finish`` or ``cancel`` the rollouts under way.
 
+    Attributes:
+        reports_usage: Whether any rollout reports usage; None before the first has ended.
+
     Raises:
         RequestValidationError: A limit is no amount, or ``on_budget`` no choice.
     """
@@ -47,6 +50,7 @@ class Budget:
         self._counted: dict[int, Usage] = {}
         # True once a request has ended with tokens and without a cost.
         self._is_unpriced = False
+        self.reports_usage: bool | None = None
         self._clock: Callable[[], float] | None = None
         self._ends_at = math.inf
 
@@ -70,6 +74,7 @@ class Budget:
 
     def count(self, index: int, usage: Mapping[str, float], *, is_final: bool) -> None:
         """Count what a request has used in all so far."""
+        self.reports_usage = bool(usage or self.reports_usage)
         if not self.sums_usage:
             return
         amounts = figures(usage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import threading
@@ -15,6 +16,7 @@ from synth_pools._client.fleet.journal import WidthRecord, decode_run, digest
 from synth_pools._client.fleet.journal_file import JournalFile
 from synth_pools._client.fleet.journal_segments import segment_path
 from synth_pools.cli.fleet.results import ResultFile
+from synth_pools.container import Container, Rollout
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 from tests.cli.fleet.conftest import LIMIT, rows_of, started_run, states, wait_for
@@ -101,6 +103,43 @@ def test_a_run_ends_at_its_budget_and_goes_on(
     prices.write_text("small: {input: 1}\n")
     refused = command(*words)
     assert (refused.returncode, "small needs the prices" in refused.stderr) == (2, True)
+
+
+def test_what_a_budget_cancels_is_spent_too(
+    command: Command, backend: LocalBackend, tmp_path: Path
+) -> None:
+    container = Container("spends")
+    spent: list[int | None] = []
+    have_all_spent = threading.Event()
+
+    @container.rollout
+    async def play(rollout: Rollout) -> float:
+        rollout.usage(cost_usd=0.5, output_tokens=100)
+        spent.append(rollout.seed)
+        if len(spent) == 4:
+            have_all_spent.set()
+        await asyncio.to_thread(have_all_spent.wait, LIMIT)
+        if rollout.seed:
+            await asyncio.Event().wait()
+        return 1.0
+
+    journal = tmp_path / "run.jsonl"
+    with container.running() as url, backend.client() as client:
+        pool = str(client.create_pool({"name": "x", "container_url": url, "concurrency": 4})["id"])
+        words = ("run", pool, "--seeds", "0..3", "--journal", journal, "-o", "json")
+        done = command(*words, "--max-cost", "0.5", "--on-budget", "cancel")
+        run = client.runs.get("run")
+        again = command(*words, "--max-cost", "2")
+    assert done.returncode == 3
+    summary = json.loads(done.stdout)
+    assert summary["statuses"] == {"completed": 1, "cancelled": 3}
+    assert summary["usage"]["cost_usd"] == 2
+    assert summary["usage"]["output_tokens"] == 400
+    assert "max_cost_usd=0.5 is reached: 400 tokens and $2 were spent" in done.stderr
+    assert (run["cost_usd"], run["rollouts"]["cancelled"]) == (2, 3)
+    # The journal knows it, too, and nothing is counted twice: nothing more is started.
+    assert (again.returncode, "max_cost_usd=2.0 is reached" in again.stderr) == (3, True)
+    assert (json.loads(again.stdout)["usage"], len(spent)) == (summary["usage"], 4)
 
 
 def test_a_budget_that_cannot_work_is_told_once(

@@ -15,6 +15,7 @@ from synth_pools import (
     RequestValidationError,
     RolloutOutcome,
 )
+from synth_pools._client._async.fleet import cancellation
 from synth_pools._client._async.fleet.fleet import AsyncFleet
 from synth_pools.runs.recorded import read_run
 from tests.client.async_.fleet_ends import comes_true, end_one_after_the_other, seeds
@@ -159,6 +160,62 @@ async def test_a_fleet_cancels_what_runs_and_starts_it_again(
     progress = await fleet(on_budget="cancel").run()
     assert (progress.completed, progress.replayed) == (8, states["completed"])
     assert len(service.status) == 8 + states["cancelled"]
+
+
+@pytest.mark.parametrize("tells", [True, False, None])
+async def test_a_fleet_waits_for_the_usage_of_what_it_cancelled(
+    service: PoolService,
+    fleet_client: AsyncContainerPoolsClient,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    tells: bool | None,
+) -> None:
+    """Unless no rollout reports any (None)."""
+    looks = Counter[str]()
+    plain, finish_one = service.rollout, service.idle
+    first: list[str] = []
+
+    def rollout(rollout_id: str) -> dict[str, Any]:
+        looks[rollout_id] += service.status[rollout_id] == "cancelled"
+        has_told = rollout_id in first or (tells and looks[rollout_id] > 3)
+        return {
+            **plain(rollout_id),
+            "started_at": "2026-01-01T00:00:00Z",
+            "result": {"status": "cancelled"} if has_told else None,
+        }
+
+    def told(rollout_id: str) -> dict[str, Any]:
+        end = rollout(rollout_id)
+        usage = {"cost_usd": 1} if tells is not None and end["result"] else None
+        return {"rollout": end, "summary": {"rollout_id": rollout_id, "usage": usage}}
+
+    def finish_first() -> None:
+        if len(service.status) == 4 and not first:
+            first.extend(service.running[:1])
+            finish_one()
+
+    monkeypatch.setattr(service, "rollout", rollout)
+    service.told, service.idle = told, finish_first
+    if tells is False:
+        monkeypatch.setattr(cancellation, "_LAST_ANSWER_SECONDS", 0.5)
+    options: dict[str, Any] = {"max_cost_usd": 1, "on_budget": "cancel", "max_in_flight": 4}
+    if tells is None:
+        options["max_seconds"] = 1
+    fleet = fleet_client.rollouts.run_many(P, seeds(8), journal=tmp_path / "run", **options)
+    outcomes = await until_the_budget(fleet)
+    if tells is None:
+        assert max(looks.values()) <= 3
+        assert fleet.usage == {"per_completed": {}}
+        return
+    spent = 4 if tells else 1
+    assert fleet.usage["cost_usd"] == sum(o.usage.get("cost_usd", 0) for o in outcomes) == spent
+    if tells:
+        assert all(outcome.rollout and outcome.rollout["result"] for outcome in outcomes[1:])
+    # The journal knows it, too.
+    again = fleet_client.rollouts.run_many(P, seeds(8), journal=tmp_path / "run", max_cost_usd=1)
+    with pytest.raises(BudgetReachedError, match=f"{spent} were spent"):
+        await again.run()
+    assert len(service.status) == 4
 
 
 @pytest.mark.parametrize("is_lazy", [False, True])

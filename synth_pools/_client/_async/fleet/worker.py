@@ -7,6 +7,7 @@ import dataclasses
 from collections import OrderedDict
 from typing import Any
 
+from synth_pools._client._async.fleet.cancellation import with_last_answer
 from synth_pools._client._async.fleet.creation import AsyncRolloutCreator
 from synth_pools._client._async.fleet.creation_batch import InFlight
 from synth_pools._client._async.fleet.fleet_journal import AsyncFleetJournal
@@ -288,6 +289,8 @@ class AsyncFleetWorker:
         if not is_final(rollout):
             pool_id = scope.pool_id or rollout.get("pool_id")
             rollout, summary = await self._follow(rollout_id, pool_id, item.mark)
+        if item.is_stopped and self._budget.reports_usage is not False:
+            rollout, summary = await with_last_answer(rollout, scope, caller), None
         if summary is None:
             summary = await caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}

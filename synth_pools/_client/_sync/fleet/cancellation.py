@@ -5,18 +5,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
 from collections.abc import Mapping
+from typing import Any
 
 from synth_pools._client._sync.fleet.creation_batch import InFlight
+from synth_pools._client._sync.fleet.retrying_caller import RetryingCaller
+from synth_pools._client._sync.fleet.scope import RolloutScope
 from synth_pools._client.fleet.options import FleetOptions
-from synth_pools._client.fleet.outcomes import FleetProgress
+from synth_pools._client.fleet.outcomes import FleetProgress, rollout_id_of
 from synth_pools._client.runtime.sync_.concurrency import WorkerGroup
 from synth_pools._client.runtime.sync_.io import Function
 from synth_pools.errors import SynthPoolsError
 
 CANCEL_SECONDS = 30.0
+# A service asks a container for its last answer that long.
+_LAST_ANSWER_SECONDS = 10.0
+_PAUSE_SECONDS = 0.2
 _MOST_NAMES = 10
 
 _LOG = logging.getLogger("synth_pools")
@@ -55,6 +62,21 @@ def cancel_requests(
     finally:
         group.abandon()
     return list(remaining.values())
+
+
+def with_last_answer(
+    rollout: dict[str, Any], scope: RolloutScope, caller: RetryingCaller
+) -> dict[str, Any]:
+    """Return a rollout; wait a while for what the container of a cancelled one tells last."""
+    rollout_id, clock = rollout_id_of(rollout), scope.transport.clock
+    is_cancelled = rollout.get("status", rollout.get("state")) == "cancelled"
+    # A rollout that never started has used nothing.
+    until = clock() + (_LAST_ANSWER_SECONDS if is_cancelled and rollout.get("started_at") else 0)
+    with contextlib.suppress(SynthPoolsError):
+        while rollout.get("result") is None and clock() < until:
+            caller.sleep(_PAUSE_SECONDS)
+            rollout = caller.call(lambda: scope.get(rollout_id), is_look=True)
+    return rollout
 
 
 def log_early_end(

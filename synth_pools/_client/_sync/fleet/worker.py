@@ -10,6 +10,7 @@ import dataclasses
 from collections import OrderedDict
 from typing import Any
 
+from synth_pools._client._sync.fleet.cancellation import with_last_answer
 from synth_pools._client._sync.fleet.creation import RolloutCreator
 from synth_pools._client._sync.fleet.creation_batch import InFlight
 from synth_pools._client._sync.fleet.fleet_journal import FleetJournal
@@ -285,6 +286,8 @@ class FleetWorker:
         if not is_final(rollout):
             pool_id = scope.pool_id or rollout.get("pool_id")
             rollout, summary = self._follow(rollout_id, pool_id, item.mark)
+        if item.is_stopped and self._budget.reports_usage is not False:
+            rollout, summary = with_last_answer(rollout, scope, caller), None
         if summary is None:
             summary = caller.call(lambda: scope.summary(rollout_id))
         return {**rollout, "summary": summary}
