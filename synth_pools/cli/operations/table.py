@@ -305,7 +305,7 @@ COMMANDS: tuple[CommandRow, ...] = (
             CommandParameter("step", "--step", "text", (), "The step to read, `7`, or the first and the last of several, `3..5`, `3..` or `..5`; all else of the trajectory comes as it is"),
         ),
         "Read what happened in a rollout, step by step",
-        "Returns the trajectory that the container answered with, once the rollout has completed or failed: a cancelled one has no answer. It is one of its artifacts, too. Returns 404 `artifact_not_found` if the rollout has none, or one that is not in ATIF, and 404 `artifact_expired` if it is no longer kept.",
+        "Returns the trajectory that the container answered with, once the rollout has ended, whichever way. It is one of its artifacts, too. Returns 404 `artifact_not_found` if the rollout has none, or one that is not in ATIF, and 404 `artifact_expired` if it is no longer kept.",
         "synth-pools rollouts trajectory rollout_0f8b7c1e5d2a4b6c9e3f1a2b3c4d5e6f",
     ),
     CommandRow(

@@ -37,6 +37,8 @@ from synth_pools.contract.selections import reads
 _CREATED = ("replay_of", "created_by", "created_at", "mode",
             "pool_id", "task_id", "request", "trace_correlation_id", "run", "labels")  # fmt: skip
 _REPEATED = _CREATED[4:]
+# Fields that a cancelled rollout may get with the last answer of its container.
+_LATE = ("result", "updated_at")
 # Fields of a run since its first rollout.
 _BEGUN = ("created_at", "created_by", "labels", "configuration_digest")
 # Facts of a rollout's usage, by their names in its summary.
@@ -249,8 +251,10 @@ class FactBook:
             self._listings.finish(subject, status)
             counted = [(answer.as_other, "Pool", pool_id), *([run] if run else [])]
             self._counts.end(subject, status, time.monotonic(), *counted)
+        awaits_answer = status == "cancelled" and rollout.get("result") is None
+        later = (*_CREATED, *_LATE) if awaits_answer else _CREATED
         for name in self._document.properties("Rollout"):
-            if name in rollout and name not in _CREATED:
+            if name in rollout and name not in later:
                 self._facts.state("facts.final", answer, subject, name, rollout[name])
         for name, value in stated_outcome(rollout):
             check = "facts.final" if name == "score" else "facts.usage"
@@ -289,7 +293,8 @@ class FactBook:
                 usage = summary["usage"]
                 reported = usage if isinstance(usage, dict) else {}
                 for name, fact in _REPORTED.items():
-                    self._facts.state("facts.usage", answer, subject, fact, reported.get(name))
+                    if reported.get(name) or not self._may_be_told(subject):
+                        self._facts.state("facts.usage", answer, subject, fact, reported.get(name))
 
     def _read_usage(
         self, answer: FactAnswer, subject: ResourceKey, usage: Mapping[str, Any]
@@ -297,7 +302,7 @@ class FactBook:
         if not self._had_ended(answer, subject):
             return
         for name in self._document.properties("RolloutUsage"):
-            if name in usage:
+            if name in usage and (usage[name] or not self._may_be_told(subject)):
                 self._facts.state("facts.usage", answer, subject, name, usage[name])
         seconds, tolerance = self._lasted.get(subject, (0.0, float("inf")))
         wall = usage.get("wall_time_sec")
@@ -351,7 +356,7 @@ class FactBook:
 
     def _read_artifacts(self, answer: FactAnswer, items: list[dict[str, Any]]) -> None:
         subject = (answer.as_other, "Rollout", answer.ids.get("rollout_id", ""))
-        if not items and not self._had_ended(answer, subject):
+        if not items and (self._may_be_told(subject) or not self._had_ended(answer, subject)):
             return
         # The address depends on that of the request, and on whether the content is still there.
         documented = self._documented.part("Artifact", items)
@@ -385,6 +390,10 @@ class FactBook:
                 facts |= {"score": data["outcome_reward"]} if "outcome_reward" in data else {}
                 for name, value in facts.items():
                     self._facts.state("facts.final", answer, subject, name, value)
+
+    def _may_be_told(self, subject: ResourceKey) -> bool:
+        """Return whether a rollout is cancelled, and its container may tell of it yet."""
+        return self._known(subject, "status") == ("cancelled",)
 
     def _had_ended(self, answer: FactAnswer, subject: ResourceKey) -> bool:
         return answer.exchange.began > self._counts.ended.get(subject, float("inf"))

@@ -209,7 +209,7 @@ def downloads_bundle(ctx: Context) -> None:
     _TRAJECTORY,
     _LIST,
     clauses="""
-        get_global_rollout_trajectory#eb71#3f9c#5192,
+        get_global_rollout_trajectory#9645#3f9c#5192,
         parameters Step#452b#6c0f#8afd, Features.trajectories#ff8e,
         Trajectory.schema_version#3227, Trajectory.agent#82e8, Trajectory.steps#d17f,
         Trajectory.final_metrics#d82c, TrajectoryStep.step_id#2643, TrajectoryStep.source#d7ad,

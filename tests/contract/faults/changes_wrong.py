@@ -44,6 +44,15 @@ async def _queued_not_cancelled(request: Request, passing: Passing) -> Response 
     return None
 
 
+async def _scored_when_cancelled(
+    request: Request, response: Response, passing: Passing
+) -> Response:
+    value = response.json()
+    if response.status != 200 or value["status"] != "cancelled" or value["result"] is None:
+        return response
+    return response.with_json({**value, "score": 0.5, "metrics": {"outcome_reward": 0.5}})
+
+
 async def _only_said_to_be_archived(request: Request, passing: Passing) -> Response | None:
     current = await passing.ask(sibling(request, "GET", request.path))
     value = current.json()
@@ -218,6 +227,14 @@ CANCEL = [
         ("cancel_rollout",),
         ("cancel_rollout",),
         before=_queued_not_cancelled,
+    ),
+    Fault(
+        "cancelled_gets_a_score",
+        "cancel",
+        ("get_rollout",),
+        ("get_rollout",),
+        after=_scored_when_cancelled,
+        check="containers.terminate",
     ),
 ]
 

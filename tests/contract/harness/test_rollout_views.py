@@ -162,7 +162,7 @@ def test_what_a_backend_need_not_tell_may_be_left_out() -> None:
         ("completed", True, "get_rollout/result", None),
         ("completed", True, "get_rollout/finished_at", None),
         ("failed", True, "get_rollout/error", None),
-        ("cancelled", True, "get_rollout/result", {}),
+        ("cancelled", False, "get_rollout/result", {}),
         ("queued", False, "get_rollout_summary/status", "running"),
         ("queued", False, "get_rollout_summary/timing/created_at", None),
         ("queued", False, "get_rollout_summary/timing/started_at", _TIME),

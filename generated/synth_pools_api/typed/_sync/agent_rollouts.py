@@ -258,10 +258,10 @@ class AgentRolloutsApi(Group):
     ) -> Trajectory:
         """Read what happened in a rollout, step by step.
 
-        Returns the trajectory that the container answered with, once the rollout has completed
-        or failed: a cancelled one has no answer. It is one of its artifacts, too. Returns 404
-        `artifact_not_found` if the rollout has none, or one that is not in ATIF, and 404
-        `artifact_expired` if it is no longer kept.
+        Returns the trajectory that the container answered with, once the rollout has ended,
+        whichever way. It is one of its artifacts, too. Returns 404 `artifact_not_found` if the
+        rollout has none, or one that is not in ATIF, and 404 `artifact_expired` if it is no
+        longer kept.
 
         Args:
             rollout_id: The id of a rollout.

@@ -12,7 +12,7 @@ from synth_pools.contract.exceptions import InconclusiveError, StopScenarioError
 from synth_pools.contract.harness.context import Context
 from synth_pools.contract.harness.expectations import Status
 from synth_pools.contract.harness.registry import scenario
-from synth_pools.contract.harness.views import read_list
+from synth_pools.contract.harness.views import read_list, readers
 from synth_pools.contract.harness.waits import (
     Rollout,
     becomes_true,
@@ -32,6 +32,7 @@ from synth_pools.contract.http.stub_container import (
     TASKSET,
 )
 from synth_pools.contract.results import Outcome
+from synth_pools.contract.rules.verdict import moment
 
 _GETS = {
     "health": HEALTH,
@@ -275,7 +276,7 @@ def containers_changed(ctx: Context) -> None:
     "containers.terminate",
     "cancel_rollout",
     "cancel_global_rollout",
-    clauses="Containers#85f2, cancel_rollout#cbd6#130c",
+    clauses="Containers#85f2#59b2, cancel_rollout#cbd6#130c",
     needs="containers",
 )
 def containers_terminate(ctx: Context) -> None:
@@ -286,7 +287,9 @@ def containers_terminate(ctx: Context) -> None:
         config = {"submission_mode": "async"}
         pools.append(ctx.resources.pool("async", container_url=url, config=config))
     for place, family in product(range(len(pools)), (0, 1)):
-        env: dict[str, Any] = {"delay": 0, "answer": "asked"} if place else {}
+        env: dict[str, Any] = {}
+        if place:
+            env = {"delay": 0, "answer": "asked", "reward": 0.5, "usage": {"input_tokens": 7}}
         rollout = start_running(ctx, pools[place], **env)
         operation, ids = rollout.cancels(ctx)[-family]
         if not eventually(ctx, partial(received.was_sent, rollout.id)):
@@ -298,6 +301,33 @@ def containers_terminate(ctx: Context) -> None:
         ctx.judge(operation, response).that("the container is told", is_terminated, "it was not")
         final = wait_for(ctx, rollout, FINAL)
         ctx.judge(operation, final).field("status", "cancelled")
+        if place:
+            _judge_last_answer(ctx, rollout, final)
+
+
+def _judge_last_answer(ctx: Context, rollout: Rollout, cancelled: Response) -> None:
+    """Judge what a cancelled rollout gets of its container, where the server asks for that."""
+    later = cancelled
+
+    def is_there() -> bool:
+        nonlocal later
+        later = ctx.require(200, "get_rollout", rollout.ids)
+        return isinstance(later.at("result"), dict)
+
+    if not eventually(ctx, is_there):
+        return
+    judge = ctx.judge("get_rollout", later)
+    judge.equal("what the container reports", {"input_tokens": 7}, later.at("result", "usage"))
+    late = ("result", "updated_at")
+    stays = [{k: v for k, v in r.json.items() if k not in late} for r in (cancelled, later)]
+    judge.equal("the rest of the cancelled rollout", *stays)
+    before, after = (moment(response.at("updated_at")) for response in (cancelled, later))
+    is_same = cancelled.at("result") == later.at("result")
+    is_later = is_same or (before is not None and after is not None and before < after)
+    judge.that("updated_at is later with the answer", is_later, f"{after} after {before}")
+    for operation, ids in readers(ctx, rollout, "RolloutUsage"):
+        usage = ctx.require(200, operation, ids)
+        ctx.judge(operation, usage).field("llm_input_tokens", 7)
 
 
 @scenario(
