@@ -203,6 +203,8 @@ def compare(
         raise ComparisonError(f"failures: {failures!r} is neither 'zero' nor 'leave-out'")
     if not 0 < confidence < 1:
         raise ComparisonError(f"confidence: {confidence} is not between 0 and 1")
+    if not math.isfinite(threshold):
+        raise ComparisonError(f"threshold: {threshold} is no reward")
     scores = [
         read_scores(run, f"run {number}", failures, threshold) for number, run in enumerate(runs, 1)
     ]

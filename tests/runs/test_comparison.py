@@ -177,6 +177,7 @@ def test_what_has_not_ended_is_counted_and_left_out() -> None:
         ([[row(0, 1.0)], [row(0, None)]], {"failures": "leave-out"}, "no case with a reward"),
         ([[row(0, 1.0)]] * 2, {"failures": "ignore"}, "neither 'zero' nor 'leave-out'"),
         ([[row(0, 1.0)]] * 2, {"confidence": 95}, "not between 0 and 1"),
+        ([[row(0, 1.0)]] * 2, {"threshold": math.nan}, "threshold: nan is no reward"),
         ([[row(0, 1.0)]] * 2, {"names": ["a"]}, "2 runs and 1 names"),
     ],
 )

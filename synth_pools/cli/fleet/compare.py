@@ -40,7 +40,6 @@ _FORMATS = ("table", "json", "markdown", "html")
     default=1.0,
     show_default=True,
     type=float,
-    callback=not_nan,
     help="Least reward of a rollout that passed, for pass@k and pass^k.",
 )
 @click.option(
@@ -103,18 +102,20 @@ def compare_command(
         ]
         comparison = compare(*sources, names=names, **options)
     for line in left_out(comparison):
-        output.say(line)
+        output.say(output.safe_text(line))
     output.write_text(render(comparison, form, most))
     if fail_if_worse is None:
         return int(ExitStatus.DONE)
-    worse = [item.name for item in comparison.differences if item.mean < -fail_if_worse]
-    for name in worse:
-        output.say(f"{name} is worse than {comparison.runs[0].name} by more than {fail_if_worse:g}")
-    missing = [] if options["other_tasks"] else [d for d in comparison.differences if d.missing]
-    for item in missing:
-        output.say(f"{item.name} lacks {len(item.missing)} cases of {comparison.runs[0].name}")
+    first, problems = comparison.runs[0].name, []
+    for item in comparison.differences:
+        if item.mean < -fail_if_worse:
+            problems.append(f"{item.name} is worse than {first} by more than {fail_if_worse:g}")
+        if item.missing and not options["other_tasks"]:
+            problems.append(f"{item.name} lacks {len(item.missing)} cases of {first}")
+    for line in problems:
+        output.say(output.safe_text(line))
     has_unended = any(run.unended for run in comparison.runs[1:])
-    return int(ExitStatus.FAILED if worse or missing or has_unended else ExitStatus.DONE)
+    return int(ExitStatus.FAILED if problems or has_unended else ExitStatus.DONE)
 
 
 def _source(text: str, connection: ServiceOptions) -> Path | list[dict[str, Any]]:

@@ -149,13 +149,15 @@ def test_a_run_that_lacks_cases_fails_where_it_is_judged(
     assert (done.returncode, done.stderr) == (1, "branch lacks 17 cases of main\n")
     assert command(*judged, "--other-tasks").returncode == 0
     assert command("compare", *reversed(runs), "--fail-if-worse", "0").returncode == 0
+    hostile = runs[1].rename(runs[1].with_name("\x1b[31m.jsonl"))
+    done = command("compare", runs[0], hostile, "--fail-if-worse", "0")
+    assert done.stderr == "\\x1b[31m lacks 17 cases of main\n"
 
 
 @pytest.mark.parametrize(
     "words",
     [
         ("compare", "a", "b", "--fail-if-worse"),
-        ("compare", "a", "b", "--success"),
         ("run", "pool", "--seeds", "0..1", "--fail-under"),
         ("run", "pool", "--seeds", "0..1", "--until-sure"),
         ("run", "pool", "--seeds", "0..1", "--max-cost"),
