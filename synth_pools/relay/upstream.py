@@ -10,6 +10,8 @@ from functools import cached_property
 from typing import NoReturn, Self
 from urllib.parse import urlsplit
 
+import httptools
+
 from synth_pools.relay.additions import Additions
 
 _CONNECT_SECONDS = 30.0
@@ -18,10 +20,10 @@ _SILENCE_SECONDS = 3600.0
 # Servers close idle connections, most of them after five seconds.
 _IDLE_SECONDS = 2.0
 _MOST_IDLE = 100
-_PIECE = 64 * 1024
+_PIECE = _LARGEST_HEAD = 64 * 1024
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-_ERRORS = (OSError, EOFError, ValueError, asyncio.LimitOverrunError)
+_ERRORS = (OSError, EOFError, ValueError)
 
 
 class UpstreamError(Exception):
@@ -34,12 +36,17 @@ class UpstreamAnswer:
     Attributes:
         status: The status.
         headers: The headers, in their order.
+        has_begun: True once anything of it has arrived.
     """
 
     def __init__(self, upstream: Upstream, streams: _Streams, *, has_body: bool) -> None:
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
+        self.has_begun = False
         self._upstream, self._streams, self._has_body = upstream, streams, has_body
+        self._parser = httptools.HttpResponseParser(self)
+        self._parts: list[bytes] = []
+        self._has_head = self._is_over = False
         self._is_reusable = self._is_read = self._is_silent = False
 
     def __enter__(self) -> Self:
@@ -55,16 +62,11 @@ class UpstreamAnswer:
 
     async def read_head(self) -> None:
         """Read the status and the headers."""
-        version = b""
-        while self.status < 200:
-            async with asyncio.timeout(_SILENCE_SECONDS):
-                head = await self._streams[0].readuntil(b"\r\n\r\n")
-            first, *lines = head[:-4].split(b"\r\n")
-            version, status = first.split(b" ", 2)[:2]
-            self.status = int(status)
-            pairs = (line.partition(b":") for line in lines)
-            self.headers = [(name, value.strip()) for name, _, value in pairs]
-        self._is_reusable = version == b"HTTP/1.1" and b"close" not in self.header(b"connection")
+        size = 0
+        while not self._has_head:
+            if size > _LARGEST_HEAD:
+                raise ValueError("its head is too long")
+            size += await self._receive() or _broken()
 
     async def pieces(self) -> AsyncIterator[bytes]:
         """Yield the body as it arrives.
@@ -73,101 +75,71 @@ class UpstreamAnswer:
             UpstreamError: It breaks off.
         """
         try:
-            async for piece in self._pieces():
-                yield piece
+            while self._has_body:
+                if self._parts:
+                    # What has arrived is a single piece, in however many chunks it was sent.
+                    piece, self._parts = b"".join(self._parts), []
+                    yield piece
+                if self._is_over:
+                    break
+                if not await self._receive():
+                    is_chunked = b"chunked" in self.header(b"transfer-encoding")
+                    if is_chunked or self.header(b"content-length"):
+                        _broken()
+                    break
         except _ERRORS as error:
             raise UpstreamError(f"its answer breaks off: {error!r}") from None
         if self._is_reusable:
             self._is_read = True
             self._upstream.release(self._streams)
 
-    async def _pieces(self) -> AsyncIterator[bytes]:
-        if not self._has_body or self.status in (204, 304):
-            return
-        if b"chunked" in self.header(b"transfer-encoding"):
-            chunks = _Chunks()
-            while not chunks.is_over:
-                if piece := chunks.read(await self._next(_PIECE) or _broken()):
-                    yield piece
-            self._is_reusable = self._is_reusable and not chunks.rest
-            return
-        length = self.header(b"content-length")
-        self._is_reusable = self._is_reusable and bool(length)
-        if not length:
-            while piece := await self._next(_PIECE):
-                yield piece
-            return
-        size = _size(length, 10)
-        while size:
-            piece = await self._next(min(size, _PIECE)) or _broken()
-            size -= len(piece)
-            yield piece
-
-    async def _next(self, most: int) -> bytes:
+    async def _receive(self) -> int:
+        """Read and parse some bytes; return how many, 0 at the end of the connection."""
         # `asyncio.timeout` would take longer than the rest of it, for each event of a stream.
         timer = asyncio.get_running_loop().call_later(_SILENCE_SECONDS, self._give_up)
         try:
-            piece = await self._streams[0].read(most)
+            piece = await self._streams[0].read(_PIECE)
         finally:
             timer.cancel()
         if self._is_silent:
             raise TimeoutError
-        return piece
+        self.has_begun = self.has_begun or bool(piece)
+        try:
+            self._parser.feed_data(piece)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            if not self._is_over:
+                raise ValueError(str(error)) from None
+            self._is_reusable = False
+        return len(piece)
 
     def _give_up(self) -> None:
         self._is_silent = True
         self._streams[1].transport.abort()
 
+    # What the parser calls.
 
-class _Chunks:
-    """Reader of a body in chunks: what has arrived is a single piece, whatever they are.
+    def on_message_begin(self) -> None:
+        # Nothing may follow the answer.
+        self._is_reusable = False
 
-    Attributes:
-        is_over: True once the last was read.
-        rest: What has arrived behind the last, or of a line.
-    """
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._has_head:
+            self.headers.append((name, value))
 
-    def __init__(self) -> None:
-        self.is_over = False
-        self.rest = b""
-        self._size = 0
-        self._is_behind_chunk = self._is_last = False
+    def on_headers_complete(self) -> None:
+        if not self._has_head:
+            self.status = self._parser.get_status_code()
+            self._has_head = self.status >= 200
+            if not self._has_head:
+                self.headers.clear()
 
-    def read(self, arrived: bytes) -> bytes:
-        """Return the content of what has arrived."""
-        text, at, parts = self.rest + arrived, 0, []
-        while at < len(text) and not self.is_over:
-            if self._size:
-                part = text[at : at + self._size]
-                parts.append(part)
-                at += len(part)
-                self._size -= len(part)
-                self._is_behind_chunk = not self._size
-                continue
-            end = text.find(b"\r\n", at)
-            if end < 0:
-                break
-            line, at = text[at:end], end + 2
-            if self._is_last:
-                self.is_over = not line
-            elif self._is_behind_chunk:
-                if line:
-                    _broken()
-                self._is_behind_chunk = False
-            else:
-                self._size = _size(line.partition(b";")[0], 16)
-                self._is_last = not self._size
-        self.rest = text[at:]
-        if len(self.rest) > _PIECE:
-            raise ValueError("a line is too long")
-        return b"".join(parts)
+    def on_body(self, body: bytes) -> None:
+        if not self._is_over:
+            self._parts.append(body)
 
-
-def _size(text: bytes, base: int) -> int:
-    size = int(text, base)
-    if size < 0:
-        raise ValueError("a negative length")
-    return size
+    def on_message_complete(self) -> None:
+        if self._has_head and not self._is_over:
+            self._is_over, self._is_reusable = True, self._parser.should_keep_alive()
 
 
 def _broken() -> NoReturn:
@@ -235,7 +207,7 @@ class Upstream:
             except BaseException as error:
                 streams[1].transport.abort()
                 # Closed by the server as the request was on its way: nobody has read it.
-                is_empty = isinstance(error, asyncio.IncompleteReadError) and not error.partial
+                is_empty = isinstance(error, EOFError) and not answer.has_begun
                 if is_reused and (is_empty or isinstance(error, ConnectionError)):
                     continue
                 if isinstance(error, _ERRORS):
