@@ -172,13 +172,9 @@ class _Exchange:
         self._kind = kind if self._method == b"POST" and kind in DIALECTS else None
         self._body = _json_object(body) if self._kind else {}
         self._headers = self._headers_of(scope)
-        self._hide_keys(scope)
-        self._stream = PassingStream(set())
-
-    @property
-    def is_answered(self) -> bool:
-        """True for a stream that has all of its answer, but not yet its end."""
-        return self._stream.is_answered
+        for _, value in _keys_of(scope):
+            session.mask.add(value.rpartition(b" ")[2].decode("latin-1"))
+        self.stream = PassingStream(set())
 
     async def _ask(self, body: bytes) -> UpstreamAnswer:
         return await self._upstream.send(self._method, self._target, self._headers, body)
@@ -200,16 +196,10 @@ class _Exchange:
             headers += others or [(b"authorization", b"Bearer " + key.encode())]
         return headers
 
-    def _hide_keys(self, scope: Mapping[str, Any]) -> None:
-        for _, value in _keys_of(scope):
-            key = value.rpartition(b" ")[2].decode("latin-1")
-            self._session.mask.add(key)
-
     async def run(self) -> None:
         """Pass the request on, and its answer back."""
         if not self._kind:
-            answer = await self._ask(self._raw)
-            with answer:
+            with await self._ask(self._raw) as answer:
                 await self._pass_on(answer)
             return
         if self._session.limit is not None:
@@ -286,7 +276,7 @@ class _Exchange:
     async def _pass_stream(
         self, call: ModelCall, dialect: Dialect, answer: UpstreamAnswer, names: set[str]
     ) -> None:
-        stream = self._stream = PassingStream(names)
+        stream = self.stream = PassingStream(names)
         call.read_answer = lambda: dialect.read(dialect.fold(stream.events))
         inflate = _inflater(answer)
         headers = _headers_back(answer, is_decoded=inflate is not None)
@@ -323,7 +313,7 @@ async def _unless_disconnected(exchange: _Exchange, receive: _Receive) -> None:
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         is_gone = not working.done()
-        if is_gone and exchange.is_answered:
+        if is_gone and exchange.stream.is_answered:
             await asyncio.wait({working}, timeout=_USAGE_SECONDS)
     finally:
         leaving.cancel()
