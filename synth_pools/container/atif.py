@@ -16,14 +16,14 @@ from synth_pools.container.encoding import write_json
 _LONGEST_SHOWN = 2000
 _MOST_SHOWN = 20
 
-_COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens")
-TOTALS = (*_COUNTS, "cost_usd")
-_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-_OTHER_NAMES = {
+# Figures of steps that are summed, by their names in the usage of a rollout.
+TOTALS = {
     "input_tokens": "prompt_tokens",
     "output_tokens": "completion_tokens",
     "cached_input_tokens": "cached_tokens",
+    "cost_usd": "cost_usd",
 }
+_IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 # vLLM writes this for a probability of 0, which JSON cannot.
 _LOWEST_LOGPROB = -9999.0
 
@@ -68,7 +68,7 @@ def step_event(step: Mapping[str, Any]) -> dict[str, Any]:
         results = step["observation"]["results"][:_MOST_SHOWN]
         short["observation"] = [_cut(result["content"]) for result in results]
     metrics = step.get("metrics", {})
-    short |= {name: metrics[name] for name in TOTALS if name in metrics}
+    short |= {name: metrics[name] for name in TOTALS.values() if name in metrics}
     if "reward" in step.get("extra", ()):
         short["reward"] = step["extra"]["reward"]
     return short
@@ -157,7 +157,7 @@ def metrics_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     extra: dict[str, Any] = {}
     for name, value in dict(metrics).items():
-        field_name = _OTHER_NAMES.get(name, name)
+        field_name = TOTALS.get(name, name)
         item = _FIELDS[field_name](value) if field_name in _FIELDS else None
         if item is not None and field_name not in fields:
             fields[field_name] = item
@@ -188,7 +188,7 @@ def _logprobs(value: Any) -> list[float] | None:
 
 
 _FIELDS: dict[str, Callable[[Any], Any]] = {
-    **dict.fromkeys(_COUNTS, partial(_amount, types=(int,))),
+    **dict.fromkeys(TOTALS.values(), partial(_amount, types=(int,))),
     "cost_usd": _amount,
     "prompt_token_ids": _ids,
     "completion_token_ids": _ids,

@@ -27,14 +27,7 @@ LARGEST_ANSWER = 64 * 1024 * 1024
 # Room for the final metrics and notes.
 _FOOT = 1024
 
-_AGENT_ONLY = ("model_name", "reasoning_content", "tool_calls", "metrics")
 _SOURCES = {"assistant": "agent", "developer": "system"}
-_USAGE_NAMES = {
-    "prompt_tokens": "input_tokens",
-    "completion_tokens": "output_tokens",
-    "cached_tokens": "cached_input_tokens",
-    "cost_usd": "cost_usd",
-}
 
 
 @dataclass(slots=True)
@@ -162,7 +155,7 @@ class Trajectory:
         fields = {name: value for name, value in fields.items() if value}
         if source != "agent":
             # ATIF has them for the agent alone.
-            more |= {name: fields.pop(name) for name in _AGENT_ONLY if name in fields}
+            more, fields = more | fields, {}
         step: dict[str, Any] = {
             "step_id": 0,
             "timestamp": time_of(timestamp, more),
@@ -185,7 +178,7 @@ class Trajectory:
                 more["after_step"] = after
             self._count += 1
             step["step_id"] = self._count
-            for name in TOTALS:
+            for name in TOTALS.values():
                 if name in step.get("metrics", ()):
                     self._totals[name] = self._totals.get(name, 0) + step["metrics"][name]
             if self.model_name is None:
@@ -291,7 +284,8 @@ class Trajectory:
     def usage(self) -> dict[str, float]:
         """Sums of all steps, as `usage` of a rollout has them."""
         with self._lock:
-            return {_USAGE_NAMES[name]: value for name, value in self._totals.items()}
+            sums = self._totals
+            return {name: sums[total] for name, total in TOTALS.items() if total in sums}
 
     def to_dict(self) -> dict[str, Any]:
         """Return the trajectory in ATIF."""
@@ -346,5 +340,5 @@ def usage_of(trajectory: Trajectory | Mapping[str, Any] | None) -> dict[str, Any
         return trajectory.usage
     metrics = trajectory.get("final_metrics") if isinstance(trajectory, Mapping) else None
     sums = metrics if isinstance(metrics, Mapping) else {}
-    usage = {name: sums.get(f"total_{total}") for total, name in _USAGE_NAMES.items()}
+    usage = {name: sums.get(f"total_{total}") for name, total in TOTALS.items()}
     return {name: amount for name, amount in usage.items() if amount is not None}
