@@ -82,13 +82,8 @@ def sentences(comparison: Comparison, difference: Difference) -> Iterator[str]:
         f"Of {difference.pairs} pairs {counts}, {difference.equal} equal; the sign test over "
         f"{difference.units} {difference.unit}s gives p = {difference.sign_p:.2g}."
     )
-    others = {
-        "new": difference.new,
-        "missing": difference.missing,
-        "without a reward in one run": difference.left_out,
-    }
-    if any(others.values()):
-        yield f"{', '.join(f'{len(c)} {name}' for name, c in others.items() if c)}.".capitalize()
+    if others := [f"{len(cases)} {name}" for name, cases in _unpaired(difference) if cases]:
+        yield f"{', '.join(others)}.".capitalize()
     failed = sum(run.failed for run in comparison.runs)
     if failed:
         counted = "count as 0" if comparison.failures == "zero" else "are left out"
@@ -139,15 +134,17 @@ def tables(
         yield " ".join(sentences(comparison, difference)), (), []
         for name, pairs in (("Worse", difference.worse), ("Better", difference.better)):
             yield from _listed(name, PAIR_HEADS, list(map(pair_cells, pairs)), most)
-        for name, cases in (
-            ("New", difference.new),
-            ("Missing", difference.missing),
-            ("Without a reward in one run", difference.left_out),
-        ):
-            yield from _listed(name, CASE_HEADS, list(map(case_cells, cases)), most)
+        for name, cases in _unpaired(difference):
+            yield from _listed(name.capitalize(), CASE_HEADS, list(map(case_cells, cases)), most)
     for run in comparison.runs:
         cells = list(map(case_cells, run.failed_cases))
         yield from _listed(f"Failed in {run.name}", CASE_HEADS, cells, most)
+
+
+def _unpaired(difference: Difference) -> Iterator[tuple[str, Sequence[Case]]]:
+    yield "new", difference.new
+    yield "missing", difference.missing
+    yield "without a reward in one run", difference.left_out
 
 
 def _listed(
