@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import select
 import sys
@@ -147,9 +146,7 @@ class Toolbox:
         try:
             parts = await self._parts(name, arguments)
             is_error = False
-        except CommandError as error:
-            parts = [json.dumps({"error": error.format_message()})]
-        except (SynthPoolsError, OSError, TypeError, ValueError) as error:
+        except (CommandError, SynthPoolsError, OSError, TypeError, ValueError) as error:
             parts = self._answers.first_part(error_text(error))
         # A service that repeats the key in an answer does not show it to the agent.
         content: Any = [TextContent(text=part.replace(self._secret, "***")) for part in parts]
