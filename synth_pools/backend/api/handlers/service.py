@@ -10,30 +10,6 @@ from synth_pools.backend.domain.errors import ApiError, conflict
 from synth_pools.backend.storage import pools, rollouts
 from synth_pools.backend.storage.queries import QueryLimits, QueryRefusedError
 
-_FEATURES = (
-    "artifact_downloads",
-    "async_submission",
-    "batch",
-    "container_probes",
-    "container_urls",
-    "echo",
-    "event_pages",
-    "event_resume",
-    "event_rollouts",
-    "idempotency_keys",
-    "pause",
-    "pool_events",
-    "pool_logs",
-    "replay",
-    "runs",
-    "shares",
-    "start_rates",
-    "support_bundle",
-    "sync_mode",
-    "trajectories",
-    "validate",
-)
-
 _STARTED_TARGETS = ("harbor", "openenv")
 _MOST_ROWS = 10_000
 
@@ -46,14 +22,16 @@ async def get_queue_status(request: Request) -> Response:
 
 
 async def get_capabilities(request: Request) -> Response:
-    settings = request.services.settings
+    settings, contract = request.services.settings, request.services.contract
+    features = contract.document["components"]["schemas"]["Features"]["properties"]
     # It deploys to them with processes and images of their containers.
     starts = settings.allow_processes or settings.allow_images or settings.ray is not None
     return json_response(
         {
             "targets": [*(_STARTED_TARGETS if starts else ()), DEFAULT_TARGET],
             "features": {
-                **dict.fromkeys(_FEATURES, True),
+                # All that openapi.yaml names, but for these.
+                **dict.fromkeys(features, True),
                 "deployments": False,
                 "image_releases": settings.allow_images,
                 "images": settings.allow_images,
@@ -62,7 +40,7 @@ async def get_capabilities(request: Request) -> Response:
                 "ray": settings.ray is not None,
             },
             "scopes": request.services.keys.scopes_of(request.key_name),
-            "version": request.services.contract.version,
+            "version": contract.version,
         }
     )
 
