@@ -7,8 +7,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from synth_pools.trajectories.conversations import conversations
-
 _SUMS = ("prompt_tokens", "completion_tokens", "cached_tokens", "cost_usd")
 
 
@@ -21,11 +19,6 @@ def results_in(step: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the results of a step's observation."""
     results: list[Mapping[str, Any]] = (step.get("observation") or {}).get("results") or []
     return results
-
-
-def chat_messages(trajectory: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the messages of the last conversation, as `step_messages` has them."""
-    return [message for step in conversations(trajectory)[-1] for message in step_messages(step)]
 
 
 def step_messages(step: Mapping[str, Any]) -> list[dict[str, Any]]:

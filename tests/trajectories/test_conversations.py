@@ -10,7 +10,8 @@ import pytest
 
 from synth_pools.container import Container, Rollout, Trajectory
 from synth_pools.trajectories.conversations import conversations, finish_reason
-from synth_pools.trajectories.messages import chat_messages, step_messages
+from synth_pools.trajectories.messages import step_messages
+from tests.support.conversations import chat_messages
 from tests.support.recording import RecordingServer, Reply
 from tests.support.scripted_models import ScriptedModels
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from synth_pools.trajectories.messages import chat_messages, model_usage
+from synth_pools.trajectories.messages import model_usage
 from synth_pools.trajectories.sequences import token_sequences
+from tests.support.conversations import chat_messages
 
 
 def trajectory(*steps: dict[str, Any], **agent: Any) -> dict[str, Any]:

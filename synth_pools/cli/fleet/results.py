@@ -27,17 +27,17 @@ class ResultFile:
 
     Args:
         path: The file, or a stream. A file that exists is locked until `close`.
+
+    Attributes:
         former: Rows of the file that stay, by index. Without them the file is emptied.
 
     Raises:
         CommandError: Another run writes to it, or it cannot be read.
     """
 
-    def __init__(
-        self, path: Path | None, former: Mapping[int, Mapping[str, Any]] | None = None
-    ) -> None:
+    def __init__(self, path: Path | None) -> None:
         self._path = path
-        self.former = former or {}
+        self.former: Mapping[int, Mapping[str, Any]] = {}
         self._file: BinaryIO | None = None
         # Locked before its rows are read: they would be old once another run has ended.
         self._locked: BinaryIO | None = None

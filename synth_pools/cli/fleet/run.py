@@ -86,10 +86,9 @@ def carry_out(
     options = replace(options, name=requests.name)
     prices = None if options.prices is None else read_object(options.prices)
     with contextlib.closing(ResultFile(options.out)) as results:
-        former = _former_rows(
+        results.former = former = _former_rows(
             requests, pool_id, options.out, options.only, options.journal, force=options.force
         )
-        results.former = former
         indices = _chosen(requests, former, options.only)
         looks = Looks(requests, options.until_sure)
         running = _Run(requests, indices, pool_id, former, results, RunSummary(by=options.by))

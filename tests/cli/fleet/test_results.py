@@ -18,7 +18,8 @@ from synth_pools.cli.fleet.summary import RunSummary
 def test_what_is_kept_takes_the_place_of_what_was_there(tmp_path: Path) -> None:
     path = tmp_path / "results.jsonl"
     path.write_text("what was there\n")
-    results = ResultFile(path, {0: {"index": 0}, 3: {"index": 3}})
+    results = ResultFile(path)
+    results.former = {0: {"index": 0}, 3: {"index": 3}}
     assert path.read_text() == "what was there\n"
     results.write({"index": 1})
     results.close()
