@@ -77,7 +77,7 @@ class UpstreamAnswer:
         try:
             while self._has_body:
                 if self._parts:
-                    # What has arrived is a single piece, in however many chunks it was sent.
+                    # A single piece, in however many chunks it was sent.
                     piece, self._parts = b"".join(self._parts), []
                     yield piece
                 if self._is_over:
@@ -116,7 +116,7 @@ class UpstreamAnswer:
         self._is_silent = True
         self._streams[1].transport.abort()
 
-    # What the parser calls.
+    # The parser calls these.
 
     def on_message_begin(self) -> None:
         # Nothing may follow the answer.
