@@ -8,6 +8,7 @@ import shutil
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import chain
 from textwrap import wrap
 from typing import Any, TextIO, TypeVar
@@ -229,7 +230,24 @@ def object_table(rows: Sequence[Any], columns: Sequence[str], *, is_flat: bool =
 
 def _column(row: Any, name: str) -> Any:
     value = value_at(row, name)
+    if value is None and name in ("cost_usd", "run_seconds"):
+        return _figure(row, name)
     return "echo" if name == "container_url" and value is None and runs_on_echo(row) else value
+
+
+def _figure(rollout: Any, name: str) -> Any:
+    """Return the cost or the seconds of a rollout in a list, which has no summary."""
+    # Imported here: other lists need none of the client.
+    from synth_pools import RolloutOutcome
+
+    if name == "cost_usd":
+        return RolloutOutcome(0, {}, rollout, None).usage.get(name)
+    times = [value_at(rollout, key) for key in ("started_at", "finished_at")]
+    try:
+        start, end = map(datetime.fromisoformat, times)
+        return (end - start).total_seconds()
+    except (TypeError, ValueError):
+        return None
 
 
 def runs_on_echo(pool: Any) -> bool:

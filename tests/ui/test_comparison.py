@@ -113,6 +113,13 @@ def test_runs_of_other_tasks_are_refused_unless_told(
             client.create_rollout("t", body)
     page.run("location.hash = '#/compare?run1=a&run2=b'")
     page.until(f"({SECTION}).includes('not of the same tasks')")
+    # A box stands beside its text, no higher than it.
+    sizes = "[e.clientHeight, ...[...e.children].map(c => c.clientHeight)]"
+    heights = page.run(
+        f"[...document.querySelectorAll('section .tools label')].map(e => Math.max(...{sizes}))"
+    )
+    assert len(heights) == 2
+    assert max(heights) < 28
     page.click("label", "Common tasks alone")
     page.until(f"({SECTION}).includes('Of 1 pairs')")
     assert page.run("location.hash") == "#/compare?run1=a&run2=b&tasks=other"

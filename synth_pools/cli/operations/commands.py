@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "json", "jsonl", "yaml", "id")
 _EXAMPLE_WIDTH = 74
+# Columns of the figures that lists are sorted by, where they are not among those of the list.
+_SORTED_BY = {"cost": ("cost_usd",), "duration": ("run_seconds",)}
 _OUTPUT_HELP = (
     "How to write the answer: a table, the service's own JSON (jsonl: an item a line), YAML, or "
     "ids alone."
@@ -200,11 +202,12 @@ def _answer(
             output.write_text(f"{to}\n")
         return
     form = values["output"]
+    columns = (*row.columns[:3], *_SORTED_BY.get(values.get("sort", ""), ()), *row.columns[3:])
     if row.kind == "stream":
         _follow(client, operation, arguments, values)
         return
     if values.get("all"):
-        output.write_pages(_pages(client, operation, arguments), form, row.columns)
+        output.write_pages(_pages(client, operation, arguments), form, columns)
         return
     content = client.operations.call(operation, arguments, body=body)
     step = arguments.get("step")
@@ -222,7 +225,7 @@ def _answer(
     following = None
     if form == "table" or values.get("cursor") is not None:
         following = _following(content, cursor=values.get("cursor"))
-    output.write_answer(content, form, row.columns)
+    output.write_answer(content, form, columns)
     if following:
         output.say(f"There is more: --all, or --cursor {output.safe_text(str(following))}")
 

@@ -189,7 +189,7 @@ export class CompareView {
       ${sets.length === 2
         ? html`<section><h2>Paired by task and seed</h2>
             <div class="tools">${this.option("failures", "leave-out", "Leave failures out")} ${this.option("tasks", "other", "Common tasks alone")}</div>${this.comparison()}</section>
-          <section><h2>All rollouts</h2><${Plots} sets=${sets} /></section>`
+          <section><h2>All rollouts <small>failures have no reward here</small></h2><${Plots} sets=${sets} /></section>`
         : html`<p class="empty">Choose two pools, two runs, or two runs of a pool.</p>`}`;
   }
 }

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from synth_pools.container import Container, Result
 from synth_pools.local import LocalBackend
 from tests.cli.conftest import Command
 from tests.support.recording import RecordingServer, Reply
@@ -60,6 +61,27 @@ def test_rollouts_are_listed_with_seed_task_pool_and_error(
         )
     assert "the name of it" in command("pools", "list").stdout
     assert "the name of it" in command("top", "--once").stdout
+
+
+def test_a_list_has_the_figure_that_it_is_sorted_by(
+    command: Command, backend: LocalBackend
+) -> None:
+    container = Container("costs")
+    container.rollout(lambda rollout: Result(1.0, {"cost_usd": rollout.seed + 0.25}))
+    with container.running() as url, backend.client() as client:
+        pool = client.create_pool({"name": "costs", "container_url": url})["id"]
+        for seed in range(2):
+            client.rollouts.run(pool, {"seed": seed})
+    for more in ((), ("--all", "--limit", "1")):
+        words = ("rollouts", "list", "--pool", pool, *more)
+        lines = command(*words, "--sort", "cost").stdout.splitlines()
+        assert lines[0].split()[:4] == ["ID", "STATUS", "SCORE", "COST"]
+        assert [line.split()[3] for line in lines[1:]] == ["1.25", "0.25"]
+        lines = command(*words, "--sort", "duration").stdout.splitlines()
+        assert "RUN SECONDS" in lines[0]
+        first, second = (float(line.split()[3]) for line in lines[1:])
+        assert first >= second > 0
+    assert "SECONDS" not in command("rollouts", "list", "--pool", pool, "--sort", "reward").stdout
 
 
 def test_a_unique_prefix_is_taken_as_the_id(command: Command, backend: LocalBackend) -> None:
