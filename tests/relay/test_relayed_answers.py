@@ -95,8 +95,12 @@ def test_a_server_that_refuses_arguments_is_still_asked_for_usage(
     def answer(request: Recorded) -> Reply:
         if "logprobs" in request.json:
             return Reply.json({"message": "Extra inputs are not permitted."}, 422)
-        usage = {"prompt_tokens": 5, "completion_tokens": 2}
-        return Reply.events(events({"choices": [{"delta": {}}]}, {"choices": [], "usage": usage}))
+        last = {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}}
+        chunks = [
+            {"choices": [{"delta": {}}]},
+            *([last] if "stream_options" in request.json else []),
+        ]
+        return Reply.events(events(*chunks))
 
     odd.reply_with(answer)
     session = relay.session_of(f"{odd.url}/v1", "strict")
