@@ -192,8 +192,9 @@ class _Exchange:
         if self._kind:
             headers.append((b"accept-encoding", b"identity"))
         if key is not None:
-            others = [(name, key.encode()) for name, _ in keys if name != b"authorization"]
-            headers += others or [(b"authorization", b"Bearer " + key.encode())]
+            values = {b"authorization": b"Bearer " + key.encode()}
+            names = dict.fromkeys(name for name, _ in keys) or values
+            headers += [(name, values.get(name, key.encode())) for name in names]
         return headers
 
     async def run(self) -> None:

@@ -296,6 +296,11 @@ def test_an_api_key_leads_to_its_rollout(
     expected = "Bearer sk-upstream" if name == "authorization" else "sk-upstream"
     assert models.requests[-1].headers[name] == expected
     assert token not in str(models.requests[-1].headers)
+    # Servers look at either of two.
+    keys = {"authorization": "Bearer sk-1", "api-key": "sk-1", name: value}
+    HTTP.post(url, json={**chat(), "model": "say:ho"}, headers=keys).raise_for_status()
+    sent = models.requests[-1].headers
+    assert (sent["authorization"], sent["api-key"]) == ("Bearer sk-upstream", "sk-upstream")
 
 
 def test_a_path_leads_nowhere_else(session: Running, models: ScriptedModels) -> None:
