@@ -66,7 +66,6 @@ class Episode(Rollout):
         self._answer = b""
         self._created_at = datetime.now(UTC)
         self._models, self._open_model = models, models.open
-        self._refusal: str | None = None
 
     def stop(self, reason: str) -> None:
         """Have it stopped, unless it is already: `timeout`, `cancelled` or `terminated`."""
@@ -126,7 +125,7 @@ class Episode(Rollout):
     def conclude(self, value: Any, error: BaseException | None) -> bytes:
         """Write the answer when the function has returned or raised, in its own thread."""
         try:
-            self._refusal = self._models.end_from_thread(self)
+            self._models.end_from_thread(self)
             return self._played(value) if error is None else self.failed(error)
         # The result may be of any kind, and the rollout cancelled by now.
         except BaseException as odd:  # noqa: BLE001
@@ -165,8 +164,8 @@ class Episode(Rollout):
             return b""
         if not isinstance(error, EpisodeError):
             self.log("".join(traceback.format_exception(_without_ours(error))))
-        if self._refusal is not None:
-            return self._write("timeout", self._refusal, {})
+        if self.refusal is not None:
+            return self._write("timeout", self.refusal, {})
         if isinstance(error, EpisodeError):
             return self._write(error.status, error.message, {})
         problem = {"type": type(error).__name__, "place": _place_of(error)}

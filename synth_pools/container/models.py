@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Collection, Mapping
+import threading
+from collections.abc import Collection, Coroutine, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from synth_pools.container.atif import step_event
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from synth_pools.relay import ModelRelay, RelaySession
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 URL_VARIABLE = "OPENAI_BASE_URL"
@@ -77,7 +80,7 @@ class RecordedModels:
         self._prices = prices
         self._loop = asyncio.get_running_loop()
         self._stack = contextlib.AsyncExitStack()
-        self._starting = asyncio.Lock()
+        self._opening = threading.Lock()
         self._relay: ModelRelay | None = None
         self._address = ""
         self._sessions: dict[Rollout, RelaySession] = {}
@@ -92,59 +95,58 @@ class RecordedModels:
         Raises:
             EpisodeError: The policy has no address, or a limit is no number.
         """
-        opening = asyncio.run_coroutine_threadsafe(self._open(rollout, limits), self._loop)
-        return opening.result(_START_SECONDS)
-
-    async def _open(self, rollout: Rollout, limits: Collection[str]) -> str:
         # Needed here alone, as what serves a container is.
-        from synth_pools.relay import (
-            EpisodeLimits,
-            ModelPrice,
-            ModelRelay,
-            RelaySession,
-            relay_server,
-        )
+        from synth_pools.relay import EpisodeLimits, ModelPrice, RelaySession
 
-        url, key = server_of(rollout.policy)
-        async with self._starting:
-            if self._relay is None:
-                relay = ModelRelay()
-                self._address = await self._stack.enter_async_context(relay_server(relay))
-                self._relay = relay
+        with self._opening:
+            if (session := self._sessions.get(rollout)) is None:
+                url, key = server_of(rollout.policy)
+                limited = EpisodeLimits(**{name: rollout.limit(name) for name in limits})
+                # To go to its thread takes longer than all else here.
+                relay = self._relay or self._in_loop(self._start())
+                session = self._sessions[rollout] = RelaySession(
+                    relay.upstream(url, key or None),
+                    rollout.trajectory,
+                    limited,
+                    {model: ModelPrice(**costs) for model, costs in self._prices.items()},
+                    on_step=partial(_show, rollout),
+                    on_endless=partial(_log.warning, _ENDLESS, rollout.id),
+                    on_refusal=partial(setattr, rollout, "refusal"),
+                )
+                session.mask.add(os.environ.get(KEY_VARIABLE, ""))
+                rollout.mask = session.mask
+                relay.open(session)
         if rollout.is_cancelled:
+            self.end_from_thread(rollout)
             raise EpisodeError("The rollout was cancelled.")
-        if rollout not in self._sessions:
-            upstream = self._relay.upstream(url, key or None)
-            show = partial(_show, rollout)
-            limited = EpisodeLimits(**{name: rollout.limit(name) for name in limits})
-            warn = partial(_log.warning, _ENDLESS, rollout.id)
-            prices = {model: ModelPrice(**costs) for model, costs in self._prices.items()}
-            session = RelaySession(
-                upstream, rollout.trajectory, limited, prices, on_step=show, on_endless=warn
-            )
-            self._relay.open(session)
-            session.mask.add(os.environ.get(KEY_VARIABLE, ""))
-            rollout.mask = session.mask
-            self._sessions[rollout] = session
-        return f"{self._address}/r/{self._sessions[rollout].token}/v1"
+        return f"{self._address}/r/{session.token}/v1"
 
-    async def end(self, rollout: Rollout) -> str | None:
-        """End the calls of a rollout, all recorded; return the limit that has ended it, if any."""
+    async def _start(self) -> ModelRelay:
+        # As above.
+        from synth_pools.relay import ModelRelay, relay_server
+
+        relay = ModelRelay()
+        self._address = await self._stack.enter_async_context(relay_server(relay))
+        self._relay = relay
+        return relay
+
+    def _in_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(_START_SECONDS)
+
+    async def end(self, rollout: Rollout) -> None:
+        """End the calls of a rollout, all recorded."""
         session = self._sessions.pop(rollout, None)
         if session is None or self._relay is None:
-            return None
+            return
         tasks = self._relay.end(session)
         if tasks:
             await asyncio.wait(tasks, timeout=_END_SECONDS)
         rollout.estimated_usd = session.estimated_usd
-        return session.refusal
 
-    def end_from_thread(self, rollout: Rollout) -> str | None:
+    def end_from_thread(self, rollout: Rollout) -> None:
         """End the calls of a rollout, as `end` does, from any other thread."""
-        if rollout not in self._sessions:
-            return None
-        ending = asyncio.run_coroutine_threadsafe(self.end(rollout), self._loop)
-        return ending.result(_START_SECONDS)
+        if rollout in self._sessions:
+            self._in_loop(self.end(rollout))
 
     async def close(self) -> None:
         """End the relay."""

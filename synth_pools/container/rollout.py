@@ -83,6 +83,8 @@ class Rollout:
         reward: The reward so far, to be set by the function.
         metrics: Numbers so far, such as `steps`, to be changed by the function.
         trajectory: The steps so far. It may be told the agent's name, version, model and tools.
+        refusal: The sentence of the limit that has refused a call of the model; None while none
+            has.
     """
 
     def __init__(
@@ -106,6 +108,7 @@ class Rollout:
         self.reward: float | None = None
         self.metrics: dict[str, Any] = {}
         self.trajectory = Trajectory(session_id=rollout_id)
+        self.refusal: str | None = None
         # A finalizer may print or report in the middle of a report of the same thread.
         self._lock = threading.RLock()
         self._is_closed = False

@@ -245,6 +245,13 @@ class Trajectory:
             observed |= {"message": "", "observation": {"results": [result] if text else []}}
             return observed if reward is None else observed | {"extra": {"reward": reward}}
 
+    def is_answered(self, call_id: str) -> bool:
+        """Return whether the step that called a tool by this id has an observation of it."""
+        text = f'"source_call_id":{write_value(call_id)}'
+        with self._lock:
+            step = self._callers.get(call_id)
+            return step is not None and any(text in result for result in step.results)
+
     def replace(self, document: Mapping[str, Any]) -> None:
         """Have an object in ATIF, of another recorder, in place of the steps.
 

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack
 from typing import Any
 
 import verifiers.v1 as vf
-from openai import APIStatusError, AsyncOpenAI, omit
+from openai import APIStatusError, AsyncOpenAI, DefaultAsyncHttpxClient, omit
 from verifiers.v1.dialects.chat import message_to_wire
 from verifiers.v1.harnesses.utils.mcp import call_mcp, connect_mcp
 
@@ -53,7 +53,9 @@ class ChatHarness(vf.Harness[ChatHarnessConfig]):  # type: ignore[misc]
             for name, url in mcp_urls.items()
         }
         # The time of the rollout is the limit of a call.
-        client = AsyncOpenAI(base_url=endpoint, api_key=secret, max_retries=0, timeout=None)
+        # To read certificates, for a server in this process, costs more than the rest.
+        http = DefaultAsyncHttpxClient(verify=endpoint.startswith("https:"), timeout=None)
+        client = AsyncOpenAI(base_url=endpoint, api_key=secret, max_retries=0, http_client=http)
         try:
             async with client, AsyncExitStack() as stack:
                 tools, *connected = await connect_mcp({"mcpServers": servers}, stack)

@@ -58,7 +58,7 @@ def adapt(name: str) -> Environment:
                 await _play_by_model(episode, rollout)
             else:
                 choose = chooser(rollout, episode.env.action_space.sample)
-                await _in_thread(_play, episode, choose)
+                await _in_thread(_play, episode, rollout, choose)
         finally:
             await asyncio.shield(asyncio.to_thread(episode.close))
         return rollout.reward or 0.0
@@ -112,9 +112,8 @@ class _Episode:
         """Take a step, and report it.
 
         Raises:
-            EpisodeError: It is no action of the environment, or the last turn is over.
+            EpisodeError: It is no action of the environment.
         """
-        check_turns(self._rollout, _MOST_TURNS)
         space = self.env.action_space
         if isinstance(action, list):
             action = numpy.asarray(action, dtype=space.dtype)
@@ -127,8 +126,9 @@ class _Episode:
         report_step(self._rollout, action, outcome, is_last=self.is_over)
 
 
-def _play(episode: _Episode, choose: Choose) -> None:
+def _play(episode: _Episode, rollout: Rollout, choose: Choose) -> None:
     while not episode.is_over:
+        check_turns(rollout, _MOST_TURNS)
         episode.act(choose(episode.observation))
 
 
@@ -140,6 +140,7 @@ async def _play_by_model(episode: _Episode, rollout: Rollout) -> None:
         # An episode may be longer than what a model remembers.
         act = asking(http, rollout, text, partial(_parse, space), has_memory=False)
         while not episode.is_over:
+            check_turns(rollout, _MOST_TURNS)
             # A step may take seconds.
             await _in_thread(episode.act, await act(episode.observation))
 

@@ -18,6 +18,8 @@ from typing import Any
 # Before the import: nothing is sent, and no table of prices is fetched.
 os.environ |= {"HARBOR_TELEMETRY": "0", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 
+from harbor.agents.factory import AgentFactory
+from harbor.agents.installed.base import BaseInstalledAgent
 from harbor.environments.factory import EnvironmentFactory
 from harbor.models.agent.name import AgentName
 from harbor.models.environment_type import EnvironmentType
@@ -27,11 +29,16 @@ from harbor.trial.hooks import TrialEvent
 from harbor.trial.trial import Trial
 
 from synth_pools.container import Container, EpisodeError, Result, Rollout, SetupError
+from synth_pools.container.models import KEY_VARIABLE, server_of
+from synth_pools.container.rollout import MODEL_LIMITS
 from synth_pools.environments.adapter import Environment
 from synth_pools.environments.leftovers import open_folder, small_files
-from synth_pools.environments.models import MODEL_READS, model_of
+from synth_pools.environments.models import LIMITS, MODEL_READS, model_of
 from synth_pools.environments.policies import require_module
 
+# Agents want a key, which the relay has no use for.
+_NO_KEY_VARIABLE = "SYNTH_POOLS_NO_KEY"
+os.environ[_NO_KEY_VARIABLE] = "none"
 _WITHOUT_MODEL = (AgentName.ORACLE.value, AgentName.NOP.value)
 # Left by agent, verifier and sandbox; a task of several steps has a folder for each of them.
 _KEPT = ("agent/", "artifacts/", "steps/", "trial.log", "verifier/")
@@ -46,7 +53,10 @@ _READS = {
         "environment": "docker, podman or another of Harbor's, or module:Class of the container's "
         "folder; that of the container's machine"
     },
-    "limits": {"max_turns": "turns of terminus-2 until the episode is stopped"},
+    "limits": {
+        name: f"{text}; of an agent that runs in the process of the container"
+        for name, text in {"max_turns": "calls of the model until it is stopped", **LIMITS}.items()
+    },
 }
 _CANNOT = (
     "Harbor starts sandboxes: the container needs docker, or podman with podman-compose.",
@@ -63,7 +73,7 @@ def adapt(name: str) -> Environment:
         description=f"Harbor's tasks of {folder.name}.",
         tasks=lambda: {path.name: _describe(path) for path in _tasks_in(folder)},
     )
-    container.setup(lambda: import_module("litellm"))  # Seconds in which no episode would go on.
+    container.setup(_set_up)
 
     async def play(rollout: Rollout) -> Result:
         path = _task_of(rollout, _tasks_in(folder))
@@ -86,6 +96,14 @@ def adapt(name: str) -> Environment:
 
     container.rollout(play)
     return Environment(container, _READS, "Not read: Harbor has none.", _CANNOT)
+
+
+def _set_up() -> None:
+    # It takes seconds, in which no episode would go on.
+    refused = import_module("litellm").BadRequestError
+    call = import_module("harbor.llms.lite_llm").LiteLLM.call
+    # A call that is refused would be repeated twice, after seconds each time.
+    call.retry.retry &= import_module("tenacity").retry_if_not_exception_type(refused)
 
 
 @functools.cache  # The folders of a large dataset take milliseconds to find.
@@ -124,20 +142,27 @@ def _agent_of(rollout: Rollout) -> AgentConfig:
     model = model_of(policy)
     kwargs = dict(policy.get("agent_kwargs") or {})
     if agent == "terminus-2":
-        if most := rollout.limit("max_turns"):
-            # It does not say that it was stopped: a further turn shows it.
-            kwargs["max_turns"] = most + 1
         kwargs = {"record_terminal_session": False, **kwargs}
         if "temperature" in model.sampling:
             kwargs["temperature"] = model.sampling["temperature"]
-    return AgentConfig(
+    config = AgentConfig(
         name=None if ":" in agent else agent,
         import_path=require_module(agent) if ":" in agent else None,
         model_name=f"openai/{model.name}",
-        base_url=model.url,
-        model_api_key_name=model.key_variable,
+        model_api_key_name=_NO_KEY_VARIABLE,
         kwargs=kwargs,
     )
+    if not issubclass(AgentFactory.get_agent_class_from_config(config), BaseInstalledAgent):
+        config.base_url = rollout.model_url
+        return config
+    if limited := sorted(name for name in MODEL_LIMITS if rollout.limit(name) is not None):
+        # The log of the rollout.
+        names = ", ".join(f"limits.{name}" for name in limited)
+        print(f"{agent} runs in the sandbox: {names} end nothing.")  # noqa: T201
+    config.base_url, key = server_of(policy)
+    if key:
+        config.model_api_key_name = KEY_VARIABLE
+    return config
 
 
 def _environment_of(kind: object) -> EnvironmentConfig:
@@ -181,10 +206,12 @@ def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
             rollout.artifact(file, data)
         if file == "agent/trajectory.json":
             # Harbor's own agents write the same format.
-            with contextlib.suppress(ValueError):
-                rollout.trajectory.replace(json.loads(data))
+            with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
+                _add_record(rollout, json.loads(data))
     names = ("input_tokens", "cached_input_tokens", "output_tokens", "cost_usd")
-    rollout.usage(**dict(zip(names, result.compute_token_cost_totals(), strict=True)))
+    totals = dict(zip(names, result.compute_token_cost_totals(), strict=True))
+    # The agent has counted what the relay has, but may know the prices of models.
+    rollout.usage(**{name: totals[name] for name in totals.keys() - rollout.trajectory.usage})
     rewards = dict(result.verifier_result.rewards or {}) if result.verifier_result else {}
     rollout.reward = rewards.get("reward", next(iter(rewards.values()), None))
     rollout.metrics |= rewards
@@ -192,9 +219,21 @@ def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
         is_late = problem.exception_type.endswith("TimeoutError")
         sentence = f"{problem.exception_type}: {problem.exception_message[:500]}"
         raise EpisodeError(sentence, "timeout" if is_late else "failed")
-    details = (result.agent_result and result.agent_result.metadata) or {}
-    if (most := rollout.limit("max_turns")) and details.get("n_episodes", 0) > most:
-        raise EpisodeError(f"The episode was stopped after {most} turns.", "timeout")
+    if rollout.refusal is not None:
+        raise EpisodeError(rollout.refusal, "timeout")
     if not result.reward_valid or rollout.reward is None:
         raise EpisodeError("The verifier gave no valid reward.")
     return Result(extra={"trial": {"name": result.trial_name, "task": result.task_name}})
+
+
+def _add_record(rollout: Rollout, document: Any) -> None:
+    """Take an agent's own record in place of the relay's, if that has none, else what it lacks."""
+    if not len(rollout.trajectory):
+        rollout.trajectory.replace(document)
+        return
+    rollout.trajectory.agent_name = document["agent"]["name"]
+    rollout.trajectory.agent_version = document["agent"]["version"]
+    if rollout.refusal is None:
+        # The model was told all others.
+        for result in document["steps"][-1].get("observation", {}).get("results", ()):
+            rollout.trajectory.observe(result["content"])

@@ -19,13 +19,14 @@ from inspect_ai._util import appdirs
 from inspect_ai._util.error import PrerequisiteError
 from inspect_ai.model import get_model
 from inspect_ai.scorer import value_to_float
+from inspect_ai.util import LimitExceededError
 from inspect_ai.util._display import init_display_type
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments.adapter import Environment, with_task_ids
-from synth_pools.environments.inspect_reports import Reports
+from synth_pools.environments.inspect_reports import PROVIDER, Reports
 from synth_pools.environments.leftovers import open_folder
-from synth_pools.environments.models import MODEL_READS, model_of
+from synth_pools.environments.models import LIMITS, MODEL_READS, model_of
 
 # Longest end of the sandbox of a cancelled sample.
 _CLEANUP_SECONDS = 20.0
@@ -34,15 +35,11 @@ _READS = {
     "policy": MODEL_READS,
     "env": {"*": "arguments of the task; its samples are listed without any"},
     "params": {"score": "the score that is the reward, `scorer` or `scorer.key`; the first"},
-    "limits": {
-        "max_turns": "calls of the model until the episode is stopped",
-        "max_tokens": "tokens until the episode is stopped, those of a cache included",
-    },
+    "limits": {"max_turns": "calls of models by the solver until the episode is stopped", **LIMITS},
 }
 _CANNOT = (
     "Several samples at a time in a process: a pool has a process for each place.",
     "Epochs: repeat the rollout. Other solvers and models of roles than the task's own.",
-    "Limits of cost.",
 )
 
 
@@ -60,7 +57,7 @@ def adapt(name: str) -> Environment:
     is_free = asyncio.Lock()
 
     async def list_samples() -> dict[str, dict[str, Any]]:
-        model = _model("none", "http://127.0.0.1:9")
+        model = _model("none")
         try:
             logs = await evaluate(model=model, run_samples=False, log_dir=str(folder))
         except PrerequisiteError as error:
@@ -75,11 +72,12 @@ def adapt(name: str) -> Environment:
         if (sample_id := rollout.task.get("sample_id")) is None:
             raise EpisodeError("The rollout names no task: `task_id` is the id of a sample.")
         async with is_free:
-            Reports.rollout, Reports.sample, Reports.reported = rollout, None, set()
+            Reports.begin(rollout)
             try:
                 with tempfile.TemporaryDirectory(dir=folder) as log_folder:
                     log = await _ended(_evaluate(evaluate, sample_id, rollout, log_folder))
                     rollout.artifact("log.eval", Path(log.location), artifact_type="inspect_log")
+                    Reports.add_results(rollout)
                     # Reading its samples would make all of the event loop slower (`nest_asyncio`).
                     return _judge(log, Reports.sample, rollout)
             finally:
@@ -107,27 +105,38 @@ async def _ended(evaluating: Coroutine[Any, Any, Any]) -> Any:
 
 # A new one reads the certificates of all authorities.
 @lru_cache(maxsize=16)
-def _model(name: str, url: str, key: str = "") -> Any:
-    return get_model(f"openai-api/pool/{name}", memoize=False, base_url=url, api_key=key or "none")
+def _model(name: str) -> Any:
+    url = "http://127.0.0.1:9/v1"
+    model = get_model(f"{PROVIDER}{name}", memoize=False, base_url=url, api_key="none")
+    model.api.handle_bad_request = partial(_refused, model.api.handle_bad_request)
+    return model
+
+
+def _refused(handle: Any, error: Any) -> Any:
+    """Have a limit of the rollout be one of Inspect, which scores what there is."""
+    if Reports.rollout is not None and Reports.rollout.refusal is not None:
+        raise LimitExceededError("custom", value=1, limit=1, message=Reports.rollout.refusal)
+    return handle(error)
 
 
 async def _evaluate(evaluate: Any, sample_id: str | int, rollout: Rollout, log_folder: str) -> Any:
     policy = model_of(rollout.policy)
+    model = _model(policy.name)
+    url = rollout.open_model(tuple(LIMITS))
+    model.api.base_url = model.api.client.base_url = url
     sampling = {"seed": rollout.seed, **policy.sampling}
     if stop := sampling.pop("stop", None):
         sampling["stop_seqs"] = [stop] if isinstance(stop, str) else stop
     remaining = rollout.remaining
     try:
         logs = await evaluate(
-            model=_model(policy.name, policy.url, policy.key),
+            model=model,
             log_dir=log_folder,
             task_args=rollout.env,
             # It is a pattern.
             sample_id=sample_id if isinstance(sample_id, int) else glob.escape(sample_id),
             # Whole seconds, and time to score it before its rollout is stopped.
             time_limit=int(remaining - 0.5) or None if remaining else None,
-            turn_limit=rollout.limit("max_turns"),
-            token_limit=rollout.limit("max_tokens"),
             # The client below it repeats a call twice.
             max_retries=0,
             **sampling,
@@ -155,8 +164,10 @@ def _judge(log: Any, sample: Any, rollout: Rollout) -> float | None:
     rollout.metrics |= numbers
     chosen = rollout.params.get("score") or next(iter(sample.scores or {}), "")
     rollout.reward = numbers.get(chosen)
-    if (limit := sample.limit) is not None:
-        raise EpisodeError(f"The {limit.type} limit of {limit.limit:g} was reached.", "timeout")
+    if (limit := sample.limit) is not None or rollout.refusal is not None:
+        name = limit and ("max_turns" if limit.type == "turn" else f"the limit of {limit.type}")
+        reached = limit and f"The episode was stopped: {name} is {limit.limit:g}."
+        raise EpisodeError(rollout.refusal or reached, "timeout")
     if chosen and rollout.reward is None:
         raise EpisodeError(f"{chosen} is no number: `params.score` is one of {list(numbers)}.")
     return rollout.reward

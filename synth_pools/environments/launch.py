@@ -36,6 +36,9 @@ def _main() -> None:
     sys.path.insert(0, str(Path.cwd()))
     # Programs that a framework brings are beside its Python.
     os.environ["PATH"] = f"{os.environ.get('PATH', os.defpath)}:{Path(sys.executable).parent}"
+    # The relay, which the clients of frameworks call, is in this process.
+    direct = [os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), "127.0.0.1"]
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join(filter(None, direct))
 
     # Only now can they be imported.
     from synth_pools.container.ends import SetupError, describe_setup, end_setup

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from synth_pools.container import EpisodeError, Rollout
-from synth_pools.container.models import KEY_VARIABLE, URL_VARIABLE, server_of
+from synth_pools.container.models import URL_VARIABLE, server_of
 
 if TYPE_CHECKING:
     import httpx
@@ -20,14 +19,12 @@ MODEL_READS = {
     "inference_url": f"address of an OpenAI-compatible server; {URL_VARIABLE} of the container",
     **dict.fromkeys(SAMPLING, "passed on to the server"),
 }
-# Where the environment itself counts turns.
+# Where turns are no calls of the model, or not all of them.
 LIMITS = {
     "max_tokens": "tokens of the model's calls after which the episode is stopped",
     "max_cost_usd": "their cost after which it is stopped, where the server says one",
 }
-_NO_KEY_VARIABLE = "SYNTH_POOLS_NO_KEY"
 _LONGEST_REASON = 200
-_CALL_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +33,13 @@ class Model:
 
     Attributes:
         name: Its name there.
-        url: The address, up to `/v1`.
-        key: The key; never the rollout's, but that of the container.
+        url: The address, up to `/v1`, which the relay calls.
         sampling: Settings that each call has.
     """
 
     name: str
     url: str
-    key: str = field(repr=False)
     sampling: Mapping[str, Any]
-
-    @property
-    def key_variable(self) -> str:
-        """Name of the variable with its key, for clients that read nothing else, and want one."""
-        if not self.key:
-            os.environ[_NO_KEY_VARIABLE] = "none"
-        return KEY_VARIABLE if self.key else _NO_KEY_VARIABLE
 
 
 def model_of(policy: Mapping[str, Any]) -> Model:
@@ -66,9 +54,8 @@ def model_of(policy: Mapping[str, Any]) -> Model:
     name = policy.get("model")
     if not isinstance(name, str) or not name:
         raise EpisodeError("The policy names no model: `model` is its name.")
-    url, key = server_of(policy)
     settings = {name: policy[name] for name in SAMPLING if policy.get(name) is not None}
-    return Model(name, url, key, settings)
+    return Model(name, server_of(policy)[0], settings)
 
 
 def open_client() -> httpx.AsyncClient:
@@ -76,8 +63,9 @@ def open_client() -> httpx.AsyncClient:
     # Not needed by the frameworks that have a client of their own.
     import httpx
 
-    # The relay is in this process, and to read certificates costs more than an episode.
-    return httpx.AsyncClient(timeout=_CALL_SECONDS, verify=False, trust_env=False)  # noqa: S501
+    from synth_pools.environments.relay_client import RelayTransport
+
+    return httpx.AsyncClient(transport=RelayTransport(), trust_env=False)
 
 
 async def chat(

@@ -85,8 +85,8 @@ def report_step(
     step = rollout.metrics["steps"] = rollout.metrics.get("steps", 0) + 1
     rollout.reward = (rollout.reward or 0.0) + float(reward or 0)
     if len(rollout.trajectory):
-        # A model is sent it in a step of its own.
-        is_sent = "model" in rollout.policy and not is_last
+        # A model is sent it in a step of its own, unless it has had its turns.
+        is_sent = "model" in rollout.policy and not is_last and step != rollout.limit("max_turns")
         rollout.trajectory.observe(None if is_sent else observation, reward=reward)
     rollout.event({"step": step, "action": action, **outcome})
 
@@ -97,9 +97,9 @@ def check_turns(rollout: Rollout, most: int, advice: str = "") -> None:
     Raises:
         EpisodeError: It has.
     """
-    steps = rollout.metrics.get("steps", 0)
-    if steps >= (rollout.limit("max_turns") or most):
-        raise EpisodeError(f"The episode was stopped after {steps} turns.{advice}", "timeout")
+    most = rollout.limit("max_turns") or most
+    if rollout.metrics.get("steps", 0) >= most:
+        raise EpisodeError(f"The episode was stopped: max_turns is {most}.{advice}", "timeout")
 
 
 def asking(

@@ -7,20 +7,20 @@ import copy
 import itertools
 import os
 import sys
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import verifiers.v1 as vf
+from verifiers.v1.clients.eval import EvalClient
 from verifiers.v1.configs.agent import AgentConfig, agent_config_fields
+from verifiers.v1.interception.server import InterceptionServer
 from verifiers.v1.runtimes import subprocess as local_runtime
 
 from synth_pools.container import Container, EpisodeError, Rollout, SetupError
 from synth_pools.environments import chat_harness
 from synth_pools.environments.adapter import Environment, with_task_ids
 from synth_pools.environments.leftovers import open_folder
-from synth_pools.environments.models import MODEL_READS, model_of
-from synth_pools.environments.verifiers_reports import add_usage, reporter
+from synth_pools.environments.models import LIMITS, MODEL_READS, model_of, open_client
 
 _MOST_TASKS = 10_000
 _HARNESS = "synth_pools_chat"
@@ -33,15 +33,12 @@ _READS = {
         "the process of the container",
         "runtime": f"where a harness and the task run: {', '.join(_RUNTIMES)}; subprocess",
     },
-    "limits": {
-        "max_turns": "calls of the model until the episode is stopped",
-        "max_tokens": "tokens until the episode is stopped, each of the input counted once",
-    },
+    "limits": {"max_turns": "calls of the model until the episode is stopped", **LIMITS},
 }
 _CANNOT = (
     "Environments of several agents, and of releases before 0.4.",
     "Settings of a taskset by a rollout: they are its defaults.",
-    "Runtimes in the cloud. Limits of cost.",
+    "Runtimes in the cloud.",
 )
 
 
@@ -73,6 +70,14 @@ def adapt(name: str) -> Environment:
     return Environment(container, _READS, "Passed on to the model, which may not heed it.", _CANNOT)
 
 
+class _RolloutClient(EvalClient):  # type: ignore[misc]
+    """Client of a rollout's address, on the connections of all of them."""
+
+    def __init__(self, http: Any, config: Any) -> None:
+        self.base_url, self.api_key, self.client = config.base_url, "none", http
+        self.headers: dict[str, str] = {}
+
+
 class _Playing:
     """Environment that is served, and its tasks."""
 
@@ -84,10 +89,13 @@ class _Playing:
 
     async def start(self, env: Any) -> None:
         self._env, self._ending, is_ready = env, asyncio.Event(), asyncio.Event()
+        http = open_client()
+        # Those of verifiers itself read certificates for each address, and never end.
+        InterceptionServer._client = lambda _, config: _RolloutClient(http, config)  # noqa: SLF001
 
         # Its end has to come in the task of its start.
         async def serve() -> None:
-            async with env.serving():
+            async with http, env.serving():
                 is_ready.set()
                 await self._ending.wait()
 
@@ -111,15 +119,24 @@ class _Playing:
         if (task := self._tasks.get(rollout.task_id or "")) is None:
             raise EpisodeError("The rollout names no task of the taskset: `task_id` is its id.")
         model = model_of(rollout.policy)
-        client = vf.EvalClientConfig(base_url=model.url, api_key_var=model.key_variable)
+        # The relay knows a call by its address.
+        client = vf.EvalClientConfig(base_url=rollout.model_url, api_key_var="SYNTH_POOLS_NO_KEY")
         seed = {} if rollout.seed is None else {"seed": rollout.seed}
         sampling = vf.SamplingConfig(**(seed | dict(model.sampling)))
         context = vf.ModelContext(client=client, model=model.name, sampling=sampling)
         env = copy.copy(self._env)
         env.config = env.config.model_copy(update={"agent": _agent(env.config.agent, rollout)})
-        episode = await env.run_episode(task, context, on_trace=partial(reporter, rollout))
-        for used in (used for trace in episode.traces for used in trace.extra_usage):
-            add_usage(rollout, used)
+
+        def watch(trace: Any) -> None:
+            trace.watch(lambda *_: _follow(trace, rollout))
+
+        episode = await env.run_episode(task, context, on_trace=watch)
+        if judged := [used for trace in episode.traces for used in trace.extra_usage]:
+            # What is reported counts in place of the sums of calls.
+            rollout.usage(**rollout.trajectory.usage)
+        for used in judged:
+            tokens = {"input_tokens": used.input_tokens, "output_tokens": used.completion_tokens}
+            rollout.usage(**tokens, cost_usd=used.cost)
         rollout.artifact("episode.json", episode.to_record(), artifact_type="verifiers_episode")
         return _judge(episode, rollout)
 
@@ -129,10 +146,7 @@ def _agent(config: Any, rollout: Rollout) -> Any:
     env = rollout.env
     if odd := sorted(set(env) - {"harness", "runtime"}):
         raise EpisodeError(f"`env` has {odd[0]}, but this environment reads harness and runtime.")
-    update: dict[str, Any] = {
-        "max_turns": rollout.limit("max_turns") or config.max_turns,
-        "max_total_tokens": rollout.limit("max_tokens") or config.max_total_tokens,
-    }
+    update: dict[str, Any] = {}
     if rollout.remaining is not None:
         # Time to score it before its rollout is stopped.
         seconds = max(rollout.remaining - 0.5, rollout.remaining / 2, 0.01)
@@ -147,6 +161,13 @@ def _agent(config: Any, rollout: Rollout) -> Any:
     return config.model_copy(update={**update, **{key: getattr(validated, key) for key in chosen}})
 
 
+def _follow(trace: Any, rollout: Rollout) -> None:
+    """Count the calls of the model, and have a trace of refused ones scored as it is."""
+    rollout.metrics["turns"] = len(trace.calls)
+    if rollout.refusal is not None:
+        trace.stop(rollout.refusal)
+
+
 def _judge(episode: Any, rollout: Rollout) -> float | None:
     """Return the reward of an episode that was played to its end."""
     trace = episode.traces[0] if episode.traces else None
@@ -155,7 +176,8 @@ def _judge(episode: Any, rollout: Rollout) -> float | None:
         metrics = {name: value for name, value in trace.metrics.items() if value is not None}
         rollout.metrics |= metrics | scores
         rollout.reward = float(trace.reward) if scores else None
-        if trace.is_timeout or trace.stop_condition in _TRUNCATIONS:
+        is_over = trace.is_timeout or trace.stop_condition in _TRUNCATIONS
+        if is_over or rollout.refusal is not None:
             raise EpisodeError(f"The limit was reached: {trace.stop_condition}.", "timeout")
     if not episode.ok:
         errors = [*episode.errors, *(trace.errors if trace else ())]

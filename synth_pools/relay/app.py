@@ -205,7 +205,8 @@ class _Exchange:
             return
         if self._session.limit is not None:
             code = f"episode_ended_{self._session.limit}"
-            raise _RefusedError(_ENDED_STATUS, code, self._session.refuse())
+            sentence = self._session.refuse(self._kind, self._body)
+            raise _RefusedError(_ENDED_STATUS, code, sentence)
         call = self._session.begin(self._kind, self._body)
         try:
             await self._play(call, DIALECTS[self._kind])

@@ -104,6 +104,8 @@ class RelaySession:
         on_step: Called after each message, with its step.
         on_endless: Called once for a limit of tokens or dollars that an answer cannot count for,
             with the name of the limit, what its server does not say, and the model.
+        on_refusal: Called once, with the sentence of the limit that has ended the episode, before
+            the client is told.
 
     Attributes:
         mask: The mask of keys in all that is recorded.
@@ -122,8 +124,10 @@ class RelaySession:
         token: str | None = None,
         on_step: Callable[[dict[str, Any] | None], object] = lambda _: None,
         on_endless: Callable[[str, str, str], object] = lambda *_: None,
+        on_refusal: Callable[[str], object] = lambda _: None,
     ) -> None:
-        self.upstream, self.recorder, self.on_step = upstream, recorder, on_step
+        self.upstream, self.recorder = upstream, recorder
+        self.on_step, self.on_refusal = on_step, on_refusal
         self._on_endless = on_endless
         self._endless: set[str] = set()
         self.limits, self.prices = limits or EpisodeLimits(), prices or {}
@@ -151,13 +155,20 @@ class RelaySession:
                 return name
         return None
 
-    def refuse(self) -> str:
-        """Record once that a limit has ended the episode; return the sentence."""
+    def refuse(self, kind: str, body: Mapping[str, Any]) -> str:
+        """Record once that a limit has ended the episode, and in which call; return the sentence.
+
+        What the call would have told the model is new, such as the last answer of a tool.
+        """
         if self.refusal is None:
             limit = self.limit or ""
             self.refusal = f"The episode was stopped: {limit} is {getattr(self.limits, limit)}."
+            self.on_refusal(self.refusal)
+            call = ModelCall(self, kind, self._call_count, body)
+            self._note_sent(call, body)
             message = {"role": "system", "content": self.refusal}
-            self._add(message, is_copied_context=True, extra={"limit": limit})
+            after = call.place and call.place.step
+            self._add(message, is_copied_context=True, extra={"limit": limit}, after=after)
         return self.refusal
 
     def begin(self, kind: str, body: Mapping[str, Any]) -> ModelCall:
@@ -165,12 +176,15 @@ class RelaySession:
         self._call_count += 1
         call = ModelCall(self, kind, self._call_count, body)
         self.running.add(call)
+        self._note_sent(call, body)
+        return call
+
+    def _note_sent(self, call: ModelCall, body: Mapping[str, Any]) -> None:
         try:
             self._begin(call, body)
         # An agent may send anything; it is passed on in any case.
         except Exception:  # noqa: BLE001
             _log.exception("a call is not recorded")
-        return call
 
     def _begin(self, call: ModelCall, body: Mapping[str, Any]) -> None:
         if self.recorder.tool_definitions is None and body.get("tools"):

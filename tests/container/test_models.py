@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -129,9 +130,13 @@ def test_a_limit_ends_the_episode(models: ScriptedModels) -> None:
     assert played.detail == "The episode was stopped: max_turns is 2."
     assert steps(played)[-1] == ("system", played.detail)
 
+    refusals: list[str | None] = []
+
     def give_up(rollout: Rollout) -> float:
+        refusals.append(rollout.refusal)
         with pytest.raises(httpx.HTTPStatusError):
             insist(rollout)
+        refusals.append(rollout.refusal)
         return 0.25
 
     played = play(insist, models, limits={"max_turns": "2"})
@@ -143,6 +148,7 @@ def test_a_limit_ends_the_episode(models: ScriptedModels) -> None:
     # A function that ends well all the same has its reward.
     played = play(give_up, models, limits={"max_tokens": 2})
     assert (played.status, played.reward) == ("completed", 0.25)
+    assert refusals == [None, "The episode was stopped: max_tokens is 2."]
 
 
 def test_a_limit_of_dollars_that_ends_nothing_is_logged_once(
@@ -303,6 +309,17 @@ def test_many_rollouts_have_calls_of_their_own(models: ScriptedModels) -> None:
             answer = HTTP.post(f"{url}/rollouts", json={"rollout_id": rollout_id}).json()
             messages = [step["message"] for step in answer["trajectory"]["steps"]]
             assert messages == [str(seed), "ho"]
+
+
+def test_threads_of_a_rollout_share_its_address_and_its_limit(models: ScriptedModels) -> None:
+    def ask_at_once(rollout: Rollout) -> float:
+        with ThreadPoolExecutor(8) as pool:
+            urls = set(pool.map(lambda _: rollout.model_url, range(8)))
+        assert len(urls) == 1
+        return 1
+
+    for _ in range(5):
+        assert play(ask_at_once, models).status == "completed"
 
 
 def test_after_its_end_a_rollout_has_no_address(models: ScriptedModels) -> None:

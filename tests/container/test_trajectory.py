@@ -153,6 +153,17 @@ def test_messages_of_a_chat_become_steps() -> None:
     assert steps[2]["observation"]["results"] == [unknown]
 
 
+def test_the_answer_of_a_tool_is_told_by_the_id_of_its_call() -> None:
+    trajectory = Trajectory()
+    call = {"id": 'a"b', "function": {"name": "look", "arguments": "{}"}}
+    trajectory.add_message({"role": "assistant", "content": "", "tool_calls": [call]})
+    trajectory.observe('a text with "source_call_id":"a\\"b" in it')
+    assert not trajectory.is_answered('a"b')
+    trajectory.observe("a door", 'a"b')
+    assert trajectory.is_answered('a"b')
+    assert not trajectory.is_answered("of nobody")
+
+
 def test_a_reward_that_comes_later_is_one_of_the_step() -> None:
     trajectory = Trajectory()
     trajectory.add(message="a", tool_calls=[{"id": "c"}], extra={"n": 1})

@@ -13,13 +13,15 @@ import os
 import re
 import shutil
 import signal
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from harbor.agents.base import BaseAgent
+from harbor.agents.installed.base import BaseInstalledAgent
 from harbor.environments.base import BaseEnvironment, ExecResult
-from harbor.models.trajectories import Agent, Step, Trajectory
-from openai import AsyncOpenAI
+from harbor.models.trajectories import Agent, Observation, ObservationResult, Step, Trajectory
+from openai import AsyncOpenAI, BadRequestError
 
 _PLACES = re.compile(r"(?<![\w./])/(logs|tests|solution|app|installed-agent)(?=[/\s'\"]|$)")
 _FOLDERS = ("app", "logs/agent", "logs/verifier", "logs/artifacts", "tests", "solution")
@@ -47,8 +49,13 @@ class LocalEnvironment(BaseEnvironment):  # type: ignore[misc]
         del force_build
         for folder in _FOLDERS:
             self.place(folder).mkdir(parents=True, exist_ok=True)
+        # The path of a socket is short.
+        self._tmux = tempfile.mkdtemp(prefix="tmux-")
 
     async def stop(self, delete: bool) -> None:
+        if any(Path(self._tmux).iterdir()):
+            await self.exec("tmux kill-server", cwd="/")
+        shutil.rmtree(self._tmux, ignore_errors=True)
         if delete:
             shutil.rmtree(self.root, ignore_errors=True)
 
@@ -81,7 +88,7 @@ class LocalEnvironment(BaseEnvironment):  # type: ignore[misc]
         process = await asyncio.create_subprocess_exec(
             *("bash", "-c", self.rewritten(command)),
             cwd=self.place(cwd or "/app"),
-            env={**os.environ, **(self._merge_env(env) or {})},
+            env={**os.environ, "TMUX_TMPDIR": self._tmux, **(self._merge_env(env) or {})},
             stdout=-1,
             stderr=-1,
             start_new_session=True,
@@ -99,10 +106,15 @@ class LocalEnvironment(BaseEnvironment):  # type: ignore[misc]
 
 class OneCommand(BaseAgent):  # type: ignore[misc]
     def __init__(
-        self, *args: Any, base_url: str = "", model_api_key_name: str = "", **kwargs: Any
+        self,
+        *args: Any,
+        base_url: str = "",
+        model_api_key_name: str = "",
+        calls: int = 1,
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        self.base_url, self.key = base_url, os.environ[model_api_key_name]
+        self.base_url, self.key, self.calls = base_url, os.environ[model_api_key_name], calls
 
     @staticmethod
     def name() -> str:
@@ -116,10 +128,15 @@ class OneCommand(BaseAgent):  # type: ignore[misc]
 
     async def run(self, instruction: str, environment: Any, context: Any) -> None:
         async with AsyncOpenAI(base_url=self.base_url, api_key=self.key, max_retries=0) as client:
-            answer = await client.chat.completions.create(
-                model=str(self.model_name).removeprefix("openai/"),
-                messages=[{"role": "user", "content": instruction}],
-            )
+            for number in range(self.calls):
+                try:
+                    answer = await client.chat.completions.create(
+                        model=str(self.model_name).removeprefix("openai/"),
+                        messages=[{"role": "user", "content": instruction}],
+                    )
+                except BadRequestError:
+                    if not number:
+                        raise
         usage = answer.usage
         context.n_input_tokens, context.n_output_tokens = (
             usage.prompt_tokens,
@@ -128,7 +145,18 @@ class OneCommand(BaseAgent):  # type: ignore[misc]
         context.n_cache_tokens = usage.prompt_tokens_details.cached_tokens
         text = answer.choices[0].message.content or ""
         (self.logs_dir / "answer.txt").write_text(text)
-        steps = [Step(step_id=1, source="agent", message=text)]
+        seen = Observation(results=[ObservationResult(content="written")])
+        steps = [Step(step_id=1, source="agent", message=text, observation=seen)]
         recorded = Trajectory(agent=Agent(name="one", version="1"), steps=steps)
         (self.logs_dir / "trajectory.json").write_text(json.dumps(recorded.to_json_dict()))
         await environment.exec(text)
+
+
+class InstalledCommand(OneCommand, BaseInstalledAgent):  # type: ignore[misc]
+    """The same, as an agent that is installed in the sandbox: Harbor tells it by its class."""
+
+    async def install(self, environment: Any) -> None:
+        pass
+
+    def populate_context_post_run(self, context: Any) -> None:
+        pass

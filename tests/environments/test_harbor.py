@@ -99,7 +99,11 @@ def test_an_agent_with_a_model_has_usage_with_the_cache_and_its_files(
     assert "agent/passwd" not in sizes
     trajectory = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")
     assert trajectory["agent"]["name"] == "one"
-    assert trajectory["steps"][0]["message"] == command
+    # The relay has recorded the calls, and the agent what it saw at the end.
+    asked, answer = trajectory["steps"]
+    assert (asked["source"], answer["message"]) == ("user", command)
+    assert answer["metrics"]["completion_token_ids"]
+    assert answer["observation"]["results"] == [{"content": "written"}]
     eventually(lambda: not list(folder.glob("*/*")))
 
 
@@ -136,6 +140,30 @@ def test_a_trial_that_cannot_be_judged_has_a_sentence_and_no_score(
     rollout = trial(backend, pool_id, **request_)
     assert (rollout["status"], rollout["score"]) == ("failed", None)
     assert sentence in rollout["error"]["message"]
+
+
+def test_a_limit_that_an_agent_swallows_is_no_success(backend: Server, pool_id: str) -> None:
+    command = "echo hello > /app/hello.txt"
+    policy = {"agent": ONE_COMMAND, "model": f"say:{command}", "agent_kwargs": {"calls": 3}}
+    rollout = trial(backend, pool_id, policy, limits={"max_turns": 2})
+    assert (rollout["score"], rollout["error"]["details"]["status"]) == (None, "timeout")
+    assert "The episode was stopped: max_turns is 2." in rollout["error"]["message"]
+    assert rollout["result"]["partial"] == {"reward": 1.0}
+    assert trial(backend, pool_id, policy, limits={"max_turns": 3})["score"] == 1.0
+
+
+def test_an_agent_in_the_sandbox_calls_the_server_itself_and_its_limits_are_told(
+    backend: Server, pool_id: str, models: ScriptedModels
+) -> None:
+    command = "echo hello > /app/hello.txt"
+    policy = {"agent": "harbor_parts:InstalledCommand", "model": f"say:{command}"}
+    rollout = trial(backend, pool_id, policy, limits={"max_tokens": 1, "max_turns": 1})
+    assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
+    trajectory = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")
+    assert [step["message"] for step in trajectory["steps"]] == [command]
+    assert rollout["result"]["usage"]["cached_input_tokens"] == CACHED_TOKENS
+    log = backend.send("GET", f"/v1/rollouts/{rollout['id']}/artifacts/log.txt").text
+    assert "runs in the sandbox: limits.max_tokens, limits.max_turns end nothing." in log
 
 
 def test_a_limit_of_time_is_no_score(backend: Server, pool_id: str) -> None:

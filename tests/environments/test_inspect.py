@@ -66,7 +66,8 @@ def test_a_sample_has_its_score_its_usage_with_the_cache_and_its_log(
     assert (usage["llm_input_tokens"], usage["llm_output_tokens"]) == (3, 3)
     prompt = models.prompts[-1]
     assert (prompt["temperature"], prompt["stop"], prompt["seed"]) == (0.5, ["x"], 3)
-    assert [event["type"] for event in agent_events(backend, rollout)] == ["step", "score"]
+    types = [event["type"] for event in agent_events(backend, rollout)]
+    assert types == ["step", "step", "score"]
     *_, step = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
     assert (step["source"], step["message"]) == ("agent", "it is 4")
     assert step["extra"]["finish_reason"] == "stop"
@@ -85,23 +86,56 @@ def test_scores_with_several_values_are_chosen_by_name_and_only_one_sample_is_pl
     assert (rollout["status"], rollout["score"]) == ("completed", 0.5)
     assert len(models.prompts) - count == 2
     types = [event["type"] for event in agent_events(backend, rollout)]
-    assert types == ["step", "tool", "step", "score", "score"]
+    # The third is the answer of the tool.
+    assert types == ["step", "step", "step", "step", "score", "score"]
     rollout = played(backend, pool("tools"), model, "ab", params={"score": "parts.odd"})
     assert (rollout["status"], rollout["score"]) == ("failed", None)
     assert "parts.odd is no number" in rollout["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("model", "limits", "kind"),
-    [
-        ('tool:add:{"x":2,"y":2}', {"max_turns": 1}, "turn"),
-        ("say:it is 4", {"max_tokens": 1}, "token"),
-    ],
-)
-def test_a_limit_is_a_timeout_that_keeps_the_number(
-    backend: Server, pool: Callable[[str], str], model: str, limits: dict[str, Any], kind: str
+def test_an_answer_of_a_tool_that_no_call_has_told_is_in_the_trajectory(
+    backend: Server, pool: Callable[[str], str], models: ScriptedModels
 ) -> None:
-    stopped_by(kind, played(backend, pool("tools"), model, "ab", limits=limits))
+    count = len(models.prompts)
+    model = 'tool:add:{"x":2,"y":2}'
+    rollout = played(backend, pool("tools"), model, "ab", limits={"max_turns": 1})
+    stopped_by("max_turns is 1", rollout)
+    assert len(models.prompts) - count == 1
+    *_, step = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
+    assert [result["content"] for result in step["observation"]["results"]] == ["4"]
+    *_, event = [item for item in agent_events(backend, rollout) if item["type"] == "step"]
+    assert event["observation"] == ["4"]
+
+
+def test_another_model_of_the_task_is_recorded_beside_the_policy_s(
+    backend: Server, pool: Callable[[str], str], models: ScriptedModels
+) -> None:
+    rollout = played(backend, pool("judged"), "say:it is 2", "1", limits={"max_turns": 1})
+    assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
+    steps = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
+    assert [(step["source"], step["message"]) for step in steps] == [
+        ("user", "What is 1+1?"),
+        ("agent", "it is 2"),
+        ("user", "Is it 2?"),
+        ("agent", "GRADE: C"),
+        ("user", "Really?"),
+        ("agent", "GRADE: C"),
+    ]
+    assert [step.get("extra", {}).get("after_step") for step in steps] == [
+        None, None, 0, None, None, None,
+    ]  # fmt: skip
+    usage = rollout["result"]["usage"]
+    tokens = [step["metrics"]["prompt_tokens"] for step in steps if "metrics" in step]
+    assert (len(tokens), usage["input_tokens"]) == (3, sum(tokens))
+
+
+def test_a_limit_that_a_solver_swallows_is_no_success(
+    backend: Server, pool: Callable[[str], str], models: ScriptedModels
+) -> None:
+    count = len(models.prompts)
+    rollout = played(backend, pool("patient"), "say:2", "1", limits={"max_tokens": 1})
+    stopped_by("max_tokens is 1", rollout, 1.0)
+    assert len(models.prompts) - count == 1
 
 
 def test_a_limit_of_time_is_a_timeout_that_keeps_the_number(
@@ -111,14 +145,14 @@ def test_a_limit_of_time_is_a_timeout_that_keeps_the_number(
         limits = {"timeout_seconds": limit}
         return played(backend, pool("tools"), "slow:600", "ab", limits=limits)
 
-    stopped_by("time", run_into_limit(run, 3, 20, 60))
+    stopped_by("the limit of time is", run_into_limit(run, 3, 20, 60))
 
 
-def stopped_by(kind: str, rollout: Any) -> None:
+def stopped_by(text: str, rollout: Any, reward: float = 0.0) -> None:
     assert (rollout["status"], rollout["score"]) == ("failed", None)
     assert rollout["error"]["details"]["status"] == "timeout"
-    assert f"The {kind} limit" in rollout["error"]["message"]
-    assert rollout["result"]["partial"] == {"reward": 0.0}
+    assert f"The episode was stopped: {text}" in rollout["error"]["message"]
+    assert rollout["result"]["partial"] == {"reward": reward}
 
 
 @pytest.mark.parametrize(
@@ -174,7 +208,7 @@ def test_a_process_that_ignores_its_cancellation_is_replaced(
         ("broken.py@words", "broken.py, line 5: ModuleNotFoundError: No module named 'missing_w"),
         ("missing.py@words", "There is no file missing.py: "),
         ("tasks.py@nothing", "Task named 'nothing' not found"),
-        ("tasks.py", "write one of ['sums', 'tools', 'endless'] behind @"),
+        ("tasks.py", "write one of ['sums', 'tools', 'endless', 'judged', 'patient'] behind @"),
     ],
 )
 def test_a_broken_file_is_the_error_of_its_pool(

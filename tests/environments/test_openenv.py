@@ -129,7 +129,7 @@ def test_an_environment_that_never_ends_is_stopped_by_turns(backend: Server, poo
     stopped = played(backend, pool_id, {"type": "random"}, **request)
     assert (stopped["status"], stopped["score"]) == ("failed", None)
     assert stopped["error"]["details"]["status"] == "timeout"
-    assert "stopped after 4 turns" in stopped["error"]["message"]
+    assert "max_turns is 4" in stopped["error"]["message"]
     assert stopped["result"]["partial"] == {"reward": -0.5}
     finished = played(backend, pool_id, {"type": "random", "turns": 4}, **request)
     assert (finished["status"], finished["score"]) == ("completed", -0.5)

@@ -51,7 +51,7 @@ def test_a_task_has_its_reward_its_metrics_and_its_usage_with_the_cache(
     assert (prompt["temperature"], prompt["stop"], prompt["seed"]) == (0.5, "x", 3)
     events = [event for event in backend.events(rollout["id"]) if event["event"] == "agent"]
     reported = [(event["data"]["type"], event["data"]["message"]) for event in events]
-    assert reported == [("step", "2")]
+    assert reported == [("step", "Say 2"), ("step", "2")]
     *_, step = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")["steps"]
     assert (step["source"], step["message"]) == ("agent", "2")
     assert step["extra"]["finish_reason"] == "stop"
@@ -60,30 +60,25 @@ def test_a_task_has_its_reward_its_metrics_and_its_usage_with_the_cache(
     assert record["traces"][0]["rewards"]["exact"]["score"] == 1.0
 
 
-@pytest.mark.parametrize(
-    ("model", "limits", "kind"),
-    [
-        ('tool:add:{"x":2}', {"max_turns": 1}, "max_turns"),
-        ('tool:add:{"x":2}', {"max_tokens": 1}, "max_total_tokens"),
-    ],
-)
-def test_a_limit_is_a_timeout_that_keeps_the_number(
-    backend: Server, pool_id: str, model: str, limits: dict[str, Any], kind: str
-) -> None:
-    stopped_by(kind, played(backend, pool_id, model, limits=limits))
+def test_the_tokens_of_a_judge_count(backend: Server, python: Path, models: ScriptedModels) -> None:
+    env = {"OPENAI_BASE_URL": models.base_url}
+    reference = "verifiers:judged_guesses"
+    pool_id = environment_pool(backend, python, reference, env=env, cwd=FOLDER, tasks=TASKS)
+    rollout = played(backend, pool_id, "say:2", "0")
+    assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
+    usage = rollout["result"]["usage"]
+    # Of the model "Say 2" and its answer; of the judge "Is it 2?" and its verdict.
+    assert (usage["input_tokens"], usage["output_tokens"]) == (2 + 3, 1 + 1)
 
 
 def test_a_limit_of_time_is_a_timeout_that_keeps_the_number(backend: Server, pool_id: str) -> None:
     def run(limit: int) -> Any:
         return played(backend, pool_id, "slow:600", limits={"timeout_seconds": limit})
 
-    stopped_by("agent_timeout", run_into_limit(run, 2, 20, 60))
-
-
-def stopped_by(kind: str, rollout: Any) -> None:
+    rollout = run_into_limit(run, 2, 20, 60)
     assert (rollout["status"], rollout["score"]) == ("failed", None)
     assert rollout["error"]["details"]["status"] == "timeout"
-    assert f"The limit was reached: {kind}" in rollout["error"]["message"]
+    assert "The limit was reached: agent_timeout" in rollout["error"]["message"]
     assert rollout["result"]["partial"] == {"reward": 0.0}
 
 

@@ -364,6 +364,26 @@ def test_a_price_is_never_negative() -> None:
     assert price.cost({**usage, "cached_tokens": 30}) == 5 + 2
 
 
+def test_what_a_refused_call_would_have_told_is_recorded_once(
+    relay: Running, models: ScriptedModels
+) -> None:
+    session = relay.session_of(models.base_url, "k", EpisodeLimits(max_turns=1))
+    url = f"{session.base_url}/chat/completions"
+    body = {**chat(), "model": "tool:look:{}"}
+    message = HTTP.post(url, json=body).json()["choices"][0]["message"]
+    answer = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "a door"}
+    body["messages"] += [message, answer]
+    for _ in range(2):
+        assert HTTP.post(url, json=body).status_code == 400
+    [_, _, told, sentence] = session.steps.texts
+    assert told == ("tool", "a door")
+    assert sentence == ("system", "The episode was stopped: max_turns is 1.")
+    # A body may be anything.
+    other = relay.session_of(models.base_url, "k", EpisodeLimits(max_turns=0))
+    refused = HTTP.post(f"{other.base_url}/chat/completions", json={"messages": [{"role": {}}, 3]})
+    assert refused.json()["error"]["code"] == "episode_ended_max_turns"
+
+
 def test_a_call_that_failed_is_no_turn(relay: Running, models: ScriptedModels) -> None:
     session = relay.session_of(models.base_url, "k", EpisodeLimits(max_turns=1))
     url = f"{session.base_url}/chat/completions"

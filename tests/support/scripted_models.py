@@ -3,6 +3,7 @@
 - `say:TEXT` says it; `seq:["a", "b"]` says one text a turn, and repeats the last one.
 - `tool:NAME:{ARGUMENTS}` calls a tool until there is an answer of it, then says "done".
 - `calls:["NAME:{ARGUMENTS}", "text"]` calls tools and says texts, one a turn.
+- `cost:DOLLARS:SCRIPT` says that a call has cost as much.
 - `slow:SECONDS:SCRIPT` waits before it answers, or until the server ends.
 - `fail:STATUS` refuses each call; `fail:STATUS:COUNT:SCRIPT` the first calls alone.
 - `odd:TEXT` answers a text that is no completion; `cut` breaks the connection in the middle.
@@ -72,6 +73,9 @@ class ScriptedModels(RecordingServer):
             seconds, _, script = rest.partition(":")
             self._ending.wait(float(seconds))
             return self._play(script or "say:late", body)
+        if kind == "cost":
+            dollars, _, script = rest.partition(":")
+            return self._play(script, {**body, "cost": float(dollars)})
         if kind == "fail":
             status, _, rest = rest.partition(":")
             count, _, after = rest.partition(":")
@@ -125,6 +129,8 @@ def _completion(body: dict[str, Any], message: dict[str, Any]) -> Reply:
         "total_tokens": len(prompt) + len(output),
         "prompt_tokens_details": {"cached_tokens": CACHED_TOKENS},
     }
+    if "cost" in body:
+        usage["cost"] = body["cost"]
     head: dict[str, Any] = {"id": "chatcmpl-1", "created": 1, "model": body["model"]}
     reason = "tool_calls" if message.get("tool_calls") else "stop"
     choice: dict[str, Any] = {"index": 0, "message": message, "finish_reason": reason}
