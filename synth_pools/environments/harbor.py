@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import os
 import shutil
 import subprocess
@@ -24,7 +23,6 @@ from harbor.environments.factory import EnvironmentFactory
 from harbor.models.agent.name import AgentName
 from harbor.models.environment_type import EnvironmentType
 from harbor.models.trial.config import AgentConfig, EnvironmentConfig, TaskConfig, TrialConfig
-from harbor.models.trial.result import TrialResult
 from harbor.trial.hooks import TrialEvent
 from harbor.trial.trial import Trial
 
@@ -32,7 +30,8 @@ from synth_pools.container import Container, EpisodeError, Result, Rollout, Setu
 from synth_pools.container.models import KEY_VARIABLE, server_of
 from synth_pools.container.rollout import MODEL_LIMITS
 from synth_pools.environments.adapter import Environment
-from synth_pools.environments.leftovers import open_folder, small_files
+from synth_pools.environments.harbor_reports import end_trial
+from synth_pools.environments.leftovers import open_folder
 from synth_pools.environments.models import LIMITS, MODEL_READS, model_of
 from synth_pools.environments.policies import require_module
 
@@ -40,8 +39,6 @@ from synth_pools.environments.policies import require_module
 _NO_KEY_VARIABLE = "SYNTH_POOLS_NO_KEY"
 os.environ[_NO_KEY_VARIABLE] = "none"
 _WITHOUT_MODEL = (AgentName.ORACLE.value, AgentName.NOP.value)
-# Left by agent, verifier and sandbox; a task of several steps has a folder for each of them.
-_KEPT = ("agent/", "artifacts/", "steps/", "trial.log", "verifier/")
 _READS = {
     "policy": {
         "agent": "oracle, nop, terminus-2 or another of Harbor's, or module:Class of the "
@@ -90,7 +87,7 @@ def adapt(name: str) -> Environment:
         for phase in TrialEvent:
             trial.add_hook(phase, report)
         try:
-            return _end(rollout, await trial.run(), trials / name)
+            return end_trial(rollout, await trial.run(), trials / name)
         finally:
             shutil.rmtree(trials / name, ignore_errors=True)
 
@@ -190,50 +187,3 @@ def _engine() -> EnvironmentType:
         "No sandbox can be started here: there is neither docker with compose nor podman with "
         "podman-compose. `env.environment` names another environment of Harbor."
     )
-
-
-def _end(rollout: Rollout, result: TrialResult, place: Path) -> Result:
-    """Return the end of a trial that was played to its end, and report what it has left."""
-    # Collected files come last, since a pool takes no answer beyond a size.
-    paths = sorted(place.rglob("*"), key=lambda path: ("artifacts" in path.parts, path))
-    files = [path.as_posix().removeprefix(f"{place}/") for path in paths]
-    files = [name for name in files if name.startswith(_KEPT) and name != "artifacts/manifest.json"]
-    for file, data in small_files(place, files):
-        try:
-            # Zeros take six times their room in a text.
-            rollout.artifact(file, data if b"\0" in data else data.decode())
-        except UnicodeDecodeError:
-            rollout.artifact(file, data)
-        if file == "agent/trajectory.json":
-            # Harbor's own agents write the same format.
-            with contextlib.suppress(ValueError, KeyError, TypeError, IndexError):
-                _add_record(rollout, json.loads(data))
-    names = ("input_tokens", "cached_input_tokens", "output_tokens", "cost_usd")
-    totals = dict(zip(names, result.compute_token_cost_totals(), strict=True))
-    # The agent has counted what the relay has, but may know the prices of models.
-    rollout.usage(**{name: totals[name] for name in totals.keys() - rollout.trajectory.usage})
-    rewards = dict(result.verifier_result.rewards or {}) if result.verifier_result else {}
-    rollout.reward = rewards.get("reward", next(iter(rewards.values()), None))
-    rollout.metrics |= rewards
-    if (problem := result.exception_info) is not None:
-        is_late = problem.exception_type.endswith("TimeoutError")
-        sentence = f"{problem.exception_type}: {problem.exception_message[:500]}"
-        raise EpisodeError(sentence, "timeout" if is_late else "failed")
-    if rollout.refusal is not None:
-        raise EpisodeError(rollout.refusal, "timeout")
-    if not result.reward_valid or rollout.reward is None:
-        raise EpisodeError("The verifier gave no valid reward.")
-    return Result(extra={"trial": {"name": result.trial_name, "task": result.task_name}})
-
-
-def _add_record(rollout: Rollout, document: Any) -> None:
-    """Take an agent's own record in place of the relay's, if that has none, else what it lacks."""
-    if not len(rollout.trajectory):
-        rollout.trajectory.replace(document)
-        return
-    rollout.trajectory.agent_name = document["agent"]["name"]
-    rollout.trajectory.agent_version = document["agent"]["version"]
-    if rollout.refusal is None:
-        # The model was told all others.
-        for result in document["steps"][-1].get("observation", {}).get("results", ()):
-            rollout.trajectory.observe(result["content"])

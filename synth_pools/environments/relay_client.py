@@ -8,7 +8,7 @@ import httpx
 
 from synth_pools.relay.upstream import Upstream, UpstreamAnswer, UpstreamError
 
-# Of the connection, or written with each request anyway.
+# A request is written with headers of its own for these.
 _HIDDEN = (b"host", b"content-length", b"connection", b"accept-encoding")
 
 

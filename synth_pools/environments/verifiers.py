@@ -132,7 +132,7 @@ class _Playing:
 
         episode = await env.run_episode(task, context, on_trace=watch)
         if judged := [used for trace in episode.traces for used in trace.extra_usage]:
-            # What is reported counts in place of the sums of calls.
+            # A report counts in place of the sums of calls.
             rollout.usage(**rollout.trajectory.usage)
         for used in judged:
             tokens = {"input_tokens": used.input_tokens, "output_tokens": used.completion_tokens}

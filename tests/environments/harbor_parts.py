@@ -145,8 +145,8 @@ class OneCommand(BaseAgent):  # type: ignore[misc]
         context.n_cache_tokens = usage.prompt_tokens_details.cached_tokens
         text = answer.choices[0].message.content or ""
         (self.logs_dir / "answer.txt").write_text(text)
-        seen = Observation(results=[ObservationResult(content="written")])
-        steps = [Step(step_id=1, source="agent", message=text, observation=seen)]
+        observed = Observation(results=[ObservationResult(content="written")])
+        steps = [Step(step_id=1, source="agent", message=text, observation=observed)]
         recorded = Trajectory(agent=Agent(name="one", version="1"), steps=steps)
         (self.logs_dir / "trajectory.json").write_text(json.dumps(recorded.to_json_dict()))
         await environment.exec(text)

@@ -100,8 +100,8 @@ def test_an_agent_with_a_model_has_usage_with_the_cache_and_its_files(
     trajectory = backend.get(f"/v1/rollouts/{rollout['id']}/trajectory")
     assert trajectory["agent"]["name"] == "one"
     # The relay has recorded the calls, and the agent what it saw at the end.
-    asked, answer = trajectory["steps"]
-    assert (asked["source"], answer["message"]) == ("user", command)
+    question, answer = trajectory["steps"]
+    assert (question["source"], answer["message"]) == ("user", command)
     assert answer["metrics"]["completion_token_ids"]
     assert answer["observation"]["results"] == [{"content": "written"}]
     eventually(lambda: not list(folder.glob("*/*")))

@@ -128,14 +128,14 @@ def test_an_episode_has_each_message_once_and_each_call_with_its_tokens(
     sent = {
         (item["role"], text_of(item)) for item in messages if item["role"] in ("system", "user")
     }
-    told = [(step["source"], step["message"]) for step in steps if step["source"] != "agent"]
-    assert sorted(told) == sorted(sent)
+    recorded = [(step["source"], step["message"]) for step in steps if step["source"] != "agent"]
+    assert sorted(recorded) == sorted(sent)
     for step in answers:
         results = step.get("observation", {}).get("results", [])
         assert len(results) == len(step.get("tool_calls", results))
     events = [event["data"] for event in backend.events(rollout["id"]) if event["event"] == "agent"]
-    shown = [event["step_id"] for event in events if "completion_tokens" in event]
-    assert shown == [step["step_id"] for step in answers]
+    step_ids = [event["step_id"] for event in events if "completion_tokens" in event]
+    assert step_ids == [step["step_id"] for step in answers]
     keys = {request.headers["authorization"] for request in models.requests[-calls:]}
     assert keys == {"Bearer sk-of-the-container"}
 
@@ -156,12 +156,12 @@ def test_a_limit_ends_an_episode_with_the_same_sentence(
     assert (rollout["status"], rollout["score"]) == ("failed", None)
     assert rollout["error"]["details"]["status"] == "timeout"
     assert f"The episode was stopped: {name} is {limit}." in rollout["error"]["message"]
-    # What was refused never came to the server, however often it was tried.
+    # Refused calls, however often they are repeated, do not come to the server.
     assert calls == count
     assert rollout["result"]["usage"]["cost_usd"] == count
     assert type(rollout["result"]["partial"]["reward"]) is float
     # Turns of some are no calls, and end without one that is refused.
-    told = [step["extra"]["limit"] for step in steps if "limit" in step.get("extra", {})]
-    assert told in ([name], [] if name == "max_turns" else [name])
-    # What came of the last turn is told, too.
+    names = [step["extra"]["limit"] for step in steps if "limit" in step.get("extra", {})]
+    assert names in ([name], [] if name == "max_turns" else [name])
+    # The last observation is there, too.
     assert steps[-1]["source"] == "system" or "observation" in steps[-1]

@@ -67,7 +67,7 @@ def test_the_tokens_of_a_judge_count(backend: Server, python: Path, models: Scri
     rollout = played(backend, pool_id, "say:2", "0")
     assert (rollout["status"], rollout["score"]) == ("completed", 1.0)
     usage = rollout["result"]["usage"]
-    # Of the model "Say 2" and its answer; of the judge "Is it 2?" and its verdict.
+    # "Say 2" and its answer; for the judge "Is it 2?" and its verdict.
     assert (usage["input_tokens"], usage["output_tokens"]) == (2 + 3, 1 + 1)
 
 

@@ -375,12 +375,12 @@ def test_what_a_refused_call_would_have_told_is_recorded_once(
     body["messages"] += [message, answer]
     for _ in range(2):
         assert HTTP.post(url, json=body).status_code == 400
-    [_, _, told, sentence] = session.steps.texts
-    assert told == ("tool", "a door")
+    [_, _, result, sentence] = session.steps.texts
+    assert result == ("tool", "a door")
     assert sentence == ("system", "The episode was stopped: max_turns is 1.")
     # A body may be anything.
-    other = relay.session_of(models.base_url, "k", EpisodeLimits(max_turns=0))
-    refused = HTTP.post(f"{other.base_url}/chat/completions", json={"messages": [{"role": {}}, 3]})
+    odd = relay.session_of(models.base_url, "k", EpisodeLimits(max_turns=0))
+    refused = HTTP.post(f"{odd.base_url}/chat/completions", json={"messages": [{"role": {}}, 3]})
     assert refused.json()["error"]["code"] == "episode_ended_max_turns"
 
 
