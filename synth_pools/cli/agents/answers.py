@@ -13,14 +13,21 @@ _MOST_CHARACTERS = 64 * 1024 * 1024
 
 
 class Answers:
-    """Long answers, to be read on; the oldest are forgotten."""
+    """Answers without the key, of which long ones are read on; the oldest are forgotten.
 
-    def __init__(self) -> None:
+    Args:
+        secret: The key, which a service may repeat; no agent is shown it.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
         self._texts: dict[str, str] = {}
         self._count = 0
 
     def first_part(self, text: str) -> list[str]:
         """Return an answer, or the first part of a long one and how to read on."""
+        # As a whole: the key could be cut with the text.
+        text = text.replace(self._secret, "***")
         if len(text) <= PART:
             return [text]
         self._count += 1

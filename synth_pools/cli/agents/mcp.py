@@ -108,9 +108,8 @@ class Toolbox:
 
     def __init__(self, client: AsyncContainerPoolsClient, secret: str) -> None:
         self._client = client
-        self._secret = secret
         self._tools: dict[str, OperationTool] = {}
-        self._answers = Answers()
+        self._answers = Answers(secret)
         self._compares = False
         self.descriptions: list[Tool] = []
 
@@ -148,8 +147,7 @@ class Toolbox:
             is_error = False
         except (CommandError, SynthPoolsError, OSError, TypeError, ValueError) as error:
             parts = self._answers.first_part(error_text(error))
-        # A service that repeats the key in an answer does not show it to the agent.
-        content: Any = [TextContent(text=part.replace(self._secret, "***")) for part in parts]
+        content: Any = [TextContent(text=part) for part in parts]
         return CallToolResult(content=content, is_error=is_error)
 
     async def _parts(self, name: str, arguments: Mapping[str, Any]) -> list[str]:

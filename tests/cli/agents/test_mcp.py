@@ -221,7 +221,7 @@ def test_all_operations_but_archives_are_offered_where_features_and_scopes_allow
 
 
 def test_the_oldest_long_answers_are_forgotten() -> None:
-    answers = Answers()
+    answers = Answers("key")
     for number in range(33):
         answers.first_part(str(number % 10) * (PART + 1))
     with pytest.raises(ValueError, match="repeat the call"):
@@ -324,6 +324,12 @@ class _Repeating(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         pass
+
+
+def test_no_cut_shows_a_key() -> None:
+    answers = Answers("sk_cut")
+    [first, _] = answers.first_part("." * (PART - 3) + "sk_cut" + "." * 9)
+    assert "sk_" not in first + answers.part("answer_1", PART)[0]
 
 
 @pytest.mark.system
