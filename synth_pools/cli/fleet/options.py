@@ -39,7 +39,7 @@ class RunOptions:
     journal: Path | None
     out: Path | None
     prices: Path | None
-    max_cost: float | None
+    max_cost_usd: float | None
     max_tokens: int | None
     max_seconds: float | None
     on_budget: Literal["finish", "cancel"]
@@ -81,7 +81,7 @@ class RunOptions:
         requests = requests_of(name)
         if self.until_sure is not None and (self.repeats < 2 or self.only is not None):
             raise CommandError("--until-sure needs --repeats 2 or more, and no --only")
-        has_sums = self.max_cost is not None or self.max_tokens is not None
+        has_sums = self.max_cost_usd is not None or self.max_tokens is not None
         if self.until_sure is not None and has_sums and self.journal is None:
             raise CommandError("--until-sure with --max-cost or --max-tokens needs --journal")
         check_distinct(self.out, self.journal, self.file)
@@ -210,6 +210,7 @@ _OPTIONS = (
     ),
     click.option(
         "--max-cost",
+        "max_cost_usd",
         type=click.FloatRange(0),
         callback=not_nan,
         metavar="USD",

@@ -12,7 +12,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -86,9 +85,7 @@ def carry_out(
     options = replace(options, name=requests.name)
     prices = None if options.prices is None else read_object(options.prices)
     with contextlib.closing(ResultFile(options.out)) as results:
-        results.former = former = _former_rows(
-            requests, pool_id, options.out, options.only, options.journal, force=options.force
-        )
+        results.former = former = _former_rows(options, requests, pool_id)
         indices = _chosen(requests, former, options.only)
         looks = Looks(requests, options.until_sure)
         running = _Run(requests, indices, pool_id, former, results, RunSummary(by=options.by))
@@ -131,15 +128,10 @@ def carry_out(
         say(f"interrupted: {missing} of {running.planned} have no result; {advice}")
         return ExitStatus.INTERRUPTED
     if running.over_budget is not None:
-        budget = {
-            "max_cost_usd": options.max_cost,
-            "max_tokens": options.max_tokens,
-            "max_seconds": options.max_seconds,
-        }
         # The fleet has what earlier results and looks have left of it.
 
         def in_all(use: re.Match[str]) -> str:
-            limit = budget[use[1]]
+            limit = getattr(options, use[1])
             is_rest = options.only is not None and use[1] != "max_seconds"
             return f"{use[0]} (the rest of {limit})" if is_rest else f"{use[1]}={limit}"
 
@@ -171,19 +163,14 @@ def _tasks_of(connection: ServiceOptions, pool_id: str) -> tuple[str, ...]:
 
 
 def _former_rows(
-    requests: RunRequests,
-    pool_id: str,
-    out: Path | None,
-    only: str | None,
-    journal: Path | None,
-    *,
-    force: bool,
+    options: RunOptions, requests: RunRequests, pool_id: str
 ) -> dict[int, dict[str, Any]]:
     """Return the rows of the results that the run goes on with.
 
     Raises:
         CommandError: The file has results of another run, or may not be replaced.
     """
+    out, only, journal = options.out, options.only, options.journal
     if only is not None and journal is not None:
         raise CommandError(
             "--only goes on with the results in --out, and --journal with its own: give one of them"
@@ -194,7 +181,7 @@ def _former_rows(
         return {}
     check_writable(out, force=True)
     continues = only is not None or (journal is not None and journal.exists())
-    if not out.exists() or not out.stat().st_size or (force and only is None):
+    if not out.exists() or not out.stat().st_size or (options.force and only is None):
         return {}
     if not continues:
         raise CommandError(
@@ -240,7 +227,7 @@ def _remaining_budget(
     options: RunOptions, former: Mapping[int, Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Return the budget without what the results that the run goes on with have used."""
-    budget = {"max_cost_usd": options.max_cost, "max_tokens": options.max_tokens}
+    budget = {"max_cost_usd": options.max_cost_usd, "max_tokens": options.max_tokens}
     if options.only is None or budget == dict.fromkeys(budget):
         # A journal is counted with the fleet.
         return budget
