@@ -44,5 +44,7 @@ def test_values_of_several_types_are_texts_in_parquet(command: Command, tmp_path
 def test_a_refusal_says_why(command: Command) -> None:
     refused = command("query", "SELECT value FROM meta", "-o", "json")
     assert refused.returncode == 1
-    assert "access to meta.value is prohibited" in refused.stderr
+    views = "the views are runs, rollouts, usage, events"
+    assert f"access to meta.value is prohibited; {views}." in refused.stderr
+    assert views in command("query", "SELECT * FROM trajectories").stderr
     assert "Traceback" not in refused.stderr

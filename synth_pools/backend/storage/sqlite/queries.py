@@ -50,6 +50,8 @@ upper
 _FUNCTIONS = frozenset(_FUNCTION_NAMES.split())
 _MOST_COLUMNS = 100
 _HEAP_BYTES = 256 * 1024 * 1024
+# Words of SQLite about tables beside the views.
+_NO_VIEW = ("no such table", "prohibited")
 # Instructions between two looks at the clock.
 _INSTRUCTIONS = 10_000
 # A statement ends itself, unless it is in a single long instruction.
@@ -120,7 +122,9 @@ def _answer(path: Path, sql: str, limits: QueryLimits, backend_pid: int) -> str:
         code = getattr(error, "sqlite_errorcode", None)
         is_mistake = code is None or code & 0xFF in _MISTAKES
         kind = QueryRefusedError if is_mistake else _UnreadableError
-        raise kind(str(error)) from None
+        is_elsewhere = any(words in str(error) for words in _NO_VIEW)
+        views = f"; the views are {', '.join(VIEWS)}" if is_elsewhere else ""
+        raise kind(f"{error}{views}") from None
 
 
 @contextlib.contextmanager
