@@ -154,7 +154,8 @@ class _Handlers:
         return Response(first, media_type=_LINES if b"\n" in first else _JSON)
 
     async def state(self, request: Request) -> Response:
-        return _json(self._all.find(request.path_params["rollout_id"]).state())
+        episode = self._all.find(request.path_params["rollout_id"])
+        return _json(episode.state(is_asked=True))
 
     async def terminate(self, request: Request) -> Response:
         episode = self._all.find(request.path_params["rollout_id"])

@@ -48,7 +48,7 @@ class Episode(Rollout):
         status: `queued`, `running` or `ended`.
         patience_seconds: As above.
         ended: Set at its end.
-        read: Set once the answer was sent.
+        read: Set once the answer was sent, of a cancelled one where it was asked for.
         stopping: The reason to stop it, once there is one.
     """
 
@@ -83,10 +83,12 @@ class Episode(Rollout):
         self._news.set()
         return len(answer) + self._event_bytes
 
-    def state(self, most_bytes: float = math.inf) -> bytes:
+    def state(self, most_bytes: float = math.inf, *, is_asked: bool = False) -> bytes:
         """Write its answer, or its state before that, also of an answer that has more bytes."""
         if self.ended.is_set() and len(self._answer) <= most_bytes:
-            self.read.set()
+            # A pool that cancels a rollout no longer reads the answer to its submission.
+            if is_asked or not self.stopping.done() or self.stopping.result() != "cancelled":
+                self.read.set()
             return self._answer
         status = "running" if self.ended.is_set() else self.status
         return write_json({"rollout_id": self.id, "status": status}).encode()

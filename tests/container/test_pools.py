@@ -94,7 +94,8 @@ def test_a_limit_of_the_pool_counts_as_one_of_the_rollout(backend: Server) -> No
 def test_a_cancelled_rollout_ends_on_its_container(backend: Server, pool_id: str) -> None:
     rollout_id = backend.rollout(pool_id, env={"kind": "sleep"})["id"]
     path = f"/v1/pools/{pool_id}/container/health"
-    eventually(lambda: backend.get(path)["running"] == 1)
+    events = f"/v1/rollouts/{rollout_id}/events?format=json&types=agent"
+    eventually(lambda: backend.get(events)["events"])
     backend.post(f"/v1/rollouts/{rollout_id}/cancel")
     eventually(lambda: backend.get(path)["running"] == 0)
     assert backend.state(rollout_id) == "cancelled"
@@ -103,6 +104,18 @@ def test_a_cancelled_rollout_ends_on_its_container(backend: Server, pool_id: str
     assert (usage["llm_input_tokens"], usage["llm_output_tokens"]) == (12, 4)
     items = backend.get(f"/v1/rollouts/{rollout_id}/artifacts")["items"]
     assert [item["path"] for item in items] == ["notes.txt", "log.txt"]
+
+
+def test_a_pool_that_is_deleted_has_the_usage_of_what_it_stopped(backend: Server) -> None:
+    pool_id = create_pool(backend, "sync")
+    ids = [backend.rollout(pool_id, env={"kind": "sleep"})["id"] for _ in range(8)]
+    path = f"/v1/pools/{pool_id}/events?format=json&types=agent"
+    eventually(lambda: len(backend.get(path)["events"]) == 8)
+    backend.call("DELETE", f"/v1/pools/{pool_id}")
+    for rollout_id in ids:
+        assert answered(backend, rollout_id)["status"] == "cancelled"
+    usage = backend.get(f"/v1/pools/{pool_id}/metrics")["usage"]
+    assert usage["input_tokens"] == 8 * 12
 
 
 def test_a_container_that_dies_takes_its_rollout_along_and_comes_back(backend: Server) -> None:

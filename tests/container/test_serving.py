@@ -72,6 +72,18 @@ def test_a_signal_lets_rollouts_end_and_their_answers_be_read(tmp_path: Path) ->
         assert running.wait(30) == 0
 
 
+def test_what_was_cancelled_is_read_after_a_signal_too() -> None:
+    with serving(READ_SECONDS="60") as (running, http):
+        submit(http, "a", kind="sleep")
+        http.post("/rollouts/a/terminate")
+        # The answer to its submission is lost: a pool has closed the connection.
+        assert http.post("/rollouts", json={"rollout_id": "a"}).json()["status"] == "cancelled"
+        running.send_signal(signal.SIGTERM)
+        eventually(lambda: http.get("/health").status_code == 503)
+        assert read_end(http, "a")["status"] == "cancelled"
+        assert running.wait(30) == 0
+
+
 def read_end(http: httpx.Client, rollout_id: str) -> Any:
     answer = http.get(f"/rollouts/{rollout_id}").json()
     return None if answer["status"] == "running" else answer
