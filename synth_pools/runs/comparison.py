@@ -287,7 +287,9 @@ def _interval(units: list[Unit], values: set[float], confidence: float) -> Inter
         return bootstrap_interval(units, confidence)
     # A single reward says as much of the size of others as in `repeats_reach`.
     span = max(values) - min(values) or max(1.0, *map(abs, values))
-    return bootstrap_interval(with_unseen_changes(units, span), confidence)
+    interval = bootstrap_interval(with_unseen_changes(units, span), confidence)
+    # Rewards of this span differ by no more.
+    return interval and Interval(max(interval.low, -span), min(interval.high, span))
 
 
 def _by_size(pair: Pair) -> float:

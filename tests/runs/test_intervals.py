@@ -96,7 +96,17 @@ def test_cases_without_a_change_do_not_say_that_there_is_none(reward: float) -> 
         assert interval is not None
         assert interval.low < 0 < interval.high
         reaches.append(interval.high)
-    assert reaches[0] > 1 > reaches[1] > 0.1 > reaches[2]
+    assert reaches[0] == 1 > reaches[1] > 0.1 > reaches[2]
+
+
+def test_no_interval_goes_beyond_the_largest_difference() -> None:
+    rows = [
+        [{"seed": seed, "status": "completed", "reward": reward} for seed in range(3)]
+        for reward in (-2.0, 2.0)
+    ]
+    interval = compare(*rows).difference.interval
+    assert interval is not None
+    assert interval.low < interval.high == 4
 
 
 def test_rewards_of_many_values_have_the_interval_of_their_units() -> None:
