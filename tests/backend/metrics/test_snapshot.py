@@ -148,6 +148,8 @@ def test_they_are_true_under_load(start: Callable[..., Server]) -> None:
     chance = random.Random(5)
 
     def sometimes(call: Seen) -> bytes:
+        if call.method != "POST":
+            return http(404, {})
         if call.json.get("seed", 0) % 5 == 0:
             return http(200, {"status": "failed", "error": "of the test"})
         return http(200, {"status": "completed", "reward": 1})
