@@ -154,7 +154,10 @@ class World:
         self._start_one()
         limit = self.loop.time() + _LONGEST_END
         # A pause that is still tried again would come after this.
-        await asyncio.wait(self._changes, timeout=_LONGEST_END)
+        while not all(change.done() for change in self._changes) and self.loop.time() < limit:
+            await asyncio.wait(self._changes, timeout=_PAUSE_SECONDS)
+            # One that was told to end may have been stopped before it did.
+            self._start_one()
         for number in range(len(self.story.places)):
             self._ask("resume", 0, f"p{number}", {})
         while not self._is_quiet():
