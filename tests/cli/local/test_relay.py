@@ -67,8 +67,8 @@ def test_each_agent_has_a_file_and_limits_of_its_own(
         assert ask(address, "h").status_code == 400
         # They are there while it runs.
         first, calls = folder / "first-2.json", folder / "calls.json"
-        eventually(lambda: first.exists() and len(messages(first)) == 5, 30)
-        eventually(lambda: calls.exists() and len(messages(calls)) == 5, 30)
+        eventually(lambda: first.exists() and len(messages(first)) == 6, 30)
+        eventually(lambda: calls.exists() and len(messages(calls)) == 6, 30)
         assert models.requests[-1].headers["authorization"] == "Bearer sk-secret"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
@@ -77,8 +77,8 @@ def test_each_agent_has_a_file_and_limits_of_its_own(
         "calls.json", "first-2.json", "first.json",
     ]  # fmt: skip
     refusal = "The episode was stopped: max_turns is 2."
-    assert messages(first) == ["b", "ho", "c", "ho", refusal]
-    assert messages(calls) == ["a", "ho", "g", "ho", refusal]
+    assert messages(first) == ["b", "ho", "c", "ho", "d", refusal]
+    assert messages(calls) == ["a", "ho", "g", "ho", "h", refusal]
     assert json.loads(calls.read_text())["final_metrics"]["total_cost_usd"] == 6e-6
     assert stat.S_IMODE(calls.stat().st_mode) == 0o600
     for secret in ("sk-secret", key):
