@@ -93,7 +93,8 @@ class RecordedModels:
             limits: The names of the limits that calls have, at its first use.
 
         Raises:
-            EpisodeError: The policy has no address, or a limit is no number.
+            EpisodeError: The policy has no address, a limit is no number, or the proxy of the
+                environment is none of HTTP.
         """
         # Needed here alone, as what serves a container is.
         from synth_pools.relay import EpisodeLimits, ModelPrice, RelaySession
@@ -104,8 +105,12 @@ class RecordedModels:
                 limited = EpisodeLimits(**{name: rollout.limit(name) for name in limits})
                 # To go to its thread takes longer than all else here.
                 relay = self._relay or self._in_loop(self._start())
+                try:
+                    upstream = relay.upstream(url, key or None)
+                except ValueError as error:
+                    raise EpisodeError(str(error)) from None
                 session = self._sessions[rollout] = RelaySession(
-                    relay.upstream(url, key or None),
+                    upstream,
                     rollout.trajectory,
                     limited,
                     {model: ModelPrice(**costs) for model, costs in self._prices.items()},

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import httptools
 
 from synth_pools.relay.additions import Additions
+from synth_pools.relay.proxies import Proxy, environment_proxy
 
 _CONNECT_SECONDS = 30.0
 # Models think for long, and a client that waits no longer ends the call itself.
@@ -23,7 +24,7 @@ _MOST_IDLE = 100
 _PIECE = _LARGEST_HEAD = 64 * 1024
 
 _Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
-_ERRORS = (OSError, EOFError, ValueError)
+_ERRORS = (OSError, EOFError, ValueError, asyncio.LimitOverrunError)
 
 
 class UpstreamError(Exception):
@@ -154,7 +155,7 @@ class Upstream:
         key: The key that it gets; None to pass on that of the client.
 
     Raises:
-        ValueError: The address is none of HTTP.
+        ValueError: The address is none of HTTP, or that of the environment's proxy is not.
     """
 
     def __init__(self, url: str, key: str | None = None) -> None:
@@ -167,6 +168,10 @@ class Upstream:
         self._place = (parts.hostname, parts.port or (443 if self._is_secure else 80))
         self._host = parts.netloc.encode("ascii" if parts.netloc.isascii() else "idna")
         self._path = parts.path.rstrip("/").encode()
+        self._proxy = environment_proxy(parts)
+        if self._proxy is not None and not self._is_secure:
+            # It reads the host there.
+            self._path = b"http://" + self._host + self._path
         self._query = parts.query.encode()
         self._idle: list[tuple[_Streams, float]] = []
 
@@ -195,6 +200,8 @@ class Upstream:
             target += (b"&" if b"?" in target else b"?") + self._query
         lines = [method + b" " + self._path + target + b" HTTP/1.1", b"host: " + self._host]
         lines += [name + b": " + value for name, value in headers]
+        if self._proxy is not None and not self._is_secure:
+            lines += self._proxy.headers
         if body or method not in (b"GET", b"HEAD"):
             lines.append(b"content-length: %d" % len(body))
         while True:
@@ -222,12 +229,25 @@ class Upstream:
             if time.monotonic() - since < _IDLE_SECONDS and not streams[0].at_eof():
                 return streams, True
             streams[1].transport.abort()
-        tls = self._tls if self._is_secure else None
         try:
             async with asyncio.timeout(_CONNECT_SECONDS):
-                return await asyncio.open_connection(*self._place, ssl=tls, limit=_PIECE), False
-        except (OSError, ValueError) as error:
+                return await self._connect(), False
+        except _ERRORS as error:
             raise UpstreamError(f"it cannot be reached: {error!r}") from None
+
+    async def _connect(self) -> _Streams:
+        tls = self._tls if self._is_secure else None
+        if self._proxy is None:
+            return await asyncio.open_connection(*self._place, ssl=tls, limit=_PIECE)
+        reader, writer = await asyncio.open_connection(*self._proxy.place, limit=_PIECE)
+        try:
+            if tls is not None:
+                await _ask_for_tunnel(reader, writer, self._place, self._proxy)
+                await writer.start_tls(tls, server_hostname=self._place[0])
+        except BaseException:
+            writer.transport.abort()
+            raise
+        return reader, writer
 
     def release(self, streams: _Streams) -> None:
         """Keep a connection for the next request."""
@@ -240,3 +260,17 @@ class Upstream:
         for streams, _ in self._idle:
             streams[1].transport.abort()
         self._idle.clear()
+
+
+async def _ask_for_tunnel(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, place: tuple[str, int], proxy: Proxy
+) -> None:
+    """Have a proxy connect to a host and a port."""
+    host = f"[{place[0]}]:{place[1]}" if ":" in place[0] else f"{place[0]}:{place[1]}"
+    target = host.encode("ascii" if host.isascii() else "idna")
+    head = [b"CONNECT " + target + b" HTTP/1.1", b"host: " + target, *proxy.headers, b"", b""]
+    writer.write(b"\r\n".join(head))
+    answer = await reader.readuntil(b"\r\n\r\n")
+    status = answer.partition(b" ")[2][:3]
+    if not status.startswith(b"2"):
+        raise ConnectionError(f"the proxy answers {status.decode('latin-1')}")

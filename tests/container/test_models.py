@@ -237,6 +237,16 @@ def test_a_policy_without_an_address_fails_in_a_sentence(models: ScriptedModels)
     assert str(played.detail).startswith("The policy has no address of a model")
 
 
+def test_a_proxy_of_another_kind_fails_in_a_sentence(
+    models: ScriptedModels, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5://me:secret@127.0.0.1:1080")
+    policy = {"model": "m", "inference_url": "http://models.example.org/v1"}
+    played = play(lambda rollout: rollout.model_url, models, policy=policy)
+    assert str(played.detail).startswith("The proxy of the environment for http is none of HTTP")
+    assert "secret" not in str(played.answer)
+
+
 @pytest.mark.parametrize("is_json", [True, False])
 def test_a_key_that_is_repeated_is_not_recorded(is_json: bool) -> None:
     text = "Incorrect API key provided: sk-container."

@@ -17,7 +17,10 @@ _LIMIT = 20.0
 
 
 class Proxy(socketserver.ThreadingTCPServer):
-    """`heads` are the requests that it was sent, as they stood on the wire."""
+    """`heads` are the requests that it was sent, as they stood on the wire.
+
+    `addresses` are those of hosts that no other resolves.
+    """
 
     allow_reuse_address = True
     daemon_threads = True
@@ -26,6 +29,7 @@ class Proxy(socketserver.ThreadingTCPServer):
         super().__init__(("127.0.0.1", 0), _Connection)
         self.context = context
         self.heads: list[str] = []
+        self.addresses: dict[str, str] = {}
         self.expected = credentials and base64.b64encode(credentials.encode()).decode()
 
     @property
@@ -73,12 +77,15 @@ class _Connection(socketserver.StreamRequestHandler):
         method, target, _ = text.split(" ", 2)
         if method == "CONNECT":
             host, _, port = target.rpartition(":")
+            host = self.server.addresses.get(host, host)
             with socket.create_connection((host, int(port)), _LIMIT) as upstream:
                 self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
                 self._relay(upstream)
             return
         parts = urlsplit(target)
-        with socket.create_connection((parts.hostname or "", parts.port or 80), _LIMIT) as upstream:
+        host = parts.hostname or ""
+        host = self.server.addresses.get(host, host)
+        with socket.create_connection((host, parts.port or 80), _LIMIT) as upstream:
             # One request to a connection: the head of the next one would have to be rewritten too.
             dropped = ("proxy-", "connection:")
             first, *lines = text.split("\r\n")
