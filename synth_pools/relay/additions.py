@@ -99,7 +99,8 @@ def without(text: str, names: Collection[str]) -> str:
     try:
         at = _skip(text, 0)
         cut, end = _cut(text, at, names)
-    except (ValueError, IndexError, RecursionError):
+    # A name that is no text is a list or an object, too.
+    except (ValueError, IndexError, TypeError, RecursionError):
         return text
     return text[:at] + cut + text[end:]
 
@@ -166,6 +167,7 @@ def _skip(text: str, at: int) -> int:
 def _cut(text: str, at: int, names: Collection[str]) -> tuple[str, int]:
     """Return the object or list at a position without some members, and the position behind it."""
     parts: list[str] = []
+    part: str | None
     end, first = at, _skip(text, at + 1)
     if text[first] in "}]":
         end = first
@@ -174,16 +176,18 @@ def _cut(text: str, at: int, names: Collection[str]) -> tuple[str, int]:
         if text[at] == "{":
             name, colon = _decode(text, value_at)
             value_at = _skip(text, _skip(text, colon) + 1)
-        value, value_end = _decode(text, value_at)
+        is_object = text[at] == "[" and text[value_at] == "{"
+        if is_object or (name in _NESTED and text[value_at] in "{["):
+            part, value_end = _cut(text, value_at, names)
+        else:
+            value, value_end = _decode(text, value_at)
+            # Usage that comes with choices is given without being asked for.
+            if name in names and not (name == "usage" and value is not None):
+                part = "null" if name == "logprobs" else None
+            else:
+                part = text[value_at:value_end]
         end = _skip(text, value_end)
-        # Usage that comes with choices is given without being asked for.
-        is_cut = name in names and not (name == "usage" and value is not None)
-        if is_cut and name != "logprobs":
-            continue
-        part = "null" if is_cut else text[value_at:value_end]
-        nests = name in _NESTED and text[value_at] in "{["
-        if value and (nests or (text[at] == "[" and text[value_at] == "{")):
-            part, _ = _cut(text, value_at, names)
-        parts.append(text[start:value_at] + part + text[value_end:end])
+        if part is not None:
+            parts.append(text[start:value_at] + part + text[value_end:end])
     # The first member that stays begins where the first of all began.
     return text[at:first] + ",".join(parts).lstrip() + text[end], end + 1

@@ -101,7 +101,7 @@ def _numbers(value: Any) -> list[Any]:
     # Some servers have a list for each choice.
     value = value[0] if isinstance(value, list) and value and isinstance(value[0], list) else value
     values = value if isinstance(value, list) else []
-    return values if {type(item) for item in values} <= {int, float} else []
+    return values if set(map(type, values)) <= {int, float} else []
 
 
 def _chat_messages(body: Json) -> list[Json]:

@@ -43,6 +43,11 @@ def test_events_are_cut_as_other_answers_are(name: str, separators: tuple[str, s
     assert EventCut(NAMES).cut(text, EVENTS[name]) == without(text, NAMES)
 
 
+@pytest.mark.parametrize("text", ['{[1]:2,"token_ids":1}', '{"choices":[{]}', '{"a":1', "{"])
+def test_what_is_no_json_stays_as_it_is(text: str) -> None:
+    assert without(text, NAMES) == text
+
+
 def test_a_name_that_comes_twice_is_cut_twice() -> None:
     text = '{"x":1,"token_ids":[1],"token_ids":[2]}'
     assert EventCut(NAMES).cut(text, json.loads(text)) == '{"x":1}'
