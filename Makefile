@@ -69,9 +69,10 @@ $(PUBLISHED_STAMP): requirements/published.txt requirements/published-releases.t
 	done
 	@touch $@
 
-$(TOOLS_STAMP): requirements/tools.txt requirements/readers.txt requirements/node.txt codegen/node/package-lock.json
+$(TOOLS_STAMP): requirements/tools.txt requirements/readers.txt requirements/trainers.txt requirements/node.txt codegen/node/package-lock.json
 	$(PYTHON) -m venv $(TOOLS)
 	$(TOOLS)/bin/python $(PIP) -r requirements/tools.txt
+	$(TOOLS)/bin/python $(PIP) --no-deps -r requirements/trainers.txt
 	PATH="$(abspath $(TOOLS)/bin):$$PATH" $(TOOLS)/bin/python -m codegen.node_packages
 	@touch $@
 

@@ -11,8 +11,10 @@ import pytest
 
 from synth_pools.container import Container, Rollout
 from synth_pools.local import LocalBackend
+from tests.cli.fleet.test_export_trajectories import CONTAINER
 from tests.support.commands import run_command
-from tests.tools.toolbox import HERE, python_tool, run
+from tests.tools.toolbox import HERE, python_tool
+from tests.tools.toolbox import run as run_program
 
 PROGRAMS = HERE / "programs"
 
@@ -40,7 +42,9 @@ def exported(run: Path, form: str, target: Path) -> Path:
 
 
 def read_by(program: str, path: Path, folder: Path) -> Any:
-    return json.loads(run([str(python_tool("python")), str(PROGRAMS / program), str(path)], folder))
+    return json.loads(
+        run_program([str(python_tool("python")), str(PROGRAMS / program), str(path)], folder)
+    )
 
 
 def test_inspect_reads_the_log(journal: Path, tmp_path: Path) -> None:
@@ -126,6 +130,30 @@ def test_inspect_reads_messages_and_usage(backend: LocalBackend, tmp_path: Path)
         # No event has the results after the last call of a model.
         "rows": [["user", "Open the door."], ["assistant", "I pull."]] * 2,
     }
+
+
+def test_trainers_read_conversations_and_tokens(backend: LocalBackend, tmp_path: Path) -> None:
+    run = tmp_path / "run.jsonl"
+    with CONTAINER.running() as url, backend.client() as client:
+        client.create_pool({"pool_id": "guess", "name": "guess", "container_url": url})
+        requests: list[dict[str, Any]] = [{"seed": seed} for seed in (1, 1, 2)]
+        assert len(list(client.rollouts.run_many("guess", requests, journal=run))) == 3
+    variables = {"SYNTH_BACKEND_URL": backend.url, "SYNTH_API_KEY": backend.api_key}
+    paths = [tmp_path / name for name in ("sft.jsonl", "trl.json", "skyrl.json")]
+    for path in paths:
+        words = ("export", run, "--format", path.stem, "--out", path)
+        done = run_command(*words, environment=os.environ | variables)
+        assert (done.returncode, done.stderr) == (0, "")
+    program = [str(python_tool("python")), str(PROGRAMS / "read_training.py"), *map(str, paths)]
+    sft, trl, skyrl = json.loads(run_program(program, tmp_path)).values()
+    assert [row["is_conversational"] for row in sft] == [True] * 3
+    turn = f"<assistant>{'x' * 5000}<call look><tool>a wall"
+    assert sorted(row["text"] for row in sft) == [
+        f"<tool look><user>Guess {seed}.{turn}{turn}" for seed in (1, 1, 2)
+    ]
+    assert trl == []
+    # The second prompt of seed 2 does not begin with what came before.
+    assert skyrl == 4
 
 
 @pytest.mark.parametrize("form", ["parquet", "csv", "jsonl"])
