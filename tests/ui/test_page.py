@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from synth_pools import ContainerPoolsClient
+from synth_pools.backend.domain import clock
 from synth_pools.local import LocalBackend
 from tests.support.browser import Page
 from tests.support.containers import Seen, http, odd_container
@@ -217,10 +218,16 @@ def test_a_pool_is_paused_resumed_and_archived(
 
 
 def test_rollouts_are_found_filtered_and_sorted(
-    page: Page, client: ContainerPoolsClient, pool: str
+    page: Page, client: ContainerPoolsClient, pool: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for seed, reward, name in ((11, 0.5, "the first"), (12, 0.9, "The second"), (13, 0.1, "")):
         run(client, pool, seed=seed, env={"reward": reward}, metadata={"run": name})
+    new_id = clock.new_id
+
+    def id_that_ends_as_a_number(kind: str) -> str:
+        return new_id(kind)[:-12] + "123456789012" if kind == "rollout" else new_id(kind)
+
+    monkeypatch.setattr(clock, "new_id", id_that_ends_as_a_number)
     failed = run(client, pool, seed=14, env={"fail": True})
     go(page, f"#/pools/{pool}")
     page.until(f"{ROWS} === 4")
@@ -240,7 +247,7 @@ def test_rollouts_are_found_filtered_and_sorted(
     # The table has the ends of ids.
     page.fill("input[type=search]", failed["id"][-12:])
     page.until(f"{seeds} === '14'")
-    assert page.text(".rows td.c-id a") == failed["id"][-12:]
+    assert page.text(".rows td.c-id a") == failed["id"][-12:] == "123456789012"
 
 
 def test_what_a_container_says_is_text(page: Page, client: ContainerPoolsClient, pool: str) -> None:

@@ -66,11 +66,13 @@ export function counted(values) {
   return [...counts].sort((a, b) => b[1] - a[1]);
 }
 
-/** A whole number is a seed; other text begins an id, a task or a run, or ends an id. @param {string} text @returns {(row: Row) => boolean} */
+/** A whole number is a seed; other text, or as many digits as the table has of an id, begins an id, a task or a run, or ends an id. @param {string} text @returns {(row: Row) => boolean} */
 function matching(text) {
-  if (/^-?(0|[1-9]\d*)$/.test(text)) return ({ seed }) => seed !== null && Number(seed) === Number(text);
-  return ({ id, task, run }) =>
-    [id, id.replace("rollout_", ""), task, run].some((value) => value.toLowerCase().startsWith(text)) || id.endsWith(text);
+  const number = /^-?(0|[1-9]\d*)$/.test(text) ? Number(text) : null;
+  return ({ id, task, run, seed }) =>
+    (number !== null && seed !== null && Number(seed) === number) ||
+    ((number === null || text.length >= 12) &&
+      ([id, id.replace("rollout_", ""), task, run].some((value) => value.toLowerCase().startsWith(text)) || id.endsWith(text)));
 }
 
 export class Table {
