@@ -174,7 +174,7 @@ class _Exchange:
         self._headers = self._headers_of(scope)
         for _, value in _keys_of(scope):
             session.mask.add(value.rpartition(b" ")[2].decode("latin-1"))
-        self.stream = PassingStream(set())
+        self.stream: PassingStream | None = None
 
     async def _ask(self, body: bytes) -> UpstreamAnswer:
         return await self._upstream.send(self._method, self._target, self._headers, body)
@@ -315,7 +315,7 @@ async def _unless_disconnected(exchange: _Exchange, receive: _Receive) -> None:
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         is_gone = not working.done()
-        if is_gone and exchange.stream.is_answered:
+        if is_gone and exchange.stream is not None and exchange.stream.is_answered:
             await asyncio.wait({working}, timeout=_USAGE_SECONDS)
     finally:
         leaving.cancel()

@@ -92,7 +92,7 @@ def with_texts(value: Any, change: Callable[[str], str]) -> Any:
 
 
 def pattern_of_secrets(secrets: Iterable[str]) -> re.Pattern[str]:
-    """Compile a regular expression for all JSON spellings of secrets; without any it is empty."""
+    """Compile a regular expression for all JSON spellings of secrets; of none it matches none."""
     # A secret may begin with another one.
     longest_first = sorted(set(secrets), key=len, reverse=True)
     return re.compile("|".join(map(spellings, longest_first)) or "(?!)")

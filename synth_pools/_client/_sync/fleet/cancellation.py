@@ -23,7 +23,7 @@ from synth_pools.errors import SynthPoolsError
 CANCEL_SECONDS = 30.0
 # A service asks a container for its last answer that long.
 _LAST_ANSWER_SECONDS = 10.0
-_PAUSE_SECONDS = 0.2
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.2, 2.0
 _MOST_NAMES = 10
 
 _LOG = logging.getLogger("synth_pools")
@@ -72,9 +72,12 @@ def with_last_answer(
     is_cancelled = rollout.get("status", rollout.get("state")) == "cancelled"
     # A rollout that never started has used nothing.
     until = clock() + (_LAST_ANSWER_SECONDS if is_cancelled and rollout.get("started_at") else 0)
+    # Many may wait for containers that never answer.
+    pause = _FIRST_PAUSE
     with contextlib.suppress(SynthPoolsError):
         while rollout.get("result") is None and clock() < until:
-            caller.sleep(_PAUSE_SECONDS)
+            caller.sleep(pause)
+            pause = min(2 * pause, _LONGEST_PAUSE)
             rollout = caller.call(lambda: scope.get(rollout_id), is_look=True)
     return rollout
 
