@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import threading
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
@@ -54,19 +55,25 @@ class ModelRelay:
         self._find = find
         self._sessions: dict[str, RelaySession] = {}
         self._upstreams: dict[tuple[str, str | None], Upstream] = {}
+        # Connections are closed in their event loop, which may be that of another thread.
+        self._retired: list[Upstream] = []
+        self._lock = threading.Lock()
 
     def upstream(self, url: str, key: str | None) -> Upstream:
         """Return the upstream at an address, whose connections and refusals all sessions share.
 
+        Threads other than that of the event loop may call this, too.
+
         Raises:
             ValueError: The address is none of HTTP.
         """
-        if (url, key) not in self._upstreams:
-            upstream = Upstream(url, key)
-            while len(self._upstreams) >= _MOST_UPSTREAMS:
-                self._upstreams.pop(next(iter(self._upstreams))).close()
-            self._upstreams[url, key] = upstream
-        return self._upstreams[url, key]
+        with self._lock:
+            if (url, key) not in self._upstreams:
+                upstream = Upstream(url, key)
+                if len(self._upstreams) >= _MOST_UPSTREAMS:
+                    self._retired.append(self._upstreams.pop(next(iter(self._upstreams))))
+                self._upstreams[url, key] = upstream
+            return self._upstreams[url, key]
 
     def open(self, session: RelaySession) -> None:
         """Take the calls of a session."""
@@ -81,13 +88,15 @@ class ModelRelay:
         """End all sessions, and the connections to their upstreams."""
         for session in list(self._sessions.values()):
             self.end(session)
-        for upstream in self._upstreams.values():
+        for upstream in (*self._upstreams.values(), *self._retired):
             upstream.close()
 
     async def __call__(self, scope: Mapping[str, Any], receive: _Receive, send: _Send) -> None:
         """Answer a request."""
         if scope["type"] != "http":
             return
+        while self._retired:
+            self._retired.pop().close()
         client = _Client(send)
         try:
             session, target = self._route(scope)

@@ -142,3 +142,18 @@ def test_a_connection_that_the_upstream_has_closed_is_not_used_again(relay: Runn
         running = relay.session_of(server.url)
         for _ in range(3):
             assert HTTP.post(f"{running.base_url}/chat/completions", json=chat()).content == BODY
+
+
+def test_connections_of_a_former_upstream_end_in_their_loop(odd: RecordingServer) -> None:
+    odd.reply_with(Reply.json(completion()))
+    with running_relay(f"{odd.url}/v1") as running:
+        url = f"{running.base_url}/chat/completions"
+        # It refuses what another thread does to a connection.
+        running.do(lambda: running.loop.set_debug(True))
+        assert HTTP.post(url, json=chat()).status_code == 200
+        first = running.relay.upstream(f"{odd.url}/v1", None)
+        for number in range(100):
+            running.relay.upstream(f"http://127.0.0.1:9/{number}", None)
+        assert running.relay.upstream(f"{odd.url}/v1", None) is not first
+        assert HTTP.post(url, json=chat()).status_code == 200
+    assert len({request.connection for request in odd.requests}) == 2
