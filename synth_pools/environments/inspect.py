@@ -164,10 +164,12 @@ def _judge(log: Any, sample: Any, rollout: Rollout) -> float | None:
     rollout.metrics |= numbers
     chosen = rollout.params.get("score") or next(iter(sample.scores or {}), "")
     rollout.reward = numbers.get(chosen)
-    if (limit := sample.limit) is not None or rollout.refusal is not None:
-        name = limit and ("max_turns" if limit.type == "turn" else f"the limit of {limit.type}")
-        reached = limit and f"The episode was stopped: {name} is {limit.limit:g}."
-        raise EpisodeError(rollout.refusal or reached, "timeout")
+    refusal = rollout.refusal
+    if refusal is None and (limit := sample.limit) is not None:
+        name = "max_turns" if limit.type == "turn" else f"the limit of {limit.type}"
+        refusal = f"The episode was stopped: {name} is {limit.limit:g}."
+    if refusal is not None:
+        raise EpisodeError(refusal, "timeout")
     if chosen and rollout.reward is None:
         raise EpisodeError(f"{chosen} is no number: `params.score` is one of {list(numbers)}.")
     return rollout.reward
