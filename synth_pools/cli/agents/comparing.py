@@ -8,8 +8,9 @@ from itertools import islice
 from typing import Any
 
 from synth_pools import AsyncContainerPoolsClient
-from synth_pools.cli.fleet.compare import MOST_PAIRS, PAGE, left_out, render, rows_of_run
+from synth_pools.cli.fleet.compare import MOST_PAIRS, PAGE, left_out, render
 from synth_pools.cli.operations.schemas import problems
+from synth_pools.runs.service import ServiceRun
 
 COMPARE = "compare_runs"
 # Operations that it calls.
@@ -78,24 +79,21 @@ async def compare_runs(
         raise ValueError("; ".join(lines))
     names, form = options.pop("runs"), options.pop("output", "markdown")
     # A service that has no such run says so before any rollouts are read.
-    runs = [await client.runs.get(name) for name in names]
-    rollouts = [
-        [item async for item in client.agent_rollouts.iter(run=name, limit=PAGE)] for name in names
+    described = [await client.runs.get(name) for name in names]
+    runs = [
+        ServiceRun(run, [item async for item in client.agent_rollouts.iter(run=name, limit=PAGE)])
+        for run, name in zip(described, names, strict=True)
     ]
     # In a thread: large runs take seconds of the processor, and other tools are called meanwhile.
-    return await asyncio.to_thread(_compared, runs, rollouts, names, form, options)
+    return await asyncio.to_thread(_compared, runs, names, form, options)
 
 
 def _compared(
-    runs: Iterable[Mapping[str, Any]],
-    rollouts: Iterable[Iterable[Mapping[str, Any]]],
-    names: list[str],
-    form: str,
-    options: Mapping[str, Any],
+    runs: Iterable[ServiceRun], names: list[str], form: str, options: Mapping[str, Any]
 ) -> tuple[str, list[str]]:
     # Imported here: the command loads it when it is needed, too.
     from synth_pools.runs.comparison import compare
 
-    rows = map(rows_of_run, runs, rollouts)
+    rows = [run.comparable_rows() for run in runs]
     comparison = compare(*rows, names=names, **options)
     return render(comparison, form, MOST_PAIRS), list(left_out(comparison))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
 from synth_pools.cli.options import not_nan
+from synth_pools.runs.service import ServiceRun
 
 if TYPE_CHECKING:
     from synth_pools.runs.comparison import Comparison
@@ -25,7 +25,7 @@ _FORMATS = ("table", "json", "markdown", "html")
 
 
 @click.command("compare")
-@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@click.argument("runs", nargs=-1, required=True, type=click.Path(), metavar="RUN...")
 @output.form_option("A table, JSON for programs, Markdown, or a page of HTML.", _FORMATS)
 @click.option(
     "--failures",
@@ -95,12 +95,9 @@ def compare_command(
         # Imported here: it loads the HTTP library, which help does not need.
         from synth_pools.runs.comparison import compare
 
-        sources = [_source(text, connection) for text in runs]
-        names = [
-            source.stem if isinstance(source, Path) else text
-            for text, source in zip(runs, sources, strict=True)
-        ]
-        comparison = compare(*sources, names=names, **options)
+        sources = [read_source(text, connection) for text in runs]
+        rows = [item if isinstance(item, Path) else item.comparable_rows() for item in sources]
+        comparison = compare(*rows, names=[source.stem for source in sources], **options)
     for line in left_out(comparison):
         output.say(output.safe_text(line))
     output.write_text(render(comparison, form, most))
@@ -118,8 +115,8 @@ def compare_command(
     return int(ExitStatus.FAILED if problems or has_unended else ExitStatus.DONE)
 
 
-def _source(text: str, connection: ServiceOptions) -> Path | list[dict[str, Any]]:
-    """Return the path of a file, or the rows of a run of the service.
+def read_source(text: str, connection: ServiceOptions) -> Path | ServiceRun:
+    """Return the path of a file, or a run of the service.
 
     Raises:
         CommandError: There is neither.
@@ -133,46 +130,12 @@ def _source(text: str, connection: ServiceOptions) -> Path | list[dict[str, Any]
         with connection.client() as client:
             # Asked first: a service without runs ignores the filter, and lists the rollouts of all.
             run = client.runs.get(text)
-            return rows_of_run(run, client.agent_rollouts.iter(run=text, limit=PAGE))
+            return ServiceRun(run, list(client.agent_rollouts.iter(run=text, limit=PAGE)))
     except CommandError as error:
         raise CommandError(
             f"{text}: there is no such file, and as a run of the service: {error.message}",
             ExitStatus(error.exit_code),
         ) from error
-
-
-def rows_of_run(
-    run: Mapping[str, Any], rollouts: Iterable[Mapping[str, Any]]
-) -> list[dict[str, Any]]:
-    """Return the rows of a run of the service, from it and its rollouts."""
-    # Imported here: it loads the HTTP library, which help does not need.
-    from synth_pools.runs.scores import UNENDED
-
-    rows = [_row(item) for item in rollouts]
-    # A list need not have the usage, and the run has its sums, which alone are compared.
-    sums = {name: run.get(f"llm_{name}") for name in ("input_tokens", "output_tokens")}
-    sums["cost_usd"] = run.get("cost_usd")
-    for row in rows:
-        row.update(dict.fromkeys(sums))
-    # The first row that is compared has them.
-    for row in [row for row in rows if row["status"] not in UNENDED][:1]:
-        row.update(sums)
-    return rows
-
-
-def _row(rollout: Mapping[str, Any]) -> dict[str, Any]:
-    # Loaded by the client already.
-    from synth_pools import RolloutOutcome
-
-    request = rollout.get("request")
-    row = RolloutOutcome(0, request, dict(rollout), None).to_dict()
-    # The service knows no indices of requests: those without seeds are paired by their input.
-    row.update(index=None, group=None, request=request)
-    times = [rollout.get(name) for name in ("started_at", "finished_at")]
-    if all(times):
-        start, end = (datetime.fromisoformat(str(time)) for time in times)
-        row["seconds"] = (end - start).total_seconds()
-    return {**row, "status": row["status"] if times[1] else "running"}
 
 
 def left_out(comparison: Comparison) -> Iterator[str]:

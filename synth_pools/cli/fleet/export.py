@@ -12,8 +12,9 @@ import click
 
 from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
-from synth_pools.cli.failures import CommandError, ExitStatus, needing, reported_errors
+from synth_pools.cli.failures import CommandError, needing, reported_errors
 from synth_pools.cli.files import FILE, check_distinct, complete_file, force_option, is_stream
+from synth_pools.cli.fleet.compare import read_source
 from synth_pools.runs.recorded import RecordedResult, read_run
 from synth_pools.runs.usage import USAGE_COLUMNS
 
@@ -36,7 +37,7 @@ _COLUMNS = (
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path, dir_okay=False), metavar="RUN")
+@click.argument("run", type=click.Path(), metavar="RUN")
 @click.option(
     "--format",
     "form",
@@ -54,13 +55,15 @@ _COLUMNS = (
 )
 @force_option
 @connection_options
-def export(connection: ServiceOptions, run: Path, form: str, out: Path | None, force: bool) -> int:
-    """Write the results of a run for other tools: RUN is its journal, or its results.
+def export(connection: ServiceOptions, run: str, form: str, out: Path | None, force: bool) -> int:
+    """Write the results of a run for other tools.
 
-    A row for each result: request, reward, times, failure. What only a journal knows, times of day
-    and what the container answered, is empty for a file of results. A log of Inspect is read with
-    `inspect view`: a sample for each seed, an epoch for each repeat, with the messages and the
-    usage of models where there is a trajectory. Parquet needs `pip install 'synth-pools[parquet]'`.
+    RUN is its journal, the file of `run --out`, or its name on the service, where no file has it.
+    A row for each result: request, reward, times, failure; for a run of the service, each rollout.
+    Times of day and what the container answered are empty for a file of `run --out`. A log of
+    Inspect is read with `inspect view`: a sample for each seed, an epoch for each repeat, with the
+    messages and the usage of models where there is a trajectory. Parquet needs
+    `pip install 'synth-pools[parquet]'`.
 
     Trajectories are read from the service. Those for TRL and SkyRL have the token ids that the
     model's server told, and no others: a row for each conversation, and a new one where a prompt
@@ -70,25 +73,24 @@ def export(connection: ServiceOptions, run: Path, form: str, out: Path | None, f
     Examples:
       synth-pools export run.jsonl --format csv
       synth-pools export run.jsonl --format inspect --out run.eval
+      synth-pools export tuesday --format sft --out tuesday.jsonl
     """
-    if not run.exists():
-        raise CommandError(
-            f"{run}: there is no such file; export reads the file of `run --journal` or `--out`",
-            ExitStatus.USAGE,
-        )
     with reported_errors():
-        recorded = read_run(run)
+        source = read_source(run, connection)
+        recorded = read_run(source) if isinstance(source, Path) else source.recorded()
     results = [result for result in recorded.results if result.has_ended]
     if len(results) < len(recorded.results):
         output.say(f"{len(recorded.results) - len(results)} have not ended and are left out")
-    target = out or Path(run.stem + _SUFFIXES[form] if _SUFFIXES[form] else "-")
-    check_distinct(target, run)
+    stem = source.stem if isinstance(source, Path) else source.file_name
+    target = out or Path(stem + _SUFFIXES[form] if _SUFFIXES[form] else "-")
+    if isinstance(source, Path):
+        check_distinct(target, source)
     with complete_file(target, force=force) as path:
         if form == "inspect":
             # Imported here: only this format needs it.
             from synth_pools.cli.fleet.inspect_log import write_inspect_log
 
-            write_inspect_log(path, run.stem, recorded, _trajectories(results, connection))
+            write_inspect_log(path, source.stem, recorded, _trajectories(results, connection))
         elif form in ("atif", "sft", "trl", "skyrl"):
             # Imported here, like the above.
             from synth_pools.cli.fleet import training

@@ -161,12 +161,41 @@ def test_a_file_that_is_none_is_told_with_its_line(
     assert line in lines
 
 
-def test_a_file_that_is_not_there_is_told_with_those_that_are_read(
-    command: Command, tmp_path: Path
+def test_a_run_that_is_nowhere_is_told(command: Command) -> None:
+    done = command("export", "monday", "--format", "csv")
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "monday: there is no such file, and as a run of the service: " in done.stderr
+
+
+def test_a_run_of_the_service_is_exported_by_its_name(
+    command: Command, backend: LocalBackend, tmp_path: Path
 ) -> None:
-    done = command("export", tmp_path / "monday", "--format", "csv")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "monday: there is no such file; export reads the file of `run --journal`" in done.stderr
+    journal = tmp_path / "run.jsonl"
+    with backend.client() as client:
+        pool = client.create_pool({"name": "exported"})["id"]
+        words = ("--name", "a/run", "--seeds", "3..4", "--repeats", "2", "--label", "model=x")
+        assert command("run", pool, *words, "--journal", journal).returncode == 0
+        late = client.rollouts.create(pool, {"seed": 5, "run": "a/run", "env": {"delay": 600}})
+        done = command("export", "a/run", "--format", "jsonl")
+        client.rollouts.cancel(pool, late["id"])
+    assert (done.returncode, done.stderr) == (0, "1 have not ended and are left out\n")
+    recorded = command("export", journal, "--format", "jsonl")
+    rows, expected = (
+        {row["rollout_id"]: row for row in map(json.loads, lines.splitlines())}
+        for lines in (done.stdout, recorded.stdout)
+    )
+    # Only the order of the results differs, and where it is measured how long they took.
+    assert [row["index"] for row in rows.values()] == [0, 1, 2, 3]
+    repeats = [[row["rollout_id"] for row in rows.values() if row["group"] == n] for n in (0, 1)]
+    assert [len(ids) for ids in repeats] == [2, 2]
+    for row in (*rows.values(), *expected.values()):
+        del row["index"], row["group"]
+        row["seconds"] = row["seconds"] >= 0
+    assert rows == expected
+    done = command("export", "a/run", "--format", "inspect", folder=tmp_path)
+    assert (done.returncode, done.stdout) == (0, "a-run.eval\n")
+    with zipfile.ZipFile(tmp_path / "a-run.eval") as archive:
+        assert json.loads(archive.read("header.json"))["eval"]["task"] == "a/run"
 
 
 def test_nothing_is_written_over(command: Command, run: tuple[Path, Path], tmp_path: Path) -> None:
@@ -177,7 +206,6 @@ def test_nothing_is_written_over(command: Command, run: tuple[Path, Path], tmp_p
     assert target.read_text() == "mine"
     away = command("export", run[0], "--format", "inspect", "--out", tmp_path / "no/where.eval")
     assert (away.returncode, "cannot be written" in away.stderr) == (2, True)
-    assert command("export", tmp_path / "none.jsonl", "--format", "csv").returncode == 2
 
 
 def test_a_missing_extra_is_told_with_what_installs_it(

@@ -49,7 +49,8 @@ def journal(backend: LocalBackend, tmp_path_factory: pytest.TempPathFactory) -> 
     with CONTAINER.running() as url, backend.client() as client:
         pool = client.create_pool({"name": "guess", "container_url": url})["id"]
         requests: list[dict[str, Any]] = [{"seed": seed} for seed in (1, 1, 2, 3, 0)]
-        assert len(list(client.rollouts.run_many(pool, requests, journal=path))) == 5
+        fleet = client.rollouts.run_many(pool, requests, journal=path, run="guesses")
+        assert len(list(fleet)) == 5
         yield path
 
 
@@ -67,6 +68,15 @@ def test_atif_has_a_line_for_each_trajectory(command: Command, journal: Path) ->
     ]
     assert [len(line["steps"]) for line in lines] == [3, 3, 3, 3, 1]
     assert all(line["session_id"] == line["extra"]["rollout"]["rollout_id"] for line in lines)
+
+
+@pytest.mark.parametrize("form", ["atif", "sft", "trl"])
+def test_a_run_of_the_service_has_those_of_its_journal(
+    command: Command, journal: Path, form: str
+) -> None:
+    texts = [command("export", run, "--format", form).stdout for run in (journal, "guesses")]
+    assert texts[0]
+    assert len({"".join(sorted(text)) for text in texts}) == 1
 
 
 def test_messages_for_fine_tuning(command: Command, journal: Path) -> None:
