@@ -171,18 +171,24 @@ class RunSummary:
 
 
 def histogram(values: Sequence[float]) -> str:
-    """Draw a histogram of ten bins."""
+    """Draw a histogram: of each value if they are few, as 0 and 1 are, else of ten bins."""
+    counts = sorted(Counter(values).items())
+    if len(counts) > _BINS:
+        counts = _binned(values)
+    most = max(number for _, number in counts)
+    lines = []
+    for value, number in counts:
+        eighths = round(number / most * _BAR * 8)
+        bar = "█" * (eighths // 8) + _PARTS[eighths % 8].strip()
+        lines.append(f"  {cell(value):>10}  {bar.ljust(_BAR)}  {number}\n")
+    return "".join(lines)
+
+
+def _binned(values: Sequence[float]) -> list[tuple[float, int]]:
     least, most = min(values), max(values)
-    if least == most:
-        return f"  {cell(least):>10}  {'█' * _BAR}  {len(values)}\n"
     bins = [0] * _BINS
     for value in values:
         share = (value / 2 - least / 2) / (most / 2 - least / 2)
         bins[min(_BINS - 1, int(share * _BINS))] += 1
-    lines = []
-    for index, number in enumerate(bins):
-        begins = least * (1 - index / _BINS) + most * (index / _BINS)
-        eighths = round(number / max(bins) * _BAR * 8)
-        bar = "█" * (eighths // 8) + _PARTS[eighths % 8].strip()
-        lines.append(f"  {cell(begins):>10}  {bar.ljust(_BAR)}  {number}\n")
-    return "".join(lines)
+    begins = [least * (1 - index / _BINS) + most * (index / _BINS) for index in range(_BINS)]
+    return list(zip(begins, bins, strict=True))

@@ -115,7 +115,7 @@ async def _serve(
 
     async with relay_server(relay, host, port) as address:
         click.echo(f"address  {address}/r/{records.key}/v1")
-        click.echo(f"key      {records.key}, at {address}/v1")
+        click.echo(f"key      {records.key}  at {address}/v1")
         while not await asyncio.to_thread(signals.wait, _WRITE_SECONDS):
             await records.write()
     await records.write(is_last=True)

@@ -79,21 +79,15 @@ def test_groups_are_those_of_a_fleet(by: GroupedBy) -> None:
 
 
 def test_a_histogram() -> None:
-    lines = histogram([0.0, 0.05, 0.5, 1.0]).splitlines()
-    assert [line.split()[-1] for line in lines] == [
-        "2",
-        "0",
-        "0",
-        "0",
-        "0",
-        "1",
-        "0",
-        "0",
-        "0",
-        "1",
-    ]
+    rewards = [*(number / 100 for number in range(9)), 0.5, 0.52, 0.55, 1.0]
+    lines = histogram(rewards).splitlines()
+    assert [line.split()[-1] for line in lines] == ["9", *"00003", *"0001"]
     assert lines[0].count("█") == 40
-    assert lines[5].count("█") == 20
+    assert lines[5].count("█") == 13
+    # The bin of 0.9 to 1 would say of a success that it was worth 0.9.
+    lines = histogram([0.0, 1.0, 1.0, 0.5]).splitlines()
+    assert [line.split()[::2] for line in lines] == [["0", "1"], ["0.5", "1"], ["1", "2"]]
+    assert [line.count("█") for line in lines] == [20, 20, 40]
     assert histogram([1e308, -1e308]).count("█") == 80
     text = RunSummary([{"status": "completed", "reward": float("nan")}]).text()
     assert "mean" not in text

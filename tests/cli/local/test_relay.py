@@ -37,7 +37,7 @@ def place_of(process: subprocess.Popen[str]) -> tuple[str, str]:
     """The address and the key that a relay prints."""
     assert process.stdout is not None
     lines = [process.stdout.readline().split() for _ in range(2)]
-    return lines[0][1], lines[1][1].rstrip(",")
+    return lines[0][1], lines[1][1]
 
 
 def messages(file: Path) -> list[Any]:
