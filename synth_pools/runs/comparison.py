@@ -137,6 +137,7 @@ class Comparison:
         confidence: Confidence of the intervals.
         failures: What a failure counts: ``zero``, or nothing, ``leave-out``.
         threshold: Least reward of a rollout that passed.
+        common: Number of cases that count in all runs, which means and pass rates are of.
     """
 
     runs: tuple[RunFigures, ...]
@@ -144,6 +145,7 @@ class Comparison:
     confidence: float
     failures: Failures
     threshold: float
+    common: int
 
     @property
     def difference(self) -> Difference:
@@ -205,8 +207,10 @@ def compare(
         raise ComparisonError(f"confidence: {confidence} is not between 0 and 1")
     if not math.isfinite(threshold):
         raise ComparisonError(f"threshold: {threshold} is no reward")
+    titles = names or [f"run {number}" for number in range(1, len(runs) + 1)]
     scores = [
-        read_scores(run, f"run {number}", failures, threshold) for number, run in enumerate(runs, 1)
+        read_scores(run, title, failures, threshold)
+        for run, title in zip(runs, titles, strict=True)
     ]
     for run, name in zip(scores, _distinct(names or [run.name for run in scores]), strict=True):
         run.name = name
@@ -219,7 +223,7 @@ def compare(
     differences = tuple(_difference(first, run, confidence) for run in scores[1:])
     common = set.intersection(*map(_counted_cases, scores))
     figures = tuple(_figures(run, common) for run in scores)
-    return Comparison(figures, differences, confidence, failures, threshold)
+    return Comparison(figures, differences, confidence, failures, threshold, len(common))
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -239,7 +243,8 @@ def _check_tasks(first: RunScores, run: RunScores, *, other_tasks: bool) -> None
         raise ComparisonError(
             f"{first.name} and {run.name} are not of the same tasks: only one of them has {names}"
             f"{' and others' if len(different) > 3 else ''}; {''.join(unended)}compare what "
-            "they have in common with other_tasks=True (--other-tasks)"
+            "they have in common with other_tasks=True (--other-tasks, or \"Common tasks alone\" "
+            "on the page)"
         )
 
 

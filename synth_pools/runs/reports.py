@@ -84,6 +84,8 @@ def sentences(comparison: Comparison, difference: Difference) -> Iterator[str]:
     )
     if others := [f"{len(cases)} {name}" for name, cases in _unpaired(difference) if cases]:
         yield f"{', '.join(others)}.".capitalize()
+        of = f"{comparison.common} cases that count in all runs"
+        yield f"The means and pass rates above are of the {of}."
     failed = sum(run.failed for run in comparison.runs)
     if failed:
         counted = "count as 0" if comparison.failures == "zero" else "are left out"

@@ -111,6 +111,9 @@ def test_new_and_missing_pairs_are_no_part_of_the_difference() -> None:
     assert [case.seed for case in difference.missing] == ["0"]
     assert [case.seed for case in difference.new] == ["2"]
     assert [run.mean for run in comparison.runs] == [1.0, 1.0]
+    words = "The means and pass rates above are of the 1 cases that count in all runs."
+    assert (comparison.common, words in comparison_text(comparison, 10)) == (1, True)
+    assert words not in comparison_text(compare([row(0, 0.0)], [row(0, 1.0)]), 10)
 
 
 def test_tasks_are_units_where_there_are_several() -> None:

@@ -119,7 +119,7 @@ def test_a_run_that_cannot_be_compared_is_refused(
         # The name is too long for a file; the path is that of a folder.
         (("compared-ended", "\u5b57" * 128), 3, "there is no such file, and as"),
         (("compared-ended", tmp_path), 3, "there is no such file, and as"),
-        (("compared-open", "compared-ended"), 2, "no rollout of it has ended"),
+        (("compared-open", "compared-ended"), 2, "compared-open: no rollout of it has ended"),
     ):
         done = command("compare", *words)
         assert (done.returncode, message in done.stderr) == (status, True), done.stderr
