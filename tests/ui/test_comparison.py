@@ -113,6 +113,7 @@ def test_runs_of_other_tasks_are_refused_unless_told(
             client.create_rollout("t", body)
     page.run("location.hash = '#/compare?run1=a&run2=b'")
     page.until(f"({SECTION}).includes('not of the same tasks')")
+    assert page.run(f"({SECTION}).includes('\"Common tasks alone\" on the page')")
     # A box stands beside its text, no higher than it.
     sizes = "[e.clientHeight, ...[...e.children].map(c => c.clientHeight)]"
     heights = page.run(
@@ -123,6 +124,22 @@ def test_runs_of_other_tasks_are_refused_unless_told(
     page.click("label", "Common tasks alone")
     page.until(f"({SECTION}).includes('Of 1 pairs')")
     assert page.run("location.hash") == "#/compare?run1=a&run2=b&tasks=other"
+
+
+@pytest.mark.browser
+@pytest.mark.xdist_group("browser")
+def test_plots_are_of_the_runs_that_are_chosen(page: Page, client: ContainerPoolsClient) -> None:
+    client.create_pool({"pool_id": "p"})
+    for run in "abc":
+        for seed in range(3):
+            body: dict[str, Any] = {"mode": "sync", "run": run, "seed": seed}
+            client.create_rollout("p", {**body, "env": {"reward": seed / 2, "fail": run == "c"}})
+    legends = "[...document.querySelectorAll('.u-legend')].map(e => e.innerText)"
+    for run in ("b", "c"):
+        page.run(f"location.hash = '#/compare?run1=a&run2={run}'")
+        page.until(f"({SECTION}).includes('2: {run} against')")
+        # Without a reward of c there is nothing that would draw them once more.
+        page.until(f"{legends}.length === 3 && {legends}.every(e => e.includes('2: {run}'))", 10)
 
 
 @pytest.mark.browser

@@ -187,7 +187,7 @@ function draw(element, plot, isForced = false) {
   const { xs, ys, labels, isBars, unit } = plot;
   const write = writer(unit);
   const width = element.clientWidth;
-  const key = JSON.stringify([xs.at(-1), xs.length, ys.map((y) => y.reduce((sum, value) => (sum ?? 0) + (value ?? 0), 0)), width]);
+  const key = JSON.stringify([plot, width]);
   element.plot = plot;
   if (!width || (element.key === key && !isForced)) return;
   element.key = key;
