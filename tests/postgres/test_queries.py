@@ -98,6 +98,10 @@ REFUSED = (
     "SELECT set_config('statement_timeout', '0', false)",
     "SELECT query_to_xml('SELECT pg_sleep(60)', true, true, '')",
     "SELECT repeat('x', 1000000000)",
+    # The server holds all of an array or of a text in its memory.
+    "SELECT cardinality(ARRAY(SELECT id FROM rollouts))",
+    "SELECT cardinality(rollouts.array_agg) FROM rollouts",
+    'SELECT (rollouts)."jsonb_agg" FROM rollouts',
     "SELECT * FROM generate_series(1, 1000000000000)",
     "SELECT lo_import('/etc/passwd')",
     "SELECT * FROM pg_stat_activity",

@@ -93,7 +93,7 @@ _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _TOKEN = re.compile(r"""'(?:[^']|'')*'|"((?:[^"]|"")+)"|([^\W\d]\w*)|--|/\*|\s+|.""", re.DOTALL)
 # Words that may precede a parenthesis: of the language, types, and functions of bounded cost.
 _CALLABLE_WORDS = """
-all and any array as between by case distinct else end except exists filter from group
+all and any as between by case distinct else end except exists filter from group
 having in intersect is join lateral like limit not offset on or over select some then union
 using values when where with within
 bigint boolean cast char date decimal float int integer numeric real smallint text time
@@ -236,4 +236,7 @@ def require_known_words(sql: str) -> None:
             raise QueryRefusedError(f"a query has no {text[:2]} there")
         if name.startswith("pg_") or name in ("information_schema", SCHEMA):
             raise QueryRefusedError(f"{name} is none of the views")
+        # Behind a row and a dot a function is called without parentheses.
+        if "_agg" in name:
+            raise QueryRefusedError(f"{name} cannot be called by a query")
         word, is_spaced = name, False
