@@ -47,6 +47,10 @@ def count_earlier(file: JournalFile, budget: Budget, prices: Prices | None) -> N
         if record is not None:
             usage = _usage_of(record, None, prices)
             budget.count(index, usage, is_final=ending is not None)
+        admission = file.entries.admission(index)
+        # Attempts before that under way.
+        if admission and admission.usage and (not record or record.attempt < admission.attempt):
+            budget.count(index, admission.usage, is_final=False)
 
 
 def _usage_of(record: OutcomeRecord, request: Any, prices: Prices | None) -> Usage:
