@@ -44,7 +44,9 @@ class Additions:
             if body.get(name) is None or body[name] is False
         }
         options = body.get("stream_options") or {}
-        if body.get("stream") and isinstance(options, dict) and not options.get("include_usage"):
+        # Some servers take the text "false" for what it says.
+        has_usage = not isinstance(options, dict) or options.get("include_usage") is True
+        if body.get("stream") and not has_usage:
             added["stream_options"] = {**options, "include_usage": True}
         refused = self._refused.get(key, ())
         return {name: value for name, value in added.items() if name not in refused}
@@ -81,9 +83,11 @@ def with_arguments(raw: bytes, body: Mapping[str, Any], added: Mapping[str, Any]
     """Return a call with further arguments, and all else as it was."""
     if not added:
         return raw
-    if any(name in body for name in added):
+    text = raw.strip()
+    # JSON may be in UTF-16, too.
+    if any(name in body for name in added) or (text[:1], text[-1:]) != (b"{", b"}"):
         return json.dumps({**body, **added}).encode()
-    return raw.rstrip()[:-1] + b", " + json.dumps(added)[1:].encode()
+    return text[:-1] + b", " + json.dumps(added)[1:].encode()
 
 
 def names_to_cut(added: Collection[str]) -> set[str]:

@@ -21,6 +21,8 @@ _LARGEST_BODY = LARGEST_READ
 # Clients would try a 429 again.
 _ENDED_STATUS = 400
 _MOST_UPSTREAMS = 100
+# Calls of models in formats that are not recorded.
+_UNCOUNTED = ("messages", "batches")
 # The usage follows the last piece of an answer, after which many clients go away.
 _USAGE_SECONDS = 1.0
 
@@ -120,7 +122,7 @@ class ModelRelay:
             if session is not None:
                 break
         else:
-            raise _RefusedError(401, "invalid_api_key", "This address or API key is not known here.")
+            raise _RefusedError(401, "invalid_api_key", "No rollout has this address or API key.")
         if any(part in (b".", b"..") for part in re.split(rb"[/\\]", unquote_to_bytes(path))):
             raise _RefusedError(404, "not_found", "The path leads elsewhere.")
         if not path.startswith(b"/v1/"):
@@ -180,6 +182,10 @@ class _Exchange:
         kind = b"/".join(filter(None, parts)).decode("latin-1")
         self._kind = kind if self._method == b"POST" and kind in DIALECTS else None
         self._body = _json_object(body) if self._kind else {}
+        is_uncounted = self._method == b"POST" and kind in _UNCOUNTED
+        if set(session.limits) != {None} and (is_uncounted or self._body.get("background")):
+            sentence = "No answer to such a call tells its usage: the limits cannot count it."
+            raise _RefusedError(_ENDED_STATUS, "uncounted_call", sentence)
         self._headers = self._headers_of(scope)
         for _, value in _keys_of(scope):
             session.mask.add(value.rpartition(b" ")[2].decode("latin-1"))

@@ -261,7 +261,7 @@ class RelaySession:
             call.error = None
         is_answered = bool(answer.choices) and call.error is None
         usage = dict(answer.usage)
-        names = (answer.model or "", call.model or "", "*")
+        names = (str(answer.model or ""), call.model or "", "*")
         price = next((self.prices[name] for name in names if name in self.prices), None)
         if price is not None and usage and "cost_usd" not in usage:
             usage["cost_usd"] = usage["estimated_cost_usd"] = price.cost(usage)

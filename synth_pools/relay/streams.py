@@ -59,12 +59,10 @@ class PassingStream:
             events.append(self._read(event, lines[0]) if len(lines) == 1 else event)
             start = match.end()
         self.rest = self.rest[start:]
-        if not self._names:
-            return piece
         if len(self.rest) > LARGEST_READ:
             events.append(self.rest)
             self.rest = b""
-        return b"".join(events)
+        return b"".join(events) if self._names else piece
 
     def _read(self, event: bytes, data: bytes) -> bytes:
         if data == b"[DONE]":
@@ -82,6 +80,9 @@ class PassingStream:
         if self._size <= LARGEST_READ:
             self._size += len(event)
             self.events.append(value)
+        elif value.get("usage") or self.is_ended:
+            # It counts however long the answer is.
+            self.events[-1] = value
         if "usage" in self._names and value.get("usage") and value.get("choices") == []:
             return b""
         cut = self._cut.cut(text, value)

@@ -283,6 +283,17 @@ def test_usage_is_asked_for_and_its_chunk_cut(session: Running, upstream: Record
     assert session.steps.calls[0]["metrics"] == usage
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_a_call_in_another_encoding_has_further_arguments(
+    session: Running, upstream: RecordingServer, encoding: str
+) -> None:
+    upstream.reply_with(Reply.json(completion()))
+    body = chat("é", n=1)
+    content = json.dumps(body, ensure_ascii=False).encode(encoding)
+    HTTP.post(f"{session.base_url}/chat/completions", content=content)
+    assert upstream.last.json == {**body, "return_token_ids": True, "logprobs": True}
+
+
 def test_a_compressed_answer_is_read_and_passed_on(
     session: Running, upstream: RecordingServer
 ) -> None:

@@ -261,7 +261,7 @@ def test_completions(odd: RecordingServer, relay: Running) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{"choices": 3}, {"choices": [{"message": 3}]}, {"usage": []}, [], {}]
+    "body", [{"choices": 3}, {"model": [1]}, {"choices": [{"message": 3}]}, {"usage": []}, [], {}]
 )
 def test_an_odd_answer_is_recorded_as_it_may_be(
     odd: RecordingServer, relay: Running, body: Any
@@ -390,6 +390,23 @@ def test_a_call_that_failed_is_no_turn(relay: Running, models: ScriptedModels) -
     bodies = [{**chat(), "model": model} for model in ("fail:500", "say:a", "say:a")]
     assert [HTTP.post(url, json=body).status_code for body in bodies] == [500, 200, 400]
     assert session.steps.texts[:3] == [("user", "hi"), ("assistant", None), ("assistant", "a")]
+
+
+def test_a_limit_refuses_what_it_cannot_count(odd: RecordingServer, relay: Running) -> None:
+    odd.reply_with(Reply.json({"id": "r", "status": "queued", "output": []}))
+    limited = relay.session_of(f"{odd.url}/v1", limits=EpisodeLimits(max_cost_usd=0))
+    free = relay.session_of(f"{odd.url}/v1")
+    background = {"model": "m", "input": "a", "background": True}
+    calls: tuple[tuple[str, Any], ...] = (
+        ("/responses", background),
+        ("//messages/?beta=true", {"model": "m"}),
+        ("/batches", {}),
+    )
+    for path, body in calls:
+        answer = HTTP.post(f"{limited.base_url}{path}", json=body)
+        assert (answer.status_code, answer.json()["error"]["code"]) == (400, "uncounted_call")
+    assert odd.requests == []
+    assert all(HTTP.post(f"{free.base_url}{path}", json=body).is_success for path, body in calls)
 
 
 def test_a_limit_of_turns_holds_for_calls_at_a_time(relay: Running, models: ScriptedModels) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from synth_pools.relay.streams import PassingStream
 from tests.relay.test_passing import HTTP, chat, completion, events
 from tests.relay.test_recording import ask, user
 from tests.support.backend_server import eventually
@@ -187,3 +188,42 @@ def test_usage_counts_although_the_client_has_gone_with_the_answer(
     eventually(lambda: len(session.steps.calls) == 1, 30)
     assert session.session.tokens == 7
     assert session.steps.calls[0]["extra"].get("error") is None
+
+
+@pytest.mark.parametrize("options", [{"include_usage": "false"}, {"include_usage": 0}])
+def test_usage_is_asked_for_whatever_else_is_said_of_it(
+    odd: RecordingServer, relay: Running, options: dict[str, Any]
+) -> None:
+    session = relay.session_of(f"{odd.url}/v1")
+    odd.reply_with(Reply.events(events({"choices": []})))
+    body = chat(stream=True, stream_options=options)
+    HTTP.post(f"{session.base_url}/chat/completions", json=body)
+    assert odd.last.json["stream_options"] == {"include_usage": True}
+
+
+def test_usage_counts_behind_an_answer_too_long_to_be_recorded(
+    odd: RecordingServer, relay: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synth_pools.relay.streams.LARGEST_READ", 2000)
+    session = relay.session_of(f"{odd.url}/v1")
+    url = session.base_url
+    part = {"choices": [{"index": 0, "delta": {"content": "a" * 100}}]}
+    usage = {"prompt_tokens": 3, "completion_tokens": 90}
+    odd.reply_with(Reply.events(events(*[part] * 30, {"choices": [], "usage": usage})))
+    HTTP.post(f"{url}/chat/completions", json=chat(stream=True))
+    assert session.session.tokens == 93
+    response = {"id": "r", "usage": {"input_tokens": 3, "output_tokens": 4}, "output": []}
+    delta = {"type": "response.output_text.delta", "delta": "a" * 100}
+    last = {"type": "response.completed", "response": response}
+    odd.reply_with(Reply.events(events(*[delta] * 30, last)))
+    HTTP.post(f"{url}/responses", json={"model": "m", "input": "a", "stream": True})
+    assert session.session.tokens == 100
+
+
+def test_a_stream_without_events_takes_no_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("synth_pools.relay.streams.LARGEST_READ", 2000)
+    for names in (set[str](), {"usage"}):
+        stream = PassingStream(names)
+        passed = b"".join(stream.feed(b"data: " + b"a" * 500) for _ in range(20))
+        assert len(stream.rest) <= 2000
+        assert passed + (stream.rest if names else b"") == (b"data: " + b"a" * 500) * 20
