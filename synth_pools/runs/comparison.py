@@ -243,7 +243,7 @@ def _check_tasks(first: RunScores, run: RunScores, *, other_tasks: bool) -> None
         raise ComparisonError(
             f"{first.name} and {run.name} are not of the same tasks: only one of them has {names}"
             f"{' and others' if len(different) > 3 else ''}; {''.join(unended)}compare what "
-            "they have in common with other_tasks=True (--other-tasks, or \"Common tasks alone\" "
+            'they have in common with other_tasks=True (--other-tasks, or "Common tasks alone" '
             "on the page)"
         )
 
