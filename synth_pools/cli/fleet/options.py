@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -20,34 +20,144 @@ from synth_pools.cli.output import form_option
 from synth_pools.runs.recorded import name_in_journal
 
 _LONGEST_NAME = 128
+_READ_FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+def _added_by(decorator: Callable[..., Any]) -> Any:
+    """Return a field whose option a decorator adds to a command."""
+    return field(metadata={"decorator": decorator})
+
+
+def _option(*names: str, **attributes: Any) -> Any:
+    return _added_by(click.option(*names, **attributes))
+
+
+def _count(name: str, kind: click.IntRange, default: int, text: str) -> Any:
+    return _option(name, type=kind, default=default, show_default=True, metavar="N", help=text)
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Options of a run, as `options_of_run` adds them to a command."""
+    """Options of a run, each a field; `options_of_run` adds them to a command."""
 
-    seeds: str | None
-    file: Path | None
-    tasks: tuple[str, ...]
-    env: tuple[str, ...]
-    name: str | None
-    labels: tuple[str, ...]
-    repeats: int
-    until_sure: float | None
-    in_flight: int
-    retries: int
-    journal: Path | None
-    out: Path | None
-    prices: Path | None
-    max_cost_usd: float | None
-    max_tokens: int | None
-    max_seconds: float | None
-    on_budget: Literal["finish", "cancel"]
-    only: Literal["failed", "missing"] | None
-    fail_under: float | None
-    by: GroupedBy | None
-    form: str
-    force: bool
+    seeds: str | None = _option(
+        "--seeds", metavar="RANGE", help="A rollout for each: 0..499, or 1,5,10..20."
+    )
+    file: Path | None = _option(
+        "--requests",
+        "file",
+        type=_READ_FILE,
+        metavar="FILE",
+        help="A rollout for each line, a request in JSON; with --seeds for each seed of each line.",
+    )
+    tasks: tuple[str, ...] = _option(
+        "--task",
+        "--tasks",
+        "tasks",
+        multiple=True,
+        metavar="TASK",
+        help="The task; repeat it for several, or give all for those that the pool has.",
+    )
+    env: tuple[str, ...] = _option(
+        "--env",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="A setting of the environment; repeatable.",
+    )
+    name: str | None = _option(
+        "--name",
+        metavar="NAME",
+        help="The name of the run, on the service and in metadata.run of all its rollouts. "
+        "[default: on the service that of a new journal]",
+    )
+    labels: tuple[str, ...] = _option(
+        "--label",
+        "labels",
+        multiple=True,
+        metavar="NAME=VALUE",
+        help="A label of all its rollouts; repeatable.",
+    )
+    repeats: int = _count("--repeats", click.IntRange(1, 10_000), 1, "Rollouts of each seed.")
+    until_sure: float | None = _option(
+        "--until-sure",
+        type=click.FloatRange(0, min_open=True),
+        callback=not_nan,
+        metavar="REWARD",
+        help="Look at the mean reward after 2, 4, 8, ... repeats, and stop once its 95 % interval "
+        "is no wider than this to either side.",
+    )
+    in_flight: int = _count(
+        "--in-flight", click.IntRange(1, 10_000), 64, "Most rollouts at a time."
+    )
+    retries: int = _count(
+        "--retries", click.IntRange(0, 1000), 0, "How often a rollout that failed is run again."
+    )
+    journal: Path | None = _option(
+        "--journal",
+        type=_READ_FILE,
+        metavar="FILE",
+        help="A file for every step: the same command continues after any interruption.",
+    )
+    out: Path | None = _option(
+        "--out",
+        type=FILE,
+        metavar="FILE",
+        help="A line of JSON for each result, as it comes; - for standard output.",
+    )
+    prices: Path | None = _option(
+        "--prices",
+        type=_READ_FILE,
+        metavar="FILE",
+        help="Prices by model, YAML: dollars for a million tokens of input, output and cached. "
+        "Costs are estimated where containers report tokens alone.",
+    )
+    max_cost_usd: float | None = _option(
+        "--max-cost",
+        "max_cost_usd",
+        type=click.FloatRange(0),
+        callback=not_nan,
+        metavar="USD",
+        help="Start nothing more once the rollouts have cost this; those under way may cost more.",
+    )
+    max_tokens: int | None = _option(
+        "--max-tokens",
+        type=click.IntRange(0),
+        metavar="N",
+        help="The same of tokens that models read and write.",
+    )
+    max_seconds: float | None = _option(
+        "--max-seconds",
+        type=click.FloatRange(0),
+        callback=not_nan,
+        metavar="SECONDS",
+        help="The same of the time of this command.",
+    )
+    on_budget: Literal["finish", "cancel"] = _option(
+        "--on-budget",
+        type=click.Choice(["finish", "cancel"]),
+        default="finish",
+        show_default=True,
+        help="Finish or cancel what is under way at the budget.",
+    )
+    only: Literal["failed", "missing"] | None = _option(
+        "--only",
+        type=click.Choice(["failed", "missing"]),
+        help="Run again what failed in --out, or is missing from it; not with --journal.",
+    )
+    fail_under: float | None = _option(
+        "--fail-under",
+        type=float,
+        callback=not_nan,
+        metavar="REWARD",
+        help="Exit with 1 if the mean reward is less.",
+    )
+    by: GroupedBy | None = _option(
+        "--by",
+        type=click.Choice(get_args(GroupedBy)),
+        help="Sum up the results of each task, group (repeats of a seed) or seed, too.",
+    )
+    form: str = _added_by(form_option("The summary as a table or as JSON."))
+    force: bool = _added_by(force_option)
 
     def requests(self, body: Sequence[str]) -> RunRequests:
         """Read the requests of the run.
@@ -115,143 +225,7 @@ def options_of_run(command: Callable[..., int]) -> Callable[..., int]:
         chosen = {option.name: values.pop(option.name) for option in fields(RunOptions)}
         return command(options=RunOptions(**chosen), **values)
 
-    decorated: Any = force_option(call)
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
+    decorated: Any = call
+    for option in reversed(fields(RunOptions)):
+        decorated = option.metadata["decorator"](decorated)
     return decorated  # type: ignore[no-any-return]
-
-
-_OPTIONS = (
-    click.option("--seeds", metavar="RANGE", help="A rollout for each: 0..499, or 1,5,10..20."),
-    click.option(
-        "--requests",
-        "file",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="A rollout for each line, a request in JSON; with --seeds for each seed of each line.",
-    ),
-    click.option(
-        "--task",
-        "--tasks",
-        "tasks",
-        multiple=True,
-        metavar="TASK",
-        help="The task; repeat it for several, or give all for those that the pool has.",
-    ),
-    click.option(
-        "--env",
-        multiple=True,
-        metavar="KEY=VALUE",
-        help="A setting of the environment; repeatable.",
-    ),
-    click.option(
-        "--name",
-        metavar="NAME",
-        help="The name of the run, on the service and in metadata.run of all its rollouts. "
-        "[default: on the service that of a new journal]",
-    ),
-    click.option(
-        "--label",
-        "labels",
-        multiple=True,
-        metavar="NAME=VALUE",
-        help="A label of all its rollouts; repeatable.",
-    ),
-    click.option(
-        "--repeats",
-        type=click.IntRange(1, 10_000),
-        default=1,
-        show_default=True,
-        metavar="N",
-        help="Rollouts of each seed.",
-    ),
-    click.option(
-        "--until-sure",
-        type=click.FloatRange(0, min_open=True),
-        callback=not_nan,
-        metavar="REWARD",
-        help="Look at the mean reward after 2, 4, 8, ... repeats, and stop once its 95 % interval "
-        "is no wider than this to either side.",
-    ),
-    click.option(
-        "--in-flight",
-        type=click.IntRange(1, 10_000),
-        default=64,
-        show_default=True,
-        metavar="N",
-        help="Most rollouts at a time.",
-    ),
-    click.option(
-        "--retries",
-        type=click.IntRange(0, 1000),
-        default=0,
-        show_default=True,
-        metavar="N",
-        help="How often a rollout that failed is run again.",
-    ),
-    click.option(
-        "--journal",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="A file for every step: the same command continues after any interruption.",
-    ),
-    click.option(
-        "--out",
-        type=FILE,
-        metavar="FILE",
-        help="A line of JSON for each result, as it comes; - for standard output.",
-    ),
-    click.option(
-        "--prices",
-        type=click.Path(path_type=Path, dir_okay=False),
-        metavar="FILE",
-        help="Prices by model, YAML: dollars for a million tokens of input, output and cached. "
-        "Costs are estimated where containers report tokens alone.",
-    ),
-    click.option(
-        "--max-cost",
-        "max_cost_usd",
-        type=click.FloatRange(0),
-        callback=not_nan,
-        metavar="USD",
-        help="Start nothing more once the rollouts have cost this; those under way may cost more.",
-    ),
-    click.option(
-        "--max-tokens",
-        type=click.IntRange(0),
-        metavar="N",
-        help="The same of tokens that models read and write.",
-    ),
-    click.option(
-        "--max-seconds",
-        type=click.FloatRange(0),
-        callback=not_nan,
-        metavar="SECONDS",
-        help="The same of the time of this command.",
-    ),
-    click.option(
-        "--on-budget",
-        type=click.Choice(["finish", "cancel"]),
-        default="finish",
-        show_default=True,
-        help="Finish or cancel what is under way at the budget.",
-    ),
-    click.option(
-        "--only",
-        type=click.Choice(["failed", "missing"]),
-        help="Run again what failed in --out, or is missing from it; not with --journal.",
-    ),
-    click.option(
-        "--fail-under",
-        type=float,
-        callback=not_nan,
-        metavar="REWARD",
-        help="Exit with 1 if the mean reward is less.",
-    ),
-    click.option(
-        "--by",
-        type=click.Choice(get_args(GroupedBy)),
-        help="Sum up the results of each task, group (repeats of a seed) or seed, too.",
-    ),
-    form_option("The summary as a table or as JSON."),
-)
