@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from synth_pools._client.fleet.usage import is_finite, summable
+from synth_pools._client.fleet.usage import COLUMNS, is_finite, summable
+from synth_pools._client.fleet.usage import UsageSums as UsageSums
 
 # Statuses of a rollout that has completed.
 COMPLETED = ("completed", "succeeded")
+# Columns of a row that have its usage.
+USAGE_COLUMNS = COLUMNS
 
 
 def finite_number(value: Any) -> float | None:

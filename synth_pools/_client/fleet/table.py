@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, Literal, get_args
 
 from synth_pools._client.fleet.outcomes import FleetProgress, RewardMean
-from synth_pools._client.fleet.usage import COLUMNS, sums_of
+from synth_pools._client.fleet.usage import COLUMNS, UsageSums
 
 GroupedBy = Literal["task", "group", "seed"]
 
@@ -34,9 +34,9 @@ def grouped(rows: list[dict[str, Any]], by: GroupedBy) -> list[dict[str, Any]]:
     for row in rows:
         # A seed may be any JSON.
         groups.setdefault(repr(row[column]), []).append(row)
-    reported = [name for name in COLUMNS if any(row.get(name) is not None for row in rows)]
+    reported = dict.fromkeys(UsageSums(rows).columns)
     return [
-        {column: group[0][column], **_counts(group), **sums_of(group, reported)}
+        {column: group[0][column], **_counts(group), **reported, **UsageSums(group).columns}
         for group in groups.values()
     ]
 

@@ -69,12 +69,42 @@ def figures(usage: Mapping[str, float]) -> Usage:
     return {name: usage[name] for name in FIGURES if name in usage}
 
 
-def sums_of(rows: Iterable[Mapping[str, Any]], names: Iterable[str]) -> dict[str, float | None]:
-    """Return sums of the figures of rows; None for a figure that no row has."""
-    usage: Usage = {}
-    for row in rows:
-        usage = added(usage, figures(checked(row)))
-    return {name: usage.get(name) for name in names}
+class UsageSums:
+    """Sums of tokens and dollars.
+
+    Args:
+        rows: The first rows.
+    """
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._usage: Usage = {}
+        for row in rows:
+            self.add(row)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Add a row of `RolloutOutcome.to_dict`."""
+        self._usage = added(self._usage, figures(checked(row)))
+
+    @property
+    def spent(self) -> tuple[float, float]:
+        """Dollars and tokens."""
+        return self._usage.get("cost_usd", 0), tokens(self._usage)
+
+    @property
+    def columns(self) -> dict[str, float]:
+        """Sums of the columns that any row has."""
+        return {name: self._usage[name] for name in COLUMNS if name in self._usage}
+
+    def document(self, completed: int) -> dict[str, Any]:
+        """Return the sums, and the tokens and dollars for each completed rollout."""
+        return with_rates(self._usage, completed)
+
+    def text(self, completed: int) -> str:
+        """Write the sums on one line; empty without any."""
+        sums = [name for name in self._usage if completed and name != "estimated_cost_usd"]
+        words = in_words({name: self._usage[name] / completed for name in sums})
+        rate = f"; {' and '.join(words)} for each completed rollout" if words else ""
+        return f"usage  {' and '.join(in_words(self._usage))}{rate}\n" if self._usage else ""
 
 
 def tokens(usage: Mapping[str, float]) -> float:

@@ -16,7 +16,7 @@ from synth_pools.cli.failures import CommandError, needing, reported_errors
 from synth_pools.cli.files import FILE, check_distinct, complete_file, force_option, is_stream
 from synth_pools.cli.fleet.compare import read_source
 from synth_pools.runs.recorded import RecordedResult, read_run
-from synth_pools.runs.usage import USAGE_COLUMNS
+from synth_pools.runs.rows import USAGE_COLUMNS
 
 # Suffix of the default file; empty for formats that go to standard output.
 _SUFFIXES = {

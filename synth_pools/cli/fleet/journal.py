@@ -81,13 +81,9 @@ def _ended(files: tuple[Path, ...], summary: RunSummary) -> Iterator[dict[str, A
 
 
 def _write(rows: list[dict[str, Any]], form: str) -> None:
-    if form == "table":
-        output.write_text(output.object_table(rows, _COLUMNS) + "\n" + RunSummary(rows).text())
-        return
     if form == "id":
         output.write_text("".join(f"{row['rollout_id'] or '-'}\n" for row in rows))
         return
-    if form == "jsonl":
-        output.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-        return
-    output.write_answer(json.dumps({"items": rows}).encode(), form)
+    output.write_answer(json.dumps({"items": rows}).encode(), form, _COLUMNS)
+    if form == "table":
+        output.write_text(f"\n{RunSummary(rows).text()}")

@@ -29,8 +29,7 @@ from synth_pools.cli.operations.bodies import read_object
 from synth_pools.cli.operations.commands import complete_places
 from synth_pools.cli.output import has_colour, say, width, write_text
 from synth_pools.runs.recorded import highest_request, request_digest, result_row
-from synth_pools.runs.rows import COMPLETED, read_rows
-from synth_pools.runs.usage import UsageSums
+from synth_pools.runs.rows import COMPLETED, UsageSums, read_rows
 
 if TYPE_CHECKING:
     from synth_pools import FleetProgress, RolloutOutcome

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from synth_pools.cli.output import cell, grid, safe_text
-from synth_pools.runs.rows import COMPLETED, finite_number
-from synth_pools.runs.usage import UsageSums
+from synth_pools.runs.rows import COMPLETED, UsageSums, finite_number
 
 GroupedBy = Literal["task", "group", "seed"]
 _BINS = 10
