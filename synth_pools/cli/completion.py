@@ -79,7 +79,7 @@ def complete_ids_command(
     for name, value in (
         ("url", connection.url),
         ("profile", connection.profile),
-        ("api-key-file", connection.key_file),
+        ("api-key-file", connection.api_key_file),
     ):
         words += [f"--{name}", str(value)] if value else []
     arguments = {key: value for key, _, value in (word.partition("=") for word in places)}

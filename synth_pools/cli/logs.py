@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from collections import deque
@@ -17,7 +16,7 @@ from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import ExitStatus
 from synth_pools.cli.operations.commands import complete_places, output_option, write_event
 from synth_pools.cli.operations.ids import with_full_ids
-from synth_pools.cli.options import moment_of, pattern_of
+from synth_pools.cli.options import in_one_argument, moment_of, pattern_of
 from synth_pools.cli.output import fields, safe_text, say, value_at, write_bytes, write_text
 from synth_pools.runs.rows import COMPLETED
 
@@ -33,21 +32,9 @@ _PAGE_SIZE = 1000
 
 def line_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the options that choose lines, as `choice` and `as_json`."""
-
-    @functools.wraps(command)
-    def call(
-        tail: int | None, since: datetime | None, grep: re.Pattern[str] | None, **values: Any
-    ) -> Any:
-        return command(choice=LineChoice(tail, since, grep), **values)
-
-    decorated: Any = call
-    for option in (
-        click.option("--json", "as_json", is_flag=True, help="A line of JSON for each line."),
+    options = (
         click.option(
-            "--grep",
-            metavar="REGEX",
-            callback=pattern_of,
-            help="Only lines in which this regular expression matches.",
+            "--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines."
         ),
         click.option(
             "--since",
@@ -56,11 +43,14 @@ def line_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Only lines from then on: 10m ago, or 2026-01-31T12:00:00Z.",
         ),
         click.option(
-            "--tail", type=click.IntRange(min=0), metavar="N", help="Only the last N lines."
+            "--grep",
+            metavar="REGEX",
+            callback=pattern_of,
+            help="Only lines in which this regular expression matches.",
         ),
-    ):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+        click.option("--json", "as_json", is_flag=True, help="A line of JSON for each line."),
+    )
+    return in_one_argument(command, "choice", LineChoice, ("tail", "since", "grep"), options)
 
 
 @dataclass(frozen=True)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import os
 import re
 import sys
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -87,6 +90,34 @@ def names_of(
 ) -> list[str]:
     """Split the values of a repeated option, each with one or more names between commas."""
     return [name.strip() for text in texts for name in text.split(",")]
+
+
+def in_one_argument(
+    command: Callable[..., Any],
+    argument: str,
+    build: Callable[..., object],
+    names: Sequence[str],
+    options: Iterable[Callable[[Any], Any]],
+) -> Callable[..., Any]:
+    """Add options to a command, which gets what is built of their values as one argument.
+
+    Args:
+        command: The command.
+        argument: The argument.
+        build: Called with the values by their names.
+        names: The names of the options that it is built of; the others are arguments of their own.
+        options: The options, in the order of the help.
+    """
+
+    @functools.wraps(command)
+    def call(*arguments: Any, **values: Any) -> Any:
+        chosen = {name: values.pop(name) for name in names}
+        return command(*arguments, **{argument: build(**chosen)}, **values)
+
+    decorated: Callable[..., Any] = call
+    for option in reversed(list(options)):
+        decorated = option(decorated)
+    return decorated
 
 
 def default_data_dir() -> Path:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
+from synth_pools.cli.options import in_one_argument
 
 if TYPE_CHECKING:
     from synth_pools import AsyncContainerPoolsClient, ContainerPoolsClient
@@ -38,13 +38,13 @@ class ServiceOptions:
     Attributes:
         url: Its URL; None for that of the environment, of the profile or of the hosted service.
         profile: The profile; None for that of the environment or the current one.
-        key_file: The file with the key; None for the key of the environment or of the profile.
+        api_key_file: The file with the key; None for the key of the environment or of the profile.
         timeout: Time limit of an attempt in seconds; None for the client's default.
     """
 
     url: str | None = None
     profile: str | None = None
-    key_file: Path | None = None
+    api_key_file: Path | None = None
     timeout: float | None = None
 
     def resolve(self) -> ResolvedService:
@@ -72,8 +72,9 @@ class ServiceOptions:
                         ExitStatus.USAGE,
                     )
             url, origin = DEFAULT_URL, "the hosted service"
-        if self.key_file is not None:
-            return ResolvedService(url, origin, read_key(self.key_file), str(self.key_file))
+        if self.api_key_file is not None:
+            key = read_key(self.api_key_file)
+            return ResolvedService(url, origin, key, str(self.api_key_file))
         in_environment = os.environ.get(KEY_VARIABLE, "").strip()
         if in_environment and not (self.profile and profile and profile.has_key):
             return ResolvedService(url, origin, in_environment, KEY_VARIABLE)
@@ -136,39 +137,23 @@ class ResolvedService:
 
 def connection_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a service to a command, which gets them as `connection`."""
-
-    @functools.wraps(command)
-    def call(
-        *arguments: Any,
-        url: str | None,
-        profile: str | None,
-        api_key_file: Path | None,
-        timeout: float | None,
-        **values: Any,
-    ) -> Any:
-        connection = ServiceOptions(url, profile, api_key_file, timeout)
-        return command(*arguments, connection=connection, **values)
-
-    decorated: Any = call
-    for option in reversed(_options()):
-        decorated = option(decorated)
-    return decorated  # type: ignore[no-any-return]
+    names = [option.name for option in fields(ServiceOptions)]
+    return in_one_argument(command, "connection", ServiceOptions, names, _OPTIONS)
 
 
-def _options() -> list[Callable[[Any], Any]]:
-    return [
-        click.option("--url", metavar="URL", help=f"The service; else {URL_VARIABLE}."),
-        click.option("--profile", metavar="NAME", help="A profile of `synth-pools config`."),
-        click.option(
-            "--api-key-file",
-            type=click.Path(path_type=Path),
-            metavar="FILE",
-            help=f"A file with the key; else {KEY_VARIABLE}.",
-        ),
-        click.option(
-            "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
-            metavar="SECONDS",
-            help="The time limit of each attempt.",
-        ),
-    ]
+_OPTIONS = (
+    click.option("--url", metavar="URL", help=f"The service; else {URL_VARIABLE}."),
+    click.option("--profile", metavar="NAME", help="A profile of `synth-pools config`."),
+    click.option(
+        "--api-key-file",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help=f"A file with the key; else {KEY_VARIABLE}.",
+    ),
+    click.option(
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="The time limit of each attempt.",
+    ),
+)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import io
 import os
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
@@ -23,6 +22,7 @@ from synth_pools.cli.files import (
     is_stream,
     open_stream,
 )
+from synth_pools.cli.options import in_one_argument
 
 if TYPE_CHECKING:
     from synth_pools.contract.results import Report
@@ -30,21 +30,14 @@ if TYPE_CHECKING:
 
 def report_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options for files of reports to a command, which gets them as `files`."""
-
-    @functools.wraps(command)
-    def call(
-        report: Path | None, junit: Path | None, json_file: Path | None, force: bool, **values: Any
-    ) -> int:
-        return command(files=ReportFiles(report, junit, json_file, force), **values)
-
-    decorated: Callable[..., int] = force_option(call)
-    for flags, metavar in (
-        (("--json", "json_file"), "JSON"),
-        (("--junit",), "XML"),
-        (("--report",), "HTML"),
-    ):
-        decorated = click.option(*flags, type=FILE, metavar=f"OUT.{metavar}")(decorated)
-    return decorated
+    options = (
+        click.option("--report", "html", type=FILE, metavar="OUT.HTML"),
+        click.option("--junit", type=FILE, metavar="OUT.XML"),
+        click.option("--json", type=FILE, metavar="OUT.JSON"),
+        force_option,
+    )
+    names = [option.name for option in fields(ReportFiles)]
+    return in_one_argument(command, "files", ReportFiles, names, options)
 
 
 @dataclass(frozen=True, slots=True)

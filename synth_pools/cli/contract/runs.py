@@ -20,6 +20,7 @@ import click
 from synth_pools.cli.contract.reports import ReportFiles, log_target, report_options, write_file
 from synth_pools.cli.failures import CommandError
 from synth_pools.cli.files import FILE, check_writable
+from synth_pools.cli.options import in_one_argument
 from synth_pools.cli.signals import raise_interrupt
 
 if TYPE_CHECKING:
@@ -193,16 +194,8 @@ def list_option(
 
 def run_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that all runs have to a command, which gets some of them as `runs`."""
-
-    @functools.wraps(command)
-    def call(**values: Any) -> int:
-        settings = {setting.name: values.pop(setting.name) for setting in fields(Runs)}
-        return command(runs=Runs(**settings), **values)
-
-    decorated: Callable[..., int] = call
-    for option in reversed(_OPTIONS):
-        decorated = option(decorated)
-    return decorated
+    names = [setting.name for setting in fields(Runs)]
+    return in_one_argument(command, "runs", Runs, names, _OPTIONS)
 
 
 _OPTIONS = (

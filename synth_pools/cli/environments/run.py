@@ -198,7 +198,7 @@ def _run(
         # A run that goes on has its tasks.
         if missing := [task_id for task_id in chosen if task_id not in present]:
             _add_tasks(client, pool["id"], missing, tasks or _tasks(client, pool["id"]) or {})
-    connection = ServiceOptions(url=backend.url, key_file=backend.key_file)
+    connection = ServiceOptions(url=backend.url, api_key_file=backend.key_file)
     # Its backend ends with the run: there is no later command about it.
     return carry_out(options, requests, {"id": pool["id"]}, connection)
 

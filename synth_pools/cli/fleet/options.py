@@ -15,7 +15,7 @@ from synth_pools.cli.files import FILE, check_distinct, force_option
 from synth_pools.cli.fleet.requests import RunRequests, read_requests, request_rows
 from synth_pools.cli.fleet.summary import GroupedBy
 from synth_pools.cli.operations.bodies import body_from_words, validated_body
-from synth_pools.cli.options import not_nan
+from synth_pools.cli.options import in_one_argument, not_nan
 from synth_pools.cli.output import form_option
 from synth_pools.runs.recorded import name_in_journal
 
@@ -219,13 +219,6 @@ class RunOptions:
 
 def options_of_run(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options of a run to a command, which gets them as one argument, `options`."""
-
-    @functools.wraps(command)
-    def call(**values: Any) -> int:
-        chosen = {option.name: values.pop(option.name) for option in fields(RunOptions)}
-        return command(options=RunOptions(**chosen), **values)
-
-    decorated: Any = call
-    for option in reversed(fields(RunOptions)):
-        decorated = option.metadata["decorator"](decorated)
-    return decorated  # type: ignore[no-any-return]
+    names = [option.name for option in fields(RunOptions)]
+    decorators = [option.metadata["decorator"] for option in fields(RunOptions)]
+    return in_one_argument(command, "options", RunOptions, names, decorators)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import gc
 import logging
 import os
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import Field, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +20,13 @@ from synth_pools.backend.limits import Limits
 from synth_pools.backend.settings import BackendOptions, Option
 from synth_pools.cli.failures import CommandError, ExitStatus, needing
 from synth_pools.cli.local.log_format import FORMATS, LEVELS, configure
-from synth_pools.cli.options import bytes_of, default_data_dir, names_of, seconds_of
+from synth_pools.cli.options import (
+    bytes_of,
+    default_data_dir,
+    in_one_argument,
+    names_of,
+    seconds_of,
+)
 from synth_pools.cli.signals import StopSignals
 
 if TYPE_CHECKING:
@@ -48,32 +53,15 @@ def backend_options(command: Callable[..., int]) -> Callable[..., int]:
         if option.kind is not None
     }
     names = [option.name for option in served.values()]
-    decorated = _in_one_argument(command, "options", names, dict)
     defaults = {field.name: field.default for field in fields(BackendOptions)}
-    for name, option in reversed(served.items()):
-        decorated = _backend_option(option, defaults[name])(decorated)
-    return decorated
+    options = (_backend_option(option, defaults[name]) for name, option in served.items())
+    return in_one_argument(command, "options", dict, names, options)
 
 
 def limit_options(command: Callable[..., int]) -> Callable[..., int]:
     """Add an option for each limit to a command, which gets them as one argument, `limits`."""
-    decorated = _in_one_argument(
-        command, "limits", [limit_field.name for limit_field in fields(Limits)], Limits
-    )
-    for limit in reversed(fields(Limits)):
-        decorated = _limit_option(limit)(decorated)
-    return decorated
-
-
-def _in_one_argument(
-    command: Callable[..., int], argument: str, names: Sequence[str], build: Callable[..., object]
-) -> Callable[..., int]:
-    @functools.wraps(command)
-    def call(**values: Any) -> int:
-        chosen = {name: values.pop(name) for name in names}
-        return command(**{argument: build(**chosen)}, **values)
-
-    return call
+    names = [limit.name for limit in fields(Limits)]
+    return in_one_argument(command, "limits", Limits, names, map(_limit_option, fields(Limits)))
 
 
 def _backend_option(option: Option, default: Any) -> _Decorator:
