@@ -39,6 +39,21 @@ _GARBAGE_THRESHOLD = 10_000
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 _SECONDS = "_seconds"
 
+# Attributes of options by their kinds; the others depend on the option.
+_FORMS: dict[str, dict[str, Any]] = {
+    "flag": {"is_flag": True},
+    "duration": {"callback": seconds_of, "metavar": "TIME"},
+    "size": {"callback": bytes_of, "metavar": "SIZE"},
+    "folder": {"metavar": "FOLDER"},
+    "ray": {"metavar": "ADDRESS"},
+    "bucket": {"metavar": "URL"},
+    "endpoint": {"metavar": "URL"},
+    "hosts": {"multiple": True, "metavar": "HOST", "callback": names_of},
+    "networks": {"multiple": True, "metavar": "NETWORK", "callback": names_of},
+    "folders": {"multiple": True, "metavar": "FOLDER"},
+    "variables": {"multiple": True, "metavar": "NAME"},
+}
+
 _log = logging.getLogger(__name__)
 
 
@@ -66,36 +81,19 @@ def limit_options(command: Callable[..., int]) -> Callable[..., int]:
 
 def _backend_option(option: Option, default: Any) -> _Decorator:
     flag = f"--{option.name.replace('_', '-')}"
-    form: dict[str, Any] = {}
-    if option.kind == "flag":
-        form = {"is_flag": True}
-    elif option.kind == "seconds":
+    form = _FORMS.get(str(option.kind), {})
+    if option.kind == "seconds":
         form = {
             "type": click.FloatRange(0, option.most, min_open=option.above_zero),
             "default": default if option.serve_default is None else option.serve_default,
             "show_default": True,
             "metavar": "SECONDS",
         }
-    elif option.kind == "duration":
-        form = {"callback": seconds_of, "metavar": "TIME"}
-    elif option.kind == "size":
-        form = {"callback": bytes_of, "metavar": "SIZE"}
     elif option.kind == "store":
         form = {"metavar": "URL", "envvar": f"SYNTH_POOLS_{option.name.upper()}"}
-    elif option.kind == "folder":
-        form = {"metavar": "FOLDER"}
-    elif option.kind == "ray":
-        form = {"metavar": "ADDRESS"}
-    elif option.kind in ("bucket", "endpoint"):
-        form = {"metavar": "URL"}
-    elif option.kind in ("hosts", "networks"):
-        metavar = option.kind.removesuffix("s").upper()
-        form = {"multiple": True, "metavar": metavar, "callback": names_of}
-    else:
+    elif option.kind in ("folders", "variables"):
         # The option is repeated, with one name each time.
         flag = flag.removesuffix("s")
-        metavar = "FOLDER" if option.kind == "folders" else "NAME"
-        form = {"multiple": True, "metavar": metavar}
     return click.option(flag, option.name, help=option.help, **form)
 
 
