@@ -10,9 +10,10 @@ from synth_pools._client.fleet.table import html_table
 from synth_pools.runs.comparison import Comparison, Difference, Pair, RunFigures
 from synth_pools.runs.scores import Case
 
-RUN_HEADS = ("RUN", "ROLLOUTS", "FAILED", "MEAN", "SECONDS", "TOKENS", "COST IN $")
-PAIR_HEADS = ("TASK", "SEED", "BEFORE", "AFTER", "CHANGE")
-CASE_HEADS = ("TASK", "SEED")
+_RUN_HEADS = ("RUN", "ROLLOUTS", "FAILED", "MEAN", "SECONDS", "TOKENS", "COST IN $")
+_RATE_HEADS = ("RUN", "K", "PASS@K", "PASS^K")
+_CASE_HEADS = ("TASK", "SEED")
+_PAIR_HEADS = (*_CASE_HEADS, "BEFORE", "AFTER", "CHANGE")
 _STYLE = (
     "body{font:15px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
     "color-scheme:light dark}table{border-collapse:collapse;margin:1rem 0}"
@@ -33,7 +34,7 @@ def signed(value: float) -> str:
 
 
 def run_cells(run: RunFigures) -> list[str]:
-    """Return the cells of a run, in the order of `RUN_HEADS`."""
+    """Return the cells of the row of a run."""
     tokens = [run.usage[name] for name in ("input_tokens", "output_tokens") if name in run.usage]
     return [
         run.name,
@@ -56,13 +57,13 @@ def cost_cell(usage: Mapping[str, float]) -> str:
 
 
 def pair_cells(pair: Pair) -> list[str]:
-    """Return the cells of a pair, in the order of `PAIR_HEADS`."""
+    """Return the cells of the row of a pair."""
     numbers = [figure(pair.before), figure(pair.after), signed(pair.difference)]
     return [pair.task_id or "-", pair.seed, *numbers]
 
 
 def case_cells(case: Case) -> list[str]:
-    """Return the cells of a case, in the order of `CASE_HEADS`."""
+    """Return the cells of the row of a case."""
     return [case.task_id or "-", case.seed]
 
 
@@ -104,10 +105,10 @@ def pass_rate_rows(comparison: Comparison) -> list[list[str]]:
 
 def comparison_text(comparison: Comparison, most: int) -> str:
     """Render a comparison as Markdown, with at most `most` rows of each kind."""
-    parts = [_markdown_table(RUN_HEADS, map(run_cells, comparison.runs))]
-    for title, heads, rows in tables(comparison, most):
-        text = _markdown(title)
-        parts.append(f"{text}\n\n{_markdown_table(heads, rows)}" if rows else text)
+    parts = []
+    for text, heads, rows in tables(comparison, most):
+        parts += [_markdown(text)] if text else []
+        parts += [_markdown_table(heads, rows)] if rows else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -117,10 +118,9 @@ def comparison_page(comparison: Comparison, most: int) -> str:
     parts = [
         f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{title}</title>',
         f"<style>{_STYLE}</style><h1>{title}</h1>",
-        _html_table(RUN_HEADS, map(run_cells, comparison.runs)),
     ]
     for text, heads, rows in tables(comparison, most):
-        parts.append(f"<p>{html.escape(_plain(text))}</p>")
+        parts += [f"<p>{html.escape(_plain(text))}</p>"] if text else []
         parts += [_html_table(heads, rows)] if rows else []
     return "\n".join(parts) + "\n"
 
@@ -128,19 +128,19 @@ def comparison_page(comparison: Comparison, most: int) -> str:
 def tables(
     comparison: Comparison, most: int
 ) -> Iterator[tuple[str, Sequence[str], list[list[str]]]]:
-    """Yield what follows the table of runs: a text, and the heads and rows of its table, if any."""
-    rates = pass_rate_rows(comparison)
-    if rates:
-        yield "Pass rates.", ("RUN", "K", "PASS@K", "PASS^K"), rates
+    """Yield all that is shown: a text, if any, and the heads and rows of its table, if any."""
+    yield "", _RUN_HEADS, list(map(run_cells, comparison.runs))
+    if rates := pass_rate_rows(comparison):
+        yield "Pass rates.", _RATE_HEADS, rates
     for difference in comparison.differences:
         yield " ".join(sentences(comparison, difference)), (), []
         for name, pairs in (("Worse", difference.worse), ("Better", difference.better)):
-            yield from _listed(name, PAIR_HEADS, list(map(pair_cells, pairs)), most)
+            yield from _listed(name, _PAIR_HEADS, list(map(pair_cells, pairs)), most)
         for name, cases in _unpaired(difference):
-            yield from _listed(name.capitalize(), CASE_HEADS, list(map(case_cells, cases)), most)
+            yield from _listed(name.capitalize(), _CASE_HEADS, list(map(case_cells, cases)), most)
     for run in comparison.runs:
         cells = list(map(case_cells, run.failed_cases))
-        yield from _listed(f"Failed in {run.name}", CASE_HEADS, cells, most)
+        yield from _listed(f"Failed in {run.name}", _CASE_HEADS, cells, most)
 
 
 def _unpaired(difference: Difference) -> Iterator[tuple[str, Sequence[Case]]]:

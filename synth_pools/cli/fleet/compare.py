@@ -163,14 +163,9 @@ def _sections(comparison: Comparison, most: int) -> Iterator[str]:
     # Imported here for the same reason.
     from synth_pools.runs import reports
 
-    rows = [_safe(reports.run_cells(run)) for run in comparison.runs]
-    yield output.grid(reports.RUN_HEADS, rows, right=range(1, len(reports.RUN_HEADS)))
-    for text, heads, cells in reports.tables(comparison, most):
-        lines = f"{output.safe_text(text)}\n"
-        if cells:
-            lines += output.grid(heads, [_safe(row) for row in cells], right=range(1, len(heads)))
+    for text, heads, rows in reports.tables(comparison, most):
+        lines = f"{output.safe_text(text)}\n" if text else ""
+        if rows:
+            safe = [list(map(output.safe_text, row)) for row in rows]
+            lines += output.grid(heads, safe, right=range(1, len(heads)))
         yield lines
-
-
-def _safe(cells: list[str]) -> list[str]:
-    return [output.safe_text(text) for text in cells]
