@@ -64,7 +64,8 @@ def bootstrap_interval(units: Sequence[Unit], confidence: float) -> Interval | N
     drawn_interval = Interval(_quantile(means, tail), _quantile(means, 1 - tail))
     if number >= _FEW_UNITS:
         return drawn_interval
-    return _wider(drawn_interval, _student_interval(units, confidence))
+    student = _student_interval(units, confidence)
+    return Interval(min(drawn_interval.low, student.low), max(drawn_interval.high, student.high))
 
 
 def with_unseen_changes(units: Sequence[Unit], span: float) -> list[Unit]:
@@ -86,10 +87,6 @@ def with_unseen_changes(units: Sequence[Unit], span: float) -> list[Unit]:
     change = math.sqrt(math.fsum(squares) / len(squares)) if squares else span
     size = math.fsum(unit.size for unit in units) / len(units)
     return [*units, Unit(change * size, size), Unit(-change * size, size)]
-
-
-def _wider(first: Interval, second: Interval) -> Interval:
-    return Interval(min(first.low, second.low), max(first.high, second.high))
 
 
 def _student_interval(units: Sequence[Unit], confidence: float) -> Interval:

@@ -144,7 +144,7 @@ class Sessions:
     def key_name(self, headers: Mapping[str, str]) -> str | None:
         """Return the name of the key of a session; None for a request outside of one."""
         token = headers.get(TOKEN_HEADER)
-        if token is None or not is_same_origin(headers):
+        if token is None or foreign_origin(headers) is not None:
             return None
         parts = _sent_cookie(headers).rsplit(":", 1)
         head = parts[0].split(":")
@@ -156,11 +156,6 @@ class Sessions:
             return None
         # A value with a valid signature was made by `open`.
         return head[-1] if self._now() < int(head[0]) else None
-
-
-def is_same_origin(headers: Mapping[str, str]) -> bool:
-    """Tell from a browser's headers whether a request may come from a page of this server."""
-    return foreign_origin(headers) is None
 
 
 def foreign_origin(headers: Mapping[str, str]) -> str | None:
