@@ -203,9 +203,9 @@ def _result(record: _Step, group: int, run: Run) -> RecordedResult:
         row = result_row(RolloutOutcome(record.index, None, None, None, group=group), run.pool_id)
         row.update(status="running", rollout_id=record.rollout_id, request_digest=record.sha)
         return RecordedResult(row)
-    # The rollout contains its request, with the fields that the run added; the journal has only a
-    # digest of it.
-    request = (record.rollout or {}).get("request")
+    # The rollout contains its request, with the fields that the run added; beside it the journal
+    # has only a digest.
+    request = (record.rollout or {"request": record.request}).get("request")
     if isinstance(request, dict):
         added = run.fields.items()
         request = {name: value for name, value in request.items() if (name, value) not in added}

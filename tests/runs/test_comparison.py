@@ -12,6 +12,7 @@ import pytest
 
 from synth_pools import Comparison, ComparisonError, RunFileError, compare
 from synth_pools.local import LocalBackend
+from synth_pools.runs.recorded import read_run
 from synth_pools.runs.reports import comparison_page, comparison_text
 
 
@@ -43,6 +44,20 @@ def test_fleets_by_outcomes_and_by_journals(tmp_path: Path) -> None:
     by_outcomes = compare(*outcomes, names=["monday", "tuesday"])
     assert by_outcomes == comparison
     json.dumps(comparison.to_dict(), allow_nan=False)
+
+
+def test_requests_that_were_refused_have_their_tasks_in_a_journal(tmp_path: Path) -> None:
+    journal = tmp_path / "journal.jsonl"
+    tasks = [{"task_id": "there"}]
+    requests = [{"task_id": task, "seed": 1} for task in ("there", "gone")]
+    with LocalBackend() as backend, backend.client() as client:
+        pool = client.create_pool({"name": "refusing", "tasks": tasks})["id"]
+        fleet = client.rollouts.run_many(pool, requests, journal=journal, labels={"a": "b"})
+        outcomes = list(fleet)
+    comparison = compare(outcomes, journal)
+    assert (comparison.difference.pairs, comparison.difference.new) == (2, ())
+    assert [run.failed_cases for run in comparison.runs] == [(("gone", "1"),)] * 2
+    assert [result.row["request"] for result in read_run(journal).results] == requests
 
 
 def test_failures_count_as_the_caller_says() -> None:

@@ -140,6 +140,7 @@ class OutcomeRecord:
 
     Attributes:
         usage: Usage of all attempts, where it is not that of the rollout alone.
+        request: The request, where there is no rollout that holds it.
     """
 
     index: int
@@ -149,6 +150,7 @@ class OutcomeRecord:
     error: dict[str, Any] | None
     final: bool = True
     usage: Usage | None = None
+    request: Mapping[str, Any] | None = None
 
     def encode(self) -> bytes:
         return _line(
@@ -160,6 +162,7 @@ class OutcomeRecord:
                 "rollout": self.rollout,
                 "error": self.error,
                 **({"usage": self.usage} if self.usage is not None else {}),
+                **({"request": dict(self.request)} if self.request is not None else {}),
             }
         )
 
@@ -312,7 +315,8 @@ def decode_step(record: dict[str, Any]) -> AdmissionRecord | OutcomeRecord:
     ):
         raise BadLineError("it says nothing that is known here")
     is_final = kind == "outcome"
-    return OutcomeRecord(index, attempt, sha, rollout, error, final=is_final, usage=usage)
+    request = _object(record["request"]) if "request" in record else None
+    return OutcomeRecord(index, attempt, sha, rollout, error, is_final, usage, request)
 
 
 def digest(request: object) -> str:

@@ -218,8 +218,9 @@ class AsyncFleetWorker:
             final = category in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR)
             stored = journal_errors.to_json(error)
             spent = item.usage or None
+            request = item.request if final and sha else None
             await self._write(
-                OutcomeRecord(index, attempt, sha, None, stored, final=final, usage=spent)
+                OutcomeRecord(index, attempt, sha, None, stored, final, spent, request)
             )
             return RolloutOutcome(
                 index, item.request, None, error, attempt + 1, group=item.group, spent=spent

@@ -219,7 +219,8 @@ class FleetWorker:
             final = category in (ErrorCategory.PERMANENT, ErrorCategory.SERVER_ERROR)
             stored = journal_errors.to_json(error)
             spent = item.usage or None
-            self._write(OutcomeRecord(index, attempt, sha, None, stored, final=final, usage=spent))
+            request = item.request if final and sha else None
+            self._write(OutcomeRecord(index, attempt, sha, None, stored, final, spent, request))
             return RolloutOutcome(
                 index, item.request, None, error, attempt + 1, group=item.group, spent=spent
             )
