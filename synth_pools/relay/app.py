@@ -122,7 +122,7 @@ class ModelRelay:
             if session is not None:
                 break
         else:
-            raise _RefusedError(401, "invalid_api_key", "This address or API key is not known here.")
+            raise _RefusedError(401, "invalid_api_key", "This address or API key is unknown here.")
         if any(part in (b".", b"..") for part in re.split(rb"[/\\]", unquote_to_bytes(path))):
             raise _RefusedError(404, "not_found", "The path leads elsewhere.")
         if not path.startswith(b"/v1/"):
