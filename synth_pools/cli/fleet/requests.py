@@ -127,10 +127,10 @@ def parse_seeds(text: str) -> tuple[range, ...]:
     """
     if re.fullmatch(r"-?\d{1,19}", text.strip()):
         number = int(text)
-        last = max(number - 1, 0)
+        counted = f"0..{number - 1} for {number} seeds, or " if number > 1 else ""
         raise CommandError(
-            f"--seeds: a number alone is not clear: write 0..{last} for {last + 1} seeds, or "
-            f"{number}..{number} for the seed {number}"
+            f"--seeds: a number alone is not clear: write {counted}{number}..{number} for the seed "
+            f"{number}"
         )
     ranges = []
     for part in text.split(","):

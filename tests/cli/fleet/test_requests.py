@@ -76,6 +76,8 @@ def test_a_number_alone_is_refused_with_both_spellings(command: Command) -> None
     done = command("run", "p", "--seeds", "10")
     assert (done.returncode, "0..9 for 10 seeds" in done.stderr) == (2, True)
     assert "10..10 for the seed 10" in done.stderr
+    done = command("run", "p", "--seeds", "0")
+    assert "write 0..0 for the seed 0" in done.stderr
 
 
 def test_a_file_of_requests_needs_no_last_line_feed(
