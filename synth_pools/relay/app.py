@@ -227,6 +227,7 @@ class _Exchange:
             await self._play(call, DIALECTS[self._kind])
         except asyncio.CancelledError:
             call.fail("the client went away")
+            call.is_abandoned = True
             raise
         except (UpstreamError, _RefusedError) as error:
             call.fail(str(error))

@@ -267,7 +267,7 @@ class RelaySession:
             usage["cost_usd"] = usage["estimated_cost_usd"] = price.cost(usage)
         if is_answered:
             self._warn(usage, self.mask.text(str(call.model or answer.model)))
-        self.turns += is_answered
+        self.turns += is_answered or (call.is_abandoned and bool(answer.choices))
         self.tokens += usage.get("prompt_tokens", 0) + usage.get("completion_tokens", 0)
         self.cost_usd += usage.get("cost_usd", 0)
         self.estimated_usd += usage.get("estimated_cost_usd", 0)
@@ -348,6 +348,8 @@ class ModelCall:
         self.task = asyncio.current_task()
         self.read_answer: Callable[[], ModelAnswer] = ModelAnswer
         self.error: dict[str, Any] | None = None
+        # True once its client has gone away, whatever it has read of the answer.
+        self.is_abandoned = False
         self._started_at = time.time()
         self._first_byte_seconds: float | None = None
         self._start = time.monotonic()

@@ -368,6 +368,8 @@ def test_a_client_that_goes_away_ends_the_call(session: Running, upstream: Recor
     eventually(lambda: len(session.steps.calls) == 1, 30)
     assert session.steps.calls[0]["extra"]["error"]["message"] == "the client went away"
     assert session.steps.texts[-1] == ("assistant", "a")
+    # It has read a part of the answer: a limit of turns would end nothing else.
+    assert session.session.turns == 1
 
 
 def test_a_client_that_goes_away_before_the_answer_ends_the_call(session: Running) -> None:
@@ -383,6 +385,7 @@ def test_a_client_that_goes_away_before_the_answer_ends_the_call(session: Runnin
                 pass
         connection.close()
     eventually(lambda: len(running.steps.calls) == 1, 30)
+    assert running.session.turns == 0
     assert running.steps.calls[0]["extra"]["error"]["message"] == "the client went away"
 
 
