@@ -81,7 +81,7 @@ def limit_options(command: Callable[..., int]) -> Callable[..., int]:
 
 def _backend_option(option: Option, default: Any) -> _Decorator:
     flag = f"--{option.name.replace('_', '-')}"
-    form = _FORMS.get(str(option.kind), {})
+    form: dict[str, Any] = _FORMS.get(str(option.kind), {})
     if option.kind == "seconds":
         form = {
             "type": click.FloatRange(0, option.most, min_open=option.above_zero),
