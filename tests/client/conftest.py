@@ -10,6 +10,8 @@ from types import ModuleType
 
 import pytest
 
+from synth_pools._client._async import connections as async_connections
+from synth_pools._client._sync import connections
 from tests.support.authority import trusted_context
 from tests.support.fault_server import FaultServer
 from tests.support.variants import SECURE, new_event_loop
@@ -45,6 +47,21 @@ def server(
     closes = context is not None and not request.node.get_closest_marker("keeps_connections")
     with FaultServer(context=context, closes=closes) as server:
         yield server
+
+
+@pytest.fixture
+def long_idle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep connections of a machine that is busy for longer than they may usually be idle."""
+    for module in (connections, async_connections):
+        limits = module._CALLS._replace(idle_seconds=300.0)
+        monkeypatch.setattr(module, "_CALLS", limits)
+
+
+@pytest.fixture(autouse=True)
+def _long_idle_where_they_stay(request: pytest.FixtureRequest) -> None:
+    marker = request.node.get_closest_marker("keeps_connections")
+    if marker is not None and not marker.kwargs.get("until_idle"):
+        request.getfixturevalue("long_idle")
 
 
 def pytest_asyncio_loop_factories(

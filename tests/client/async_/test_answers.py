@@ -125,7 +125,7 @@ async def test_surplus_bytes_after_a_stream_answer_no_other_request(
     assert server.connections == 2
 
 
-@pytest.mark.keeps_connections
+@pytest.mark.keeps_connections(until_idle=True)
 async def test_an_idle_connection_is_dropped_before_the_server_does(
     server: FaultServer, client: AsyncContainerPoolsClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,8 +13,6 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from synth_pools import AsyncContainerPoolsClient, ClientClosedError, ContainerPoolsClient
-from synth_pools._client._async import connections as async_connections
-from synth_pools._client._sync import connections
 from synth_pools._client.runtime.sync_ import sockets
 from tests.support import faults
 from tests.support.fault_server import FaultServer
@@ -36,14 +34,6 @@ def in_child(work: Callable[[], object]) -> int:
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
-@pytest.fixture
-def long_idle(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep connections of a machine that is busy for longer than they may usually be idle."""
-    for module in (connections, async_connections):
-        limits = module._CALLS._replace(idle_seconds=300.0)
-        monkeypatch.setattr(module, "_CALLS", limits)
 
 
 def numbers(server: FaultServer) -> list[int]:

@@ -84,13 +84,11 @@ def test_one_loop_after_the_other(
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.usefixtures("long_idle")
 @pytest.mark.filterwarnings("error")
 def test_a_client_that_is_dropped_closes_its_connections(
-    server: FaultServer, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    server: FaultServer, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    # On a machine that is busy for longer than the default a second connection would be opened.
-    monkeypatch.setattr(connections, "_CALLS", connections._CALLS._replace(idle_seconds=300.0))
-
     async def use() -> None:
         client = client_of(server)
         await client.get_pool(P)
