@@ -52,6 +52,8 @@ class Limits:
         sync_wait_seconds: Longest wait of a creation with `mode: sync` for its end, in seconds.
         header_timeout_seconds: Time for a request's line and headers to arrive, in seconds.
         body_timeout_seconds: Time for the body of a request to arrive, in seconds.
+        idle_timeout_seconds: Time for which a connection is kept between two requests, in seconds;
+            longer than clients and proxies use an idle one again, or they lose requests.
         room_wait_seconds: Longest wait of a request for memory for a large document, and for its
             turn to be read, in seconds each.
         max_query_seconds: Longest time of a query, in seconds; at most 240.
@@ -102,6 +104,10 @@ class Limits:
     )
     header_timeout_seconds: float = _limit(10.0, "Time for a request's line and headers to come.")
     body_timeout_seconds: float = _limit(60.0, "Time for the body of a request to come.")
+    # nginx and load balancers send requests on connections that were idle for up to 60 seconds.
+    idle_timeout_seconds: float = _limit(
+        75.0, "How long a connection is kept between two requests."
+    )
     room_wait_seconds: float = _limit(
         10.0, "How long a request waits for room for a large document, and for its turn."
     )

@@ -35,7 +35,8 @@ def end():
     time.sleep(3)
     os._exit(1)
 threading.Thread(target=end, daemon=True).start()
-server = uvicorn.Server(uvicorn.Config(sys.argv[1], log_level="warning"))
+config = uvicorn.Config(sys.argv[1], log_level="warning", timeout_keep_alive=60)
+server = uvicorn.Server(config)
 server.run(sockets=[socket.socket(fileno=int(sys.argv[2]))])
 sys.exit(not server.started)
 """

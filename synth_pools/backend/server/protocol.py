@@ -11,6 +11,7 @@ import fcntl
 import http
 import json
 import logging
+import math
 import re
 import struct
 import sys
@@ -37,6 +38,8 @@ _log.setLevel(logging.ERROR)
 # Files that are open besides connections: the database, containers, the listening socket.
 _RESERVED_FILES = 200
 _LONGEST_SWEEP = 1.0
+# Clients of most libraries do not use a connection again that was idle for longer than this.
+_REUSED_SECONDS = 5.0
 # A client that has closed its side may be waiting or gone; after this time it counts as gone for a
 # request that waits for a rollout, or for its turn.
 _LEFT_SECONDS = 0.25
@@ -72,10 +75,14 @@ class LimitedConfig(uvicorn.Config):
     """uvicorn's configuration together with the limits of its connections."""
 
     def __init__(self, app: Any, limits: Limits, **options: Any) -> None:
-        super().__init__(app, http=ServerConnection, **options)
+        # Connections whose answer came before their request's end are left to the sweep.
+        idle_seconds = math.ceil(limits.idle_timeout_seconds)
+        super().__init__(app, http=ServerConnection, timeout_keep_alive=idle_seconds, **options)
         self.limits = limits
         # Connections that have shown no key yet, in the order of their arrival.
         self.without_key: dict[ServerConnection, None] = {}
+        # Connections between two requests, and since when, the longest first.
+        self.idle: dict[ServerConnection, float] = {}
         files = most_files()
         self.most_connections = min(
             limits.max_connections, files - min(_RESERVED_FILES, files // 2)
@@ -114,7 +121,7 @@ class ServerConnection(HttpToolsProtocol):
         # Bytes since the last piece of a body or end of a request.
         self._head_bytes = 0
         self._has_progressed = False
-        # When the wait for the head of a request began; None while a request is answered.
+        # When the wait for a request began; None while one is answered.
         self._waiting_since: float | None = self.loop.time()
         # When the client last read, and how many bytes were left to read then.
         self._stalled_since: float | None = None
@@ -128,10 +135,18 @@ class ServerConnection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         is_full = len(self.connections) > self._limited.most_connections
-        if is_full and not self._close_oldest_without_key():
+        if is_full and not (self._close_oldest_without_key() or self._close_longest_idle()):
             self._refuse(_TOO_MANY)
         else:
             self._limited.without_key[self] = None
+
+    def _close_longest_idle(self) -> bool:
+        """Make room for a client; False if no other is likely to be gone."""
+        longest, since = next(iter(self._limited.idle.items()), (None, 0.0))
+        if longest is None or self.loop.time() - since < _REUSED_SECONDS:
+            return False
+        longest.give_way()
+        return True
 
     def _close_oldest_without_key(self) -> bool:
         """Make room for a client; False if all others have shown a key or are being answered."""
@@ -139,19 +154,26 @@ class ServerConnection(HttpToolsProtocol):
         oldest = next((peer for peer in without_key if not peer.is_busy()), None)
         if oldest is None:
             return False
-        del without_key[oldest]
-        if oldest.transport.get_write_buffer_size():
-            # The client does not read its answer, so a close would wait for it.
-            oldest.transport.abort()
-        else:
-            oldest.transport.close()
+        oldest.give_way()
         return True
+
+    def give_way(self) -> None:
+        """Close the connection, which nobody seems to need."""
+        self._note_key()
+        self._limited.idle.pop(self, None)
+        if self.transport.get_write_buffer_size():
+            # The client does not read its answer, so a close would wait for it.
+            self.transport.abort()
+        else:
+            self.transport.close()
 
     def _note_key(self) -> None:
         self._limited.without_key.pop(self, None)
 
     def data_received(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
+        if self._limited.idle.pop(self, None) is not None:
+            self._waiting_since = self.loop.time()
         for start in range(0, len(data), _PIECE_BYTES):
             if self._pending or self.is_busy():
                 self._pending += data[start:]
@@ -254,6 +276,9 @@ class ServerConnection(HttpToolsProtocol):
         if self._skipped_length:
             return
         self._has_progressed = self._is_between = True
+        if self._waiting_since is not None:
+            # Answered before its end had come.
+            self._limited.idle[self] = self.loop.time()
         super().on_message_complete()
 
     def eof_received(self) -> bool:  # type: ignore[override]
@@ -268,6 +293,7 @@ class ServerConnection(HttpToolsProtocol):
         if self._half_closed is not None:
             self._half_closed.cancel()
         self._limited.without_key.pop(self, None)
+        self._limited.idle.pop(self, None)
         super().connection_lost(exc)
         self._disconnect()
 
@@ -282,7 +308,9 @@ class ServerConnection(HttpToolsProtocol):
         if self.pipeline:
             self._current = self.pipeline[-1][0]
         else:
-            self._waiting_since = self.loop.time()
+            self._waiting_since = now = self.loop.time()
+            if self._is_between and not self._pending:
+                self._limited.idle[self] = now
         self._is_settled = False
         super().on_response_complete()
         if self.transport.is_closing():
@@ -305,7 +333,10 @@ class ServerConnection(HttpToolsProtocol):
         limits = self._limited.limits
         waiting = self._waiting_since
         if waiting is not None:
-            if now - waiting > limits.header_timeout_seconds:
+            idle_since = self._limited.idle.get(self)
+            is_late = now - waiting > limits.header_timeout_seconds
+            is_unused = idle_since is not None and now - idle_since > limits.idle_timeout_seconds
+            if is_unused or (is_late and idle_since is None):
                 self.transport.close()
             elif self._is_settled:
                 return

@@ -115,7 +115,8 @@ class _Backend:
         self._base = base
         self._client = httpx.Client(
             timeout=httpx.Timeout(_SECONDS, pool=None),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=20),
+            # Many servers close a connection that is idle for 5 seconds.
+            limits=httpx.Limits(max_keepalive_connections=20, keepalive_expiry=4.0),
         )
         # A closure, unlike an attribute, is not shown by a repr.
         self._authorize: Callable[[], _Headers] = lambda: {"authorization": f"Bearer {api_key}"}

@@ -43,6 +43,14 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
+def read_answer(connection: socket.socket) -> bytes:
+    """Read up to the end of a document, or of the connection."""
+    received = b""
+    while not received.endswith(b"}") and (piece := connection.recv(65536)):
+        received += piece
+    return received
+
+
 def wait_until_closed(connection: socket.socket) -> None:
     with contextlib.suppress(ConnectionError):
         while connection.recv(65536):
@@ -89,6 +97,36 @@ def test_a_second_request_that_dribbles(start: Callable[..., Server]) -> None:
         slow.sendall(b"GET /v1/pools HTTP/1.1\r\n" + AUTHORIZED + b"\r\n")
         assert slow.recv(65536).startswith(b"HTTP/1.1 200 ")
         assert dribble(slow, b"GET /v1/pools HTTP/1.1\r\n" + b"a: b\r\n" * 100) < 25
+
+
+@pytest.mark.parametrize("body", [b"", b" "])
+def test_a_connection_between_two_requests(
+    start: Callable[..., Server], monkeypatch: pytest.MonkeyPatch, body: bytes
+) -> None:
+    sweep, sweeps = ServerConnection.sweep, list[tuple[float, bool]]()
+    ahead = 0.0
+
+    def look_later(connection: ServerConnection, now: float) -> None:
+        later, is_idle = ahead, connection in connection._limited.idle
+        sweep(connection, now + later)
+        sweeps.append((later, is_idle))
+
+    monkeypatch.setattr(ServerConnection, "sweep", look_later)
+    backend = start(header_timeout_seconds=LIMIT, idle_timeout_seconds=10 * LIMIT)
+    backend.http.close()
+    head = b"POST /nowhere HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n"
+    with wire(backend) as connection:
+        for seconds in (2 * LIMIT, 20 * LIMIT):
+            ahead = 0.0
+            connection.sendall(head % len(body))
+            assert read_answer(connection).startswith(b"HTTP/1.1 404 ")
+            # The end of the request comes after its answer.
+            connection.sendall(body)
+            sweeps.clear()
+            eventually(lambda: (0.0, True) in sweeps)
+            ahead = seconds
+            eventually(lambda: any(later for later, _ in sweeps))
+        wait_until_closed(connection)
 
 
 def test_a_body_that_dribbles(start: Callable[..., Server]) -> None:
@@ -242,10 +280,7 @@ def test_connections_that_show_no_key_make_room_for_others(start: Callable[..., 
 
         def is_answered() -> bool:
             earlier.sendall(b"GET /v1/queue/status HTTP/1.1\r\n" + AUTHORIZED + b"\r\n")
-            answer = earlier.recv(65536)
-            while answer and not answer.endswith(b"}"):
-                answer += earlier.recv(65536)
-            return answer.startswith(b"HTTP/1.1 200 ")
+            return read_answer(earlier).startswith(b"HTTP/1.1 200 ")
 
         assert is_answered()
         waiting = [
@@ -298,6 +333,7 @@ def test_connections_are_limited_and_come_back(start: Callable[..., Server]) -> 
         # Up to the limit, connections are answered.
         for _ in range(10):
             eventually(is_answered)
+        # They have been idle for too short a time to make room.
         with wire(backend) as late:
             answer = b""
             while piece := late.recv(65536):
