@@ -182,10 +182,8 @@ class _Exchange:
         kind = b"/".join(filter(None, parts)).decode("latin-1")
         self._kind = kind if self._method == b"POST" and kind in DIALECTS else None
         self._body = _json_object(body) if self._kind else {}
-        is_uncounted = self._method == b"POST" and kind in _UNCOUNTED
-        if set(session.limits) != {None} and (is_uncounted or self._body.get("background")):
-            sentence = "No answer to such a call tells its usage: the limits cannot count it."
-            raise _RefusedError(_ENDED_STATUS, "uncounted_call", sentence)
+        is_unrecorded = self._method == b"POST" and kind in _UNCOUNTED
+        self._is_uncounted = is_unrecorded or bool(self._body.get("background"))
         self._headers = self._headers_of(scope)
         for _, value in _keys_of(scope):
             session.mask.add(value.rpartition(b" ")[2].decode("latin-1"))
@@ -214,6 +212,9 @@ class _Exchange:
 
     async def run(self) -> None:
         """Pass the request on, and its answer back."""
+        if self._is_uncounted and set(self._session.limits) != {None}:
+            sentence = "No answer to such a call tells its usage: the limits cannot count it."
+            raise _RefusedError(_ENDED_STATUS, "uncounted_call", sentence)
         if not self._kind:
             with await self._ask(self._raw) as answer:
                 await self._pass_on(answer)
