@@ -30,12 +30,14 @@ def test_a_request_without_an_answer_tells_what_holds_up_the_loop(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tests.support.unanswered._LOOK_SECONDS", 0.1)
-    goes_on = threading.Event()
+    holds, goes_on = threading.Event(), threading.Event()
 
     def hold_up() -> None:
+        holds.set()
         goes_on.wait()
 
     server.services.database._loop.call_soon_threadsafe(hold_up)
+    assert holds.wait(60)
     try:
         with pytest.raises(httpx.ReadTimeout) as raised:
             server.send("GET", "/health", timeout=0.1)

@@ -195,7 +195,7 @@ def test_calls_in_threads_neither_wait_for_each_other_nor_leave_anything() -> No
     assert len(names) <= 20
     del play
     gc.collect()
-    assert [thing() for thing in things] == [None] * 100
+    assert until(lambda: [thing() for thing in things] == [None] * 100)
     assert until(lambda: not any(item.name == "call" for item in threading.enumerate()))
 
 

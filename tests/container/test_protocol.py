@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from synth_pools.container import Container, Rollout, app
+from synth_pools.container.ends import Episode
 from synth_pools.container.episodes import Episodes
 from tests.support.backend_server import eventually
 
@@ -258,6 +259,13 @@ def test_events_come_as_lines_before_the_answer(http: httpx.Client, gate: Gate) 
     assert end == http.get("/rollouts/r").json()
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a busy machine take long for what ends before an answer has to begin."""
+    monkeypatch.setattr(app, "_FIRST_LINE_SECONDS", 600)
+
+
+@pytest.mark.usefixtures("patience")
 def test_an_answer_without_events_is_one_of_json(http: httpx.Client) -> None:
     body = {"rollout_id": "r", "task_id": "none of it"}
     answer = http.post("/rollouts", json=body, headers=LINES)
@@ -287,6 +295,7 @@ def test_a_rollout_that_reports_nothing_yet_begins_its_answer() -> None:
     assert json.loads(text)["status"] == "completed"
 
 
+@pytest.mark.usefixtures("patience")
 def test_events_of_a_moment_come_together_with_the_answer() -> None:
     container = Container("quick")
 
@@ -303,6 +312,7 @@ def test_events_of_a_moment_come_together_with_the_answer() -> None:
     assert json.loads(end)["event_count"] == 120
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_short_rollout_has_its_events_and_its_end_in_one_piece(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -335,6 +345,16 @@ def test_events_soon_after_a_line_share_the_next_one(monkeypatch: pytest.MonkeyP
             await asyncio.sleep(0.1)
         return 1.0
 
+    events = Episode.events
+
+    def read(episode: Episode, after: int, limit: int) -> tuple[list[str], bool]:
+        page = events(episode, after, limit)
+        if page[0]:
+            # From the first line on, whose successor comes no sooner than this.
+            monkeypatch.setattr(app, "_LINE_SECONDS", 600)
+        return page
+
+    monkeypatch.setattr(Episode, "events", read)
     with (
         container.running() as url,
         httpx.Client(base_url=url, trust_env=False, timeout=60) as http,
@@ -342,7 +362,6 @@ def test_events_soon_after_a_line_share_the_next_one(monkeypatch: pytest.MonkeyP
     ):
         lines = (json.loads(line) for line in answer.iter_lines() if line)
         first = next(lines)
-        monkeypatch.setattr(app, "_LINE_SECONDS", 600)
         is_read.set()
         pages = [first, *lines]
     numbers = [[event["number"] for event in page["events"]] for page in pages[:-1]]

@@ -99,12 +99,17 @@ def test_what_hangs_is_ended_some_time_after_the_end_of_the_time(
     monkeypatch.setattr(
         importlib.import_module("synth_pools.contract.harness.run_record"), "_LAST_SECONDS", 0.0
     )
+    expected = "the time ran out before every scenario was played: give it more"
     with LocalBackend(api_key=KEY) as backend:
-        report = run_contract(
-            backend.url, api_key=KEY, seed=1, only=("events.heartbeat",), max_time=3.0
-        )
-    assert report.exit_code == 2
-    assert "the time ran out before every scenario was played: give it more" in report.obstacles
+        for seconds in (3.0, 12.0):
+            report = run_contract(
+                backend.url, api_key=KEY, seed=1, only=("events.heartbeat",), max_time=seconds
+            )
+            assert report.exit_code == 2
+            # A busy machine may not come to the scenarios in a short time.
+            if expected in report.obstacles:
+                break
+    assert expected in report.obstacles
 
 
 def test_the_report_comes_before_the_clean_up() -> None:

@@ -9,7 +9,9 @@ from typing import Any
 import asyncpg
 import pytest
 
+from synth_pools.backend.storage import migrations
 from synth_pools.backend.storage.postgres import schema
+from tests.support.backend_server import logged_by
 
 # Requests, rewards, errors, usages, starts and ends, and the columns that follow from them.
 ENDED: list[tuple[tuple[str | None, ...], tuple[Any, ...]]] = [
@@ -95,7 +97,7 @@ def test_a_step_may_take_longer_than_a_statement(
         )
         try:
             await schema.migrate(connection)
-            assert not caplog.records
+            assert logged_by(caplog, migrations.__name__) == []
             monkeypatch.setattr(schema, "_STEPS", (*schema._STEPS, step))
             monkeypatch.setattr(schema, "VERSION", schema.VERSION + 1)
             await schema.migrate(connection)
@@ -106,7 +108,7 @@ def test_a_step_may_take_longer_than_a_statement(
 
     with caplog.at_level(logging.INFO, "synth_pools"):
         asyncio.run(run())
-    beginning, end = (record.getMessage() for record in caplog.records)
+    beginning, end = (record.getMessage() for record in logged_by(caplog, migrations.__name__))
     assert beginning.startswith(f"the database goes from version {schema.VERSION - 1} to ")
     assert end.startswith(f"the database has version {schema.VERSION} after ")
 

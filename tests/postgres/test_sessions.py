@@ -50,7 +50,8 @@ async def setting(raw: Any, name: str) -> str:
 async def test_a_host_that_is_silent_keeps_nobody_from_another_one(
     store: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sessions_module, "_HOST_SECONDS", 1)
+    # Longer than a busy server needs for a session.
+    monkeypatch.setattr(sessions_module, "_HOST_SECONDS", 5)
     before, _, rest = store.rpartition("@")
     with HeldPort() as silent, HeldPort() as refusing, silent.listener() as listener:
         listener.listen()
@@ -164,12 +165,14 @@ async def test_readers_end_with_their_backend(readers: Readers, onlooker: Onlook
 async def test_one_that_ends_after_the_end_of_its_backend_is_not_kept(
     readers: Readers, onlooker: Onlooker
 ) -> None:
+    await onlooker.run("SELECT pg_advisory_lock(1)")
     async with asyncio.timeout(LIMIT):
         reading = asyncio.create_task(
-            readers.read(lambda db: db.execute("SELECT pg_sleep(0.2)"), in_snapshot=False)
+            readers.read(lambda db: db.execute("SELECT pg_advisory_lock(1)"), in_snapshot=False)
         )
-        await onlooker.until(lambda: sleeping(onlooker))
+        await onlooker.until_one_waits()
         await readers.close()
+        await onlooker.run("SELECT pg_advisory_unlock(1)")
         await reading
     await onlooker.until_ended()
 

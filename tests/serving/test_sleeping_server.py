@@ -41,6 +41,14 @@ class RecordingLoop(asyncio.SelectorEventLoop):
         self.delays.append(when - self.time())
         return super().call_at(when, *args, **options)
 
+    def call_later(  # type: ignore[override]
+        self, delay: float, *args: Any, **options: Any
+    ) -> asyncio.TimerHandle:
+        timer = super().call_later(delay, *args, **options)
+        # On a busy machine time passes before it is made.
+        self.delays[-1] = delay
+        return timer
+
 
 @contextlib.asynccontextmanager
 async def backend() -> AsyncIterator[str]:

@@ -120,7 +120,7 @@ def odd_container(
     finally:
         stop.set()
         # The acceptor waits for one more, and then sees that it is the last.
-        socket.create_connection(listener.getsockname(), timeout=5).close()
+        socket.create_connection(listener.getsockname(), timeout=60).close()
         for thread in (acceptor, *threads):
             thread.join(5)
         listener.close()
@@ -232,7 +232,8 @@ def real_container() -> Iterator[str]:
 
     `params.packaged` lets it answer with the package's own `RolloutResult`. A rollout takes
     `params.seconds`, and then lasts until the file `params.until` exists; for `params.blocks`
-    seconds it blocks the event loop, as a plain `def` does.
+    seconds, or until the file `params.blocks_until` exists, it blocks the event loop, as a plain
+    `def` does.
     """
     container = Container("arithmetic", default_submission_mode="sync")
 
@@ -243,6 +244,8 @@ def real_container() -> Iterator[str]:
         if "until" in params:
             await asyncio.to_thread(wait_for_file, Path(params["until"]))
         time.sleep(params.get("blocks", 0))  # noqa: ASYNC251 - that is what is wanted
+        if "blocks_until" in params:
+            wait_for_file(Path(params["blocks_until"]))
         if params.get("raise"):
             raise RuntimeError("the rollout function raised")
         if params.get("packaged"):
@@ -309,7 +312,8 @@ def telling_container() -> Iterator[tuple[str, threading.Event]]:
     ends = threading.Event()
     app = create_reference_app(_Steps(ends))
     port = HeldPort.kept().number
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="error"))
+    config = uvicorn.Config(app, "127.0.0.1", port, log_level="error", timeout_keep_alive=75)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="telling-container")
     thread.start()
     try:
@@ -318,4 +322,4 @@ def telling_container() -> Iterator[tuple[str, threading.Event]]:
     finally:
         ends.set()
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -169,7 +170,7 @@ def test_one_that_is_silent_because_it_works_is_busy(start: Callable[..., Server
 
     def work(_: Seen) -> bytes:
         check.answer = None
-        go.wait(20)
+        go.wait(60)
         return http(200, {"status": "completed"})
 
     check = Checked(WELL)
@@ -229,21 +230,27 @@ def test_a_real_container_that_is_held_up_and_then_killed(
 
 
 @pytest.mark.system
-def test_a_real_container_that_its_rollout_blocks(start: Callable[..., Server]) -> None:
-    backend = start(health_interval_seconds=0.05, health_timeout_seconds=0.1)
-    with real_container() as url:
+def test_a_real_container_that_its_rollout_blocks(
+    start: Callable[..., Server], tmp_path: Path, silences: list[str]
+) -> None:
+    backend = start(**PACE)
+    ends = [tmp_path / "first", tmp_path / "second"]
+    first, second = ({"blocks_until": str(end)} for end in ends)
+    with real_container() as url, contextlib.ExitStack() as at_last:
+        for end in ends:
+            at_last.callback(end.touch)
         pool_id = backend.pool(container_url=url)
-        rollout_id = backend.rollout(pool_id, seed=2, params={"blocks": 1.5})["id"]
-        healths = set()
-        while backend.state(rollout_id) in ("queued", "running"):
-            healths.add(containers_of(backend, pool_id)[url]["health"])
+        rollout_id = backend.rollout(pool_id, seed=2, params=first)["id"]
+        eventually(lambda: silences.count(url) > 5)
+        assert containers_of(backend, pool_id)[url]["health"] == "healthy"
+        ends[0].touch()
         assert backend.until(rollout_id)["score"] == 2
-        assert healths == {"healthy"}
         # Where its time is over, it has no excuse; when it answers again, it is back.
-        limits = {"timeout_seconds": 0.3}
-        late = backend.rollout(pool_id, params={"blocks": 3}, limits=limits)["id"]
+        limits = {"timeout_seconds": 2}
+        late = backend.rollout(pool_id, params=second, limits=limits)["id"]
         assert backend.until(late)["error"]["code"] == "container_timeout"
         until_health(backend, pool_id, url, "unhealthy")
+        ends[1].touch()
         until_health(backend, pool_id, url, "healthy")
 
 

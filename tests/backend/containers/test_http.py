@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+from synth_pools.backend.containers import connections
 from synth_pools.backend.containers.http import (
     BrokenAnswerError,
     ConnectionFailedError,
@@ -51,7 +52,10 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
     return head + (await reader.readexactly(int(length.split(b"\r\n")[0])) if actual else b"")
 
 
-async def test_a_connection_is_used_again_as_long_as_the_other_side_lets_it(tmp_path: Path) -> None:
+async def test_a_connection_is_used_again_as_long_as_the_other_side_lets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connections, "_KEEPALIVE_SECONDS", 60.0)
     requests: list[list[bytes]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -81,13 +85,14 @@ async def test_a_connection_is_used_again_as_long_as_the_other_side_lets_it(tmp_
 
 
 async def test_one_that_is_given_up_is_closed_and_not_used_again(tmp_path: Path) -> None:
-    has_left = asyncio.Event()
+    is_asked, has_left = asyncio.Event(), asyncio.Event()
     connections = 0
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         nonlocal connections
         connections += 1
         await read_request(reader)
+        is_asked.set()
         if connections > 1:
             writer.write(OK + b"content-length: 1\r\n\r\nx")
             await writer.drain()
@@ -97,9 +102,11 @@ async def test_one_that_is_given_up_is_closed_and_not_used_again(tmp_path: Path)
         writer.close()
 
     async with container(serve) as url, calling(tmp_path) as http:
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await http.exchange("GET", url, None, {})
+        call = asyncio.create_task(http.exchange("GET", url, None, {}))
+        await asyncio.wait_for(is_asked.wait(), 60)
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
         await asyncio.wait_for(has_left.wait(), 60)
         assert await http.exchange("GET", url, None, {}) == (200, b"x", None)
         has_left.clear()

@@ -16,7 +16,7 @@ from tests.support import process_pools
 from tests.support.backend_server import Server, eventually
 from tests.support.containers import Seen, http, odd_container
 
-PACE = {"health_interval_seconds": 0.05, "health_timeout_seconds": 0.2}
+PACE = {"health_interval_seconds": 0.05}
 
 
 def metrics_of(server: Server, pool: str) -> dict[str, Any]:

@@ -89,9 +89,12 @@ def test_a_repetition_says_200_once_the_rollout_has_ended(tmp_path: Path) -> Non
     body, key = {"mode": "sync", "env": {"delay": 30}}, uuid.uuid4().hex
     with serve(tmp_path, sync_wait_seconds=0.1) as backend:
         path = f"/v1/pools/{backend.pool()}/rollouts"
-        for _ in range(2):
+        for states in (("queued", "running"), ("running",)):
             waited = create(backend, path, body, key)
-            assert (waited.status_code, waited.json()["status"]) == (202, "running")
+            assert waited.status_code == 202
+            assert waited.json()["status"] in states
+            # A busy machine may start it later than that.
+            backend.until(waited.json()["id"], "running")
         backend.post(f"/v1/rollouts/{waited.json()['id']}/cancel", {})
         second = create(backend, path, body, key)
         assert (second.status_code, second.json()["status"]) == (200, "cancelled")
@@ -111,7 +114,7 @@ def test_a_repeat_after_a_restart_waits_where_the_first_was_not_answered(tmp_pat
                 httpx.post, f"{backend.url}{path}", json=body, headers=headers, trust_env=False
             )
             created = eventually(lambda: backend.get("/v1/rollouts?state=running")["items"])[0]
-        assert first.result(10).status_code == 503
+        assert first.result(60).status_code == 503
     with serve(tmp_path) as backend:
         again = create(backend, path, body, key)
         assert (again.status_code, again.json()["id"]) == (200, created["id"])

@@ -321,6 +321,13 @@ def test_a_pool_that_fails_says_why(tmp_path: Path) -> None:
     assert "request_id" not in changes[1]
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the reader of a busy machine take long to read what is written at the end."""
+    monkeypatch.setattr(log_format, "_CLOSE_SECONDS", 60.0)
+
+
+@pytest.mark.usefixtures("patience")
 def test_what_does_not_fit_is_left_out_and_told_of() -> None:
     reader, writer = os.pipe()
     handler = StderrLines(writer, most_lines=5)
@@ -340,7 +347,7 @@ def test_what_does_not_fit_is_left_out_and_told_of() -> None:
     handler.handle(record("last"))
     handler.close()
     os.close(writer)
-    reading.join(10)
+    reading.join(60)
     lines = json_lines(b"".join(text).decode())
     assert [line["message"] for line in lines] == [
         long,
@@ -380,11 +387,12 @@ def test_a_reader_that_does_not_read_does_not_hold_up_the_end() -> None:
     handler.close()
     assert 1 < time.monotonic() - start < 60
     os.close(reader)
-    handler._thread.join(10)
+    handler._thread.join(60)
     assert not handler._thread.is_alive()
     os.close(writer)
 
 
+@pytest.mark.usefixtures("patience")
 def test_a_file_that_does_not_block_is_written_to_the_end() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
@@ -396,7 +404,7 @@ def test_a_file_that_does_not_block_is_written_to_the_end() -> None:
     reading.start()
     handler.close()
     os.close(writer)
-    reading.join(10)
+    reading.join(60)
     assert b"".join(text).count(b"x") == 300_000
 
 

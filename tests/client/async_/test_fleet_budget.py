@@ -204,7 +204,7 @@ async def test_a_fleet_waits_for_the_usage_of_what_it_cancelled(
     fleet = fleet_client.rollouts.run_many(P, seeds(8), journal=tmp_path / "run", **options)
     outcomes = await until_the_budget(fleet)
     if tells is None:
-        assert max(looks.values()) <= 3
+        assert max(looks.values(), default=0) <= 3
         assert fleet.usage == {"per_completed": {}}
         return
     spent = 4 if tells else 1
