@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from synth_pools.backend.server.listener import open_listening_socket
 from tests.support.backend_server import eventually
 from tests.support.oci import EngineUnderTest
+from tests.support.ports import HeldPort
 
 ROOT = Path(__file__).parents[2]
 RECIPE = ROOT / "docs/operate/Containerfile"
@@ -59,8 +59,7 @@ def test_the_image_serves_as_nobody_and_writes_to_its_data_alone(
     options, _, of_serve = line.removeprefix("podman run ").partition(" synth-pools --allowed")
     # A network of its own takes rights that a test may lack.
     options = re.sub(r"-p \S+", "--network host", options)
-    with open_listening_socket("127.0.0.1", 0) as free:
-        port = free.getsockname()[1]
+    port = HeldPort.kept().number
     monkeypatch.setenv("SYNTH_POOLS_API_KEY", KEY)
     of_image = [*shlex.split(f"--allowed{of_serve}"), "--port", str(port)]
     podman.say("run", *LIMITS, *shlex.split(options), "synth-pools", *of_image)

@@ -19,6 +19,7 @@ import httpx
 import pytest
 
 from tests.support.backend_server import eventually
+from tests.support.ports import HOST, HeldPort
 from tests.support.recording import RecordingServer, Reply
 from tests.support.relays import Running, running_relay
 from tests.support.scripted_models import ScriptedModels
@@ -339,10 +340,9 @@ def test_an_answer_that_breaks_off_breaks_off_here(
 
 
 def test_an_upstream_that_is_not_there(relay: Running) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port = listener.getsockname()[1]
-    running = relay.session_of(f"http://127.0.0.1:{port}/v1")
-    answer = HTTP.post(f"{running.base_url}/chat/completions", json=chat())
+    with HeldPort() as port:
+        running = relay.session_of(f"http://{HOST}:{port.number}/v1")
+        answer = HTTP.post(f"{running.base_url}/chat/completions", json=chat())
     assert (answer.status_code, answer.json()["error"]["code"]) == (502, "upstream_error")
 
 
@@ -365,7 +365,7 @@ def test_a_client_that_goes_away_ends_the_call(session: Running, upstream: Recor
         next(answer.iter_raw())
         assert arrived.wait(30)
     assert is_over.wait(30)
-    eventually(lambda: len(session.steps.calls) == 1, 30)
+    eventually(lambda: len(session.steps.calls) == 1)
     assert session.steps.calls[0]["extra"]["error"]["message"] == "the client went away"
     assert session.steps.texts[-1] == ("assistant", "a")
     # It has read a part of the answer: a limit of turns would end nothing else.
@@ -384,7 +384,7 @@ def test_a_client_that_goes_away_before_the_answer_ends_the_call(session: Runnin
             while connection.recv(65536):
                 pass
         connection.close()
-    eventually(lambda: len(running.steps.calls) == 1, 30)
+    eventually(lambda: len(running.steps.calls) == 1)
     assert running.session.turns == 0
     assert running.steps.calls[0]["extra"]["error"]["message"] == "the client went away"
 
@@ -402,7 +402,7 @@ def test_a_session_that_is_closed_ends_its_calls(
     upstream.reply_with(answer)
     with ThreadPoolExecutor() as pool:
         future = pool.submit(
-            HTTP.post, f"{session.base_url}/chat/completions", json=chat(), timeout=30
+            HTTP.post, f"{session.base_url}/chat/completions", json=chat(), timeout=60
         )
         assert arrived.wait(30)
         session.do(lambda: session.relay.end(session.session))

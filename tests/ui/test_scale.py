@@ -19,6 +19,7 @@ from tests.support.axe import check
 from tests.support.backend_server import eventually
 from tests.support.browser import Page
 from tests.support.event_streams import streams_of
+from tests.support.ports import HeldPort
 from tests.support.process_pools import process
 
 pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("browser")]
@@ -136,11 +137,11 @@ NOTE = """(() => {
 
 def test_many_events_are_all_there_over_a_restart(browser: Page, tmp_path: Path) -> None:
     page, folder, many = browser, tmp_path / "data", 100_000
-    with LocalBackend(folder) as backend, backend.client() as client:
+    port = HeldPort.kept().number
+    with LocalBackend(folder, port=port) as backend, backend.client() as client:
         client.create_pool({"pool_id": "events", "name": "events"})
         body: dict[str, Any] = {"mode": "sync"}
         rollout = client.create_rollout("events", body)
-        port = int(backend.url.rpartition(":")[2])
     multiply_events(folder, many)
     total = many + 4
     count = "Number(document.querySelector('h2 small')?.innerText.replaceAll(',', ''))"
@@ -192,9 +193,9 @@ def test_a_restart_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> No
         result: list[str] = browser.run(IDS)
         return result
 
-    backend = LocalBackend(folder)
+    port = HeldPort.kept().number
+    backend = LocalBackend(folder, port=port)
     with backend, backend.client() as client:
-        port = int(backend.url.rpartition(":")[2])
         client.create_pool({"pool_id": "kept", "name": "kept", "concurrency": 2})
         slow: dict[str, Any] = {"env": {"delay": 0.3}, "limits": {"max_attempts": 3}}
         client.create_rollout_batch({"pool_id": "kept", "rollouts": [slow] * 8})
@@ -247,8 +248,8 @@ def multiply_finished(folder: Path, total: int) -> int:
 def test_a_flood_of_events_loses_and_doubles_no_row(browser: Page, tmp_path: Path) -> None:
     """Send at once what happened while the backend was away."""
     folder, total = tmp_path / "data", 10_000
-    with LocalBackend(folder) as backend, backend.client() as client:
-        port = int(backend.url.rpartition(":")[2])
+    port = HeldPort.kept().number
+    with LocalBackend(folder, port=port) as backend, backend.client() as client:
         client.create_pool({"pool_id": "flood", "name": "flood"})
         body: dict[str, Any] = {"mode": "sync", "seed": 7}
         client.create_rollout("flood", body)
