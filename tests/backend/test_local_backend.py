@@ -37,7 +37,7 @@ from tests.support.ports import HeldPort
 
 def http(backend: LocalBackend) -> httpx.Client:
     return httpx.Client(
-        base_url=backend.url, headers={"Authorization": f"Bearer {backend.api_key}"}, timeout=20
+        base_url=backend.url, headers={"Authorization": f"Bearer {backend.api_key}"}, timeout=60
     )
 
 
@@ -187,7 +187,7 @@ def test_one_backend_serves_many_threads() -> None:
                 )
 
         with ThreadPoolExecutor(8) as threads:
-            assert list(threads.map(work, range(8), timeout=50)) == [10] * 8
+            assert list(threads.map(work, range(8), timeout=60)) == [10] * 8
 
 
 def test_the_clients_it_hands_out_know_where_it_is_and_its_key() -> None:
@@ -245,7 +245,7 @@ def test_one_that_nobody_stops_is_stopped_when_python_ends() -> None:
         "print(backend.data_dir)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
     data_dir, last = done.stdout.splitlines()

@@ -42,7 +42,7 @@ def url() -> Iterator[str]:
         assert process.stdout is not None
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
         process.stdin.close()
-        assert process.wait(timeout=20) == 0, "it ends with its input"
+        assert process.wait(timeout=60) == 0, "it ends with its input"
 
 
 def test_its_server_answers_our_client(url: str) -> None:
@@ -64,7 +64,7 @@ def test_its_server_answers_each_request_once(url: str) -> None:
         f"GET {path} HTTP/1.1\r\n\r\n" for path in (streamed, plain, f"{streamed}/summary")
     )
     host, port = url.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=20) as connection:
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
         connection.sendall(requests.encode())
         connection.shutdown(socket.SHUT_WR)
         with connection.makefile("rb") as answers:

@@ -134,7 +134,7 @@ def test_a_container_that_dies_takes_its_rollout_along_and_comes_back(backend: S
 @pytest.mark.system
 def test_a_container_that_a_function_blocks_is_replaced(start: Callable[..., Server]) -> None:
     backend = start(allow_processes=True, health_interval_seconds=0.1)
-    pool_id = create_pool(backend, "sync", start_timeout_seconds=10)
+    pool_id = create_pool(backend, "sync", start_timeout_seconds=20)
     [pid] = pids(backend, pool_id)
     blocked = backend.run(pool_id, env={"kind": "block"}, limits={"timeout_seconds": 10})
     assert blocked["error"]["details"]["status"] == "timeout"

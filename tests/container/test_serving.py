@@ -40,7 +40,7 @@ def process(*words: str, **variables: str) -> Iterator[subprocess.Popen[str]]:
         yield running
     finally:
         running.kill()
-        running.communicate(timeout=30)
+        running.communicate(timeout=60)
 
 
 @contextmanager
@@ -69,7 +69,7 @@ def test_a_signal_lets_rollouts_end_and_their_answers_be_read(tmp_path: Path) ->
         (tmp_path / "go").touch()
         answer = eventually(lambda: read_end(http, "a"))
         assert answer["metrics"]["outcome_reward"] == 1
-        assert running.wait(30) == 0
+        assert running.wait(60) == 0
 
 
 def test_what_was_cancelled_is_read_after_a_signal_too() -> None:
@@ -81,7 +81,7 @@ def test_what_was_cancelled_is_read_after_a_signal_too() -> None:
         running.send_signal(signal.SIGTERM)
         eventually(lambda: http.get("/health").status_code == 503)
         assert read_end(http, "a")["status"] == "cancelled"
-        assert running.wait(30) == 0
+        assert running.wait(60) == 0
 
 
 def read_end(http: httpx.Client, rollout_id: str) -> Any:
@@ -96,7 +96,7 @@ def test_a_second_signal_ends_it(kind: str) -> None:
         running.send_signal(signal.SIGINT)
         eventually(lambda: http.get("/health").status_code == 503)
         running.send_signal(signal.SIGINT)
-        assert running.wait(30) == 0
+        assert running.wait(60) == 0
 
 
 def test_calls_in_threads_that_hang_keep_neither_others_nor_the_end_waiting() -> None:
@@ -122,7 +122,7 @@ def test_it_listens_where_the_pool_says(tmp_path: Path) -> None:
             def answers() -> bool:
                 # The socket has a name before it listens.
                 with contextlib.suppress(httpx.TransportError):
-                    return http.get("/health", timeout=30).status_code == 200
+                    return http.get("/health", timeout=60).status_code == 200
                 return False
 
             eventually(answers)

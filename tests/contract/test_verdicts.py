@@ -53,7 +53,7 @@ def test_the_key_is_refused(backend: LocalBackend, capsys: pytest.CaptureFixture
     _one_line(capsys, "the key is refused (401)")
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_nobody_answers(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["contract-test", "http://127.0.0.1:9", "--api-key", "x"]) == 2
     _one_line(capsys, "nobody answers at http://127.0.0.1:9")
@@ -73,7 +73,7 @@ def test_another_api(capsys: pytest.CaptureFixture[str]) -> None:
 
 # The kit gives up after three seconds; the rest is for a busy machine.
 @pytest.mark.system
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_a_server_that_never_answers(capsys: pytest.CaptureFixture[str]) -> None:
     with _serving(b"", "text/html", silent=True) as url:
         assert run(["contract-test", url, "--api-key", "x"]) == 2

@@ -79,7 +79,7 @@ def test_systemd_takes_the_settings_of_the_unit(tmp_path: Path) -> None:
 
 
 def open_client(url: str) -> httpx.Client:
-    return httpx.Client(base_url=url, verify=False, timeout=30)
+    return httpx.Client(base_url=url, verify=False, timeout=60)
 
 
 def assert_works(url: str, backend: LocalBackend) -> None:
@@ -153,4 +153,4 @@ def caddy(site: str, folder: Path) -> Iterator[str]:
             yield url
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(60)

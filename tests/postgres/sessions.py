@@ -11,7 +11,7 @@ from typing import Any
 
 import asyncpg
 
-LIMIT = 30.0
+LIMIT = 60.0
 
 _OURS = (
     "SELECT pid FROM pg_stat_activity WHERE application_name = 'synth-pools'"

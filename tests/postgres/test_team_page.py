@@ -93,8 +93,8 @@ class Team:
         with started(*words, "--port", "0", environment=self.environment) as backend:
             assert backend.stdout is not None
             urls = re.findall(r"http://\S+", backend.stdout.readline())
-            assert urls, backend.communicate(timeout=30)
-            with httpx.Client(base_url=urls[0], timeout=30) as client:
+            assert urls, backend.communicate(timeout=60)
+            with httpx.Client(base_url=urls[0], timeout=60) as client:
                 yield client
             backend.terminate()
             assert backend.wait(60) == 0

@@ -44,7 +44,7 @@ class Server:
         self.url = url
         self._app = app
         self.http = httpx.Client(
-            base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=20, trust_env=False
+            base_url=url, headers={"authorization": f"Bearer {KEY}"}, timeout=60, trust_env=False
         )
 
     @property
@@ -62,7 +62,7 @@ class Server:
         """Read from its storage, in its own event loop."""
         database = self.services.database
         reading = asyncio.run_coroutine_threadsafe(database.read(work), database._loop)
-        return reading.result(20)
+        return reading.result(60)
 
     def send(self, method: str, path: str, **kwargs: Any) -> httpx.Response:
         if kwargs.get("json") is not None:

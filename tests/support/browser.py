@@ -16,7 +16,7 @@ from pathlib import Path
 from select import select
 from typing import Any
 
-_SECONDS = 30.0
+_SECONDS = 60.0
 _KEYS = {"Tab": 9, "Enter": 13, "Escape": 27, "PageDown": 34, "End": 35}
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 

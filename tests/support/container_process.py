@@ -74,7 +74,7 @@ class ContainerProcess:
 
     def kill(self) -> None:
         self._process.kill()
-        self._process.wait(10)
+        self._process.wait(60)
 
     @contextlib.contextmanager
     def held_up(self) -> Iterator[None]:
@@ -146,7 +146,9 @@ def main(kind: str, ledger: str, port: int) -> None:
         _serve_package(run, port)
     else:
         app = _keeping(run)
-        uvicorn.run(app, host=HOST, port=port, log_level="error", access_log=False)
+        # Longer than a client keeps a connection that is idle: it closes it first.
+        options: dict[str, Any] = {"log_level": "error", "access_log": False}
+        uvicorn.run(app, host=HOST, port=port, timeout_keep_alive=75, **options)
 
 
 def wait_for_file(path: Path) -> None:

@@ -64,4 +64,4 @@ def nginx(url: str, *lines: str, server: str = "") -> Iterator[str]:
             yield f"http://{HOST}:{port.number}"
         finally:
             process.kill()
-            process.wait(10)
+            process.wait(60)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-_LIMIT = 20.0
+_LIMIT = 60.0
 
 
 class Proxy(socketserver.ThreadingTCPServer):

@@ -10,7 +10,7 @@ import socket
 from dataclasses import dataclass
 
 CLOSED = 0
-_LIMIT = 20.0
+_LIMIT = 60.0
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from synth_pools.backend.api.live_page import new_links
 from synth_pools.backend.settings import Secret, Settings
 from tests.support.leaks import KEY
 
-_LIMIT = 30.0
+_LIMIT = 60.0
 
 
 @dataclass(frozen=True)

@@ -122,7 +122,7 @@ def test_links_that_nobody_opens_are_forgotten(clock: Clock) -> None:
 
 @pytest.fixture
 def stranger(server: Server) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=20, trust_env=False) as client:
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
         yield client
 
 

@@ -247,7 +247,7 @@ def play_failures(server: Server) -> None:
 
 
 def play_processes(server: Server) -> None:
-    config = {"process": process(start_timeout_seconds=20, env={"A": "b"}, cwd="/")}
+    config = {"process": process(start_timeout_seconds=60, env={"A": "b"}, cwd="/")}
     pool = server.pool(config={**config, "container_key_env": "CONTAINER_API_KEY"})
     server.send("POST", f"/v1/pools/{pool}/rollouts", json={})
     until(server, pool, "active")

@@ -40,7 +40,7 @@ JSON = {"content-type": "application/json"}
 def test_nothing_under_v1_is_open(server: Server, authorization: str | None) -> None:
     headers = [] if authorization is None else [(b"authorization", authorization.encode("latin-1"))]
     paths = [*OPERATIONS, ("GET", "/v1"), ("GET", "/v1/"), ("POST", "/v1/unknown")]
-    with httpx.Client(base_url=server.url, timeout=10) as stranger:
+    with httpx.Client(base_url=server.url, timeout=60) as stranger:
         for method, path in paths:
             answer = stranger.request(method, path, headers=headers)
             assert answer.status_code == 401, (method, path)
@@ -291,10 +291,10 @@ def test_a_body_that_does_not_come_is_not_waited_for(start: Callable[..., Server
     backend = start(body_timeout_seconds=0.2)
     head = f"POST /v1/pools HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {KEY}\r\n"
     head += "content-type: application/json\r\ncontent-length: 100\r\n\r\n{"
-    with socket.create_connection(("127.0.0.1", httpx.URL(backend.url).port or 0), 5) as wire:
+    with socket.create_connection(("127.0.0.1", httpx.URL(backend.url).port or 0), 60) as wire:
         wire.sendall(head.encode())
         assert wire.recv(65536).startswith(b"HTTP/1.1 400 ")
-    with socket.create_connection(("127.0.0.1", httpx.URL(backend.url).port or 0), 5) as wire:
+    with socket.create_connection(("127.0.0.1", httpx.URL(backend.url).port or 0), 60) as wire:
         wire.sendall(head.encode())
     assert backend.get("/v1/pools")["items"] == []
 

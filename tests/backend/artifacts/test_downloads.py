@@ -211,7 +211,7 @@ def test_no_path_at_all(server: Server, path: str, status: int) -> None:
 
 def raw_get(server: Server, target: str) -> tuple[int, bytes]:
     """With a target that no client of HTTP has tidied up."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         head = f"GET {target} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n"
         connection.sendall(head.encode() + b"Connection: close\r\n\r\n")
         data = b"".join(iter(lambda: connection.recv(65536), b""))
@@ -274,7 +274,7 @@ def test_a_reader_that_does_not_read_is_dropped_and_holds_up_nobody(
     huge: tuple[Server, str],
 ) -> None:
     server, path = huge
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {KEY}\r\n\r\n"
         connection.sendall(head.encode())
         assert connection.recv(12) == b"HTTP/1.1 200"

@@ -284,7 +284,7 @@ def test_a_backup_while_contents_come_and_go(tmp_path: Path) -> None:
                 back_up(source, tmp_path / f"copy-{number}")
         finally:
             stop.set()
-            worker.join(20)
+            worker.join(60)
     for number in range(5):
         with serve(tmp_path / f"copy-{number}") as copied:
             for rollout in copied.get("/v1/rollouts?limit=1000")["items"]:

@@ -23,7 +23,7 @@ from synth_pools.backend.settings import Secret, Settings
 
 OK = b"HTTP/1.1 200 OK\r\n"
 ANSWER = OK + b"content-length: 1\r\n\r\nx"
-LIMIT = 30.0
+LIMIT = 60.0
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 

@@ -134,11 +134,11 @@ def test_a_start_does_not_wait_for_the_library() -> None:
         "    headers = {'authorization': f'Bearer {backend.api_key}'}\n"
         "    request = urllib.request.Request(f'{backend.url}/metrics', headers=headers)\n"
         "    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))\n"
-        "    direct.open(request, timeout=20).close()\n"
+        "    direct.open(request, timeout=60).close()\n"
         "    print(before, 'prometheus_client' in sys.modules)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=40, check=True
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
     )
     assert (done.stdout.split(), done.stderr) == (["False", "True"], "")
 
@@ -363,7 +363,7 @@ def test_each_scrape_shows_one_moment(scraping: tuple[Server, list[Scrape]]) -> 
 
 
 def test_a_scrape_with_a_web_page_s_name_is_refused(server: Server) -> None:
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     headers = {"Authorization": f"Bearer {KEY}", "Host": "evil.example"}
     connection.request("GET", "/metrics", headers=headers)
     assert connection.getresponse().status == 403

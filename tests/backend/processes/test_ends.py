@@ -305,7 +305,7 @@ def stranger() -> Iterator[subprocess.Popen[bytes]]:
     process = subprocess.Popen(command, start_new_session=True)
     yield process
     process.kill()
-    process.wait(10)
+    process.wait(60)
 
 
 @pytest.mark.parametrize("same_start", [False, True])
@@ -340,7 +340,7 @@ def test_a_copy_does_not_end_what_the_original_runs(tmp_path: Path) -> None:
             check=False,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
         with serve(tmp_path / "copy", allow_processes=True) as copy:

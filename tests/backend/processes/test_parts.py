@@ -151,14 +151,14 @@ def an_output() -> ProcessOutput:
 
 
 async def until_it_writes(child: Child) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not child.output.last_lines():  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0.01)
 
 
 async def test_a_child_tells_how_it_ended_and_what_it_wrote() -> None:
     child = await spawn("import sys; print('out'); print('err', file=sys.stderr); sys.exit(3)")
-    assert await child.exited(10)
+    assert await child.exited(60)
     await child.read_rest()
     assert (child.exit_code, sorted(child.output.last_lines())) == (3, ["err", "out"])
     # Its number may be another's by now.
@@ -169,7 +169,7 @@ async def test_a_child_tells_how_it_ended_and_what_it_wrote() -> None:
 async def test_one_that_blocks_its_output_pipe_goes_on() -> None:
     code = "import sys\nfor _ in range(300): sys.stdout.write('x' * 100_000)\nsys.exit(9)"
     child = await spawn(code)
-    assert await child.exited(20)
+    assert await child.exited(60)
     assert child.exit_code == 9
     await end_children([child])
 
@@ -220,7 +220,7 @@ async def test_what_it_started_without_its_environment_ends_too(leader_dies: boo
     if leader_dies:
         # Neither its session, its environment nor its parent tells any more who started it.
         psutil.Process(child.pid).kill()
-        await child.exited(10)
+        await child.exited(60)
     await end_children([child], 0.2)
     assert not is_alive(nearby)
     assert not is_alive(far)
@@ -231,7 +231,7 @@ async def test_the_next_run_finds_what_went_elsewhere_without_its_environment() 
     await until_it_writes(child)
     far = psutil.Process(int(child.output.last_lines()[0].split()[1]))
     psutil.Process(child.pid).kill()
-    await child.exited(10)
+    await child.exited(60)
     token = child.identity.marker.partition(".")[0]
     for searched, is_found in ((token, True), ("another", False)):
         is_our_tag = partial(have_same_token, tag_of(searched))
@@ -253,7 +253,7 @@ async def test_the_event_loop_reads_no_process_and_those_that_end_together_share
     for child in children:
         await until_it_writes(child)
         psutil.Process(child.pid).kill()
-        await child.exited(10)
+        await child.exited(60)
     threads: list[int] = []
     tables: list[int] = []
     read, environ = read_table, psutil.Process.environ
@@ -327,7 +327,7 @@ def test_kinship_is_never_told_by_the_number_alone(
         assert not are_ours(ProcessIdentity(process.pid + 1, started, "m"))
     finally:
         process.kill()
-        process.wait(10)
+        process.wait(60)
 
 
 def _unreadable(process: psutil.Process) -> dict[str, str]:

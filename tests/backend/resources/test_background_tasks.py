@@ -17,7 +17,7 @@ from synth_pools.backend.resources.background_tasks import BackgroundTasks, canc
 from synth_pools.backend.storage.data_dir import FILE_NAME
 from tests.support.backend_server import Server, eventually, logged_by, serve
 
-LIMIT = 10.0
+LIMIT = 60.0
 
 
 async def test_what_runs_is_cancelled_and_nothing_more_begins() -> None:

@@ -162,12 +162,12 @@ def turn_in_use(server: Server, name: str) -> Iterator[None]:
             await end.wait()
 
     holding = asyncio.run_coroutine_threadsafe(hold(), loop)
-    assert is_taken.wait(20)
+    assert is_taken.wait(60)
     try:
         yield
     finally:
         loop.call_soon_threadsafe(end.set)
-        holding.result(20)
+        holding.result(60)
 
 
 def filled_pool(server: Server) -> str:

@@ -282,7 +282,7 @@ def test_after_a_crash_a_batch_is_there_whole_or_not_at_all(tmp_path: Path) -> N
                 sent = threads.submit(send_alone, backend.url, body, key)
                 time.sleep(wait)
                 process.kill()
-                process.wait(10)
+                process.wait(60)
                 answered = sent.result(30)
         with serve(tmp_path, validate_responses=False) as again:
             added = count(again) - before
@@ -306,7 +306,7 @@ def send_alone(url: str, body: Any, key: str) -> int:
     """Count the admitted rollouts in an answer, which may be cut off."""
     headers = {"authorization": f"Bearer {KEY}", "idempotency-key": key}
     try:
-        answer = httpx.post(f"{url}{PATH}", json=body, headers=headers, timeout=20, trust_env=False)
+        answer = httpx.post(f"{url}{PATH}", json=body, headers=headers, timeout=60, trust_env=False)
     except httpx.HTTPError:
         return 0
     return int(answer.json()["admitted"])

@@ -121,7 +121,7 @@ def test_no_two_are_given_the_last_place(start: Callable[..., Server]) -> None:
 
     async def many() -> list[int]:
         headers = {"authorization": f"Bearer {KEY}"}
-        async with httpx.AsyncClient(base_url=backend.url, headers=headers, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=backend.url, headers=headers, timeout=60) as client:
             path = f"/v1/pools/{pool_id}/rollouts"
             answers = await asyncio.gather(*(client.post(path, json={}) for _ in range(40)))
         return [answer.status_code for answer in answers]

@@ -15,7 +15,7 @@ from synth_pools.backend.rollouts.scheduler import RunEnd, Scheduler, StartedAtt
 from synth_pools.backend.storage.claims import Claim
 from tests.support.backend_server import logged_by
 
-LIMIT = 30.0
+LIMIT = 60.0
 
 
 class Runs:

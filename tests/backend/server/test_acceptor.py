@@ -16,7 +16,7 @@ from synth_pools.backend.server.acceptor import Acceptor
 from synth_pools.backend.server.thread import loop_factory
 from tests.support.backend_server import logged_by
 
-LIMIT = 30.0
+LIMIT = 60.0
 
 pytestmark = pytest.mark.usefixtures("loop_name")
 

@@ -22,7 +22,7 @@ HEADERS = {"authorization": f"Bearer {KEY}"}
 @contextmanager
 def stopping(server: Server) -> Iterator[httpx.Client]:
     """A client of a backend that has been told to stop."""
-    with httpx.Client(base_url=server.url, headers=HEADERS, timeout=20) as client:
+    with httpx.Client(base_url=server.url, headers=HEADERS, timeout=60) as client:
         eventually(lambda: client.post("/v1/pools/none/rollouts", json={}).status_code == 503)
         yield client
 
@@ -45,7 +45,7 @@ def test_what_runs_may_end_and_what_waits_is_left(tmp_path: Path, container: Hol
         is_reading = threading.Event()
 
         def read() -> None:
-            client = httpx.Client(base_url=backend.url, headers=HEADERS, timeout=30)
+            client = httpx.Client(base_url=backend.url, headers=HEADERS, timeout=60)
             with client, client.stream("GET", f"/v1/rollouts/{running}/events") as stream:
                 is_reading.set()
                 text.append(stream.read().decode())
@@ -74,8 +74,8 @@ def test_what_runs_may_end_and_what_waits_is_left(tmp_path: Path, container: Hol
         started_at = time.monotonic()
     # As soon as nothing runs, and not when the grace is over.
     assert time.monotonic() - started_at < 60
-    looker.join(10)
-    reader.join(10)
+    looker.join(60)
+    reader.join(60)
     assert responses == [200, 200]
     assert "event: rollout.completed" in text[0]
     container.release()
@@ -120,7 +120,7 @@ def test_a_container_that_answers_in_the_grace_is_heard(tmp_path: Path) -> None:
         assert request.wait(60)
         letting_go = threading.Thread(target=let_go_in_the_grace, args=(backend,))
         letting_go.start()
-    letting_go.join(10)
+    letting_go.join(60)
     with serve(tmp_path) as backend:
         rollout = backend.get(f"/v1/rollouts/{rollout_id}")
     assert (rollout["status"], rollout["score"]) == ("completed", 0.25)

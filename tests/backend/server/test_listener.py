@@ -18,7 +18,7 @@ from synth_pools.backend.server.listener import (
 def test_a_restart_does_not_wait_for_the_connections_of_the_former_process() -> None:
     with open_listening_socket("127.0.0.1", 0) as listener:
         address = listener.getsockname()
-        with socket.create_connection(address, timeout=20) as client:
+        with socket.create_connection(address, timeout=60) as client:
             accepted, _ = listener.accept()
             # The side that closes first keeps the port busy for a minute.
             accepted.close()

@@ -40,7 +40,7 @@ def test_a_copy_of_a_backend_that_writes(tmp_path: Path) -> None:
             done = run_command("backup", copy, "--data-dir", data_dir)
         finally:
             stop.set()
-            writer.join(20)
+            writer.join(60)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == f"A copy of the data is in {copy}\n"
         documents = [server.get(f"/v1/rollouts/{rollout_id}") for rollout_id in first]

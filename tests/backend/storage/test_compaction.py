@@ -266,7 +266,7 @@ def test_a_kill_in_the_middle_of_the_copy(tmp_path: Path) -> None:
     assert process.stdout is not None
     assert process.stdout.readline() == "in the middle\n"
     process.kill()
-    process.communicate(timeout=20)
+    process.communicate(timeout=60)
     assert len(list(tmp_path.glob(f"{FILE_NAME}-compact*"))) > 0
     assert dump(tmp_path) == before
     assert size(tmp_path) == full

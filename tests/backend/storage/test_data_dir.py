@@ -280,7 +280,7 @@ def test_a_kill_in_the_middle_of_the_move_loses_nothing(tmp_path: Path) -> None:
         contents[path.name] = path.read_bytes()
     for steps in range(100):
         done = subprocess.run(
-            [sys.executable, "-c", KILLED, str(tmp_path), str(steps)], timeout=30, check=False
+            [sys.executable, "-c", KILLED, str(tmp_path), str(steps)], timeout=60, check=False
         )
         files = [
             path
@@ -322,7 +322,7 @@ def test_of_many_starts_at_once_one_has_it(tmp_path: Path) -> None:
         start.stdin.write("go\n")
         start.stdin.flush()
     lines = [start.stdout.readline() for start in starts if start.stdout is not None]
-    assert [start.communicate(timeout=30)[1] for start in starts] == [""] * len(starts)
+    assert [start.communicate(timeout=60)[1] for start in starts] == [""] * len(starts)
     assert sorted(lines) == ["has it\n"] + ["locked\n"] * (len(starts) - 1)
 
 

@@ -78,7 +78,7 @@ def test_what_was_answered_survives_a_kill(tmp_path: Path) -> None:
         done = before.run(pool_id)
         ids = [before.rollout(pool_id, env={"delay": 0.05})["id"] for _ in range(40)]
         os.kill(child.pid, signal.SIGKILL)
-        child.wait(10)
+        child.wait(60)
     with serve(tmp_path) as after:
         assert after.get(f"/v1/rollouts/{done['id']}") == done
         states = [after.until(rollout_id)["status"] for rollout_id in ids]

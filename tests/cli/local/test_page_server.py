@@ -25,7 +25,7 @@ from tests.support.commands import run_command
 
 
 def logged_in(server: PageServer) -> httpx.Client:
-    client = httpx.Client(base_url=server.url, timeout=30, trust_env=False)
+    client = httpx.Client(base_url=server.url, timeout=60, trust_env=False)
     link = server.login_url().partition("=")[2]
     answer = client.post("/ui/session", json={"link": link})
     assert answer.status_code == 200
@@ -90,7 +90,7 @@ def test_nobody_else_gets_anything(
 ) -> None:
     # Not httpx: it sends no head that lies about the body.
     address = httpx.URL(page_server.url)
-    with closing(http.client.HTTPConnection("127.0.0.1", address.port, timeout=30)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", address.port, timeout=60)) as connection:
         connection.putrequest("GET", target, skip_host="host" in headers)
         for name, value in headers.items():
             connection.putheader(name, value)

@@ -67,8 +67,8 @@ def test_each_agent_has_a_file_and_limits_of_its_own(
         assert ask(address, "h").status_code == 400
         # They are there while it runs.
         first, calls = folder / "first-2.json", folder / "calls.json"
-        eventually(lambda: first.exists() and len(messages(first)) == 6, 30)
-        eventually(lambda: calls.exists() and len(messages(calls)) == 6, 30)
+        eventually(lambda: first.exists() and len(messages(first)) == 6)
+        eventually(lambda: calls.exists() and len(messages(calls)) == 6)
         assert models.requests[-1].headers["authorization"] == "Bearer sk-secret"
         process.send_signal(signal.SIGTERM)
         out, err = process.communicate(timeout=60)
@@ -94,7 +94,7 @@ def test_what_was_recorded_survives_a_kill(
         for text in ("a", "b"):
             ask(address, text)
         file = tmp_path / "calls" / "calls.json"
-        eventually(lambda: file.exists() and len(messages(file)) == 4, 30)
+        eventually(lambda: file.exists() and len(messages(file)) == 4)
         process.kill()
         process.wait(60)
     assert messages(file) == ["a", "ho", "b", "ho"]

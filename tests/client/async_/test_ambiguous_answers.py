@@ -149,6 +149,6 @@ async def test_a_second_answer_on_an_idle_connection_is_nobodys(
     server.play([faults.twice(faults.OK, is_read, stolen, is_sent), faults.answer({"own": 1})])
     assert await client.get_pool(P) == {"ok": True}
     is_read.set()
-    assert is_sent.wait(20)
+    assert is_sent.wait(60)
     assert await client.get_pool(P) == {"own": 1}
     assert server.connections == 2

@@ -165,7 +165,7 @@ async def test_a_callers_own_client_fails_in_the_same_ways(
 ) -> None:
     async with supplied.AsyncClient(follow_redirects=True) as http:
         client = AsyncContainerPoolsClient(
-            api_key=KEY, base_url=server.url, http_client=http, max_retries=0, timeout=20
+            api_key=KEY, base_url=server.url, http_client=http, max_retries=0, timeout=60
         )
         for row in QUICK:
             server.play(row.fault)

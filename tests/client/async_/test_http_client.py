@@ -63,7 +63,7 @@ async def test_an_authority_of_ones_own(tls: TlsBackend, supplied: ModuleType) -
 
 async def test_a_server_that_nobody_vouches_for_is_not_spoken_to(tls: TlsBackend) -> None:
     async with AsyncContainerPoolsClient(
-        api_key=KEY, base_url=tls.url, timeout=20, max_retries=0
+        api_key=KEY, base_url=tls.url, timeout=60, max_retries=0
     ) as client:
         with pytest.raises(APIConnectionError, match="(?i)certificate") as caught:
             await client.list_pools()
@@ -158,7 +158,7 @@ async def test_the_environment_names_the_proxy(
             monkeypatch.delenv(name, raising=False)
         monkeypatch.setenv("SSL_CERT_FILE", str(authority))
         for url in (plain.url, tls.url):
-            async with AsyncContainerPoolsClient(api_key=KEY, base_url=url, timeout=20) as client:
+            async with AsyncContainerPoolsClient(api_key=KEY, base_url=url, timeout=60) as client:
                 await run_a_rollout(client)
     assert {head.split(" ")[0] for head in between.heads} == {"POST", "GET", "CONNECT"}
 

@@ -33,7 +33,7 @@ async def test_expired_deadlines_lose_neither_a_place_nor_a_file(
     monkeypatch.setattr(connections, "_CALLS", connections._CALLS._replace(connections=1))
     server.play(faults.dribble(0.0002, step=16))
     async with AsyncContainerPoolsClient(
-        api_key=KEY, base_url=server.url, timeout=20, max_retries=0
+        api_key=KEY, base_url=server.url, timeout=60, max_retries=0
     ) as client:
         await client.get_pool(P)
         before, expired = open_files(), 0

@@ -41,7 +41,7 @@ def many_files() -> Iterator[None]:
 async def test_hundreds_of_open_streams_starve_nothing(server: FaultServer) -> None:
     server.play(choose=answering)
     async with AsyncContainerPoolsClient(
-        api_key=KEY, base_url=server.url, timeout=20, max_retries=0
+        api_key=KEY, base_url=server.url, timeout=60, max_retries=0
     ) as client:
         streams = [client.stream_rollout_events(P, f"r{number}") for number in range(STREAMS)]
         for stream in streams:

@@ -34,7 +34,7 @@ def context(
 
 def client_of(server: HastyServer, max_retries: int = 0) -> AsyncContainerPoolsClient:
     return AsyncContainerPoolsClient(
-        api_key=KEY, base_url=server.url, timeout=20, max_retries=max_retries
+        api_key=KEY, base_url=server.url, timeout=60, max_retries=max_retries
     )
 
 

@@ -243,7 +243,7 @@ SLOW = {
 }
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 @pytest.mark.parametrize("how", SLOW)
 @pytest.mark.parametrize("has_ended", [True, False])
 async def test_one_limit_for_all_of_a_run(

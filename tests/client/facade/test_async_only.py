@@ -43,7 +43,7 @@ def endless() -> Iterator[bytes]:
 
 def test_a_client_is_made_where_no_loop_runs(server: RecordingServer) -> None:
     client = AsyncContainerPoolsClient(
-        ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10)
+        ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60)
     )
     front_door = AsyncSynthClient(api_key=KEY, base_url=server.url)
     stream = client.stream_rollout_events(P, R)
@@ -65,7 +65,7 @@ async def test_many_tasks_share_one_pool_of_connections(server: RecordingServer)
         return Reply.json({"id": request.path.rpartition("/")[2]})
 
     server.reply_with(answer)
-    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=30) as client:
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client:
         ids = [f"pool_{number}" for number in range(200)]
         answers = await asyncio.gather(*(client.get_pool(pool_id) for pool_id in ids))
     assert [answer["id"] for answer in answers] == ids
@@ -84,7 +84,7 @@ async def test_nested_names_and_streams_run_side_by_side(server: RecordingServer
         return len([event async for event in stream])
 
     server.reply_with(answer)
-    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client:
         results = await asyncio.gather(
             client.rollouts.get(P, R),
             client.agent_rollouts.get(R),
@@ -127,7 +127,7 @@ async def test_a_cancelled_call_of_a_callers_own_client(
     limits = supplied.Limits(max_connections=1)
     async with supplied.AsyncClient(limits=limits, timeout=None) as http:
         client = AsyncContainerPoolsClient(
-            api_key=KEY, base_url=server.url, http_client=http, timeout=20, max_retries=0
+            api_key=KEY, base_url=server.url, http_client=http, timeout=60, max_retries=0
         )
         for begin in (client.get_pool(P), anext(client.rollouts.events(P, R))):
             arrived = asyncio.Event()
@@ -135,7 +135,7 @@ async def test_a_cancelled_call_of_a_callers_own_client(
 
             def answer(request: Recorded) -> Reply:
                 loop.call_soon_threadsafe(arrived.set)  # noqa: B023 - of this turn
-                server.client_left.wait(20)
+                server.client_left.wait(60)
                 return Reply()
 
             server.client_left.clear()
@@ -172,7 +172,7 @@ async def test_a_cancelled_stream_is_closed(server: RecordingServer) -> None:
 
 async def test_a_dropped_stream_is_closed(server: RecordingServer) -> None:
     server.reply_with(lambda _: Reply.live(endless()))
-    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+    async with AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client:
         async for event in client.stream_rollout_events(P, R):
             assert event == {"sequence": 1}
             break
@@ -182,7 +182,7 @@ async def test_a_dropped_stream_is_closed(server: RecordingServer) -> None:
 
 async def test_closing_a_client_ends_its_streams(server: RecordingServer) -> None:
     server.reply_with(lambda _: Reply.live(endless()))
-    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10)
+    client = AsyncContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60)
     stream = client.stream_rollout_events(P, R)
     await stream.__anext__()
 

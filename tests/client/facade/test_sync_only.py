@@ -21,7 +21,7 @@ def test_threads_share_one_client(server: RecordingServer) -> None:
     server.reply_with(answer)
     ids = [f"pool_{number}" for number in range(400)]
     with (
-        ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=30) as client,
+        ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client,
         ThreadPoolExecutor(16) as threads,
     ):
         answers = list(threads.map(client.get_pool, ids))
@@ -31,7 +31,7 @@ def test_threads_share_one_client(server: RecordingServer) -> None:
 
 
 def test_threads_that_call_first_make_one_pool_of_connections(server: RecordingServer) -> None:
-    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=30)
+    client = ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60)
     together = threading.Barrier(8, timeout=60)
 
     def first(_: int) -> object:
@@ -51,7 +51,7 @@ def test_a_dropped_stream_is_closed(server: RecordingServer) -> None:
             yield b": heartbeat\n\n"
 
     server.reply_with(Reply.live(endless()))
-    with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=10) as client:
+    with ContainerPoolsClient(api_key=KEY, base_url=server.url, timeout=60) as client:
         for event in client.stream_rollout_events(P, R):
             assert event == {"sequence": 1}
             break

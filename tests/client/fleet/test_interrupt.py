@@ -55,10 +55,10 @@ def test_interrupt(tmp_path: Path, variant: str, on_interrupt: str) -> None:
             assert until(lambda: len(client.list_rollouts(pool, state="running")["items"]) == 5)
             started = time.monotonic()
             program.send_signal(signal.SIGINT)
-            out, err = program.communicate(timeout=50)
+            out, err = program.communicate(timeout=60)
         finally:
             program.kill()
-            program.wait(20)
+            program.wait(60)
         assert time.monotonic() - started < 40
         assert (out, program.returncode) == ("interrupted\n", 0)
         (line,) = err.splitlines()

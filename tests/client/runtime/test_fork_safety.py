@@ -114,12 +114,12 @@ sys.meta_path.insert(0, Finder())
 client = ContainerPoolsClient(api_key="key-4711-4711", base_url=sys.argv[1], max_retries=0)
 thread = threading.Thread(target=client.create_pool, args=[{}])
 thread.start()
-assert importing.wait(20)
+assert importing.wait(60)
 child = os.fork()
 if child == 0:
     client.create_pool({})
     os._exit(0)
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + 60
 while (ended := os.waitpid(child, os.WNOHANG))[0] == 0:
     if time.monotonic() > deadline:
         os.kill(child, 9)
@@ -145,7 +145,7 @@ def test_a_fork_while_another_thread_imports_what_its_first_call_needs(
         [sys.executable, "-c", SLOW_IMPORTS, url, module],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=150,
         check=False,
     )
     assert (completed.returncode, completed.stderr) == (0, "")
@@ -161,7 +161,7 @@ def test_many_threads_and_a_service_that_fails(server: FaultServer) -> None:
     server.play(choose=choose)
     with (
         ContainerPoolsClient(
-            api_key=KEY, base_url=server.url, timeout=10, max_retries=20
+            api_key=KEY, base_url=server.url, timeout=60, max_retries=20
         ) as client,
         ThreadPoolExecutor(24) as threads,
     ):

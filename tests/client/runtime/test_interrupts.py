@@ -38,7 +38,7 @@ from tests.support.surface import P, R
 from tests.support.tls_backend import tls_backend
 from tests.support.variants import HTTP_LIBRARIES, send_through
 
-LIMIT = 20.0
+LIMIT = 60.0
 ONE = b'id: 1\nevent: agent\ndata: {"event": "agent", "sequence": 1}\n\n'
 
 
@@ -306,7 +306,7 @@ def test_over_http_2_one_stream_is_ended_and_not_the_connection(
             event_hooks={"request": [note]},
         ) as http,
         ContainerPoolsClient(
-            api_key=KEY, base_url=backend.url, http_client=http, max_retries=0, timeout=20
+            api_key=KEY, base_url=backend.url, http_client=http, max_retries=0, timeout=60
         ) as client,
     ):
         pool = client.create_pool({"name": "shared"})

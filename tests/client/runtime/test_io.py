@@ -72,7 +72,7 @@ class Journal:
 
     def append(self, *items: int) -> None:
         self.calls.append(items)
-        assert self.may_end.wait(30)
+        assert self.may_end.wait(60)
         if self.error is not None:
             raise self.error
 

@@ -341,7 +341,7 @@ async def test_over_http_2_a_cancelled_call_breaks_no_other(
     with tls_backend(tmp_path) as backend:
         async with supplied.AsyncClient(http2=True, verify=backend.trusting()) as http:
             client = AsyncContainerPoolsClient(
-                api_key=KEY, base_url=backend.url, http_client=http, max_retries=0, timeout=20
+                api_key=KEY, base_url=backend.url, http_client=http, max_retries=0, timeout=60
             )
             pool_id = (await client.create_pool({"name": "shared"}))["id"]
             for steps in range(60):

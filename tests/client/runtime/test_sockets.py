@@ -11,7 +11,7 @@ import pytest
 from synth_pools._client.runtime.sync_.interrupts import Alarm, Interrupt
 from synth_pools._client.runtime.sync_.sockets import start_tls
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 def test_what_is_waited_for_after_the_stop_is_woken_at_once() -> None:

@@ -215,7 +215,9 @@ def right_container(
         await response(scope, receive, send)
 
     port = HeldPort.kept().number
-    config = uvicorn.Config(app, "127.0.0.1", port, log_level="error", lifespan="off")
+    config = uvicorn.Config(
+        app, "127.0.0.1", port, log_level="error", lifespan="off", timeout_keep_alive=75
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="right-container")
     thread.start()
@@ -225,7 +227,7 @@ def right_container(
     finally:
         # A rollout of a fault may never end.
         server.should_exit = server.force_exit = True
-        thread.join(20)
+        thread.join(60)
 
 
 async def _answer(act: Act, call: Call, container: RightContainer) -> Answer:

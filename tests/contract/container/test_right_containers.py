@@ -30,7 +30,8 @@ _LINES = {"protocol.lines", "rollouts.lines"}
 @contextlib.contextmanager
 def served(app: Any) -> Iterator[str]:
     port = HeldPort.kept().number
-    server = uvicorn.Server(uvicorn.Config(app, "127.0.0.1", port, log_level="critical"))
+    config = uvicorn.Config(app, "127.0.0.1", port, log_level="critical", timeout_keep_alive=75)
+    server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, name="container")
     thread.start()
     try:
@@ -38,7 +39,7 @@ def served(app: Any) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
 
 
 def managed() -> Any:

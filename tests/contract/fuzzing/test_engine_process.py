@@ -74,7 +74,7 @@ def test_results_arrive_and_created_pools_are_registered() -> None:
     assert KEY not in repr(judged)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_a_stopped_run_ends_its_process() -> None:
     with LocalBackend(api_key=KEY) as backend:
         spec = small_spec("/v1/pools")
@@ -84,7 +84,7 @@ def test_a_stopped_run_ends_its_process() -> None:
     )
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_a_process_that_ends_early_is_a_problem_and_leaves_no_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,7 +95,7 @@ def test_a_process_that_ends_early_is_a_problem_and_leaves_no_file(
     assert results == [EngineProblem(None, "the process of the engine ended early", network=False)]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(150)
 def test_an_error_of_the_engine_is_a_problem() -> None:
     (problem,) = run("http://127.0.0.1:9", {"openapi": "none"}, targeting())
     assert isinstance(problem, EngineProblem)

@@ -23,7 +23,7 @@ from synth_pools.contract.http.process_container import ERROR_HELLO, HELLO
 from tests.support.ports import HeldPort
 
 # Certificates are not read, to start quickly; retry while a server is about to listen.
-_HTTP = httpx.Client(transport=httpx.HTTPTransport(retries=10, verify=False), timeout=30)
+_HTTP = httpx.Client(transport=httpx.HTTPTransport(retries=10, verify=False), timeout=60)
 _FILE = str(Path(process_container.__file__).resolve())
 
 
@@ -228,6 +228,6 @@ def test_as_a_process_it_ends_with_the_kit(kit: _Kit, port: int) -> None:
         kit.__exit__()
         for connected in both:
             assert connected.exited.wait(30)
-        out, err = process.communicate(timeout=30)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 0
     assert (out, err) == (f"{HELLO}\n".encode(), f"{ERROR_HELLO}\n".encode())

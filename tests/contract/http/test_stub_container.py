@@ -28,7 +28,7 @@ from synth_pools.contract.http.stub_container import (
 
 def _client(url: str) -> httpx.Client:
     # Certificates are not read, to start quickly.
-    return httpx.Client(base_url=url, timeout=30, verify=False)
+    return httpx.Client(base_url=url, timeout=60, verify=False)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_termination_ends_a_slow_rollout() -> None:
         answers: list[int] = []
 
         def run() -> None:
-            answers.append(httpx.post(f"{url}/rollouts", json=body, timeout=30).status_code)
+            answers.append(httpx.post(f"{url}/rollouts", json=body, timeout=60).status_code)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()
@@ -114,7 +114,7 @@ def test_a_held_rollout_answers_once_it_is_released() -> None:
 
         def run() -> None:
             url = f"{containers.urls['good']}/rollouts"
-            answers.append(httpx.post(url, json=body, timeout=30).status_code)
+            answers.append(httpx.post(url, json=body, timeout=60).status_code)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()

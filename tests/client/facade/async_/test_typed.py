@@ -337,6 +337,6 @@ assert "synth_pools_api.typed._async.pools" in sys.modules
 assert "synth_pools_api.typed._async.rollouts" not in sys.modules
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, timeout=50, check=False
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")

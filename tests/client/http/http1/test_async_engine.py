@@ -35,7 +35,7 @@ from tests.support.surface import P
 from tests.support.tls_backend import tls_backend
 from tests.support.variants import SECURE
 
-LIMIT = 20.0
+LIMIT = 60.0
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 

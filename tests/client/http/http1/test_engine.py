@@ -23,7 +23,7 @@ from tests.support.fault_server import FaultServer
 from tests.support.leaks import KEY
 from tests.support.surface import P
 
-LIMIT = 20.0
+LIMIT = 60.0
 
 
 def client_of(url: str) -> ContainerPoolsClient:
