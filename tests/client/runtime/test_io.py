@@ -50,6 +50,30 @@ async def test_a_limit_that_ends_during_a_turn_cancels_no_lock_that_is_free(
     assert (acquired == locks) is not is_busy
 
 
+def test_a_loop_that_had_no_processor_takes_all_of_its_turns() -> None:
+    locks = [asyncio.Semaphore(1) for _ in range(8)]
+    acquired: list[asyncio.Semaphore] = []
+
+    class Loop(asyncio.SelectorEventLoop):
+        late = 0.0
+
+        def time(self) -> float:
+            return super().time() + self.late
+
+    async def work(loop: Loop) -> None:
+        # The limit, and the time for turns after it, end before the next turn.
+        loop.late = 3600.0
+        for lock in locks:
+            await asyncio.sleep(0)
+            await lock.acquire()
+            acquired.append(lock)
+        await asyncio.Event().wait()
+
+    with asyncio.Runner(loop_factory=Loop) as runner, pytest.raises(TimeoutError):
+        runner.run(async_io.call_within(60.0, work, runner.get_loop()))  # type: ignore[arg-type]
+    assert acquired == locks
+
+
 async def test_the_limit_of_a_library_that_ends_with_a_limit_is_that_limit() -> None:
     async def work(seconds: float) -> None:
         time.sleep(seconds)  # noqa: ASYNC251 - the loop is late

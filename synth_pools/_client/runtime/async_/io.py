@@ -25,7 +25,8 @@ AsyncFunction = Callable[P, Coroutine[Any, Any, T]]
 _CLOSING_SECONDS = 5.0
 # Turns of the loop between the end of a limit and the cancellation. httpcore takes its locks one
 # turn each, and a connection whose task is cancelled there stays in its pool for ever. In a busy
-# loop there are fewer, so that the limit holds.
+# loop there are fewer, so that the limit holds. The time counts from the first of them: a process
+# that had no processor for longer than that has not turned at all.
 _TURNS = 16
 _FIRST_TURNS = 4
 _TURNS_SECONDS = 0.25
@@ -50,7 +51,7 @@ async def call_within(
     loop = asyncio.get_running_loop()
     until = loop.time() + seconds
     async with asyncio.timeout(None) as limit:
-        timer = loop.call_at(until, _expire, loop, limit, until + _TURNS_SECONDS, 0)
+        timer = loop.call_at(until, _expire, loop, limit)
         try:
             return await call(*args, **kwargs)
         except APITimeoutError:
@@ -63,12 +64,14 @@ async def call_within(
 
 
 def _expire(
-    loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, latest: float, turns: int
+    loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, first: float = 0.0, turns: int = 0
 ) -> None:
+    first = first or loop.time()
     # The limit may have been left meanwhile.
     with contextlib.suppress(RuntimeError):
-        if turns < _FIRST_TURNS or (turns < _TURNS and loop.time() < latest):
-            loop.call_soon(_expire, loop, limit, latest, turns + 1)
+        is_early = turns < _TURNS and loop.time() < first + _TURNS_SECONDS
+        if turns < _FIRST_TURNS or is_early:
+            loop.call_soon(_expire, loop, limit, first, turns + 1)
         else:
             limit.reschedule(loop.time())
 
