@@ -175,7 +175,7 @@ def tell_much(server: Server, rollout_id: str, events: int) -> None:
 def test_readers_that_do_not_read_are_dropped_and_the_others_see_everything(
     start: Callable[..., Server],
 ) -> None:
-    backend = start(write_timeout_seconds=1.0, validate_responses=False)
+    backend = start(write_timeout_seconds=4.0, validate_responses=False)
     pool_id = backend.pool()
     rollout_id = backend.rollout(pool_id, env={"delay": 600, "events": 0})["id"]
     backend.until(rollout_id, "running")
@@ -189,7 +189,7 @@ def test_readers_that_do_not_read_are_dropped_and_the_others_see_everything(
         backend.post(f"/v1/rollouts/{rollout_id}/cancel")
         events = backend.events(rollout_id)
         assert [event["sequence"] for event in events] == list(range(1, 504))
-        assert time.monotonic() - started_at < 20, "one after the other they would take as long"
+        assert time.monotonic() - started_at < 60, "one after the other they would take as long"
         eventually(lambda: len(backend.services.streams) == 0)
 
 
