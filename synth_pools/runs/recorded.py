@@ -3,35 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import heapq
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synth_pools._client.fleet.journal import (
-    IN_SEGMENT,
     AdmissionRecord,
-    AnswerRecord,
     BadLineError,
-    BatchRecord,
     OutcomeRecord,
     Run,
-    WidthRecord,
-    decode,
-    decode_run,
     digest,
 )
 from synth_pools._client.fleet.journal_reader import JournalReader
-from synth_pools._client.fleet.journal_segments import segment_path
-from synth_pools.runs.rows import iter_lines, iter_objects, read_rows, unusable
+from synth_pools.runs.rows import iter_objects, read_rows, unusable
 
 if TYPE_CHECKING:
     from synth_pools import RolloutOutcome
 
 _MARK = "synth_pools_journal"
-_Step = AdmissionRecord | OutcomeRecord
 
 
 @dataclass(frozen=True)
@@ -78,9 +68,9 @@ def read_run(path: Path) -> RecordedRun:
     """
     for _, first in iter_objects(path):
         if _MARK in first:
-            run, latest = _read_file(path)
-            results = list(_results(path, run, latest))
-            return RecordedRun(results, run.requests, run.pool_id, run.run_id)
+            reader = _reader(path)
+            results, run = list(_results(path, reader)), reader.run
+            return RecordedRun(results, reader.requests, run.pool_id, run.run_id)
         break
     rows = sorted(read_rows(path), key=lambda row: int(row["index"]))
     if not rows:
@@ -122,68 +112,40 @@ def name_in_journal(path: Path, request_of: Callable[[str, int], Mapping[str, An
 def iter_journal(path: Path) -> Iterator[RecordedResult]:
     """Yield the results in a journal, in the order of its requests.
 
-    Only one line of each segment is in memory.
+    Only the places of its records are in memory.
 
     Raises:
         RunFileError: It cannot be read, or is no journal.
     """
-    return _results(path, *_read_file(path))
+    return _results(path, _reader(path))
 
 
-def _results(path: Path, run: Run, latest: Mapping[int, _Step]) -> Iterator[RecordedResult]:
+def _results(path: Path, reader: JournalReader) -> Iterator[RecordedResult]:
     groups: dict[Any, int] = {}
-    segments = [_segment(path, number) for number in range(1, run.segments + 1)]
-    rest = [latest[index] for index in sorted(latest)]
-    for record in heapq.merge(*segments, rest, key=attrgetter("index")):
-        # Equal requests have equal digests.
-        group = groups.setdefault(record.sha or record.index, len(groups))
-        yield _result(record, group, run)
+    for index in reader.indices():
+        with _reported(path, str(path)):
+            try:
+                record = reader.record(index)
+            except BadLineError:
+                # The run may have moved it meanwhile.
+                reader.highest()
+                record = reader.record(index)
+        if record is not None:
+            # Equal requests have equal digests.
+            group = groups.setdefault(record.sha or index, len(groups))
+            yield _result(record, group, reader.run)
 
 
-def _read_file(path: Path) -> tuple[Run, dict[int, _Step]]:
-    """Read the first line of a journal, and the last record of each request.
-
-    The run has the number of its requests, as far as its lines tell or name them.
-    """
-    run: Run | None = None
-    count = 0
-    latest: dict[int, _Step] = {}
-    batches: dict[str, BatchRecord] = {}
-    for place, line in iter_lines(path):
-        with _reported(path, place):
-            if run is None:
-                run = decode_run(line)
-                continue
-            record = decode(line, run.version)
-        if isinstance(record, WidthRecord):
-            run = replace(run, requests=record.requests or run.requests)
-        elif isinstance(record, BatchRecord):
-            count = max(count, max(record.indices) + 1)
-            batches[record.key] = record
-        elif isinstance(record, AnswerRecord) and record.key in batches:
-            batch = batches.pop(record.key)
-            # As if each had been created alone.
-            for index, sha, rollout_id in zip(
-                batch.indices, batch.shas, record.rollouts, strict=False
-            ):
-                if rollout_id is not None:
-                    latest[index] = AdmissionRecord(index, 0, sha, rollout_id)
-        elif isinstance(record, AdmissionRecord | OutcomeRecord):
-            latest[record.index] = record
-    if run is None:
-        raise unusable(path, f"{path}: it is no journal")
-    count = max(count, run.highest + 1, max(latest, default=-1) + 1)
-    return replace(run, requests=max(run.requests, count)), latest
-
-
-def _segment(path: Path, number: int) -> Iterator[_Step]:
-    lines = iter_lines(segment_path(path, number), is_compressed=True)
-    next(lines, None)
-    for place, line in lines:
-        with _reported(path, place):
-            record = decode(line, IN_SEGMENT)
-        if isinstance(record, AdmissionRecord | OutcomeRecord):
-            yield record
+def _reader(path: Path) -> JournalReader:
+    """Open a journal, and read where its records are."""
+    with _reported(path, f"{path}: line 1"):
+        reader = JournalReader(path)
+    with _reported(path, str(path)):
+        reader.highest()
+    if reader.damaged is not None:
+        number, problem = reader.damaged
+        raise unusable(path, f"{path}: line {number}: {problem}")
+    return reader
 
 
 @contextlib.contextmanager
@@ -192,9 +154,11 @@ def _reported(path: Path, place: str) -> Iterator[None]:
         yield
     except BadLineError as error:
         raise unusable(path, f"{place}: {error}") from None
+    except OSError as error:
+        raise unusable(path, f"{error.filename or path}: {error.strerror}") from None
 
 
-def _result(record: _Step, group: int, run: Run) -> RecordedResult:
+def _result(record: AdmissionRecord | OutcomeRecord, group: int, run: Run) -> RecordedResult:
     # Imported here: it loads the HTTP library, which help does not need.
     from synth_pools import RolloutOutcome
     from synth_pools._client.fleet.replays import replayed_outcome

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gzip
 import json
-import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +38,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 def iter_objects(path: Path, *, is_typed: bool = False) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the objects of a file, one on each line, with the place of each for messages.
 
+    An incomplete last line is ignored: its writer stopped there.
+
     Args:
         path: The file.
         is_typed: Whether people write it: its last line may have no end, and lines may be empty.
@@ -47,25 +47,14 @@ def iter_objects(path: Path, *, is_typed: bool = False) -> Iterator[tuple[str, d
     Raises:
         RunFileError: It cannot be read, or a line is no object.
     """
-    for place, line in iter_lines(path, is_typed=is_typed):
-        yield place, _object(line, path, place)
-
-
-def iter_lines(
-    path: Path, *, is_typed: bool = False, is_compressed: bool = False
-) -> Iterator[tuple[str, bytes]]:
-    """Yield the lines of a file, or of a gzip file, with the place of each for messages.
-
-    An incomplete last line is ignored: its writer stopped there.
-    """
     try:
-        with gzip.open(path, "rb") if is_compressed else path.open("rb") as file:
+        with path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 if line.strip() if is_typed else line.endswith(b"\n"):
-                    yield f"{path}: line {number}", line
-    except (OSError, EOFError, zlib.error) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise unusable(path, f"{path}: {reason}") from None
+                    place = f"{path}: line {number}"
+                    yield place, _object(line, path, place)
+    except OSError as error:
+        raise unusable(path, f"{path}: {error.strerror or error}") from None
 
 
 def _object(line: bytes, path: Path, place: str) -> dict[str, Any]:

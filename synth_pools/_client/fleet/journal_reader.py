@@ -41,7 +41,7 @@ class JournalReader:
             self._first = b""
             self.run: Run = _run(file.readline())
         self._segments = Segments(path, self.run.run_id)
-        self._index = JournalIndex(self.run.in_flight, self.run.highest)
+        self._index = JournalIndex(self.run.in_flight, self.run.highest, self.run.requests)
         self._read = 0
         self._lines = 0
         self._number = 0
@@ -78,26 +78,33 @@ class JournalReader:
                     self.damaged = self.damaged or (self._lines, str(error))
 
     def record(self, index: int) -> AdmissionRecord | OutcomeRecord | None:
-        """Return the last record of a request; None without one.
+        """Return the record of where a request is; None without one.
 
         Raises:
             BadLineError: The line has moved: call `new` for its new place.
             OSError: A file cannot be read.
         """
+        admission = self._index.admission(index)
         place = self._index.ended_at(index)
-        if place is not None and place < 0:
+        place = self._index.interruptions.get(index) if place is None else place
+        if place is None:
+            return admission
+        if place < 0:
             record = decode(self._segments.line(index, place), IN_SEGMENT)
         else:
-            admission = self._index.admission(index)
-            place = self._index.interruptions.get(index) if place is None else place
-            if place is None or (admission is not None and self._index.ended_at(index) is None):
-                return admission
             with self._path.open("rb") as file:
                 file.seek(place)
                 record = decode(file.readline(), self.run.version)
         if not isinstance(record, OutcomeRecord) or record.index != index:
             raise BadLineError("it was changed while it was read")
-        return record
+        # One that the budget stopped is over; any other has only lost its service.
+        is_over = admission is None or (record.rollout and record.attempt >= admission.attempt)
+        return record if is_over else admission
+
+    @property
+    def requests(self) -> int:
+        """Number of the run's requests, as far as its journal tells or names them."""
+        return max(self._index.requests, self._index.highest + 1)
 
     def highest(self) -> int:
         """Return the highest request that the journal names; -1 without any.
