@@ -29,7 +29,7 @@ from synth_pools.cli.operations.bodies import read_object
 from synth_pools.cli.operations.commands import complete_places
 from synth_pools.cli.output import has_colour, say, width, write_text
 from synth_pools.runs.recorded import highest_request, request_digest, result_row
-from synth_pools.runs.rows import COMPLETED, UsageSums, read_rows
+from synth_pools.runs.rows import COMPLETED, UsageSums, finite_number, read_rows
 
 if TYPE_CHECKING:
     from synth_pools import FleetProgress, RolloutOutcome
@@ -334,7 +334,11 @@ class _Run:
     def _keep(self, index: int, outcome: RolloutOutcome) -> dict[str, Any]:
         group = self._requests.group(index)
         row = {**result_row(outcome, self._pool_id), "index": index, "group": group}
-        self._former.pop(index, None)
+        replaced = self._former.pop(index, None)
+        if replaced and not isinstance(self._indices, range):
+            # As with --retries, a row tells of all attempts at its request; a journal does itself.
+            row |= UsageSums((replaced, row)).columns
+            row["attempts"] += int(finite_number(replaced.get("attempts")) or 0)
         self._summary.add(row)
         self._results.write(row)
         return row

@@ -8,6 +8,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import closing
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,8 @@ def failing_pool(backend: LocalBackend, fails: threading.Event) -> Iterator[str]
         if request.method != "POST":
             return http(404, {})
         status = "failed" if fails.is_set() else "completed"
-        return http(200, {"status": status, "summary": {"reward": 1.0}})
+        answer = {"status": status, "summary": {"reward": 1.0}, "usage": {"cost_usd": 1}}
+        return http(200, answer)
 
     with odd_container(answer) as container, backend.client() as client:
         yield str(client.create_pool({"name": "x", "container_url": container.url})["id"])
@@ -216,6 +218,13 @@ def test_failed_rollouts_are_told_and_run_again_alone(
     assert {row["index"]: row["rollout_id"] for row in rows_of(out)}[rows[0]["index"]] == rows[0][
         "rollout_id"
     ]
+    # The cost of the replaced rows is spent, too.
+    rows = sorted(rows_of(out), key=itemgetter("index"))
+    assert [(row["cost_usd"], row["attempts"]) for row in rows] == [(n, n) for n in (1, 3, 2, 1)]
+    rows[0]["status"] = "failed"
+    out.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    over = command(*base, "--only", "failed", "--max-cost", "7")
+    assert (over.returncode, "max_cost_usd=0 (the rest of 7.0)" in over.stderr) == (3, True)
     second = command("run", pool, "--seeds", "5..9", "--out", out, "--only", "failed")
     assert (second.returncode, "is of another run" in second.stderr) == (2, True)
 
