@@ -135,7 +135,13 @@ def carry_out(
             return f"{use[0]} (the rest of {limit})" if is_rest else f"{use[1]}={limit}"
 
         text = re.sub(r"(max_\w+)=[\d.e-]+", in_all, running.over_budget)
-        say(f"{text}; {missing} of {running.planned} have no result")
+        if running.cancelled:
+            again = "the same command" if options.journal else "--only failed, with --out,"
+            text += f"; {running.cancelled} of {running.planned} were cancelled at it: "
+            text += f"{again} runs them again with a higher one"
+        if missing or not running.cancelled:
+            text += f"; {missing} of {running.planned} have no result"
+        say(text)
         return ExitStatus.BUDGET_REACHED
     status = ExitStatus.FAILED if summary.failed or missing else ExitStatus.DONE
     if missing:
@@ -249,6 +255,7 @@ class _Run:
         self.stopped = False
         # Why it started nothing more.
         self.over_budget: str | None = None
+        self.cancelled = 0
         # Requests of the run, without the repeats that it does not need.
         self.planned = len(requests)
         self._requests = requests
@@ -339,6 +346,7 @@ class _Run:
             # As with --retries, a row tells of all attempts at its request; a journal does itself.
             row |= UsageSums((replaced, row)).columns
             row["attempts"] += int(finite_number(replaced.get("attempts")) or 0)
+        self.cancelled += outcome.status == "cancelled" and not outcome.replayed
         self._summary.add(row)
         self._results.write(row)
         return row

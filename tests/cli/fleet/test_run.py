@@ -139,9 +139,12 @@ def test_what_a_budget_cancels_is_spent_too(
     assert summary["usage"]["output_tokens"] == 400
     assert "max_cost_usd=0.5 is reached: 400 tokens and $2 were spent" in done.stderr
     assert (run["cost_usd"], run["rollouts"]["cancelled"]) == (2, 3)
+    advice = "3 of 4 were cancelled at it: the same command runs them again with a higher one\n"
+    assert done.stderr.endswith(advice)
     # The journal knows it, too, and nothing is counted twice: nothing more is started.
     assert (again.returncode, "max_cost_usd=2.0 is reached" in again.stderr) == (3, True)
     assert (json.loads(again.stdout)["usage"], len(spent)) == (summary["usage"], 4)
+    assert again.stderr.endswith(advice)
 
 
 def test_a_budget_that_cannot_work_is_told_once(
