@@ -69,7 +69,7 @@ def send_raw(running: Running, body: bytes) -> socket.socket:
     """Send a call over a connection of its own."""
     place = urlsplit(running.base_url)
     head = f"POST {place.path}/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}"
-    connection = socket.create_connection((str(place.hostname), int(place.port or 0)), 30)
+    connection = socket.create_connection((str(place.hostname), int(place.port or 0)), 60)
     connection.sendall(head.encode() + b"\r\n\r\n" + body)
     return connection
 
@@ -223,7 +223,7 @@ def test_a_stream_is_passed_on_piece_by_piece(session: Running, upstream: Record
 
     def stream() -> Iterator[bytes]:
         yield events({"choices": [{"index": 0, "delta": {"content": "a"}}]})[:-14]
-        assert goes_on.wait(30)
+        assert goes_on.wait(60)
         yield events(stop)
 
     upstream.reply_with(lambda _: Reply.live(stream()))
@@ -363,8 +363,8 @@ def test_a_client_that_goes_away_ends_the_call(session: Running, upstream: Recor
     url = f"{session.base_url}/chat/completions"
     with HTTP.stream("POST", url, json=chat(stream=True)) as answer:
         next(answer.iter_raw())
-        assert arrived.wait(30)
-    assert is_over.wait(30)
+        assert arrived.wait(60)
+    assert is_over.wait(60)
     eventually(lambda: len(session.steps.calls) == 1)
     assert session.steps.calls[0]["extra"]["error"]["message"] == "the client went away"
     assert session.steps.texts[-1] == ("assistant", "a")
@@ -396,7 +396,7 @@ def test_a_session_that_is_closed_ends_its_calls(
 
     def answer(_: Any) -> Reply:
         arrived.set()
-        goes_on.wait(30)
+        goes_on.wait(60)
         return Reply.json(completion())
 
     upstream.reply_with(answer)
@@ -404,9 +404,9 @@ def test_a_session_that_is_closed_ends_its_calls(
         future = pool.submit(
             HTTP.post, f"{session.base_url}/chat/completions", json=chat(), timeout=60
         )
-        assert arrived.wait(30)
+        assert arrived.wait(60)
         session.do(lambda: session.relay.end(session.session))
-        result = future.result(30)
+        result = future.result(60)
         goes_on.set()
     assert (result.status_code, result.json()["error"]["code"]) == (400, "episode_ended")
     assert HTTP.get(f"{session.base_url}/models").status_code == 401

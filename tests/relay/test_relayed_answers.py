@@ -178,7 +178,7 @@ def test_usage_counts_although_the_client_has_gone_with_the_answer(
 
     def stream() -> Iterator[bytes]:
         yield events({"choices": [{"delta": {"content": "a"}, "finish_reason": "stop"}]})[:-14]
-        has_gone.wait(30)
+        has_gone.wait(60)
         yield events({"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": 2}})
 
     odd.reply_with(lambda _: Reply.live(stream()))

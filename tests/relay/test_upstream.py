@@ -44,7 +44,7 @@ class RawServer:
     def __exit__(self, *_: object) -> None:
         # Wakes it up.
         socket.create_connection(self._listener.getsockname(), 30).close()
-        self._thread.join(30)
+        self._thread.join(60)
         self._listener.close()
 
     def _serve(self) -> None:

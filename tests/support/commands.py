@@ -15,7 +15,7 @@ import click
 
 from synth_pools.cli.local.serve import serve
 
-_SECONDS = 60.0
+_SECONDS = 120.0
 
 # Loading the command takes half a second: here a process that has loaded it forks for each run.
 _PROCESSES = multiprocessing.get_context("forkserver")

@@ -49,7 +49,7 @@ def test_the_line_sends_the_same_request(tool: str, body: bytes | None) -> None:
         else:
             command = [sys.executable, "-c", python_line(exchange)]
         environment = {**os.environ, "SYNTH_API_KEY": KEY, "NO_PROXY": "*"}
-        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=30)
+        subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
         (method, target, sent) = server.requests[-1]
     assert (method, sent) == ("POST", body or b"")
     assert target in (
@@ -83,7 +83,7 @@ def test_the_line_sends_a_key_that_is_nearly_right(tool: str, value: str, sent: 
         call = text.split("print(httpx.request", 1)[1].removesuffix(".text)")
         show = f"import os; print(*(lambda *a, headers, timeout: (*a, *headers.values())){call})"
         command = [sys.executable, "-c", show]
-    done = subprocess.run(command, env=environment, check=True, capture_output=True, timeout=30)
+    done = subprocess.run(command, env=environment, check=True, capture_output=True, timeout=60)
     assert sent in done.stdout.decode()
     assert f"key={KEY}" in done.stdout.decode()
 
