@@ -20,7 +20,7 @@ from synth_pools._client._async.fleet.fleet import AsyncFleet
 from synth_pools.runs.recorded import read_run
 from tests.client.async_.fleet_ends import comes_true, end_one_after_the_other, seeds
 from tests.support.fault_server import FaultServer, Seen
-from tests.support.faults import Fault, answer
+from tests.support.faults import Fault, answer, when
 from tests.support.pool_service import P, PoolService
 
 pytestmark = pytest.mark.one_library
@@ -29,6 +29,7 @@ PRICES: dict[str, dict[str, float]] = {
     "small": {"input": 1, "cached": 0.1, "output": 10},
     "*": {"input": 100, "output": 100},
 }
+SYNC = {"id": "sync", "status": "completed"}
 
 
 @pytest.fixture
@@ -160,6 +161,32 @@ async def test_a_fleet_cancels_what_runs_and_starts_it_again(
     progress = await fleet(on_budget="cancel").run()
     assert (progress.completed, progress.replayed) == (8, states["completed"])
     assert len(service.status) == 8 + states["cancelled"]
+
+
+async def test_a_rollout_with_mode_sync_is_finished(
+    server: FaultServer, service: PoolService, fleet_client: AsyncContainerPoolsClient
+) -> None:
+    finish_one, states = service.idle, service.status
+    service.idle = lambda: finish_one() if len(states) == 3 and is_first() else None
+
+    def is_first() -> bool:
+        return "completed" not in states.values()
+
+    def choose(request: Seen) -> Fault:
+        if request.path.endswith("/summary"):
+            rollout_id = request.path.split("/")[-2]
+            return answer({} if rollout_id == "sync" else service.told(rollout_id)["summary"])
+        if not (request.path.endswith("/rollouts") and request.json.get("mode") == "sync"):
+            return service(request)
+        # Its id is the last that the fleet learns of it.
+        return when(lambda: "cancelled" in states.values(), answer(SYNC))
+
+    server.play(choose=choose)
+    requests = [{"seed": 3, "mode": "sync"}, *seeds(3)]
+    options: dict[str, Any] = {"max_cost_usd": 1, "on_budget": "cancel", "max_in_flight": 4}
+    outcomes = await until_the_budget(fleet_client.rollouts.run_many(P, requests, **options))
+    assert Counter(states.values()) == {"completed": 1, "cancelled": 2}
+    assert [outcome.status for outcome in outcomes if outcome.index == 0] == ["completed"]
 
 
 @pytest.mark.parametrize("tells", [True, False, None])
