@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from synth_pools._client.fleet.usage import usage_of_rollout
 from synth_pools.runs.recorded import RecordedResult, RecordedRun, result_row
 
 
@@ -33,9 +35,17 @@ class ServiceRun:
         """Name of the run, with what file systems take for a folder or refuse replaced."""
         return re.sub(r"[^\w. -]", "-", self.stem).lstrip(".")[:100] or "run"
 
-    def comparable_rows(self) -> list[dict[str, Any]]:
-        """Return the rows of its rollouts, the first of which has the usage of all."""
+    def comparable_rows(self, prices: Mapping[str, Any] | None = None) -> list[dict[str, Any]]:
+        """Return the rows of its rollouts, the first of which has the usage of all.
+
+        Args:
+            prices: Prices by model, to estimate the costs of rollouts that report tokens alone.
+
+        Raises:
+            RequestValidationError: The prices are of another form.
+        """
         # Imported here: it loads the HTTP library, which help does not need.
+        from synth_pools._client.fleet.prices import Prices
         from synth_pools.runs.scores import UNENDED
 
         rows = [_row(self.run, rollout) for rollout in self.rollouts]
@@ -43,6 +53,16 @@ class ServiceRun:
         names = ("input_tokens", "output_tokens")
         sums = {name: self.run.get(f"llm_{name}") for name in names}
         sums["cost_usd"] = self.run.get("cost_usd")
+        table = Prices(prices or {})
+        usages = ((usage_of_rollout(rollout), rollout) for rollout in self.rollouts)
+        estimate = math.fsum(
+            table.estimated(usage, None, rollout).get("estimated_cost_usd", 0)
+            for usage, rollout in usages
+            if "cost_usd" not in usage
+        )
+        if estimate:
+            cost = (sums["cost_usd"] or 0) + estimate
+            sums |= {"cost_usd": cost, "estimated_cost_usd": estimate}
         for row in rows:
             # The service knows no indices: requests without seeds are paired by their input.
             row.update(dict.fromkeys(sums), index=None, group=None)

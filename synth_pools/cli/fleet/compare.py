@@ -13,6 +13,7 @@ import click
 from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, reported_errors
+from synth_pools.cli.operations.bodies import read_object
 from synth_pools.cli.options import not_nan
 from synth_pools.runs.service import ServiceRun
 
@@ -67,12 +68,20 @@ _FORMATS = ("table", "json", "markdown", "html")
     type=click.IntRange(min=0),
     help="Rows to show of each kind: worse, better, new, missing, failed.",
 )
+@click.option(
+    "--prices",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Prices by model as of `run --prices`, to estimate the costs of runs of the service. A "
+    "file has the costs that its run has estimated.",
+)
 @connection_options
 def compare_command(
     runs: tuple[str, ...],
     form: str,
     fail_if_worse: float | None,
     most: int,
+    prices: Path | None,
     connection: ServiceOptions,
     **options: Any,
 ) -> int:
@@ -91,12 +100,13 @@ def compare_command(
     """
     if len(runs) < 2:
         raise CommandError("give two runs or more")
+    costs = None if prices is None else read_object(prices)
     with reported_errors():
         # Imported here: it loads the HTTP library, which help does not need.
         from synth_pools.runs.comparison import compare
 
         sources = [read_source(text, connection) for text in runs]
-        rows = [item if isinstance(item, Path) else item.comparable_rows() for item in sources]
+        rows = [item if isinstance(item, Path) else item.comparable_rows(costs) for item in sources]
         comparison = compare(*rows, names=[source.stem for source in sources], **options)
     for line in left_out(comparison):
         output.say(output.safe_text(line))

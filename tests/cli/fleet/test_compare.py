@@ -61,7 +61,7 @@ def test_costs_that_are_estimated_say_so(
     player = Container("player")
     usage = {"input_tokens": 1_000_000, "output_tokens": 1_000_000}
     player.rollout(lambda rollout: Result(rollout.env.get("reward", 1.0), usage))
-    journal = tmp_path / "estimated.jsonl"
+    journal = tmp_path / f"estimated-{form}.jsonl"
     with player.running() as url, backend.client() as client:
         pool = str(client.create_pool({"name": "estimated", "container_url": url})["id"])
         words = ("policy.model=small", "--seeds", "0..1", "--prices", prices, "--journal", journal)
@@ -77,6 +77,10 @@ def test_costs_that_are_estimated_say_so(
     if form == "json":
         costs = [run["usage"]["estimated_cost_usd"] for run in json.loads(text)["runs"]]
         assert costs == [4, 2]
+        # The service has no prices, and the tokens of each rollout.
+        text = command("compare", journal.stem, path, "-o", form, "--prices", prices).stdout
+        first = json.loads(text)["runs"][0]["usage"]
+        assert (first["cost_usd"], first["estimated_cost_usd"]) == (4, 4)
     else:
         assert "4 (estimated)" in text
         assert "3.5 (2 estimated)" in text
