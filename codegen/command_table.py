@@ -192,7 +192,7 @@ def _row(name: tuple[str, str], several: list[CommandOperation]) -> CommandRow:
         shared,
         tuple(options),
         first.operation.get("summary", first.id).rstrip("."),
-        _text(first.operation.get("description", "")),
+        _description(several),
         first.example(name, shared),
         (*_ALIASES.get(name[1], ()), *extensions.get("x-cli-aliases", ())),
         tuple(columns),
@@ -202,6 +202,16 @@ def _row(name: tuple[str, str], several: list[CommandOperation]) -> CommandRow:
         bool(extensions.get("x-cli-hidden")),
         first.suffix,
     )
+
+
+def _description(several: list[CommandOperation]) -> str:
+    """Return the text of the first operation, after those of its row that it refers to."""
+    text, *texts = (_text(operation.operation.get("description", "")) for operation in several)
+    parts = [
+        part for part, later in zip(texts, several[1:], strict=True) if f"`{later.id}`" in text
+    ]
+    # A text that only says so is of no use beside the other.
+    return "\n\n".join([*parts, *([] if parts and text.startswith("As `") else [text])])
 
 
 def _described(several: list[CommandOperation], name: str) -> dict[str, Any]:

@@ -103,6 +103,30 @@ def test_operations_of_one_verb_are_one_command() -> None:
     assert [option.flag for option in row.options] == ["--pool"]
 
 
+def test_a_command_has_the_texts_of_the_operations_that_its_first_one_refers_to(
+    tmp_path: Path,
+) -> None:
+    def described(text: str) -> str:
+        texts = {"get_global_thing": text, "get_thing": "Returns it."}
+        paths = {
+            path: {"get": {"operationId": name, "tags": ["things"], "description": texts[name]}}
+            for path, name in (
+                ("/all/{thing_id}", "get_global_thing"),
+                ("/boxes/{box_id}/things/{thing_id}", "get_thing"),
+            )
+        }
+        [row] = written(tmp_path, {"paths": paths})["COMMANDS"]
+        return str(row.description)
+
+    assert described("As `get_thing`, in any box.") == "Returns it."
+    assert described("Does as `get_thing` in any box.").split("\n\n") == [
+        "Returns it.",
+        "Does as `get_thing` in any box.",
+    ]
+    assert described("Returns any thing.") == "Returns any thing."
+    assert not [row.operations for row in COMMANDS if row.description.startswith("As `get_")]
+
+
 def test_two_operations_that_are_not_one_command_need_names(tmp_path: Path) -> None:
     paths = {
         "/things/{thing_id}": {"get": {"operationId": "get_thing", "tags": ["things"]}},
