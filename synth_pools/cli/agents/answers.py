@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from synth_pools.errors import APIStatusError
+from synth_pools.errors import APIStatusError, APITimeoutError
 
 READ_ON = "read_on"
 PART = 20_000
@@ -59,7 +59,7 @@ class Answers:
 
 
 def error_text(error: Exception) -> str:
-    """Return the JSON for an error: its message; of an answer also status, code, id and body."""
+    """Return the JSON for an error: its message, and what the service said or may do."""
     details: dict[str, object] = {"error": str(error) or type(error).__name__}
     if isinstance(error, APIStatusError):
         details |= {
@@ -69,4 +69,6 @@ def error_text(error: Exception) -> str:
             "retry_after": error.retry_after,
             "body": error.body,
         }
+    elif isinstance(error, APITimeoutError):
+        details["hint"] = "what was asked for may go on: a rollout is in list_rollouts"
     return json.dumps(details, ensure_ascii=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import select
 import sys
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _READ_SIZE = 65_536
 _LARGEST_TEXT = 16 * 1024 * 1024
+# Clients of the protocol wait for a minute, unless told otherwise, and then drop the answer.
+_CALL_SECONDS = 50.0
 _INSTRUCTIONS = (
     "The operations of a service that runs rollouts on pools of containers. Lists and events have "
     "pages: pass the next_cursor of one as cursor of the next, next_sequence as after_sequence. "
@@ -81,7 +84,9 @@ async def _serve(connection: ServiceOptions, output: int, *, read_only: bool) ->
 
     async with connection.async_client() as client:
         # Only the `items` of lists are of use.
-        minimal = client.with_options(headers={"Prefer": "return=minimal"})
+        minimal = client.with_options(
+            headers={"Prefer": "return=minimal"}, deadline=connection.timeout or _CALL_SECONDS
+        )
         toolbox = Toolbox(minimal, connection.resolve().api_key)
         await toolbox.open(read_only=read_only)
 
@@ -210,7 +215,7 @@ class ProtocolStreams:
             if b"\n" in chunk:
                 *lines, received = received.split(b"\n")
                 for line in lines:
-                    yield line.decode("utf-8", "replace")
+                    yield _text(line)
 
     async def write(self, text: str) -> None:
         """Write a message; drop it if its reader has left, which soon ends the input, too."""
@@ -227,6 +232,16 @@ class ProtocolStreams:
 
     async def flush(self) -> None:
         """Do nothing: what is written is not buffered."""
+
+
+def _text(line: bytes | bytearray) -> str:
+    """Return a message without halves of surrogate pairs, which the package would not answer."""
+    text = line.decode("utf-8", "replace")
+    if "\\ud" in text.lower():
+        with contextlib.suppress(ValueError, RecursionError):
+            characters = json.dumps(json.loads(text), ensure_ascii=False)
+            text = characters.encode("utf-8", "replace").decode()
+    return text
 
 
 async def _ready(number: int, *, to_write: bool = False) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 from synth_pools.cli.agents.answers import PART, Answers
+from synth_pools.cli.agents.mcp import ProtocolStreams
 from synth_pools.cli.agents.tools import offered_tools
 from synth_pools.local import LocalBackend
 from synth_pools.spec import load_spec
@@ -231,6 +233,37 @@ def test_the_oldest_long_answers_are_forgotten() -> None:
     for offset in (-1, PART + 1, True, "0", None):
         with pytest.raises(ValueError, match="from 0 to"):
             answers.part("answer_33", offset)
+
+
+async def test_halves_of_surrogate_pairs_reach_the_package_as_characters() -> None:
+    values = {"\\ud800": ["\ud83d", "\udfff!\n", "\U0001f600", "é"]}
+    source, target = os.pipe()
+    os.write(target, json.dumps(values).encode() + b'\n{"\\ud800": no JSON\n')
+    os.close(target)
+    first, second = [line async for line in ProtocolStreams(source, 1)]
+    os.close(source)
+    assert json.loads(first) == {"\\ud800": ["?", "?!\n", "\U0001f600", "é"]}
+    assert second == '{"\\ud800": no JSON'
+
+
+@pytest.mark.system
+async def test_a_rollout_that_outlasts_a_call_goes_on_and_the_error_says_so(
+    backend: LocalBackend, surroundings: dict[str, str]
+) -> None:
+    environment = service(backend.url, backend.api_key, surroundings)
+    with backend.client() as of_service:
+        pool = of_service.create_pool({"name": "slow"})["id"]
+        async with agent(environment, "--timeout", "2") as client:
+            body = {"mode": "sync", "env": {"delay": 60}}
+            result = await client.call_tool("create_rollout", {"pool_id": pool, "body": body})
+            error = json.loads(result.content[0].text)
+            assert result.is_error
+            assert "within the deadline of 2 s" in error["error"]
+            assert "list_rollouts" in error["hint"]
+            result = await client.call_tool("list_rollouts", {"pool_id": pool})
+            [rollout] = json.loads(result.content[0].text)["items"]
+            assert rollout["status"] in ("queued", "running")
+        of_service.agent_rollouts.cancel(rollout["id"])
 
 
 @pytest.mark.system
