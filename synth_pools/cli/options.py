@@ -7,7 +7,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,23 @@ for _power, _letter in enumerate("KMGT", 1):
     _UNITS[f"{_letter}IB"] = 1024**_power
     _UNITS[f"{_letter}B"] = 1000**_power
 _SIZE = re.compile(r"([0-9]{1,15}) ?([KMGT]?I?B|)", re.IGNORECASE)
+
+
+class FilterOption(click.Option):
+    """Option with one value: a further one is refused, not taken in place of the first."""
+
+    def add_to_parser(self, parser: Any, ctx: click.Context) -> None:  # noqa: ARG002 - of click
+        """Let the parser collect all values."""
+        parser.add_option(self, self.opts, dest=self.name, action="append")
+
+    def consume_value(self, ctx: click.Context, opts: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Return the value, if it is the only one."""
+        value, source = super().consume_value(ctx, opts)
+        if isinstance(value, list):
+            if len(value) > 1:
+                raise click.UsageError(f"{self.opts[0]} is given more than once", ctx)
+            [value] = value
+        return value, source
 
 
 def seconds_of(_context: click.Context, _option: click.Parameter, text: str | None) -> float | None:

@@ -13,6 +13,7 @@ from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus
 from synth_pools.cli.files import FILE, complete_file, force_option, is_stream
 from synth_pools.cli.operations.model import BYTES, CommandParameter, CommandRow
+from synth_pools.cli.options import FilterOption
 
 if TYPE_CHECKING:
     from synth_pools import ContainerPoolsClient
@@ -64,9 +65,11 @@ def command_of(row: CommandRow) -> click.Command:
     decorated = _option_of_kind(row)(connection_options(decorated))
     for option in reversed(row.options):
         kind: Any = click.INT if option.type == "integer" else None
+        is_single = row.kind == "list" and option.type not in ("array", "object")
         decorated = click.option(
             option.flag,
             option.key,
+            cls=FilterOption if is_single else None,
             type=click.Choice(option.choices) if option.choices else kind,
             metavar=None if option.choices else _metavar(option),
             multiple=option.type in ("array", "object"),

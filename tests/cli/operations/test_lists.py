@@ -45,6 +45,18 @@ def test_a_state_that_is_none_is_refused(command: Command) -> None:
     assert "'queued', 'running', 'completed', 'failed', 'cancelled'" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("flag", "values"), [("--label", ("a=1", "b=2")), ("--state", ("queued", "running"))]
+)
+def test_a_filter_that_is_given_twice_is_refused(
+    command: Command, flag: str, values: tuple[str, str]
+) -> None:
+    done = command("rollouts", "list", flag, values[0], flag, values[1])
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"{flag} is given more than once" in done.stderr
+    assert command("rollouts", "list", flag, values[1]).returncode == 0
+
+
 def test_rollouts_are_listed_with_seed_task_pool_and_error(
     command: Command, backend: LocalBackend
 ) -> None:
