@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from synth_pools import RolloutOutcome
 
 _MARK = "synth_pools_journal"
+# Hashes a request as a journal does.
+request_digest = digest
 
 
 @dataclass(frozen=True)
@@ -179,11 +181,6 @@ def _result(record: AdmissionRecord | OutcomeRecord, group: int, run: Run) -> Re
         # An error of other code than the client's, of which there is a text alone.
         row.update(failure=record.error.get("type"), message=record.error.get("text"))
     return RecordedResult(row, record.rollout, record.final)
-
-
-def request_digest(request: Any) -> str:
-    """Hash a request as a journal does."""
-    return digest(request)
 
 
 def result_row(outcome: RolloutOutcome, pool_id: str | None) -> dict[str, Any]:

@@ -54,15 +54,13 @@ class ServiceRun:
         sums = {name: self.run.get(f"llm_{name}") for name in names}
         sums["cost_usd"] = self.run.get("cost_usd")
         table = Prices(prices or {})
-        usages = ((usage_of_rollout(rollout), rollout) for rollout in self.rollouts)
-        estimate = math.fsum(
+        costs = (
             table.estimated(usage, None, rollout).get("estimated_cost_usd", 0)
-            for usage, rollout in usages
-            if "cost_usd" not in usage
+            for rollout in self.rollouts
+            if "cost_usd" not in (usage := usage_of_rollout(rollout))
         )
-        if estimate:
-            cost = (sums["cost_usd"] or 0) + estimate
-            sums |= {"cost_usd": cost, "estimated_cost_usd": estimate}
+        if estimate := math.fsum(costs):
+            sums |= {"cost_usd": (sums["cost_usd"] or 0) + estimate, "estimated_cost_usd": estimate}
         for row in rows:
             # The service knows no indices: requests without seeds are paired by their input.
             row.update(dict.fromkeys(sums), index=None, group=None)
