@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -15,6 +16,12 @@ from synth_pools.spec.sentences import split_text
 _SCHEMAS = "#/components/schemas/"
 # An agent needs types and texts; examples and extensions are long.
 _LEFT_OUT = ("example", "examples", "format", "deprecated")
+# Texts also refer to operations that are called by a tool with the name of a sibling.
+_TOOL_NAMES = {
+    operation: min(dict(row.operations), key=len)
+    for row in COMMANDS
+    for operation, _ in row.operations
+}
 _PAGE_TEXT = "Answers one page of the events, not the stream."
 
 
@@ -149,12 +156,15 @@ def _tool(
         "additionalProperties": False,
         "$defs": _definitions(properties, schemas),
     }
+    text = re.sub(
+        r"(?<=`)\w+(?=`)", lambda word: _TOOL_NAMES.get(word[0], word[0]), row.description
+    )
     page = _PAGE_TEXT if row.kind == "stream" else ""
     name = min(operations, key=len)
     is_read_only = all(node["method"] == "get" or node.get("x-scope") == "read" for node in called)
     listed = {
         "name": name,
-        "description": "\n\n".join(filter(None, [f"{row.summary}.", page, row.description])),
+        "description": "\n\n".join(filter(None, [f"{row.summary}.", page, text])),
         "inputSchema": schema,
         "annotations": {
             "readOnlyHint": is_read_only,

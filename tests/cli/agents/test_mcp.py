@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -209,6 +210,10 @@ def test_all_operations_but_archives_are_offered_where_features_and_scopes_allow
     }
     everything = {"features": dict.fromkeys(features | {"event_pages"}, True)}
     served = {name for tool in offered_tools(everything) for name, _ in tool.operations}
+    texts = {tool.name: str(tool.listed["description"]) for tool in offered_tools(everything)}
+    mentioned = {word for text in texts.values() for word in re.findall(r"`(\w+)`", text)}
+    assert mentioned & served
+    assert mentioned & set(methods()) <= set(texts)
     assert set(methods()) - served == {
         "get_global_rollout_artifacts_zip",
         "get_global_rollout_support_bundle",
