@@ -21,7 +21,7 @@ from codegen.site.search_index import name_members
 from codegen.site.staging import CONFIG, stage_site
 from tests.support.browser import NAMES, Page, chromium, find_chromium
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("built-site")]
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600), pytest.mark.xdist_group("built-site")]
 
 # Ask the worker of the search for each text, as the search box does.
 SEARCH = """
@@ -63,7 +63,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         [sys.executable, "-m", "zensical", "build", "--strict", "-f", folder / CONFIG],
         capture_output=True,
         text=True,
-        timeout=170,
+        timeout=500,
         check=False,
     )
     assert built.returncode == 0, built.stdout + built.stderr
