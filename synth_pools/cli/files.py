@@ -7,14 +7,16 @@ file appears when it is complete, and replaces another one only with ``--force``
 from __future__ import annotations
 
 import contextlib
+import csv
 import os
 import secrets
 import shutil
 import stat
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, BinaryIO
 
 import click
@@ -94,6 +96,14 @@ def is_stream(target: Path) -> bool:
     except FileNotFoundError:
         return False
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
+    """Write rows as CSV, whose lines end with a line feed alone."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        # Up to Python 3.12 a carriage return is quoted only where lines end with it.
+        lines = SimpleNamespace(write=lambda line: file.write(line.removesuffix("\r\n") + "\n"))
+        csv.writer(lines).writerows(rows)
 
 
 def is_stdout(target: Path | None) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,14 @@ import click
 from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, needing, reported_errors
-from synth_pools.cli.files import FILE, check_distinct, complete_file, force_option, is_stream
+from synth_pools.cli.files import (
+    FILE,
+    check_distinct,
+    complete_file,
+    force_option,
+    is_stream,
+    write_csv,
+)
 from synth_pools.cli.fleet.compare import read_source
 from synth_pools.runs.recorded import RecordedResult, read_run
 from synth_pools.runs.rows import USAGE_COLUMNS
@@ -135,10 +141,7 @@ def _write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _write_csv(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, _COLUMNS, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _as_cell(value) for name, value in row.items()} for row in rows)
+    write_csv(path, [_COLUMNS, *([_as_cell(row[name]) for name in _COLUMNS] for row in rows)])
 
 
 def _as_cell(value: Any) -> Any:

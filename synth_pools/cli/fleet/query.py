@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
 from collections.abc import Sequence
@@ -14,7 +13,14 @@ import click
 from synth_pools.cli import output
 from synth_pools.cli.access.connection import ServiceOptions, connection_options
 from synth_pools.cli.failures import CommandError, ExitStatus, needing
-from synth_pools.cli.files import FILE, check_writable, complete_file, force_option, is_stream
+from synth_pools.cli.files import (
+    FILE,
+    check_writable,
+    complete_file,
+    force_option,
+    is_stream,
+    write_csv,
+)
 
 _Rows = Sequence[Sequence[Any]]
 
@@ -60,8 +66,7 @@ def query(
             if form == "parquet":
                 _write_parquet(path, columns, rows)
             elif form == "csv":
-                with path.open("w", encoding="utf-8", newline="") as file:
-                    csv.writer(file, lineterminator="\n").writerows([columns, *rows])
+                write_csv(path, [columns, *rows])
             else:
                 text = json.dumps(answer, ensure_ascii=False) + "\n"
                 path.write_text(_table(columns, rows) if form == "table" else text, "utf-8")

@@ -31,6 +31,14 @@ def test_rows_beyond_the_limit_are_mentioned(command: Command, tmp_path: Path) -
     assert "more than these 2 rows" in some.stderr
 
 
+def test_texts_of_several_lines_are_quoted_in_csv(command: Command, tmp_path: Path) -> None:
+    out = tmp_path / "rows.csv"
+    sql = "SELECT 'a'||char(13)||'b' AS first, 'c'||char(10)||'d' AS second"
+    done = command("query", sql, "-o", "csv", "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert out.read_bytes() == b'first,second\n"a\rb","c\nd"\n'
+
+
 @pytest.mark.system
 def test_values_of_several_types_are_texts_in_parquet(command: Command, tmp_path: Path) -> None:
     out = tmp_path / "rows"
