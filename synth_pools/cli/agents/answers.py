@@ -69,6 +69,6 @@ def error_text(error: Exception) -> str:
             "retry_after": error.retry_after,
             "body": error.body,
         }
-    elif isinstance(error, APITimeoutError):
+    elif isinstance(error, APITimeoutError | TimeoutError):
         details["hint"] = "what was asked for may go on: a rollout is in list_rollouts"
     return json.dumps(details, ensure_ascii=False)

@@ -84,10 +84,9 @@ async def _serve(connection: ServiceOptions, output: int, *, read_only: bool) ->
 
     async with connection.async_client() as client:
         # Only the `items` of lists are of use.
-        minimal = client.with_options(
-            headers={"Prefer": "return=minimal"}, deadline=connection.timeout or _CALL_SECONDS
-        )
-        toolbox = Toolbox(minimal, connection.resolve().api_key)
+        minimal = client.with_options(headers={"Prefer": "return=minimal"})
+        seconds = connection.timeout or _CALL_SECONDS
+        toolbox = Toolbox(minimal, connection.resolve().api_key, seconds)
         await toolbox.open(read_only=read_only)
 
         async def list_tools(*_: Any) -> ListToolsResult:
@@ -111,8 +110,8 @@ async def _serve(connection: ServiceOptions, output: int, *, read_only: bool) ->
 class Toolbox:
     """Tools of a service, and the long answers to them."""
 
-    def __init__(self, client: AsyncContainerPoolsClient, secret: str) -> None:
-        self._client = client
+    def __init__(self, client: AsyncContainerPoolsClient, secret: str, seconds: float) -> None:
+        self._client, self._seconds = client, seconds
         self._tools: dict[str, OperationTool] = {}
         self._answers = Answers(secret)
         self._compares = False
@@ -148,8 +147,12 @@ class Toolbox:
 
         is_error = True
         try:
-            parts = await self._parts(name, arguments)
+            async with asyncio.timeout(self._seconds):
+                parts = await self._parts(name, arguments)
             is_error = False
+        except TimeoutError:
+            error = TimeoutError(f"there is no answer within the {self._seconds:g} s of a call")
+            parts = self._answers.first_part(error_text(error))
         except (CommandError, SynthPoolsError, OSError, TypeError, ValueError) as error:
             parts = self._answers.first_part(error_text(error))
         content: Any = [TextContent(text=part) for part in parts]

@@ -263,7 +263,7 @@ async def test_a_rollout_that_outlasts_a_call_goes_on_and_the_error_says_so(
             result = await client.call_tool("create_rollout", {"pool_id": pool, "body": body})
             error = json.loads(result.content[0].text)
             assert result.is_error
-            assert "within the deadline of 2 s" in error["error"]
+            assert "within the 2 s of a call" in error["error"]
             assert "list_rollouts" in error["hint"]
             result = await client.call_tool("list_rollouts", {"pool_id": pool})
             [rollout] = json.loads(result.content[0].text)["items"]
