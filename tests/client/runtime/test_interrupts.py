@@ -330,7 +330,7 @@ def test_over_http_2_one_stream_is_ended_and_not_the_connection(
 
         # A wait that the deadline of one call ended would end the connection.
         client.with_options(deadline=5).get_pool(pool["id"])
-        assert limits[-1]["read"] == 20
+        assert limits[-1]["read"] == 60
         with pytest.raises(ConfigurationError, match="without http2=True"):
             client.rollouts.run_many(pool["id"], [{}])
         client.rollouts.cancel(pool["id"], rollout["id"])
