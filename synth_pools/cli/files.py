@@ -102,7 +102,8 @@ def write_csv(path: Path, rows: Iterable[Sequence[Any]]) -> None:
     """Write rows as CSV, whose lines end with a line feed alone."""
     with path.open("w", encoding="utf-8", newline="") as file:
         # Up to Python 3.12 a carriage return is quoted only where lines end with it.
-        lines = SimpleNamespace(write=lambda line: file.write(line.removesuffix("\r\n") + "\n"))
+        write = file.write
+        lines: Any = SimpleNamespace(write=lambda line: write(line.removesuffix("\r\n") + "\n"))
         csv.writer(lines).writerows(rows)
 
 
