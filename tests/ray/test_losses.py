@@ -70,8 +70,8 @@ def test_a_killed_backend_leaves_nothing(cluster: RayCluster, tmp_path: Path) ->
         wait_for(lambda: are_up(server, pool_id, 2))
         assert len(actors()) == 2
         assert backend.stop() == 0
-        assert not supervised()
-        wait_for(lambda: not actors())
+        # Supervisors that have told the end of their containers may still be ending themselves.
+        wait_for(lambda: not supervised() and not actors())
     finally:
         backend.end()
 
