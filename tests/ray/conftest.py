@@ -42,7 +42,7 @@ def cluster(node_engine: EngineUnderTest) -> Iterator[RayCluster]:
     pytest.importorskip("ray", reason="Ray is not installed here: make test-ray does that")
     with RayCluster() as running:
         yield running
-    assert supervised() == []
+    wait_for(lambda: not supervised())
 
 
 @pytest.fixture(scope="module")
