@@ -162,9 +162,9 @@ def test_a_file_that_is_none_is_told_with_its_line(
 
 
 def test_a_run_that_is_nowhere_is_told(command: Command) -> None:
-    done = command("export", "monday", "--format", "csv")
+    done = command("export", "nowhere at all", "--format", "csv")
     assert (done.returncode, done.stdout) == (3, "")
-    assert "monday: there is no such file, and as a run of the service: " in done.stderr
+    assert "nowhere at all: there is no such file, and as a run of the service: " in done.stderr
 
 
 def test_a_run_of_the_service_is_exported_by_its_name(
